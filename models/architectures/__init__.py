@@ -1,0 +1,1 @@
+"""Decoders, one architecture a file, the paper on top."""

@@ -1,0 +1,91 @@
+"""The exceptions that maskzoo raises on purpose.
+
+Each message says what was given, what is allowed and what to do next. The command line prints it
+and exits with 2; the service turns it into a problem document. Anything else is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class ZooError(Exception):
+    """An input was wrong: the message is meant for the person who gave it."""
+
+
+class UnknownNameError(ZooError):
+    """A name is in no table.
+
+    Args:
+        kind: what the name stands for, in the singular (``"architecture"``).
+        name: the name that was given.
+        allowed: the names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, allowed: Iterable[str]) -> None:
+        self.kind = kind
+        self.name = name
+        self.allowed = sorted(allowed)
+        self.suggestions = suggest(name, self.allowed)
+        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, self.allowed)}")
+
+
+class SpecError(ZooError):
+    """A description (of a network, a configuration, a plug-in) is wrong; lists every mistake."""
+
+    def __init__(self, what: str, mistakes: Sequence[str]) -> None:
+        self.mistakes = list(mistakes)
+        lines = "".join(f"\n  - {mistake}" for mistake in self.mistakes)
+        super().__init__(f"{what}: {len(self.mistakes)} mistake(s){lines}")
+
+
+class ShapeError(ZooError):
+    """A tensor or an image has a shape that the network cannot take."""
+
+
+class BundleError(ZooError):
+    """A bundle is incomplete, damaged, foreign or of a newer schema."""
+
+
+class ImageError(ZooError):
+    """Bytes could not be read as an image."""
+
+
+class ImageFormatError(ImageError):
+    """The bytes are no image, or an image of a format that is not on the allow-list."""
+
+
+class ImageDamagedError(ImageError):
+    """The image begins well but is truncated or corrupt."""
+
+
+class ImageTooLargeError(ImageError):
+    """The header announces more pixels than the caller allows."""
+
+    def __init__(self, width: int, height: int, max_pixels: int) -> None:
+        self.width = width
+        self.height = height
+        self.max_pixels = max_pixels
+        super().__init__(
+            f"image is {width} x {height} = {width * height / 1e6:.1f} megapixels; at most "
+            f"{max_pixels / 1e6:.1f} are allowed: scale it down or raise the limit"
+        )
+
+
+class DataError(ZooError):
+    """A data set cannot be trained on or evaluated as it is."""
+
+
+def suggest(name: str, allowed: Iterable[str]) -> list[str]:
+    """Return up to three names close to `name`, best first."""
+    return difflib.get_close_matches(name.lower(), list(allowed), n=3, cutoff=0.6)
+
+
+def did_you_mean(name: str, allowed: Sequence[str]) -> str:
+    """Return the end of a message: a suggestion, or the names that exist."""
+    close = suggest(name, allowed)
+    if close:
+        return "; did you mean " + " or ".join(repr(word) for word in close) + "?"
+    shown = ", ".join(sorted(allowed)[:30])
+    return f"; known: {shown}" + (" …" if len(allowed) > 30 else "")

@@ -1,0 +1,88 @@
+"""The classes of a model: names, colours, what is ignored, what is background.
+
+Class ids are 0 … K-1 in the order of `names`. Training, evaluation, the command line and the
+service all draw and count by this one record; it is stored in each bundle.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Colour = tuple[
+    Annotated[int, Field(ge=0, le=255)],
+    Annotated[int, Field(ge=0, le=255)],
+    Annotated[int, Field(ge=0, le=255)],
+]
+
+
+class LabelSet(BaseModel):
+    """Names and colours of the K classes of one model.
+
+    Args:
+        names: one name for each class, in the order of the ids.
+        colours: one RGB triple (0-255) for each class.
+        ignore_index: the id in masks that neither trains nor counts.
+        background: the id of the class that means "none of the others", if there is one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    ignore_index: int = 255
+    background: int | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> LabelSet:
+        if not self.names:
+            raise ValueError("a label set needs at least one class")
+        if len(self.names) != len(self.colours):
+            raise ValueError(
+                f"number of colours ({len(self.colours)}) must match "
+                f"number of names ({len(self.names)})"
+            )
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise ValueError(f"class names must differ; given twice: {', '.join(twice)}")
+        if self.background is not None and not 0 <= self.background < len(self.names):
+            raise ValueError(f"background {self.background} is no class id")
+        if 0 <= self.ignore_index < len(self.names):
+            raise ValueError(f"ignore_index {self.ignore_index} is also a class id")
+        return self
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes."""
+        return len(self.names)
+
+    @classmethod
+    def from_names(cls, names: Sequence[str], **other: Any) -> LabelSet:
+        """Build a label set with colours that are easy to tell apart."""
+        return cls(names=tuple(names), colours=distinct_colours(len(names)), **other)
+
+    @classmethod
+    def generic(cls, num_classes: int) -> LabelSet:
+        """Build `class_0 … class_{K-1}` for a network whose classes are not known."""
+        return cls.from_names([f"class_{index}" for index in range(num_classes)])
+
+    def palette(self) -> np.ndarray:
+        """Return the colours as uint8 (256, 3); ids without a class are black."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: min(256, self.num_classes)] = self.colours[:256]
+        return table
+
+
+def distinct_colours(count: int) -> tuple[Colour, ...]:
+    """Return `count` RGB colours, neighbours far apart in hue (golden-ratio steps)."""
+    colours: list[Colour] = []
+    for index in range(count):
+        hue = (0.61803398875 * index + 0.58) % 1.0
+        value = (0.95, 0.75, 0.55)[index // 12 % 3]
+        red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, value)
+        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return tuple(colours)

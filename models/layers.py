@@ -1,0 +1,144 @@
+"""The few layers that every architecture is made of.
+
+Letters: N batch, C channels, H W pixels, K classes, h w the size of a feature map.
+Each layer initialises itself in its constructor and nothing re-initialises it later, so a
+zero-initialised convolution inside a mechanism stays zero on the fully built network.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Literal["batch", "group", "none"]
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that also trains on a single value per channel.
+
+    The branches that pool to 1 x 1 (PPM, ASPP) see one value per channel at batch 1. Its batch
+    variance does not exist and torch raises; here such a call uses the running statistics, as
+    evaluation does, and leaves them as they are. Everything else is `torch.nn.BatchNorm2d`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        if self.training and input.shape[0] * input.shape[2] * input.shape[3] == 1:
+            return F.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(input)
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, normalisation, ReLU: (N, in_channels, h, w) -> (N, out_channels, h', w').
+
+    The padding keeps the size at stride 1. The convolution has a bias only without a norm.
+
+    Args:
+        in_channels, out_channels: channels before and after.
+        kernel_size: side of the square kernel.
+        act: whether a ReLU follows.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        norm: Norm = "batch",
+        act: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=dilation * (kernel_size - 1) // 2,
+            dilation=dilation,
+            groups=groups,
+            bias=norm == "none",
+        )
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        if self.conv.bias is not None:
+            nn.init.zeros_(self.conv.bias)
+        if norm != "none":
+            self.norm = create_norm(norm, out_channels)
+        if act:
+            self.act = nn.ReLU(inplace=True)
+
+
+class SeparableConv(nn.Sequential):
+    """Depth-wise then point-wise convolution, norm and ReLU after **each** (DeepLabV3+).
+
+    Shape: (N, in_channels, h, w) -> (N, out_channels, h, w).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, dilation: int = 1, norm: Norm = "batch"
+    ) -> None:
+        super().__init__()
+        self.depthwise = ConvNormAct(
+            in_channels, in_channels, 3, dilation=dilation, groups=in_channels, norm=norm
+        )
+        self.pointwise = ConvNormAct(in_channels, out_channels, 1, norm=norm)
+
+
+class Classifier(nn.Sequential):
+    """Channel dropout and a convolution to K logits: (N, C, h, w) -> (N, K, h, w)."""
+
+    def __init__(
+        self, in_channels: int, num_classes: int, *, dropout: float = 0.1, kernel_size: int = 1
+    ) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout2d(dropout)
+        self.conv = nn.Conv2d(in_channels, num_classes, kernel_size, padding=kernel_size // 2)
+        nn.init.normal_(self.conv.weight, std=0.01)
+        bias = self.conv.bias
+        assert bias is not None, "a classifier has a bias"
+        nn.init.zeros_(bias)
+
+
+class AuxiliaryHead(nn.Sequential):
+    """The dense auxiliary head of PSPNet (section 3.3) on an intermediate feature.
+
+    Shape: (N, C, h, w) -> (N, K, h, w). Used in training only.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, num_classes: int, *, norm: Norm = "batch"
+    ) -> None:
+        super().__init__()
+        self.conv = ConvNormAct(in_channels, channels, 3, norm=norm)
+        self.classifier = Classifier(channels, num_classes)
+
+
+def create_norm(norm: Norm, channels: int) -> nn.Module:
+    """Return the normalisation of that name for C channels.
+
+    `group` uses up to 32 groups, as many as divide C; it does not depend on the batch.
+    """
+    if norm == "batch":
+        return BatchNorm2d(channels)
+    if norm == "group":
+        groups = next(count for count in (32, 16, 8, 4, 2, 1) if channels % count == 0)
+        return nn.GroupNorm(groups, channels)
+    return nn.Identity()
+
+
+def resize(x: Tensor, size: tuple[int, int] | torch.Size, align_corners: bool = False) -> Tensor:
+    """Resize a feature map to (height, width), bilinearly.
+
+    Always by size, never by factor: a map of odd size comes back exactly.
+    """
+    if x.shape[-2:] == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=align_corners)

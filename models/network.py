@@ -1,0 +1,114 @@
+"""SegmentationNetwork: encoder -> decoder -> classifier -> logits at the image's size.
+
+    x (N, C_in, H, W) -> f0 … f5 -> (N, C, h, w) -> (N, K, h, w) -> logits (N, K, H, W)
+
+A plain `nn.Module`: any height and width, logits never softmaxed, the same in training and in
+evaluation. Losses that need more call `forward_train`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from models.decoder import Decoder
+from models.encoders import Encoder
+from models.errors import ShapeError
+from models.layers import Classifier, resize
+from models.spec import ModelSpec
+
+
+@dataclass
+class TrainOutput:
+    """What the losses see, all logits at the image's size.
+
+    Attributes:
+        logits: (N, K, H, W).
+        aux: name -> (N, K, H, W), weighted by `SegmentationNetwork.aux_weights`.
+        scene: (N, K) logits of the classes' presence, or None.
+    """
+
+    logits: Tensor
+    aux: dict[str, Tensor] = field(default_factory=dict)
+    scene: Tensor | None = None
+
+
+class SegmentationNetwork(nn.Module):
+    """A semantic-segmentation network of one encoder and one architecture.
+
+    Args:
+        spec: the description it was built from.
+        encoder: gives f0 … f5.
+        decoder: turns them into one feature map.
+    """
+
+    def __init__(self, spec: ModelSpec, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = encoder
+        self.decoder = decoder
+        self.classifier = Classifier(
+            decoder.out_channels, spec.num_classes, dropout=decoder.dropout
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, K, H, W) for normalised images (N, C_in, H, W).
+
+        Raises:
+            ShapeError: the input has another rank or number of channels, or training met a
+                feature map that is too small for batch normalisation.
+        """
+        self._check(x)
+        features = self._encode(x)
+        logits = self.classifier(self.decoder(features))
+        return resize(logits, x.shape[-2:], self.decoder.align_corners)
+
+    def forward_train(self, x: Tensor) -> TrainOutput:
+        """Return the logits with the auxiliary ones that training needs."""
+        self._check(x)
+        size, align_corners = x.shape[-2:], self.decoder.align_corners
+        output = self.decoder.forward_train(self._encode(x))
+        return TrainOutput(
+            logits=resize(self.classifier(output.features), size, align_corners),
+            aux={name: resize(aux, size, align_corners) for name, aux in output.aux.items()},
+            scene=output.scene,
+        )
+
+    @property
+    def aux_weights(self) -> dict[str, float]:
+        """Loss weight of each auxiliary output, as in the paper."""
+        return self.decoder.aux_weights
+
+    @property
+    def scene_weight(self) -> float:
+        """Loss weight of the scene logits; 0 for architectures without."""
+        return self.decoder.scene_weight
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters of the pre-trained part and of the new part apart.
+
+        Training gives `head` a higher learning rate than `encoder`.
+        """
+        encoder = list(self.encoder.parameters())
+        known = {id(parameter) for parameter in encoder}
+        head = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        return {"encoder": encoder, "head": head}
+
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        try:
+            return self.encoder(x)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ShapeError(
+                f"training on {tuple(x.shape)} leaves one value per channel for the encoder's "
+                "batch normalisation: use larger crops, a larger batch, or a smaller "
+                "output_stride"
+            ) from error
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 4 or x.shape[1] != self.spec.in_channels:
+            raise ShapeError(
+                f"input is {tuple(x.shape)}; this network takes (N, {self.spec.in_channels}, H, W)"
+            )

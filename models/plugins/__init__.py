@@ -1,0 +1,1 @@
+"""Mechanisms, one a file, the paper on top."""

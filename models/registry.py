@@ -1,0 +1,100 @@
+"""The tables of what there is, and the functions that build from them.
+
+Names on disk, in addresses and in configurations are the keys here; they are only ever added.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from models.architectures.danet import DANet
+from models.decoder import Decoder
+from models.encoders import Encoder
+from models.errors import UnknownNameError
+from models.network import SegmentationNetwork
+from models.options import check_options
+from models.spec import ModelSpec, PluginSpec
+
+ARCHITECTURES: dict[str, type[Decoder]] = {
+    "danet": DANet,
+}
+
+
+def create_model(
+    name: str,
+    *,
+    encoder: str = "resnet50",
+    encoder_weights: str | None = None,
+    num_classes: int,
+    in_channels: int = 3,
+    output_stride: int | None = None,
+    plugins: Iterable[str | PluginSpec] = (),
+    encoder_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> SegmentationNetwork:
+    """Build a segmentation network.
+
+    Args:
+        name: an architecture, see `list_models`.
+        encoder: an smp or timm (``tu-…``) encoder.
+        encoder_weights: ``"imagenet"`` downloads pre-trained weights; None starts at random.
+        num_classes: K, the number of logit channels.
+        in_channels: channels of the image.
+        output_stride: 8, 16 or 32; None takes the architecture's own.
+        plugins: mechanisms to put in, as ``"cbam@encoder.4"``.
+        encoder_options: keyword arguments of the timm constructor, such as a width.
+        **options: keyword arguments of the architecture.
+
+    Raises:
+        UnknownNameError: the architecture, the encoder or a plug-in is in no table.
+        SpecError: lists every option that is unknown or wrong.
+
+    Example:
+        >>> model = create_model("danet", encoder="tu-resnet18", num_classes=19)
+        >>> model(torch.zeros(1, 3, 65, 97)).shape
+        torch.Size([1, 19, 65, 97])
+    """
+    spec = ModelSpec.build(
+        architecture=name,
+        encoder=encoder,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        output_stride=output_stride,
+        encoder_options=dict(encoder_options or {}),
+        options=options,
+        plugins=tuple(plugins),
+    )
+    return build_network(spec, encoder_weights=encoder_weights)
+
+
+def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> SegmentationNetwork:
+    """Build the network that `spec` describes; downloads only if `encoder_weights` is given."""
+    architecture = ARCHITECTURES.get(spec.architecture)
+    if architecture is None:
+        raise UnknownNameError("architecture", spec.architecture, ARCHITECTURES)
+    options = check_options(f"architecture {spec.architecture!r}", architecture, spec.options)
+    encoder = Encoder(
+        spec.encoder,
+        in_channels=spec.in_channels,
+        output_stride=spec.output_stride or architecture.default_output_stride,
+        weights=encoder_weights,
+        options=spec.encoder_options,
+    )
+    decoder = architecture(encoder.channels, encoder.strides, spec.num_classes, **options)
+    return SegmentationNetwork(spec, encoder, decoder)
+
+
+def list_models(pattern: str = "*", *, auxiliary: bool | None = None) -> list[str]:
+    """Return the names of the architectures.
+
+    Args:
+        pattern: shell-style wildcard, such as ``"deeplab*"``.
+        auxiliary: only those that train with (or without) a dense auxiliary head.
+    """
+    return [
+        name
+        for name, architecture in ARCHITECTURES.items()
+        if fnmatch.fnmatch(name, pattern) and auxiliary in (None, architecture.uses_auxiliary)
+    ]
