@@ -1,0 +1,1 @@
+"""Images in, label maps out: decoding, preprocessing, the predictor, drawing."""
