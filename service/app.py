@@ -1,0 +1,119 @@
+"""The application factory: `uvicorn --factory service.app:create_app`.
+
+Layers, outermost first: RequestGuard (ids, headers, no stack traces), CORS where it is set,
+errors to problem documents, routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from models.errors import ZooError
+from models.inference.predictor import Predictor
+from service.manager import LoadModel, ModelManager, Segmenter
+from service.problems import problem_of
+from service.routes import health, models, pages, segment
+from service.schemas import ProblemDocument
+from service.security import REQUEST_ID, RequestGuard
+from service.settings import Settings
+from service.state import Services
+from service.workers import Workers
+
+DESCRIPTION = """\
+Semantic segmentation over HTTP: an image in, its mask out, in the form that you ask for.
+
+Errors are problem documents (RFC 9457, `application/problem+json`) with the member `error`
+repeating the detail. Each answer carries an `X-Request-ID`; send your own to find it again.
+"""
+
+
+def create_app(settings: Settings | None = None, *, load_model: LoadModel | None = None) -> FastAPI:
+    """Build the service.
+
+    Args:
+        settings: where it finds what; from the environment by default.
+        load_model: makes a predictor of a bundle's folder; the real one by default.
+    """
+    settings = settings or Settings()
+    app = FastAPI(
+        title="maskzoo",
+        version=_version(),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        middleware=_middleware(settings),
+        exception_handlers={
+            kind: _answer_problem for kind in (ZooError, HTTPException, RequestValidationError)
+        },
+        responses={"default": {"model": ProblemDocument, "description": "A problem document."}},
+    )
+    app.state.services = Services(
+        settings=settings,
+        manager=ModelManager(
+            settings.bundle_folders,
+            load=load_model or _loader(settings),
+            default=settings.default_model,
+            wait_s=settings.load_wait_s,
+        ),
+        workers=Workers(
+            image_threads=settings.image_threads, network_threads=settings.network_threads
+        ),
+    )
+    for routes in (segment, models, health, pages):
+        app.include_router(routes.router)
+    pages.mount_files(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    if services.settings.preload:
+        services.manager.preload()
+    yield
+    services.manager.close()
+    services.workers.close()
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    layers = [Middleware(RequestGuard)]
+    if settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(settings.cors_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["Content-Type", REQUEST_ID],
+                expose_headers=[REQUEST_ID, "Server-Timing", "Maskzoo-Model", "Maskzoo-Classes"],
+            )
+        )
+    return layers
+
+
+def _loader(settings: Settings) -> LoadModel:
+    def load(path: Path) -> Segmenter:
+        return Predictor.from_bundle(path, engine=settings.engine, device=settings.device)
+
+    return load
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    return problem_of(error).response(path=request.url.path, request_id=request.state.request_id)
+
+
+def _version() -> str:
+    try:
+        return version("maskzoo")
+    except PackageNotFoundError:
+        return "0"

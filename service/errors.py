@@ -1,0 +1,73 @@
+"""What can be wrong with a request, beyond the image itself.
+
+These classes know nothing of HTTP; `service.problems` gives each its status code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.errors import ZooError
+
+
+class RequestError(ZooError):
+    """A request cannot be answered as it was asked."""
+
+
+class BadRequestError(RequestError):
+    """The body does not have the form that its media type promises."""
+
+
+class BadParameterError(RequestError):
+    """Options of a request are wrong; lists every mistake."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("; ".join(self.mistakes))
+
+
+class UploadTooLargeError(RequestError):
+    """The body has more bytes than this server takes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        super().__init__(
+            f"the upload is larger than {max_bytes} bytes ({max_bytes / 2**20:.0f} MiB); "
+            "send a smaller file, for example a JPEG"
+        )
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body's media type or content coding is none that this server reads."""
+
+    def __init__(self, given: str, accepted: Sequence[str], advice: str = "") -> None:
+        self.accepted = list(accepted)
+        message = f"cannot read a body of type {given!r}; send {' or '.join(self.accepted)}"
+        super().__init__(message + (f" ({advice})" if advice else ""))
+
+
+class NotAcceptableError(RequestError):
+    """No form of the answer meets the Accept header."""
+
+    def __init__(self, accept: str, offered: Sequence[str]) -> None:
+        self.offered = list(offered)
+        super().__init__(f"cannot answer as {accept!r}; offered: {', '.join(self.offered)}")
+
+
+class ModelLoadingError(RequestError):
+    """The model exists and is still being loaded."""
+
+    def __init__(self, name: str, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"model {name!r} is still loading; try again in {retry_after_s} s")
+
+
+class ModelBrokenError(RequestError):
+    """The model's bundle is there and cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"model {name!r} cannot be served: {reason}")
+
+
+class NoModelError(RequestError):
+    """The server found no bundle at all."""

@@ -1,0 +1,136 @@
+"""Errors over HTTP: RFC 9457 problem documents.
+
+`problem_of` is the only place that gives a status code to an error. Each document has the members
+of the RFC (`type`, `title`, `status`, `detail`, `instance`) and two of ours: `error`, the detail
+again for clients of the Open Inference Protocol, and `request_id`.
+RFC: https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from models import errors as zoo
+from service import errors
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the table of problems: `/docs#problem-<slug>` explains it."""
+
+    slug: str
+    status: int
+    title: str
+
+
+INTERNAL = Kind("internal", 500, "the server made a mistake")
+BAD_PARAMETER = Kind("bad-parameter", 422, "an option of the request is wrong")
+UNKNOWN_MODEL = Kind("unknown-model", 404, "no such model")
+
+# An error is described by the first row that it is an instance of: special before general.
+KINDS: dict[type[Exception], Kind] = {
+    zoo.ImageTooLargeError: Kind("too-many-pixels", 413, "the image has too many pixels"),
+    zoo.ImageDamagedError: Kind("image-damaged", 400, "the image is truncated or corrupt"),
+    zoo.ImageError: Kind("image-undecodable", 400, "the upload is no image that can be read"),
+    zoo.UnknownNameError: BAD_PARAMETER,
+    zoo.ShapeError: Kind("image-shape", 422, "the model cannot take an image of this shape"),
+    zoo.BundleError: Kind("model-broken", 503, "the model's bundle cannot be used"),
+    errors.ModelBrokenError: Kind("model-broken", 503, "the model's bundle cannot be used"),
+    errors.ModelLoadingError: Kind("model-loading", 503, "the model is still loading"),
+    errors.NoModelError: Kind("no-model", 503, "there is no model to serve"),
+    errors.UploadTooLargeError: Kind("too-many-bytes", 413, "the upload has too many bytes"),
+    errors.UnsupportedMediaTypeError: Kind("media-type", 415, "the body's type is not supported"),
+    errors.NotAcceptableError: Kind("not-acceptable", 406, "no answer meets the Accept header"),
+    errors.BadParameterError: BAD_PARAMETER,
+    errors.BadRequestError: Kind("bad-request", 400, "the body could not be read"),
+    zoo.ZooError: Kind("bad-request", 400, "the request cannot be answered"),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem document before it is written."""
+
+    kind: Kind
+    detail: str
+    members: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self, *, path: str, request_id: str) -> Response:
+        """Write the document for the request to `path`."""
+        document = {
+            "type": f"/docs#problem-{self.kind.slug}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "instance": path,
+            "error": self.detail,
+            "request_id": request_id,
+            **self.members,
+        }
+        return Response(
+            json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
+            status_code=self.kind.status,
+            media_type=MEDIA_TYPE,
+            headers={**self.headers, "Cache-Control": "no-store"},
+        )
+
+
+def problem_of(error: Exception) -> Problem:
+    """Map an error to a problem; one that nobody raised on purpose says nothing of its cause."""
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    if isinstance(error, RequestValidationError):
+        mistakes = [_mistake(item) for item in error.errors()]
+        return Problem(BAD_PARAMETER, "; ".join(mistakes), {"mistakes": mistakes})
+    if isinstance(error, zoo.UnknownNameError) and error.kind == "model":
+        members = {"suggestions": error.suggestions, "known": error.allowed}
+        return Problem(UNKNOWN_MODEL, str(error), members)
+    kind = next((kind for cls, kind in KINDS.items() if isinstance(error, cls)), None)
+    if kind is None:
+        return Problem(INTERNAL, "something broke here; quote the request id when you report it")
+    return Problem(kind, str(error), _members(error), _headers(error))
+
+
+def table_of_problems() -> list[Kind]:
+    """Return each kind of problem once, by status code, for the documentation."""
+    kinds = {kind.slug: kind for kind in (*KINDS.values(), UNKNOWN_MODEL, INTERNAL)}
+    return sorted(kinds.values(), key=lambda kind: (kind.status, kind.slug))
+
+
+def _members(error: Exception) -> dict[str, Any]:
+    names = ("width", "height", "max_pixels", "max_bytes", "offered", "accepted", "mistakes")
+    members = {name: getattr(error, name) for name in names if hasattr(error, name)}
+    if isinstance(error, zoo.UnknownNameError):
+        members |= {"suggestions": error.suggestions, "known": error.allowed}
+    return members
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    wait = getattr(error, "retry_after_s", None)
+    return {} if wait is None else {"Retry-After": str(wait)}
+
+
+def _of_http(error: HTTPException) -> Problem:
+    """Describe what the framework itself refused: an unknown path, a wrong method."""
+    phrase = HTTPStatus(error.status_code).phrase
+    kind = Kind(phrase.lower().replace(" ", "-"), error.status_code, phrase.lower())
+    return Problem(kind, str(error.detail), headers=error.headers or {})
+
+
+def _mistake(item: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in item["loc"] if part not in ("query", "body"))
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] in ("missing", "value_error"):
+        return f"{place}: {message}" if place else message
+    return f"{place}: {message}, given {item['input']!r}"

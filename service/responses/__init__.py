@@ -1,0 +1,1 @@
+"""The forms of an answer: one label-run structure feeds every dialect."""

@@ -1,0 +1,83 @@
+"""What is known once an image was segmented: the source of every form of the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from models.labels import LabelSet
+from service.responses.runs import LabelRuns
+
+
+class Timings:
+    """Seconds by stage, in the order in which the stages began."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - begun)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add seconds to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def milliseconds(self) -> dict[str, float]:
+        """Return the times as numbers for people and JSON."""
+        return {stage: round(1000 * seconds, 2) for stage, seconds in self.seconds.items()}
+
+    def header(self) -> str:
+        """Return the value of a Server-Timing header."""
+        return ", ".join(f"{stage};dur={ms}" for stage, ms in self.milliseconds().items())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One segmented image.
+
+    Args:
+        model: name of the model.
+        labels: its classes.
+        runs: the label map (H, W) and its runs; H and W are the upright input's.
+        confidence: the winning class's probability in each pixel, float (H, W).
+        pixels: the upright input, uint8 (H, W, 3) RGB.
+        mode: how the network was applied.
+        info: what the decoder found and did, ready for JSON.
+        file_name: the client's name of the image.
+    """
+
+    model: str
+    labels: LabelSet
+    runs: LabelRuns
+    confidence: np.ndarray
+    pixels: np.ndarray
+    mode: str
+    info: Mapping[str, Any]
+    request_id: str
+    file_name: str = "image"
+    timings: Timings = field(default_factory=Timings)
+
+    @cached_property
+    def mean_confidences(self) -> dict[int, float]:
+        """Mean confidence of the pixels of each label that occurs."""
+        rows = self.runs.rows
+        flat = self.confidence.reshape(-1).astype(np.float32)
+        sums = np.bincount(rows.values, weights=np.add.reduceat(flat, rows.starts))
+        return {label: float(sums[label]) / area for label, area in self.runs.areas.items()}
+
+    def class_names(self) -> dict[int, str]:
+        """Return the names of the classes that occur, by id."""
+        names = self.labels.names
+        return {label: names[label] for label in self.runs.areas if label < len(names)}

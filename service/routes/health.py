@@ -1,0 +1,33 @@
+"""Whether the process lives, and whether it can work."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from service.schemas import Health, Readiness
+from service.state import ServicesDep
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def healthz() -> Health:
+    """Answers while models load and networks work; restart the process if it does not."""
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    summary="Can the service work?",
+    responses={200: {"model": Readiness}, 503: {"model": Readiness}},
+)
+async def readyz(services: ServicesDep) -> Response:
+    """200 once a model can be used and none is being preloaded; 503 before."""
+    manager = services.manager
+    ready = manager.is_ready()
+    body = Readiness(
+        ready=ready, models={entry.name: entry.state for entry in manager.entries.values()}
+    )
+    headers = {} if ready else {"Retry-After": "1"}
+    return JSONResponse(body.model_dump(), status_code=200 if ready else 503, headers=headers)

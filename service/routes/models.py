@@ -1,0 +1,59 @@
+"""What can be asked for: the models of this server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.manager import ModelEntry
+from service.responses.documents import hex_colour
+from service.schemas import Limits, ModelDetail, ModelList, ModelSummary
+from service.state import ServicesDep
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models", summary="List the models and the server's limits")
+async def list_models(services: ServicesDep) -> ModelList:
+    """Every bundle that was found, also one that failed, with its reason."""
+    manager, settings = services.manager, services.settings
+    default = manager.default_name
+    return ModelList(
+        models=[
+            ModelSummary(**_describe(entry), default=entry.name == default)
+            for entry in manager.entries.values()
+        ],
+        default=default,
+        limits=Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels),
+    )
+
+
+@router.get("/models/{name}", summary="Describe one model")
+async def show_model(name: str, services: ServicesDep) -> ModelDetail:
+    """The bundle's record: network, classes, preprocessing, metrics and where it came from."""
+    entry = services.manager.entry(name)
+    manifest = entry.manifest.model_dump(mode="json") if entry.manifest else None
+    default = name == services.manager.default_name
+    return ModelDetail(**_describe(entry), default=default, manifest=manifest)
+
+
+def _describe(entry: ModelEntry) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": entry.name,
+        "state": entry.state,
+        "reason": entry.reason,
+        "load_s": None if entry.load_s is None else round(entry.load_s, 3),
+    }
+    if entry.manifest is None:
+        return described
+    labels, spec = entry.manifest.labels, entry.manifest.spec
+    return described | {
+        "architecture": spec.architecture,
+        "encoder": spec.encoder,
+        "mean_iou": entry.manifest.metrics.get("mean_iou"),
+        "classes": [
+            {"id": index, "name": name, "colour": hex_colour(colour)}
+            for index, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True))
+        ],
+    }

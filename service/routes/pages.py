@@ -1,0 +1,43 @@
+"""The page for people at `/`, the documentation at `/docs`, and their files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from service.problems import table_of_problems
+
+WEB = Path(__file__).resolve().parents[1] / "web"
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def index() -> Response:
+    """The page."""
+    return _page("index.html")
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """The documentation, drawn from /openapi.json by a script of ours."""
+    return _page("docs.html")
+
+
+@router.get("/docs/problems.json")
+async def problems() -> Response:
+    """The table of problems, for the documentation."""
+    return JSONResponse([asdict(kind) for kind in table_of_problems()])
+
+
+def mount_files(app: FastAPI) -> None:
+    """Serve scripts, styles and sample images under /web."""
+    app.mount("/web", StaticFiles(directory=WEB), name="web")
+
+
+def _page(name: str) -> Response:
+    return FileResponse(WEB / name, headers={"Cache-Control": "no-cache"})

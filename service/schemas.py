@@ -1,0 +1,161 @@
+"""The options and the JSON answers of the service, as OpenAPI shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from models.errors import did_you_mean
+
+FormatName = Literal["png", "json"]
+MaskName = Literal["none", "rle", "png"]
+ModeName = Literal["auto", "whole", "resize"]
+
+
+class SegmentOptions(BaseModel):
+    """How an image is to be segmented and answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str | None = Field(
+        default=None, description="Name of the model, as in `GET /models`; else the default one."
+    )
+    format: FormatName | None = Field(
+        default=None, description="Form of the answer; without it the Accept header decides."
+    )
+    masks: str = Field(
+        default="rle",
+        description="What JSON says of the masks, separated by commas: `none`, `rle` (COCO, for "
+        "each class), `png` (the indexed PNG of all classes, in base64).",
+    )
+    mode: ModeName = Field(
+        default="auto",
+        description="How the network is applied: `whole` at the image's size, `resize` at the "
+        "size that the model was trained for, `auto` as its bundle says.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        unknown = (
+            [] if not isinstance(values, dict) else sorted(set(values) - set(cls.model_fields))
+        )
+        if unknown:
+            hints = [f"{key!r}{did_you_mean(key, list(cls.model_fields))}" for key in unknown]
+            raise ValueError("unknown option " + "; unknown option ".join(hints))
+        return values
+
+    @field_validator("masks")
+    @classmethod
+    def _check_masks(cls, value: str) -> str:
+        _check_words(value.split(","), get_args(MaskName))
+        return value
+
+    @property
+    def mask_names(self) -> frozenset[str]:
+        """The mask dialects that JSON is to hold."""
+        return frozenset(self.masks.split(",")) - {"none"}
+
+
+class ClassResult(BaseModel):
+    """One class that occurs in the image."""
+
+    id: int
+    name: str
+    colour: str = Field(description="As `#rrggbb`.")
+    pixels: int
+    share: float = Field(description="Part of the image's pixels, 0 to 1.")
+    box: tuple[int, int, int, int] | None = Field(description="x, y, width, height in pixels.")
+    confidence: float = Field(description="Mean probability of the class where it won.")
+    mask: dict[str, Any] | None = Field(
+        default=None, description='COCO run lengths: `{"size": [h, w], "counts": "…"}`.'
+    )
+
+
+class SegmentResult(BaseModel):
+    """The JSON answer to `POST /segment`."""
+
+    model: str
+    request_id: str
+    width: int
+    height: int
+    mode: str
+    input: dict[str, Any] = Field(description="What the decoder found and did.")
+    classes: list[ClassResult] = Field(description="The classes that occur, by id.")
+    png: str | None = Field(default=None, description="Indexed PNG of all classes, in base64.")
+    timings_ms: dict[str, float]
+
+
+class ModelSummary(BaseModel):
+    """One line of `GET /models`."""
+
+    name: str
+    state: Literal["found", "loading", "ready", "failed"]
+    reason: str | None = Field(description="Why it failed.")
+    default: bool
+    architecture: str | None = None
+    encoder: str | None = None
+    classes: list[dict[str, Any]] = Field(default_factory=list, description="id, name, colour.")
+    mean_iou: float | None = None
+    load_s: float | None = None
+
+
+class Limits(BaseModel):
+    """What this server takes."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+class ModelList(BaseModel):
+    """The answer to `GET /models`."""
+
+    models: list[ModelSummary]
+    default: str | None
+    limits: Limits
+
+
+class ModelDetail(ModelSummary):
+    """The answer to `GET /models/{name}`."""
+
+    manifest: dict[str, Any] | None = Field(
+        description="The bundle's record: spec, labels, preprocessing, metrics, provenance."
+    )
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The service can work."""
+
+    ready: bool
+    models: dict[str, str] = Field(description="State of each model.")
+
+
+class ProblemDocument(BaseModel):
+    """An error, as RFC 9457 has it; `error` repeats `detail`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    error: str
+    request_id: str
+
+
+def _check_words(words: Iterable[str], allowed: tuple[str, ...]) -> None:
+    unknown = [word for word in words if word not in allowed]
+    if unknown:
+        raise ValueError(
+            f"unknown {unknown[0]!r}{did_you_mean(unknown[0], allowed)}; "
+            f"allowed: {', '.join(allowed)}"
+        )

@@ -1,0 +1,80 @@
+"""The service's settings: one class, read from `MASKZOO_*` environment variables only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SHIPPED_BUNDLES = Path(__file__).resolve().parents[1] / "models" / "pretrained"
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may set; the name of a variable is `MASKZOO_` + the field's.
+
+    Lists are separated as in PATH (`:`; `;` on Windows).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MASKZOO_", frozen=True, extra="forbid")
+
+    bundles: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Bundles, or folders of bundles, to serve before the shipped ones.",
+    )
+    shipped_bundles: bool = Field(
+        default=True, description="Serve the bundles that come with maskzoo as well."
+    )
+    default_model: str | None = Field(
+        default=None,
+        description="The model of a request that names none; without it, the first that was found.",
+    )
+    preload: bool = Field(
+        default=True,
+        description="Load all models at start, off the request path; readiness waits for them. "
+        "Otherwise each is loaded by its first request.",
+    )
+    load_wait_s: float = Field(
+        default=20, ge=0, description="How long a request waits for its model before 503."
+    )
+    device: str = Field(default="auto", description="Where networks run: auto, cpu, cuda, cuda:1.")
+    engine: str = Field(default="auto", description="What runs networks: auto, torch, …")
+    network_threads: int = Field(
+        default=1, ge=1, description="Networks that run at the same time in this process."
+    )
+    image_threads: int = Field(
+        default=2, ge=1, description="Images that are decoded or encoded at the same time."
+    )
+    max_bytes: int = Field(
+        default=32 * 2**20, ge=1, description="Largest upload in bytes; more is a 413."
+    )
+    max_pixels: int = Field(
+        default=50_000_000, ge=1, description="Largest image in pixels; more is a 413."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins of foreign web pages that may call this service, separated by "
+        "spaces; none by default.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much is logged."
+    )
+
+    @field_validator("bundles", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for part in value.split(os.pathsep) if part)
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @property
+    def bundle_folders(self) -> tuple[Path, ...]:
+        """Where bundles are looked for, in order; the first of two equal names wins."""
+        return (*self.bundles, *((SHIPPED_BUNDLES,) if self.shipped_bundles else ()))

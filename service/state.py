@@ -1,0 +1,33 @@
+"""What the routes share: built by the app factory, handed to them as a dependency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from service.manager import ModelManager
+from service.settings import Settings
+from service.workers import Workers
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one running service."""
+
+    settings: Settings
+    manager: ModelManager
+    workers: Workers
+
+
+def _services(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+def _request_id(request: Request) -> str:
+    return cast(str, request.state.request_id)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+RequestId = Annotated[str, Depends(_request_id)]

@@ -1,0 +1,40 @@
+"""The threads that work while the event loop listens.
+
+Decoding, encoding and networks release the GIL for most of their time. They get pools of their
+own, so that a network never waits for a thread that decodes, and health checks wait for neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Workers:
+    """Two thread pools: one for images, one for networks."""
+
+    def __init__(self, *, image_threads: int, network_threads: int) -> None:
+        self._images = ThreadPoolExecutor(image_threads, thread_name_prefix="image")
+        self._networks = ThreadPoolExecutor(network_threads, thread_name_prefix="network")
+
+    async def on_image(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run decoding or encoding."""
+        return await _run(self._images, lambda: work(*args, **kwargs))
+
+    async def on_network(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a network."""
+        return await _run(self._networks, lambda: work(*args, **kwargs))
+
+    def close(self) -> None:
+        """Drop what has not begun; running work ends by itself."""
+        for pool in (self._images, self._networks):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, work)
