@@ -7,6 +7,7 @@ JSON document on standard output and nothing else there.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,8 @@ import typer
 if TYPE_CHECKING:
     from models.inference.folder import Outcome
 
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
 app = typer.Typer(
     name="maskzoo",
     help="Train, compare and serve semantic-segmentation networks. "
@@ -23,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing rich costs more than all the rest
 )
 models_app = typer.Typer(no_args_is_help=True, help="The architectures and the shipped bundles.")
 app.add_typer(models_app, name="models")
@@ -44,6 +48,10 @@ def train(
     *,
     arch: Annotated[str | None, typer.Option(help="Architecture: see `models list`.")] = None,
     encoder: Annotated[str | None, typer.Option(help="Encoder: an smp or timm name.")] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Plug-in as cbam@encoder.4; may be repeated.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Named settings to start from.")] = None,
     config: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file of settings.")
     ] = None,
@@ -54,9 +62,9 @@ def train(
     from training.config import load_config
     from training.fit import train as fit
 
-    given = [("model.architecture", arch), ("model.encoder", encoder)]
-    options = [f"{key}={value}" for key, value in given if value is not None]
-    chosen = load_config([*options, *(settings or [])], config)
+    given = {"model.architecture": arch, "model.encoder": encoder, "model.plugins": plugin}
+    options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
+    chosen = load_config([*options, *(settings or [])], config, preset=preset)
     run_dir = run or Path("runs") / data.resolve().name
     result = fit(data, chosen, run_dir=run_dir, resume=resume)
     print(f"bundle   {result.bundle}")
@@ -134,19 +142,23 @@ def serve(
     ] = None,
 ) -> None:
     """Answer POST /segment over HTTP, with a page at /."""
+    import logging
+
     import uvicorn
 
+    from models.shipped import list_bundles
     from service.app import create_app
     from service.settings import Settings
 
     settings = Settings(bundles=tuple(bundles)) if bundles else Settings()
+    logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
     with _listen(host, port) as listener:
-        service = create_app(settings)
-        names = ", ".join(_bundle_names(settings.bundles))
+        names = [path.name for folder in settings.bundle_folders for path in list_bundles(folder)]
         shown = f"[{host}]" if ":" in host else host
-        print(f"maskzoo serves {names or 'no model'}", flush=True)
+        print(f"models: {', '.join(dict.fromkeys(names)) or 'none found'}", flush=True)
         print(f"listening on http://{shown}:{listener.getsockname()[1]}", flush=True)
-        uvicorn.Server(uvicorn.Config(service, log_level="warning")).run(sockets=[listener])
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
+        server.run(sockets=[listener])
 
 
 @models_app.command("list")
@@ -238,12 +250,6 @@ def _listen(host: str, port: int) -> Any:
         ) from None
 
 
-def _bundle_names(folders: Any) -> list[str]:
-    from models.shipped import list_bundles
-
-    return [path.name for folder in folders for path in list_bundles(Path(folder))]
-
-
 def _first_line(architecture: str) -> str:
     from models.registry import ARCHITECTURES
 
@@ -317,8 +323,6 @@ def _check_bundles() -> tuple[list[str], list[str]]:
 
 
 def _print_json(document: Any) -> None:
-    import json
-
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 

@@ -1,0 +1,42 @@
+# maskzoo in a container: the service by default, every other command by name.
+#
+#   docker build -t maskzoo .
+#   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp maskzoo
+
+# The requirements alone, so that the layer of several GB below is made again only when they change.
+FROM python:3.11-slim-bookworm AS requirements
+COPY pyproject.toml /
+RUN python -c "import tomllib; print(*tomllib.load(open('/pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /requirements.txt
+
+FROM python:3.11-slim-bookworm
+LABEL org.opencontainers.image.title="maskzoo" \
+      org.opencontainers.image.description="Train, compare and serve semantic-segmentation networks." \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+ENV PATH=/opt/venv/bin:$PATH \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    NO_ALBUMENTATIONS_UPDATE=1 \
+    MASKZOO_BUNDLES=/bundles
+
+# Uploads are decoded by this user; it owns nothing in the image.
+RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp maskzoo && mkdir /bundles
+
+COPY constraints.txt /build/
+COPY --from=requirements /requirements.txt /build/
+RUN python -m venv /opt/venv \
+    && pip install --constraint /build/constraints.txt --requirement /build/requirements.txt
+
+COPY . /build/maskzoo
+RUN pip install --no-deps /build/maskzoo && rm -rf /build
+
+USER maskzoo
+WORKDIR /tmp
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+ENTRYPOINT ["maskzoo"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -1,0 +1,232 @@
+"""The command `maskzoo`: what it prints, what it writes, which code it ends with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import maskzoo
+from models import create_model, save_bundle
+from models.bundle import Preprocessing
+from models.labels import LabelSet
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command in this process."""
+
+    def call(*arguments: object) -> Result:
+        with pytest.raises(SystemExit) as ended:
+            maskzoo.main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Result(int(ended.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny bundle with random weights and three classes."""
+    torch.manual_seed(0)
+    network = create_model("unet", encoder="tu-resnet10t", num_classes=3).eval()
+    labels = LabelSet.from_names(["sea", "shore", "land"])
+    preprocessing = Preprocessing(
+        mean=network.mean, std=network.std, train_size=(64, 64), max_side=None
+    )
+    path = tmp_path_factory.mktemp("bundles") / "tiny"
+    return save_bundle(path, network, name="tiny", labels=labels, preprocessing=preprocessing)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with two images, one of them in a sub-folder."""
+    folder = tmp_path / "images"
+    (folder / "deep").mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 56, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "one.png")
+    Image.fromarray(pixels[:33]).save(folder / "deep" / "two.jpg")
+    return folder
+
+
+def test_help_loads_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys, maskzoo\n"
+        "try:\n    maskzoo.main(['--help'])\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "print([name for name in ('torch', 'numpy', 'rich', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("[]")
+    assert "serve" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["train", "evaluate", "predict", "inspect", "serve", "doctor", "models list", "models show"],
+)
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    result = run(*command.split(), "--help")
+    assert result.code == 0
+    assert result.out.startswith(f"Usage: maskzoo {command}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "nucleii", "x.png", "-o", "out"], "unknown bundle 'nucleii'"),
+        (["models", "show", "dannet"], "'dannet'; did you mean 'danet'?"),
+        (["train", "no/such/folder"], "no/such/folder"),
+        (["trian"], "No such command 'trian'"),
+        (["serve", "--port", "99999"], "99999"),
+    ],
+)
+def test_a_wrong_input_ends_with_2_and_one_message(
+    run: Run, arguments: list[str], words: str
+) -> None:
+    result = run(*arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert "Traceback" not in result.err
+    assert result.out == ""
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(Exception, match="unknown bundle 'none'"):
+        maskzoo.main(["predict", "none", "x.png", "-o", "out", "--debug"])
+
+
+def test_a_bug_of_ours_ends_with_1_and_no_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("the dog ate it")
+
+    monkeypatch.setattr(maskzoo, "_examine", broken)
+    result = run("doctor")
+    assert result.code == 1
+    assert result.err == "error: RuntimeError: the dog ate it (--debug shows where)\n"
+
+
+def test_predict_writes_masks_with_the_palette_and_overlays(
+    run: Run, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    result = run("predict", bundle, images, "-o", tmp_path / "out")
+    assert result.code == 0, result.err
+    written = {str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*.*")}
+    assert written == {
+        "masks/one.png",
+        "masks/deep/two.png",
+        "overlays/one.jpg",
+        "overlays/deep/two.jpg",
+    }
+    mask = Image.open(tmp_path / "out" / "masks" / "one.png")
+    assert (mask.mode, mask.size) == ("P", (56, 40))
+    palette = np.array(mask.getpalette()).reshape(-1, 3)
+    assert palette[:3].tolist() == [
+        list(colour) for colour in LabelSet.from_names(["sea", "shore", "land"]).colours
+    ]
+    assert np.array(mask).max() < 3
+    assert Image.open(tmp_path / "out" / "overlays" / "deep" / "two.jpg").size == (56, 33)
+
+
+def test_predict_answers_with_one_json_document(
+    run: Run, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    pattern = images / "**" / "*.jpg"
+    result = run("predict", bundle, pattern, "-o", tmp_path / "out", "--no-overlays", "--json")
+    assert result.code == 0, result.err
+    (answer,) = json.loads(result.out)
+    assert (answer["width"], answer["height"], answer["overlay"]) == (56, 33, None)
+    assert sum(answer["shares"].values()) == pytest.approx(1)
+    mask = np.array(Image.open(answer["mask"]))
+    names = ["sea", "shore", "land"]
+    assert answer["shares"] == pytest.approx(
+        {names[index]: (mask == index).mean() for index in np.unique(mask)}
+    )
+
+
+def test_one_bad_image_is_reported_and_the_others_are_done(
+    run: Run, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    (images / "bad.png").write_bytes(b"this is no image")
+    result = run("predict", bundle, images, "-o", tmp_path / "out")
+    assert result.code == 2
+    assert "bad.png" in result.err
+    assert "1 of 3 images have no mask" in result.err
+    assert (tmp_path / "out" / "masks" / "one.png").is_file()
+    assert (tmp_path / "out" / "masks" / "deep" / "two.png").is_file()
+
+
+def test_two_inputs_of_one_name_are_refused_before_any_work(
+    run: Run, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (8, 8)).save(images / "one.bmp")
+    result = run("predict", bundle, images, "-o", tmp_path / "out")
+    assert result.code == 2
+    assert "one.bmp" in result.err
+    assert "one.png" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_is_never_written_over(run: Run, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    image = tmp_path / "masks" / "a.png"
+    Image.new("RGB", (8, 8)).save(image)
+    before = image.read_bytes()
+    result = run("predict", bundle, image, "-o", tmp_path)
+    assert result.code == 2
+    assert "would be written over" in result.err
+    assert image.read_bytes() == before
+
+
+def test_a_second_run_does_not_take_its_own_masks_for_images(
+    run: Run, bundle: Path, images: Path
+) -> None:
+    for _ in range(2):
+        result = run("predict", bundle, images, "-o", images / "out", "--json")
+        assert result.code == 0, result.err
+    assert len(json.loads(result.out)) == 2
+
+
+def test_models_are_listed_and_shown(run: Run, bundle: Path) -> None:
+    names = json.loads(run("models", "list", "--json").out)["architectures"]
+    assert {"danet", "unet"} <= set(names)
+    assert json.loads(run("models", "list", "deeplab*", "--json").out)["architectures"] == [
+        "deeplabv3",
+        "deeplabv3plus",
+    ]
+    assert "arxiv.org" in run("models", "show", "danet").out
+    assert json.loads(run("models", "show", bundle).out)["name"] == "tiny"
+
+
+def test_doctor_finds_this_installation_sound(run: Run) -> None:
+    result = run("doctor", "--json")
+    report = json.loads(result.out)
+    assert (result.code, report["problems"]) == (0, [])
+    assert report["torch"] == torch.__version__
