@@ -1,0 +1,292 @@
+"""Random crops and colours for training: the only file that imports albumentations.
+
+Every draw is a function of the seed given with the sample, so results do not depend on the number
+of workers, on the epoch's history or on a restart. albumentations 2.0.8 by itself repeats its
+numbers in every worker and in every epoch; `Compose.set_random_seed` before each sample cures it.
+
+The crop with its random scale is ours: it cuts first and resizes second, which costs the crop's
+pixels and not the image's. What lies outside the image is the mean colour, with the mask at
+ignore, so an image smaller than the crop is padded. Shapes: uint8 (H, W, 3) and uint8 (H, W) in,
+the same types at the crop's size out.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from models.errors import SpecError, did_you_mean
+
+Image = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.uint8]
+
+_FILL = (124, 116, 104)  # ImageNet's mean: close to 0 after normalisation
+_CROP_TRIES = 10  # as mmsegmentation's cat_max_ratio
+Probability = Field(default=0.0, ge=0.0, le=1.0)
+
+
+class ExtraTransform(BaseModel):
+    """One more albumentations transform.
+
+    Args:
+        name: class name in albumentations, such as `GaussNoise`.
+        p: probability.
+        options: its arguments; one that the class does not have is an error.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    p: float = Field(default=0.5, ge=0.0, le=1.0)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class AugmentConfig(BaseModel):
+    """What happens to a training sample; all probabilities are per sample.
+
+    Args:
+        scale: range of the random scale, drawn uniformly in its logarithm.
+        max_class_share: a crop with more of one class than this is drawn again, up to ten times.
+        rare_class_crops: probability that the crop is placed on a pixel of a class that is drawn
+            evenly from those in the mask.
+        flip_horizontal, flip_vertical: probabilities.
+        rotate90: probability of a turn by a multiple of 90 degrees (views from above).
+        rotate: largest turn in degrees, 0 for none; applied with probability one half.
+        colour: probability of a change of brightness, contrast, saturation and hue.
+        brightness, contrast, saturation, hue: the half-widths of those changes.
+        blur, noise, grey: probabilities of a slight blur, of Gaussian noise, of loss of colour.
+        extra: further transforms, applied last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: tuple[float, float] = (0.5, 2.0)
+    max_class_share: float = Field(default=1.0, gt=0.0, le=1.0)
+    rare_class_crops: float = Probability
+    flip_horizontal: float = Field(default=0.5, ge=0.0, le=1.0)
+    flip_vertical: float = Probability
+    rotate90: float = Probability
+    rotate: float = Field(default=0.0, ge=0.0, le=180.0)
+    colour: float = Field(default=0.5, ge=0.0, le=1.0)
+    brightness: float = Field(default=0.25, ge=0.0, le=1.0)
+    contrast: float = Field(default=0.25, ge=0.0, le=1.0)
+    saturation: float = Field(default=0.25, ge=0.0, le=1.0)
+    hue: float = Field(default=0.05, ge=0.0, le=0.5)
+    blur: float = Probability
+    noise: float = Probability
+    grey: float = Probability
+    extra: tuple[ExtraTransform, ...] = ()
+
+    @field_validator("scale")
+    @classmethod
+    def _scale_is_a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        low, high = value
+        if not 0.05 <= low <= high <= 20:
+            raise ValueError(f"scale {low} … {high} must satisfy 0.05 <= low <= high <= 20")
+        return value
+
+    @model_validator(mode="after")
+    def _extra_is_known(self) -> AugmentConfig:
+        mistakes = [text for extra in self.extra for text in _mistakes(extra)]
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A random transform that is a pure function of its seed; build it by `build_augmentation`."""
+
+    config: AugmentConfig
+    crop: tuple[int, int]
+    ignore_index: int
+    compose: Any
+
+    def __call__(self, image: Image, mask: Mask, seed: int) -> tuple[Image, Mask]:
+        """Return the image and the mask, transformed, both of the crop's size."""
+        rng = np.random.default_rng(seed)
+        image, mask = self._cut(image, mask, rng)
+        self.compose.set_random_seed(int(rng.integers(2**31)))
+        result = self.compose(image=image, mask=mask)
+        return np.ascontiguousarray(result["image"]), np.ascontiguousarray(result["mask"])
+
+    def _cut(self, image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+        low, high = self.config.scale
+        for _ in range(_CROP_TRIES):
+            scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+            height, width = (max(1, round(side / scale)) for side in self.crop)
+            top, left = self._corner(mask, (height, width), rng)
+            cut = _window(mask, (top, left), (height, width), self.ignore_index)
+            if self._is_mixed(cut):
+                break
+        fill = _window(image, (top, left), (height, width), _FILL)
+        return _resize(fill, self.crop, scale), _resize_labels(cut, self.crop)
+
+    def _corner(
+        self, mask: Mask, window: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[int, int]:
+        """Draw the window's top-left corner: inside the image, or around it if it is smaller."""
+        target = self._target(mask, rng)
+        corner = []
+        for axis in (0, 1):
+            room = mask.shape[axis] - window[axis]
+            low, high = min(0, room), max(0, room)
+            if target is not None and room > 0:
+                offset = int(rng.integers(window[axis]))
+                corner.append(int(np.clip(target[axis] - offset, low, high)))
+            else:
+                corner.append(int(rng.integers(low, high + 1)))
+        return corner[0], corner[1]
+
+    def _target(self, mask: Mask, rng: np.random.Generator) -> tuple[int, int] | None:
+        if self.config.rare_class_crops == 0 or rng.random() >= self.config.rare_class_crops:
+            return None
+        counts = np.bincount(mask.ravel(), minlength=256)
+        counts[self.ignore_index] = 0
+        present = np.flatnonzero(counts)
+        if present.size == 0:
+            return None
+        label = int(rng.choice(present))
+        position = int(np.flatnonzero(mask.ravel() == label)[rng.integers(counts[label])])
+        return position // mask.shape[1], position % mask.shape[1]
+
+    def _is_mixed(self, cut: Mask) -> bool:
+        if self.config.max_class_share >= 1.0:
+            return True
+        counts = np.bincount(cut.ravel(), minlength=256)
+        counts[self.ignore_index] = 0
+        total = int(counts.sum())
+        return total > 0 and int(counts.max()) <= self.config.max_class_share * total
+
+
+def build_augmentation(
+    config: AugmentConfig, *, crop: tuple[int, int], ignore_index: int = 255
+) -> Augmentation:
+    """Build the augmentation of a run.
+
+    Args:
+        config: what to do.
+        crop: height and width of what comes out.
+        ignore_index: label of everything outside the image.
+
+    Raises:
+        SpecError: an extra transform does not exist or refuses its options.
+    """
+    if min(crop) < 1:
+        raise SpecError("augmentation", [f"crop {crop} must be at least 1 x 1"])
+    return Augmentation(config, crop, ignore_index, _compose(config, ignore_index))
+
+
+def _albumentations() -> Any:
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network
+    import albumentations
+
+    return albumentations
+
+
+def _compose(config: AugmentConfig, ignore_index: int) -> Any:
+    library = _albumentations()
+    steps: list[Any] = []
+
+    def add(probability: float, name: str, **options: Any) -> None:
+        if probability > 0:
+            steps.append(getattr(library, name)(p=probability, **options))
+
+    add(config.flip_horizontal, "HorizontalFlip")
+    add(config.flip_vertical, "VerticalFlip")
+    add(config.rotate90, "RandomRotate90")
+    add(
+        0.5 if config.rotate else 0.0,
+        "Rotate",
+        limit=(-config.rotate, config.rotate),
+        border_mode=cv2.BORDER_CONSTANT,
+        fill=_FILL,
+        fill_mask=ignore_index,
+    )
+    add(
+        config.colour,
+        "ColorJitter",
+        brightness=(1 - config.brightness, 1 + config.brightness),
+        contrast=(1 - config.contrast, 1 + config.contrast),
+        saturation=(1 - config.saturation, 1 + config.saturation),
+        hue=(-config.hue, config.hue),
+    )
+    add(config.grey, "ToGray")
+    add(config.blur, "GaussianBlur", blur_limit=(3, 5))
+    add(config.noise, "GaussNoise", std_range=(0.01, 0.05))
+    steps += [_build_extra(extra, ignore_index) for extra in config.extra]
+    return library.Compose(steps)
+
+
+def _build_extra(extra: ExtraTransform, ignore_index: int) -> Any:
+    transform = _transforms()[extra.name]
+    options = dict(extra.options)
+    if "fill_mask" in inspect.signature(transform).parameters:
+        options.setdefault("fill_mask", ignore_index)
+    try:
+        return transform(p=extra.p, **options)
+    except (TypeError, ValueError) as error:
+        raise SpecError("augmentation", [f"{extra.name}: {error}"]) from error
+
+
+def _transforms() -> dict[str, Any]:
+    """Return the transforms of albumentations that keep the size of an image with a mask."""
+    library = _albumentations()
+    kinds = (library.ImageOnlyTransform, library.DualTransform)
+    return {
+        name: value
+        for name, value in vars(library).items()
+        if inspect.isclass(value) and issubclass(value, kinds) and value not in kinds
+    }
+
+
+def _mistakes(extra: ExtraTransform) -> list[str]:
+    known = _transforms()
+    if extra.name not in known:
+        return [f"unknown transform {extra.name!r}{did_you_mean(extra.name, sorted(known))}"]
+    allowed = sorted(set(inspect.signature(known[extra.name]).parameters) - {"p"})
+    return [
+        f"{extra.name} has no argument {option!r}{did_you_mean(option, allowed)}"
+        for option in extra.options
+        if option not in allowed
+    ]
+
+
+def _window(
+    array: npt.NDArray[np.uint8],
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    fill: int | tuple[int, int, int],
+) -> npt.NDArray[np.uint8]:
+    """Cut a window that may reach beyond the array; what lies outside is `fill`."""
+    (top, left), (height, width) = corner, size
+    rows = slice(max(0, top), min(array.shape[0], top + height))
+    columns = slice(max(0, left), min(array.shape[1], left + width))
+    part = array[rows, columns]
+    if part.shape[:2] == size:
+        return part
+    result = np.empty((height, width, *array.shape[2:]), np.uint8)
+    result[...] = fill
+    result[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part
+    return result
+
+
+def _resize(image: Image, size: tuple[int, int], scale: float) -> Image:
+    if image.shape[:2] == size:
+        return image
+    method = cv2.INTER_LINEAR if scale >= 1 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=method), np.uint8)
+
+
+def _resize_labels(mask: Mask, size: tuple[int, int]) -> Mask:
+    if mask.shape == size:
+        return mask
+    method = cv2.INTER_NEAREST_EXACT
+    return np.asarray(cv2.resize(mask, (size[1], size[0]), interpolation=method), np.uint8)

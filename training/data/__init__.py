@@ -1,0 +1,1 @@
+"""Finding, reading and describing data sets of images and masks."""
