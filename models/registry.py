@@ -10,6 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from models.architectures.danet import DANet
+from models.architectures.deeplabv3 import DeepLabV3
+from models.architectures.deeplabv3plus import DeepLabV3Plus
+from models.architectures.pspnet import PSPNet
+from models.architectures.unet import UNet
 from models.decoder import Decoder
 from models.encoders import Encoder
 from models.errors import UnknownNameError
@@ -19,6 +23,10 @@ from models.spec import ModelSpec, PluginSpec
 
 ARCHITECTURES: dict[str, type[Decoder]] = {
     "danet": DANet,
+    "deeplabv3": DeepLabV3,
+    "deeplabv3plus": DeepLabV3Plus,
+    "pspnet": PSPNet,
+    "unet": UNet,
 }
 
 

@@ -1,0 +1,69 @@
+"""DeepLabV3+: DeepLabV3's pyramid, refined with a feature of stride 4.
+
+Paper:   Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image
+         Segmentation", ECCV 2018, https://arxiv.org/abs/1802.02611
+Head:    f5 -> separable ASPP -> resize to f2 -> cat[., conv 1x1 (f2)] -> 2 separable conv 3x3.
+         Norm and ReLU follow the depth-wise convolutions too, as in the official code and in
+         mmsegmentation; smp has none there. An auxiliary FCN head on f4 at 0.4 in training
+         (mmsegmentation).
+Shape:   f2, f5 -> (N, channels, h2, w2), the size of f2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct, SeparableConv, resize
+from models.plugins.aspp import AtrousPyramid, rates_at_stride
+
+
+class DeepLabV3Plus(Decoder):
+    """Separable atrous pyramid with a low-level skip.
+
+    Args:
+        channels: width of the output and of each branch; the paper has 256.
+        low_channels: width of f2 where it joins.
+        rates: dilations; None takes the paper's for the encoder's output stride.
+    """
+
+    paper: ClassVar[str] = "DeepLabV3+, ECCV 2018, https://arxiv.org/abs/1802.02611"
+    default_output_stride: ClassVar[int] = 16
+    uses_auxiliary: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int = 256,
+        low_channels: int = 48,
+        rates: tuple[int, ...] | None = None,
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        self.out_channels = channels
+        self.aspp = AtrousPyramid(
+            encoder_channels[5],
+            out_channels=channels,
+            rates=rates or rates_at_stride(encoder_strides[5]),
+            separable=True,
+            projection=3,
+            norm=self.norm,
+        )
+        self.low = ConvNormAct(encoder_channels[2], low_channels, 1, norm=self.norm)
+        self.fuse = nn.Sequential(
+            SeparableConv(channels + low_channels, channels, norm=self.norm),
+            SeparableConv(channels, channels, norm=self.norm),
+        )
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the fused map at the size of f2."""
+        low = self.low(features[2])
+        context = resize(self.aspp(features[5]), low.shape[-2:], self.align_corners)
+        return self.fuse(torch.cat([context, low], dim=1))
