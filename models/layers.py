@@ -124,12 +124,14 @@ class AuxiliaryHead(nn.Sequential):
 def create_norm(norm: Norm, channels: int) -> nn.Module:
     """Return the normalisation of that name for C channels.
 
-    `group` uses up to 32 groups, as many as divide C; it does not depend on the batch.
+    `group` has up to 32 groups of a multiple of four channels, as many as divide C. It does not depend
+    on the batch. On a 1 x 1 map a group of one channel would always be normalised to zero.
     """
     if norm == "batch":
         return BatchNorm2d(channels)
     if norm == "group":
-        groups = next(count for count in (32, 16, 8, 4, 2, 1) if channels % count == 0)
+        fitting = (count for count in (32, 16, 8, 4, 2) if channels % (4 * count) == 0)
+        groups = next(fitting, 1)
         return nn.GroupNorm(groups, channels)
     return nn.Identity()
 
