@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from starlette.responses import Response
 from models.errors import ZooError
 from models.inference.predictor import Predictor
 from service.manager import LoadModel, ModelManager, Segmenter
+from service.openapi import build_openapi
 from service.problems import problem_of
 from service.routes import health, models, pages, segment
 from service.schemas import ProblemDocument
@@ -35,6 +37,8 @@ Semantic segmentation over HTTP: an image in, its mask out, in the form that you
 Errors are problem documents (RFC 9457, `application/problem+json`) with the member `error`
 repeating the detail. Each answer carries an `X-Request-ID`; send your own to find it again.
 """
+
+_EXPECTED = (ZooError, HTTPException, RequestValidationError)
 
 
 def create_app(settings: Settings | None = None, *, load_model: LoadModel | None = None) -> FastAPI:
@@ -53,11 +57,12 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
         redoc_url=None,
         lifespan=_lifespan,
         middleware=_middleware(settings),
-        exception_handlers={
-            kind: _answer_problem for kind in (ZooError, HTTPException, RequestValidationError)
-        },
+        exception_handlers=dict.fromkeys(
+            (ZooError, HTTPException, RequestValidationError), _answer_problem
+        ),
         responses={"default": {"model": ProblemDocument, "description": "A problem document."}},
     )
+    app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
     app.state.services = Services(
         settings=settings,
         manager=ModelManager(

@@ -22,6 +22,7 @@ from models.bundle import Manifest, read_manifest
 from models.errors import UnknownNameError, ZooError
 from models.inference.predictor import Segmentation
 from models.labels import LabelSet
+from models.shipped import MANIFEST
 from service.errors import ModelBrokenError, ModelLoadingError, NoModelError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,9 @@ State = Literal["found", "loading", "ready", "failed"]
 class Segmenter(Protocol):
     """What the service needs of a predictor."""
 
-    def segment(self, image: np.ndarray, *, mode: str = "auto") -> Segmentation:
+    def segment(
+        self, image: np.ndarray, *, mode: str = "auto", confidence: bool = True
+    ) -> Segmentation:
         """Segment one uint8 (H, W, 3) image; called from several threads."""
 
 
@@ -198,7 +201,7 @@ class ModelManager:
 def _find_bundles(folders: Sequence[Path]) -> Iterator[Path]:
     """Yield each folder that holds a `bundle.json`: the given ones, or their children."""
     for folder in folders:
-        if (folder / "bundle.json").is_file():
+        if (folder / MANIFEST).is_file():
             yield folder
         elif folder.is_dir():
             children = sorted(child for child in folder.iterdir() if child.is_dir())
@@ -209,4 +212,4 @@ def _find_bundles(folders: Sequence[Path]) -> Iterator[Path]:
 
 def _looks_like_bundle(path: Path) -> bool:
     """Tell a bundle, even one that lost a file, from any other folder."""
-    return any((path / name).is_file() for name in ("bundle.json", "model.safetensors"))
+    return any((path / name).is_file() for name in (MANIFEST, "model.safetensors"))

@@ -98,6 +98,9 @@ class ModelSummary(BaseModel):
     architecture: str | None = None
     encoder: str | None = None
     classes: list[dict[str, Any]] = Field(default_factory=list, description="id, name, colour.")
+    background: int | None = Field(
+        default=None, description='The class that means "none of the others".'
+    )
     mean_iou: float | None = None
     load_s: float | None = None
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-SHIPPED_BUNDLES = Path(__file__).resolve().parents[1] / "models" / "pretrained"
+from models.shipped import SHIPPED_FOLDER
 
 
 class Settings(BaseSettings):
@@ -77,4 +77,4 @@ class Settings(BaseSettings):
     @property
     def bundle_folders(self) -> tuple[Path, ...]:
         """Where bundles are looked for, in order; the first of two equal names wins."""
-        return (*self.bundles, *((SHIPPED_BUNDLES,) if self.shipped_bundles else ()))
+        return (*self.bundles, *((SHIPPED_FOLDER,) if self.shipped_bundles else ()))

@@ -51,7 +51,8 @@ class Answer:
         model: name of the model.
         labels: its classes.
         runs: the label map (H, W) and its runs; H and W are the upright input's.
-        confidence: the winning class's probability in each pixel, float (H, W).
+        confidence: the winning class's probability in each pixel, float (H, W); None where the
+            form of the answer does not need it.
         pixels: the upright input, uint8 (H, W, 3) RGB.
         mode: how the network was applied.
         info: what the decoder found and did, ready for JSON.
@@ -61,7 +62,7 @@ class Answer:
     model: str
     labels: LabelSet
     runs: LabelRuns
-    confidence: np.ndarray
+    confidence: np.ndarray | None
     pixels: np.ndarray
     mode: str
     info: Mapping[str, Any]
@@ -72,6 +73,7 @@ class Answer:
     @cached_property
     def mean_confidences(self) -> dict[int, float]:
         """Mean confidence of the pixels of each label that occurs."""
+        assert self.confidence is not None, "this form needs confidence: say so in its table"
         rows = self.runs.rows
         flat = self.confidence.reshape(-1).astype(np.float32)
         sums = np.bincount(rows.values, weights=np.add.reduceat(flat, rows.starts))

@@ -21,17 +21,19 @@ class Form:
         media_type: what Accept calls it.
         suffix: end of the file's name.
         encode: pure function from an answer to bytes.
+        needs_confidence: whether the network's confidence has to be worked out.
     """
 
     name: str
     media_type: MediaType
     suffix: str
     encode: Callable[[Answer, SegmentOptions], bytes]
+    needs_confidence: bool = False
 
 
 FORMS: tuple[Form, ...] = (
     Form("png", MediaType("image", "png"), "png", lambda answer, _: encode_indexed(answer)),
-    Form("json", MediaType("application", "json"), "json", encode_json),
+    Form("json", MediaType("application", "json"), "json", encode_json, True),
 )
 
 

@@ -51,6 +51,7 @@ def _describe(entry: ModelEntry) -> dict[str, Any]:
     return described | {
         "architecture": spec.architecture,
         "encoder": spec.encoder,
+        "background": labels.background,
         "mean_iou": entry.manifest.metrics.get("mean_iou"),
         "classes": [
             {"id": index, "name": name, "colour": hex_colour(colour)}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
 from models.inference.decode import decode_image
+from models.inference.predictor import Segmentation
 from models.spec import describe_mistakes
 from service.errors import BadParameterError
 from service.manager import LoadedModel
-from service.problems import MEDIA_TYPE
 from service.responses.answer import Answer, Timings
 from service.responses.forms import Form, choose_form
 from service.responses.runs import LabelRuns
@@ -39,8 +41,16 @@ _BODY = {
     },
 }
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"content": {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}}
-    for status in (400, 404, 406, 413, 415, 422, 503)
+    status: {"model": ProblemDocument, "description": phrase}
+    for status, phrase in (
+        (400, "Not an image, or a damaged one."),
+        (404, "No such model."),
+        (406, "No form of the answer meets the Accept header."),
+        (413, "Too many bytes or pixels."),
+        (415, "The body's type is not supported."),
+        (422, "An option is wrong."),
+        (503, "The model is loading or broken."),
+    )
 }
 
 
@@ -51,10 +61,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     responses={
         200: {
             "description": "The mask, at the size of the upright image.",
-            "content": {
-                "image/png": _IMAGE,
-                "application/json": {"schema": SegmentResult.model_json_schema()},
-            },
+            "model": SegmentResult,
+            "content": {"image/png": _IMAGE},
         },
         **_PROBLEMS,
     },
@@ -71,13 +79,12 @@ async def segment(
     JPEG, PNG, WebP, TIFF, BMP and GIF (first frame) are read; EXIF orientation is applied, and
     the mask has the size of the upright image. Without `format`, the Accept header chooses.
     """
-    timings = Timings()
     upload = await read_upload(request, max_bytes=services.settings.max_bytes)
     options = merge_options(query, upload.fields)
     form = choose_form(request.headers.get("accept"), options)
     model = await services.manager.get(options.model)
-    answer = await _work(services, model, upload, options, request_id, timings)
-    with timings.measure("encode"):
+    answer = await _work(services, model, upload, options, form, request_id)
+    with answer.timings.measure("encode"):
         body = await services.workers.on_image(form.encode, answer, options)
     return Response(body, media_type=str(form.media_type), headers=_headers(answer, form))
 
@@ -107,18 +114,16 @@ async def _work(
     model: LoadedModel,
     upload: Upload,
     options: SegmentOptions,
+    form: Form,
     request_id: str,
-    timings: Timings,
 ) -> Answer:
     """Decode and segment, each in its own pool."""
+    timings = Timings()
     with timings.measure("decode"):
         decoded = await services.workers.on_image(
             decode_image, upload.data, max_pixels=services.settings.max_pixels, name=upload.name
         )
-    with timings.measure("network"):
-        found = await services.workers.on_network(
-            model.predictor.segment, decoded.pixels, mode=options.mode
-        )
+    found = await _run_network(services, model, decoded.pixels, options, form, timings)
     return Answer(
         model=model.name,
         labels=model.labels,
@@ -131,6 +136,25 @@ async def _work(
         file_name=upload.name,
         timings=timings,
     )
+
+
+async def _run_network(
+    services: Services,
+    model: LoadedModel,
+    pixels: np.ndarray,
+    options: SegmentOptions,
+    form: Form,
+    timings: Timings,
+) -> Segmentation:
+    begun = time.perf_counter()
+    found = await services.workers.on_network(
+        model.predictor.segment, pixels, mode=options.mode, confidence=form.needs_confidence
+    )
+    stages = {key: value for key, value in found.timings.items() if key != "decode"}
+    timings.add("queue", max(0.0, time.perf_counter() - begun - sum(stages.values())))
+    for stage, seconds in stages.items():
+        timings.add(stage, seconds)
+    return found
 
 
 def _headers(answer: Answer, form: Form) -> dict[str, str]:

@@ -1,0 +1,273 @@
+// The page: choose an image and a model, see the mask over it.
+
+import { Refusal, fetchBlob, fetchModels, segment } from "./api.js";
+import { Legend, percent } from "./legend.js";
+import { LabelMap } from "./mask.js";
+
+const MAX_CANVAS_PIXELS = 12_000_000; // phones refuse larger canvases
+const element = (id) => document.getElementById(id);
+
+const page = Object.fromEntries(
+  ["drop", "picture", "canvases", "image", "mask", "busy", "tip", "caption", "error", "model", "model-note",
+   "result", "opacity", "opacity-value", "legend", "again", "status", "file", "limits"].map((id) => [id, element(id)]),
+);
+const legend = new Legend(page.legend, paint);
+const state = { models: [], limits: null, source: null, answer: null, map: null, work: null };
+
+// --- What the visitor does ---------------------------------------------------------------------
+
+const actions = {
+  choose: () => page.file.click(),
+  close: reset,
+  "save-mask": () => save(fromBase64(state.answer.png), "mask.png"),
+  "save-overlay": saveOverlay,
+};
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-action]");
+  if (button) actions[button.dataset.action]();
+});
+for (const button of document.querySelectorAll("[data-sample]")) {
+  button.addEventListener("click", () => openSample(button.dataset));
+}
+page.file.addEventListener("change", () => {
+  if (page.file.files.length) open(page.file.files[0]);
+  page.file.value = "";
+});
+page.model.addEventListener("change", () => {
+  describeModel();
+  if (state.source) run();
+});
+page.opacity.addEventListener("input", () => {
+  page["opacity-value"].textContent = `${page.opacity.value} %`;
+  page.mask.style.opacity = page.opacity.value / 100;
+});
+page.mask.addEventListener("pointermove", pointAt);
+page.mask.addEventListener("pointerdown", pointAt);
+page.mask.addEventListener("pointerleave", () => {
+  page.tip.hidden = true;
+  legend.point(null);
+});
+document.addEventListener("paste", (event) => {
+  const file = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
+  if (file) open(file);
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  if (event.dataTransfer.files.length) open(event.dataTransfer.files[0]);
+});
+
+// --- Models ------------------------------------------------------------------------------------
+
+async function loadModels() {
+  try {
+    const list = await fetchModels();
+    state.models = list.models;
+    state.limits = list.limits;
+    page.limits.textContent = `, up to ${Math.floor(list.limits.max_bytes / 2 ** 20)} MB`;
+    showModels(list.default);
+  } catch (error) {
+    showError(error);
+  }
+}
+
+function showModels(chosen) {
+  const usable = state.models.filter((model) => model.state !== "failed");
+  page.model.replaceChildren(...state.models.map((model) => {
+    const option = new Option(model.state === "failed" ? `${model.name} (cannot be served)` : model.name, model.name);
+    option.disabled = model.state === "failed";
+    return option;
+  }));
+  page.model.disabled = usable.length === 0;
+  if (usable.length === 0) {
+    if (!state.models.length) page.model.replaceChildren(new Option("none"));
+    showError(new Refusal("There is no model to use", "Start the service with a folder of bundles: maskzoo serve --bundles FOLDER"));
+    return;
+  }
+  page.model.value = chosen;
+  describeModel();
+}
+
+function describeModel() {
+  const model = state.models.find((item) => item.name === page.model.value);
+  if (!model) return;
+  const parts = [model.architecture, model.encoder].filter(Boolean).join(" on ");
+  const score = typeof model.mean_iou === "number" ? `, mean IoU ${percent(model.mean_iou)}` : "";
+  page["model-note"].textContent = `${parts}, ${model.classes.length} classes${score}`;
+}
+
+/** A mask over everything shows nothing: what is none of the classes starts hidden. */
+function hideBackground() {
+  for (const model of state.models) {
+    const background = model.classes[model.background ?? -1];
+    if (background && model.classes.length > 1) legend.hidden.add(background.name);
+  }
+}
+
+// --- Images ------------------------------------------------------------------------------------
+
+async function openSample({ sample, model }) {
+  if (state.models.some((item) => item.name === model && item.state !== "failed")) {
+    page.model.value = model;
+    describeModel();
+  }
+  try {
+    await open(await fetchBlob(`/web/samples/${sample}.jpg`), `${sample}.jpg`);
+  } catch (error) {
+    showError(error);
+  }
+}
+
+async function open(blob, name = blob.name || "image") {
+  clearError();
+  if (state.limits && blob.size > state.limits.max_bytes) {
+    showError(new Refusal("The file is too large",
+      `${name} has ${(blob.size / 2 ** 20).toFixed(1)} MB; this server takes ${Math.floor(state.limits.max_bytes / 2 ** 20)} MB.`));
+    return;
+  }
+  legend.forget();
+  hideBackground();
+  state.answer = null;
+  state.map = null;
+  // Kept as bytes: a file that changes or vanishes on disk can be sent again.
+  state.source = { blob: new Blob([await blob.arrayBuffer()], { type: blob.type }), name, bitmap: null };
+  state.source.bitmap = await createImageBitmap(blob).catch(() => null);
+  if (state.source.bitmap) showImage(state.source.bitmap.width, state.source.bitmap.height);
+  await run();
+}
+
+function showImage(width, height) {
+  const shrink = Math.min(1, Math.sqrt(MAX_CANVAS_PIXELS / (width * height)));
+  for (const canvas of [page.image, page.mask]) {
+    canvas.width = Math.round(width * shrink);
+    canvas.height = Math.round(height * shrink);
+  }
+  if (state.source.bitmap) {
+    page.image.getContext("2d").drawImage(state.source.bitmap, 0, 0, page.image.width, page.image.height);
+  }
+  page.drop.hidden = true;
+  page.picture.hidden = false;
+  page.again.hidden = false;
+}
+
+async function run() {
+  if (page.model.disabled) return;
+  state.work?.abort();
+  const work = (state.work = new AbortController());
+  const begun = performance.now();
+  clearError();
+  page.busy.hidden = false;
+  page.status.textContent = "Segmenting…";
+  try {
+    const answer = await segment(state.source.blob, state.source.name, page.model.value, work.signal);
+    showAnswer(answer, performance.now() - begun);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    forgetAnswer();
+    showError(error);
+  }
+  if (state.work === work) page.busy.hidden = true;
+}
+
+function showAnswer(answer, elapsed) {
+  state.answer = answer;
+  state.map = new LabelMap(answer);
+  showImage(answer.width, answer.height);
+  legend.show(answer.classes);
+  paint();
+  page.result.hidden = false;
+  page.mask.style.opacity = page.opacity.value / 100;
+  const blind = state.source.bitmap ? "" : " · your browser cannot show this format, so the mask stands alone";
+  page.caption.textContent = `${state.source.name} · ${answer.width} × ${answer.height}${blind}`;
+  const stages = Object.entries(answer.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(0)} ms`);
+  page.status.textContent = `Done in ${(elapsed / 1000).toFixed(2)} s (${stages.join(", ")})`;
+  const shares = answer.classes.map((entry) => `${entry.name} ${percent(entry.share)}`);
+  page.mask.setAttribute("aria-label", `The mask over the image: ${shares.join(", ")}`);
+}
+
+function paint() {
+  if (state.map) state.map.paint(page.mask, legend.colours());
+}
+
+function pointAt(event) {
+  if (!state.map) return;
+  const box = page.mask.getBoundingClientRect();
+  const x = Math.floor(((event.clientX - box.left) / box.width) * state.map.width);
+  const y = Math.floor(((event.clientY - box.top) / box.height) * state.map.height);
+  const id = state.map.at(x, y);
+  const found = state.answer.classes.find((entry) => entry.id === id);
+  legend.point(id);
+  page.tip.hidden = !found;
+  if (!found) return;
+  page.tip.textContent = `${found.name} (${x}, ${y})`;
+  const left = Math.min(event.clientX - box.left + 14, box.width - page.tip.offsetWidth - 4);
+  const top = event.clientY - box.top < 48 ? event.clientY - box.top + 22 : event.clientY - box.top - 36;
+  page.tip.style.transform = `translate(${Math.max(4, left)}px, ${top}px)`;
+}
+
+// --- Saving and the rest -----------------------------------------------------------------------
+
+function saveOverlay() {
+  const canvas = document.createElement("canvas");
+  canvas.width = page.image.width;
+  canvas.height = page.image.height;
+  const context = canvas.getContext("2d");
+  context.drawImage(page.image, 0, 0);
+  context.globalAlpha = page.opacity.value / 100;
+  context.drawImage(page.mask, 0, 0);
+  canvas.toBlob((blob) => save(blob, "overlay.png"), "image/png");
+}
+
+function save(blob, suffix) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = `${state.source.name.replace(/\.[^.]*$/, "")}-${suffix}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function fromBase64(text) {
+  return new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], { type: "image/png" });
+}
+
+function forgetAnswer() {
+  state.answer = null;
+  state.map = null;
+  page.result.hidden = true;
+  page.tip.hidden = true;
+  page.mask.getContext("2d").clearRect(0, 0, page.mask.width, page.mask.height);
+}
+
+function reset() {
+  state.work?.abort();
+  forgetAnswer();
+  clearError();
+  Object.assign(state, { source: null, work: null });
+  page.picture.hidden = page.again.hidden = page.busy.hidden = true;
+  page.drop.hidden = false;
+  page.status.textContent = "";
+  page.drop.querySelector("button").focus();
+}
+
+function showError(error) {
+  const title = document.createElement("strong");
+  title.textContent = error instanceof Refusal ? error.title : "Something went wrong in this page";
+  page.error.replaceChildren(title, error.message);
+  page.error.hidden = false;
+  page.status.textContent = "";
+  if (!(error instanceof Refusal)) throw error;
+}
+
+function clearError() {
+  page.error.hidden = true;
+}
+
+loadModels();

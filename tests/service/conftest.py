@@ -1,0 +1,161 @@
+"""A service with a model that needs no network: it tells dark from bright pixels."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from models import create_model, save_bundle
+from models.inference.predictor import Segmentation
+from models.labels import LabelSet
+from models.preprocessing import Preprocessing
+from service.app import create_app
+from service.settings import Settings
+
+LABELS = LabelSet(
+    names=("background", "nucleus"), colours=((0, 0, 0), (40, 200, 120)), background=0
+)
+
+
+class BrightnessModel:
+    """Calls a pixel class 1 where its red value is over 127; certain by its distance from it."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def segment(
+        self, image: np.ndarray, *, mode: str = "auto", confidence: bool = True
+    ) -> Segmentation:
+        """Segment by one comparison."""
+        self.calls += 1
+        red = image[:, :, 0].astype(np.float32)
+        return Segmentation(
+            labels=(red > 127).astype(np.uint8),
+            confidence=(0.5 + np.abs(red - 127.5) / 255).astype(np.float16) if confidence else None,
+            label_set=LABELS,
+            timings={"network": 0.0},
+            mode="whole" if mode == "auto" else mode,
+            info=None,
+        )
+
+
+class HeldModel(BrightnessModel):
+    """Works until the test lets it go, so that no test needs a clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.release = threading.Event()
+
+    def segment(
+        self, image: np.ndarray, *, mode: str = "auto", confidence: bool = True
+    ) -> Segmentation:
+        """Wait, then segment."""
+        self.begun.set()
+        assert self.release.wait(30), "the test never released the model"
+        return super().segment(image, mode=mode, confidence=confidence)
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two tiny bundles, `cells` and `streets`, of untrained networks."""
+    folder = tmp_path_factory.mktemp("bundles")
+    preprocessing = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    streets = LabelSet.from_names(["road", "building", "tree"])
+    for name, labels in (("cells", LABELS), ("streets", streets)):
+        network = create_model(
+            "unet", encoder="tu-test_resnet", num_classes=labels.num_classes
+        ).eval()
+        save_bundle(folder / name, network, name=name, labels=labels, preprocessing=preprocessing)
+    return folder
+
+
+StartClient = Callable[..., TestClient]
+
+
+@pytest.fixture
+def start(bundles: Path) -> Iterator[StartClient]:
+    """Start services: `start(model, **settings)` gives a client whose models are all ready."""
+    with ExitStack() as stack:
+
+        def begin(model: BrightnessModel | None = None, **settings: object) -> TestClient:
+            chosen = model or BrightnessModel()
+            known = {"bundles": (bundles,), "shipped_bundles": False, **settings}
+            app = create_app(Settings(**known), load_model=lambda _: chosen)
+            client = stack.enter_context(TestClient(app))
+            if app.state.services.settings.preload:
+                wait_until(app.state.services.manager.is_ready)
+            return client
+
+        yield begin
+
+
+@pytest.fixture
+def client(start: StartClient) -> TestClient:
+    """A service with default settings."""
+    return start()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for another thread to make `condition` true."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited 30 s in vain"
+        time.sleep(0.005)
+
+
+def picture(height: int = 40, width: int = 60) -> np.ndarray:
+    """Return a dark image with one bright rectangle: columns 10-29 of rows 5-14."""
+    pixels = np.full((height, width, 3), 20, np.uint8)
+    pixels[5:15, 10:30] = 220
+    return pixels
+
+
+def encode(pixels: np.ndarray, suffix: str = ".png") -> bytes:
+    """Encode RGB pixels."""
+    done, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    assert done
+    return data.tobytes()
+
+
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    """An encoded picture with 200 bright pixels of 2400."""
+    return encode(picture())
+
+
+@pytest.fixture
+def held_model() -> Iterator[HeldModel]:
+    """A model that works until `release` is set; it is let go at the end in any case."""
+    model = HeldModel()
+    yield model
+    model.release.set()
+
+
+@pytest.fixture
+def counted_model() -> BrightnessModel:
+    """A model that counts its calls."""
+    return BrightnessModel()
+
+
+Encode = Callable[..., bytes]
+
+
+@pytest.fixture(name="encode", scope="session")
+def encode_fixture() -> Encode:
+    """`encode(pixels, suffix=".png")`: RGB pixels to a file's bytes."""
+    return encode
+
+
+@pytest.fixture(name="wait_until", scope="session")
+def wait_until_fixture() -> Callable[[Callable[[], bool]], None]:
+    """`wait_until(condition)`: wait for another thread."""
+    return wait_until

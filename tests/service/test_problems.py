@@ -1,0 +1,78 @@
+"""One table from errors to HTTP, and nothing of our insides in it."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from models import errors as zoo
+from service import errors
+from service.problems import problem_of, table_of_problems
+from service.security import RequestGuard
+
+EXAMPLES = [
+    (zoo.ImageFormatError("no image"), 400),
+    (zoo.ImageDamagedError("cut"), 400),
+    (zoo.ImageTooLargeError(9, 9, 10), 413),
+    (zoo.UnknownNameError("model", "x", ["y"]), 404),
+    (zoo.UnknownNameError("class", "x", ["y"]), 422),
+    (zoo.ShapeError("shape"), 422),
+    (zoo.BundleError("bundle"), 503),
+    (zoo.ZooError("any"), 400),
+    (errors.UploadTooLargeError(10), 413),
+    (errors.UnsupportedMediaTypeError("a/b", ["c/d"]), 415),
+    (errors.NotAcceptableError("a/b", ["c/d"]), 406),
+    (errors.BadParameterError(["x"]), 422),
+    (errors.BadRequestError("x"), 400),
+    (errors.ModelLoadingError("m", 3), 503),
+    (errors.ModelBrokenError("m", "r"), 503),
+    (errors.NoModelError("none"), 503),
+    (RuntimeError("secret of the house"), 500),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), EXAMPLES, ids=lambda item: type(item).__name__)
+def test_each_error_has_its_code(error, status):
+    assert problem_of(error).kind.status == status
+
+
+def test_every_error_of_the_service_has_an_example():
+    classes = {
+        cls
+        for _, cls in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(cls, errors.RequestError) and cls is not errors.RequestError
+    }
+    assert classes == {type(error) for error, _ in EXAMPLES} & classes
+
+
+def test_an_unexpected_error_tells_nothing_of_itself():
+    assert "secret" not in problem_of(RuntimeError("secret of the house")).detail
+
+
+def test_a_loading_model_says_when_to_come_again():
+    assert problem_of(errors.ModelLoadingError("m", 3)).headers == {"Retry-After": "3"}
+
+
+def test_slugs_are_unique():
+    slugs = [kind.slug for kind in table_of_problems()]
+    assert len(slugs) == len(set(slugs))
+
+
+def test_a_crash_is_a_500_with_a_request_id_and_no_trace(caplog):
+    app = FastAPI()
+
+    @app.get("/crash")
+    async def crash() -> None:
+        raise RuntimeError("secret of the house")
+
+    app.add_middleware(RequestGuard)
+    answer = TestClient(app).get("/crash", headers={"X-Request-ID": "abc"})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["request_id"] == "abc"
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "secret of the house" in caplog.text

@@ -1,0 +1,38 @@
+"""Settings come from MASKZOO_* variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings
+
+
+def test_variables_are_read(monkeypatch):
+    monkeypatch.setenv("MASKZOO_BUNDLES", os.pathsep.join(["a", "b"]))
+    monkeypatch.setenv("MASKZOO_SHIPPED_BUNDLES", "false")
+    monkeypatch.setenv("MASKZOO_MAX_PIXELS", "1000")
+    monkeypatch.setenv("MASKZOO_CORS_ORIGINS", "https://a.example https://b.example")
+    settings = Settings()
+    assert settings.bundle_folders == (Path("a"), Path("b"))
+    assert settings.max_pixels == 1000
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_the_shipped_bundles_come_last():
+    settings = Settings(bundles=(Path("mine"),))
+    assert [path.name for path in settings.bundle_folders] == ["mine", "pretrained"]
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "many"])
+def test_a_senseless_limit_is_refused_at_start(monkeypatch, value):
+    monkeypatch.setenv("MASKZOO_MAX_PIXELS", value)
+    with pytest.raises(ValidationError, match="max_pixels"):
+        Settings()
+
+
+def test_every_setting_is_described():
+    assert all(field.description for field in Settings.model_fields.values())
