@@ -1,0 +1,63 @@
+"""PyTorch itself, as the network is written."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import UnknownNameError
+from models.spec import ModelSpec
+
+
+class EagerEngine:
+    """Runs a network by calling it, under autocast on CUDA.
+
+    Args:
+        network: moved to `device` and put into evaluation mode, in place.
+        in_channels, num_classes: what the network takes and gives.
+        device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``: CUDA if there is any.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, in_channels: int, num_classes: int, device: str = "auto"
+    ) -> None:
+        self.device = choose_device(device)
+        self.network = network.to(self.device).eval()
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+
+    @classmethod
+    def of(cls, network: nn.Module, spec: ModelSpec, device: str = "auto") -> EagerEngine:
+        """Build the engine of a network that has a spec."""
+        return cls(
+            network, in_channels=spec.in_channels, num_classes=spec.num_classes, device=device
+        )
+
+    def run(self, batch: Tensor) -> Tensor:
+        """Return float32 logits for a normalised batch."""
+        with torch.inference_mode(), self._precision():
+            return self.network(batch.to(self.device)).float()
+
+    def _precision(self) -> torch.autocast | nullcontext[None]:
+        if self.device.type != "cuda":
+            return nullcontext()
+        bfloat = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.autocast("cuda", dtype=torch.bfloat16 if bfloat else torch.float16)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Raises:
+        UnknownNameError: there is no such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    known = ["auto", "cpu"]
+    if torch.cuda.is_available():
+        known += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if name not in known:
+        raise UnknownNameError("device", name, known)
+    return torch.device(name)

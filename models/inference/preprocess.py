@@ -1,0 +1,57 @@
+"""uint8 RGB -> what the network expects, by the numbers in the bundle.
+
+Letters: N batch, C channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.errors import ShapeError
+from models.preprocessing import Preprocessing
+
+
+def to_channels(pixels: np.ndarray, in_channels: int) -> np.ndarray:
+    """Return (H, W, C) for a network of 1 or 3 input channels.
+
+    One channel is the luma of ITU-R 601, which gives a grey image back as it was.
+
+    Raises:
+        ShapeError: `pixels` is not uint8 (H, W, 3), or the network takes other channels.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise ShapeError(
+            f"image is {pixels.dtype} {pixels.shape}; the predictor takes uint8 (H, W, 3) RGB"
+        )
+    if in_channels == 3:
+        return pixels
+    if in_channels == 1:
+        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
+    raise ShapeError(
+        f"the network takes {in_channels} channels; images are read as 3 (or 1): call the network "
+        "itself for other inputs"
+    )
+
+
+def normalise(batch: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Map uint8 (N, C, H, W) to float32 ``(x / 255 - mean) / std``, on the batch's device."""
+    scale = torch.tensor([1 / (255 * value) for value in std], device=batch.device)
+    shift = torch.tensor(
+        [-centre / value for centre, value in zip(mean, std, strict=True)], device=batch.device
+    )
+    return torch.addcmul(shift.view(1, -1, 1, 1), batch.float(), scale.view(1, -1, 1, 1))
+
+
+def to_batch(pixels: np.ndarray, preprocessing: Preprocessing, device: torch.device) -> Tensor:
+    """Return the float32 (1, C, H, W) input for uint8 (H, W, C) pixels.
+
+    The memory keeps the order of the pixels (channels last), in which convolutions are fastest.
+    """
+    image = torch.from_numpy(np.ascontiguousarray(pixels))
+    batch = image.to(device).permute(2, 0, 1).unsqueeze(0)  # (1, C, H, W)
+    return normalise(batch, preprocessing.mean, preprocessing.std)

@@ -1,0 +1,96 @@
+"""How large is the image that the network sees? And the resize and the padding that make it so.
+
+Sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+
+from models.errors import UnknownNameError
+
+Mode = Literal["auto", "whole", "resize"]
+
+DEFAULT_WHOLE_PIXELS = 2048 * 1024
+"""The largest image that mode `auto` gives to the network as it is."""
+
+MIN_SIDE = 32
+"""Smaller images are padded to this side: the deepest feature has stride 32."""
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """The way of one image to the network's input.
+
+    Args:
+        mode: ``whole`` or ``resize``, after ``auto`` was decided.
+        image: size of the image, and of the result.
+        scaled: size after the resize; `image` where there is none.
+        padded: size of the network's input; larger than `scaled` only for tiny images.
+    """
+
+    mode: Literal["whole", "resize"]
+    image: tuple[int, int]
+    scaled: tuple[int, int]
+    padded: tuple[int, int]
+
+    @property
+    def covered(self) -> tuple[int, int]:
+        """What the padded input covers, in pixels of the image; the image is its upper left."""
+        return (
+            round(self.padded[0] * self.image[0] / self.scaled[0]),
+            round(self.padded[1] * self.image[1] / self.scaled[1]),
+        )
+
+
+def plan_input(
+    image: tuple[int, int],
+    mode: str,
+    *,
+    max_side: int | None = None,
+    whole_pixels: int = DEFAULT_WHOLE_PIXELS,
+) -> InputPlan:
+    """Decide the size at which an image is segmented.
+
+    ``whole`` keeps it. ``resize`` shrinks it, never enlarges it: to `max_side` on its longer side
+    if the bundle has one (its network was trained on images of that size), else to `whole_pixels`
+    pixels, so that objects stay as close to their trained size as the limit allows. ``auto`` is
+    ``whole`` for an image that ``resize`` would not change, else ``resize``.
+
+    Raises:
+        UnknownNameError: `mode` is none of these.
+    """
+    if mode not in get_args(Mode):
+        raise UnknownNameError("mode", mode, get_args(Mode))
+    height, width = image
+    if max_side is not None:
+        factor = max_side / max(image)
+    else:
+        factor = math.sqrt(whole_pixels / (height * width))
+    scaled = image
+    if mode != "whole" and factor < 1:
+        scaled = (max(1, round(height * factor)), max(1, round(width * factor)))
+    chosen: Literal["whole", "resize"] = "resize" if mode == "resize" else "whole"
+    if mode == "auto" and scaled != image:
+        chosen = "resize"
+    padded = (max(MIN_SIDE, scaled[0]), max(MIN_SIDE, scaled[1]))
+    return InputPlan(chosen, image, scaled, padded)
+
+
+def fit_to_plan(pixels: np.ndarray, plan: InputPlan) -> np.ndarray:
+    """Resize and pad uint8 (H, W, 3) to the network's input.
+
+    Shrinking averages areas. Padding repeats the border, on the right and below.
+    """
+    if plan.scaled != plan.image:
+        height, width = plan.scaled
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    below, right = plan.padded[0] - plan.scaled[0], plan.padded[1] - plan.scaled[1]
+    if below or right:
+        pixels = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return pixels
