@@ -1,0 +1,1 @@
+"""Training: a folder of images and masks in, a bundle out."""

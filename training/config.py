@@ -1,0 +1,214 @@
+"""TrainConfig: everything that a training run can be told, as frozen records.
+
+A run is described by the defaults below, then a preset, then one YAML file, then dotted
+`key=value` settings; a later source wins. Nothing in a configuration is code. ``"auto"`` means
+that `training.plan` decides from the data and the machine; the value it chose is written to
+`config.yaml` in the run's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.errors import SpecError, UnknownNameError
+from models.spec import Scalar
+from training.augment import AugmentConfig
+from training.losses.config import LossConfig
+from training.overrides import apply_override, describe, merge
+
+_PRESETS = Path(__file__).parent / "presets"
+
+Auto = Literal["auto"]
+PositiveInt = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+T = TypeVar("T")
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Section):
+    """Which network is trained; the fields of `models.spec.ModelSpec` that a person chooses."""
+
+    architecture: str = "danet"
+    encoder: str = "resnet50"
+    encoder_weights: str | None = None
+    output_stride: Literal[8, 16, 32] | None = None
+    encoder_options: dict[str, Scalar] = Field(default_factory=dict)
+    options: dict[str, Scalar] = Field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
+
+
+class OptimizerConfig(Section):
+    """How weights move.
+
+    Args:
+        lr: learning rate of the encoder at its peak.
+        head_lr_mult: factor on `lr` for everything behind the encoder.
+        weight_decay: not applied to norms and biases.
+        clip_norm: largest L2 norm of the gradient; None leaves it alone.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: Annotated[float, Field(gt=0)] | Auto = "auto"
+    head_lr_mult: Annotated[float, Field(gt=0)] | Auto = "auto"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    momentum: Share = 0.9
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+
+
+class ScheduleConfig(Section):
+    """How the learning rate changes from step to step.
+
+    Args:
+        warmup: share of all steps during which the rate rises linearly.
+        power: exponent of `poly`.
+        final: the last rate as a share of the peak.
+    """
+
+    name: Literal["poly", "cosine", "onecycle"] = "poly"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    power: Annotated[float, Field(gt=0)] = 0.9
+    final: Share = 0.0
+
+
+class LoaderConfig(Section):
+    """How images reach the network.
+
+    Args:
+        crop_size: height and width of a training crop; one number means a square.
+        crops_per_image: how often each image is cropped in one epoch.
+        num_workers: processes that read and augment.
+        prefetch: batches that each process prepares ahead.
+    """
+
+    crop_size: PositiveInt | tuple[PositiveInt, PositiveInt] | Auto = "auto"
+    crops_per_image: PositiveInt | Auto = "auto"
+    num_workers: Annotated[int, Field(ge=0)] | Auto = "auto"
+    prefetch: PositiveInt = 2
+
+
+class RuntimeConfig(Section):
+    """On what the run computes, and how.
+
+    Args:
+        micro_batch: images that go through the network at once; the gradients of several
+            micro-batches add up to one step of `batch_size`.
+        precision: `bf16` is autocast; auto takes it where the device has units for it.
+    """
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: PositiveInt | Auto = 1
+    num_nodes: PositiveInt = 1
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    channels_last: bool | Auto = "auto"
+    deterministic: bool = False
+    micro_batch: PositiveInt | Auto = "auto"
+
+
+class BundleConfig(Section):
+    """The bundle that the run ends with."""
+
+    name: str | Auto = "auto"
+    dtype: Literal["float16", "float32"] = "float16"
+
+
+class TrainConfig(Section):
+    """One training run.
+
+    Args:
+        seed: of everything random.
+        epochs: passes over the training images (times `loader.crops_per_image`).
+        batch_size: images in one step, over all devices and micro-batches together.
+        validate_every: epochs between two validations.
+        checkpoint_minutes: the checkpoint is also written whenever this much time has passed.
+        early_stop: stop after so many validations without a better mean IoU.
+        ema: decay of the running mean of the weights, which is what is validated and stored;
+            None uses the weights themselves.
+        max_bad_steps: give up after so many steps with a loss that is no number.
+    """
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    epochs: PositiveInt | Auto = "auto"
+    batch_size: PositiveInt | Auto = "auto"
+    validate_every: PositiveInt | Auto = "auto"
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0
+    early_stop: PositiveInt | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = 0.999
+    max_bad_steps: PositiveInt = 10
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    loss: LossConfig = LossConfig()
+    loader: LoaderConfig = LoaderConfig()
+    augment: AugmentConfig = AugmentConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+    bundle: BundleConfig = BundleConfig()
+
+
+def resolved(value: T | Auto) -> T:
+    """Return a value of a configuration that `training.plan` has gone over."""
+    assert value != "auto", "training.plan resolves every value before it is used"
+    return cast(T, value)
+
+
+def list_presets() -> list[str]:
+    """Return the names of the presets that come with maskzoo."""
+    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+
+
+def load_config(
+    overrides: Sequence[str] = (), file: Path | None = None, *, preset: str | None = None
+) -> TrainConfig:
+    """Read a configuration: defaults, then `preset`, then `file`, then `overrides`.
+
+    Args:
+        overrides: dotted settings such as ``"optimizer.lr=1e-3"``; values are YAML.
+        file: a YAML file of the same fields.
+        preset: a name of `list_presets`.
+
+    Raises:
+        SpecError: lists every mistake of all sources.
+        UnknownNameError: there is no such preset.
+    """
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    if preset is not None:
+        if preset not in list_presets():
+            raise UnknownNameError("preset", preset, list_presets())
+        merge(values, _read_yaml(_PRESETS / f"{preset}.yaml"))
+    if file is not None:
+        merge(values, _read_yaml(file))
+    for override in overrides:
+        mistakes += apply_override(values, override)
+    try:
+        config = TrainConfig.model_validate(values)
+    except ValidationError as error:
+        mistakes += describe(error, TrainConfig)
+    if mistakes:
+        raise SpecError("configuration", mistakes)
+    return config
+
+
+def dump_config(config: TrainConfig) -> str:
+    """Return the configuration as YAML that `load_config` reads back to an equal record."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SpecError(f"configuration file {str(path)!r}", [str(error)]) from None
+    if not isinstance(values or {}, dict):
+        raise SpecError(f"configuration file {str(path)!r}", ["must hold keys and values"])
+    return values or {}

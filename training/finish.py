@@ -1,0 +1,108 @@
+"""The end of a run: the bundle, its metrics, and a picture."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from models.bundle import save_bundle
+from models.inference.predictor import Predictor
+from training.data.index import Split
+from training.evaluate import Evaluation, evaluate_split
+from training.loop import BEST, Parts
+from training.report.picture import predictions_picture
+
+_REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
+
+
+def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
+    """Write `bundle/` and `predictions.png` from the best weights; return bundle and metrics.
+
+    The metrics are those of the bundle as it was written, read back: rounding of the weights to
+    half precision is in them.
+    """
+    network = parts.evaluated
+    network.load_state_dict(safetensors.torch.load_file(parts.run_dir / BEST))
+    network.eval()
+    draft = _save(parts, parts.run_dir / ".draft", metrics={})
+    split: Split = "test" if parts.data.samples("test") else "val"
+    predictor = Predictor.from_bundle(draft, device=str(parts.fabric.device))
+    evaluation = evaluate_split(predictor, parts.data, split=split, name=bundle_name(parts))
+    picture = parts.run_dir / "predictions.png"
+    predictions_picture(picture, predictor, parts.data, split=split)
+    metrics = _metrics(evaluation, parts)
+    bundle = _save(parts, parts.run_dir / "bundle", metrics=metrics)
+    shutil.rmtree(draft)
+    parts.display.say(evaluation.table())
+    parts.display.say(f"bundle: {bundle}\npicture: {picture}")
+    return bundle, metrics
+
+
+def bundle_name(parts: Parts) -> str:
+    """Return the name in the configuration, or one of the data and the architecture."""
+    name = parts.config.bundle.name
+    if name != "auto":
+        return name
+    words = f"{parts.data.name}-{parts.config.model.architecture}".lower()
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in words)
+    return kept.strip("-")[:64] or "model"
+
+
+def provenance(parts: Parts) -> dict[str, Any]:
+    """Return what is needed to know where a bundle comes from."""
+    return {
+        "data": parts.data.name,
+        "data_fingerprint": parts.data.fingerprint,
+        "data_licence": None,
+        "weights_licence": None,
+        "encoder_weights": parts.config.model.encoder_weights,
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in _REPORTED},
+        "commit": _commit(),
+        "command": shlex.join(["maskzoo", *sys.argv[1:]]),
+        "recipe": parts.config.model_dump(mode="json"),
+        "steps": parts.progress.step,
+        "best_step": parts.progress.best_step,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _metrics(evaluation: Evaluation, parts: Parts) -> dict[str, Any]:
+    command = f"maskzoo evaluate {bundle_name(parts)} {evaluation.data} --split {evaluation.split}"
+    return evaluation.to_json() | {
+        "command": command,
+        "validation_mean_iou": parts.progress.best_score,
+    }
+
+
+def _save(parts: Parts, path: Path, *, metrics: dict[str, Any]) -> Path:
+    if path.exists():
+        shutil.rmtree(path)
+    return save_bundle(
+        path,
+        parts.evaluated,
+        name=bundle_name(parts),
+        labels=parts.data.labels,
+        preprocessing=parts.preprocessing,
+        metrics=metrics,
+        provenance=provenance(parts),
+        dtype=parts.config.bundle.dtype,
+    )
+
+
+def _commit() -> str | None:
+    """Return the commit of the code that runs, if it is a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

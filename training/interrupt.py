@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM become a wish that the loop looks at between two steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """A run was asked to stop, has saved, and can be resumed."""
+
+
+class StopRequest:
+    """Context in which the first signal sets `requested`; a second Ctrl-C ends at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+def leave_signals_to_parent(worker: int) -> None:
+    """Let a loader's process live on when a signal reaches the whole group.
+
+    The parent finishes its step and saves; the process ends when the parent closes the loader or
+    is gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

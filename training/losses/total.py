@@ -1,0 +1,84 @@
+"""The loss of one step: the terms of the configuration on all outputs of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.network import TrainOutput
+from training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
+from training.losses.cross_entropy import cross_entropy
+from training.losses.overlap import dice
+
+
+def scene_presence(target: Tensor, num_classes: int) -> Tensor:
+    """Return float (N, K): 1 where a class occurs in the image's counted pixels."""
+    ids = torch.arange(num_classes, device=target.device)
+    return (target.flatten(1)[:, :, None] == ids).any(1).float()
+
+
+class SegmentationLoss(nn.Module):
+    """Sum the terms over the main output, the auxiliary outputs and the scene vector.
+
+    Args:
+        config: the terms.
+        ignore_index: the id in masks that does not count.
+        class_weights: (K,) factors of cross-entropy-like terms.
+        aux_weights: factor of each auxiliary output of the network, by its name.
+        scene_weight: factor of the scene vector's binary cross-entropy.
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        config: LossConfig,
+        *,
+        ignore_index: int,
+        class_weights: Tensor | None,
+        aux_weights: Mapping[str, float],
+        scene_weight: float,
+    ) -> None:
+        super().__init__()
+        self.terms = config.terms
+        self.ignore_index = ignore_index
+        self.aux_weights = dict(aux_weights)
+        self.scene_weight = scene_weight
+        self.register_buffer("class_weights", class_weights)
+
+    def forward(self, output: TrainOutput, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and its parts, detached, by name."""
+        total, parts = self._pixels(output.logits, target)
+        for name, logits in output.aux.items():
+            value, _ = self._pixels(logits, target)
+            parts[f"aux_{name}"] = value.detach()
+            total = total + self.aux_weights[name] * value
+        if output.scene is not None and self.scene_weight > 0:
+            presence = scene_presence(target, output.logits.shape[1])
+            value = F.binary_cross_entropy_with_logits(output.scene.float(), presence)
+            parts["scene"] = value.detach()
+            total = total + self.scene_weight * value
+        return total, parts
+
+    def _pixels(self, logits: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        total = logits.new_zeros((), dtype=torch.float32)
+        parts: dict[str, Tensor] = {}
+        for term in self.terms:
+            value = self._term(term, logits, target)
+            parts[term.name] = value.detach()
+            total = total + term.weight * value
+        return total, parts
+
+    def _term(self, term: CrossEntropyTerm | DiceTerm, logits: Tensor, target: Tensor) -> Tensor:
+        if isinstance(term, CrossEntropyTerm):
+            return cross_entropy(
+                logits,
+                target,
+                ignore_index=self.ignore_index,
+                class_weights=self.class_weights,
+                label_smoothing=term.label_smoothing,
+            )
+        return dice(logits, target, ignore_index=self.ignore_index, smooth=term.smooth)

@@ -1,0 +1,72 @@
+"""The order of training samples, as a pure function of the seed and the position.
+
+Sample number p of a run belongs to epoch p // n, where n is the length of an epoch, and is
+element p % n of that epoch's permutation. Step s takes the samples s*B … s*B + B - 1. No sample
+is dropped, no batch is short, and a run that resumes at step s needs no more than s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+class SampleStream(Sampler[list[tuple[int, int]]]):
+    """Batches of keys (epoch, index) for one rank, from `start` to `stop`.
+
+    Args:
+        num_samples: images in the training split.
+        repeats: how often each of them is taken in one epoch; repeat r of epoch e gets the key
+            (e * repeats + r, index), so that each crop has its own random numbers.
+        batch_size: samples in one step over all ranks.
+        seed: of the permutations.
+        start, stop: the first step and the one after the last.
+        rank, world_size: which share of each batch is ours.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_samples: int,
+        repeats: int,
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size % world_size:
+            raise ValueError(f"batch_size {batch_size} must be a multiple of {world_size} devices")
+        self.num_samples = num_samples
+        self.repeats = repeats
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start = start
+        self.stop = stop
+        self.rank = rank
+        self.world_size = world_size
+        self._epoch: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        share = self.batch_size // self.world_size
+        for step in range(self.start, self.stop):
+            first = step * self.batch_size + self.rank * share
+            yield [self.key(position) for position in range(first, first + share)]
+
+    def key(self, position: int) -> tuple[int, int]:
+        """Return (epoch key, index of the image) of sample number `position`."""
+        epoch, offset = divmod(position, self.num_samples * self.repeats)
+        repeat, index = divmod(int(self._permutation(epoch)[offset]), self.num_samples)
+        return epoch * self.repeats + repeat, index
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if self._epoch is None or self._epoch[0] != epoch:
+            random = np.random.default_rng([self.seed, epoch])
+            self._epoch = epoch, random.permutation(self.num_samples * self.repeats)
+        return self._epoch[1]
