@@ -12,6 +12,8 @@ Example::
       - {name: land, values: ["#8429F6"], colour: "#8429F6"}
     ignore: ["#9B9B9B", "#000000"]
     background: null         # name of the class that means "nothing else"
+    exclude: [tile_7]        # stems that are not used
+    turn_masks_with_exif: false   # true: masks lie as the camera saw them, without the EXIF turn
     splits: {seed: 0, fractions: {train: 0.7, val: 0.15, test: 0.15}}
 
 Values may be ranges (`"1-300"`). All mistakes are reported at once.
@@ -92,7 +94,6 @@ class Description(BaseModel):
     schema_version: Literal[1] = 1
     name: str | None = None
     root: str = "."
-    layout: str | None = None
     images: str | None = None
     masks: str | None = None
     encoding: Kind | None = None
@@ -100,6 +101,8 @@ class Description(BaseModel):
     classes: tuple[ClassEntry, ...] = ()
     ignore: tuple[Code, ...] = ()
     background: str | None = None
+    exclude: tuple[str, ...] = ()
+    turn_masks_with_exif: bool = False
     splits: SplitRule = SplitRule()
 
     @model_validator(mode="after")
@@ -172,6 +175,8 @@ def _class_mistakes(description: Description) -> list[str]:
     classes = description.classes
     if bool(classes) != (description.encoding is not None):
         mistakes.append("give both encoding and classes, or neither")
+    elif description.ignore and not classes:
+        mistakes.append("ignore needs encoding and classes beside it")
     if len(classes) > MAX_CLASSES:
         mistakes.append(f"{len(classes)} classes; at most {MAX_CLASSES} are possible")
     names = [entry.name for entry in classes]

@@ -119,6 +119,16 @@ def detect(facts: Sequence[MaskFacts], mask_stems: Sequence[str]) -> Detected:
     return _from_values(census)
 
 
+def from_names(names: Sequence[str], form: str) -> Detected:
+    """Return the encoding of drawn polygons: 0 is the background, n + 1 is class n."""
+    background = "background" if "background" not in names else "nothing"
+    every = (background, *names)
+    colours = ((0, 0, 0), *distinct_colours(len(names)))
+    labels = LabelSet(names=every, colours=colours, background=0)
+    table = tuple((code, code) for code in range(len(every)))
+    return Detected(MaskEncoding("values", table), labels, form, ())
+
+
 def _is_neutral(code: int) -> bool:
     return code >> 16 == code >> 8 & 255 == code & 255
 
@@ -140,7 +150,8 @@ def _from_known(census: Census, known: KnownLabels) -> Detected:
     background = names.index(known.background) if known.background else None
     labels = LabelSet(names=names, colours=colours, background=background)
     encoding = MaskEncoding(census.kind, tuple(sorted(table.items())))
-    return Detected(encoding, labels, census.form, tuple(notes))
+    form = "ids" if census.form == "values" else census.form
+    return Detected(encoding, labels, form, tuple(notes))
 
 
 def _unpack(code: int) -> Colour:

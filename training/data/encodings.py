@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from models.errors import DataError
-from training.data.maskfile import Kind, RawMask, read_raw_mask
+from training.data.maskfile import Kind, RawMask
 
 IGNORE = 255
 MAX_CLASSES = 254
@@ -42,6 +41,10 @@ class MaskEncoding:
     def codes(self) -> dict[int, int]:
         """The table as a dict."""
         return dict(self.table)
+
+    def closest(self, code: int) -> int:
+        """Return the class id of the listed code that is nearest to `code`."""
+        return int(_nearest(np.array([code]), self)[0])
 
     def codes_of(self, raw: RawMask) -> npt.NDArray[np.integer]:
         """Return the codes of `raw` in this encoding's kind.
@@ -85,19 +88,6 @@ def decode_labels(raw: RawMask, encoding: MaskEncoding) -> npt.NDArray[np.uint8]
         for value, count in sorted(zip(values, counts, strict=True), key=lambda row: -row[1])[:8]
     )
     raise DataError(f"value(s) in no class: {listed}; add them to dataset.yaml, or under ignore")
-
-
-def read_mask(path: Path, encoding: MaskEncoding) -> npt.NDArray[np.uint8]:
-    """Read a mask file as uint8 (H, W) class ids, ignore = 255.
-
-    Raises:
-        DataError: the file cannot be read or holds codes that are not described.
-    """
-    raw = read_raw_mask(path)
-    try:
-        return decode_labels(raw, encoding)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 @lru_cache(maxsize=4)

@@ -1,8 +1,9 @@
 """Read every mask once, in parallel, and keep only what is counted.
 
 Of a mask stay the codes with their pixel counts, the size and a hash; of an image the upright
-size, whether its EXIF tag turns it, and a hash. No pixel array outlives its own sample, so memory
-is bounded by the number of workers.
+size, whether its EXIF tag turns it, and a hash. A deep scan decodes the images too, which finds
+the truncated ones, and keeps a thumbnail of 16 x 16 to find near-duplicates. No larger array
+outlives its own sample, so memory is bounded by the number of workers.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from models.errors import DataError, ImageError
-from models.inference.decode import read_header
+from models.inference.decode import ImageInfo, decode_image, read_header
+from models.inference.samples import upright
+from training.data.index import Pair
 from training.data.maskfile import Kind, RawMask, read_raw_mask
+from training.data.polygons import Annotations
 
 Progress = Callable[[int, int], None]
 MAX_CODES = 4096  # more codes than this in one file are noise: the rest is only counted
@@ -59,12 +64,21 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What one image file says of itself: upright size (H, W), EXIF turn, mode, hash."""
+    """What one image file is.
+
+    Args:
+        height_width: upright H and W.
+        orientation: the EXIF number, 1 if there is none.
+        mode: the stored pixels, such as `RGB` or `RGBA`.
+        sha256: hash of the file.
+        thumbnail: 16 x 16 grey pixels, from a deep scan.
+    """
 
     height_width: tuple[int, int]
-    exif_turned: bool
+    orientation: int
     mode: str
     sha256: str
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -76,25 +90,40 @@ class Facts:
     errors: tuple[tuple[Path, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class ScanOptions:
+    """How files are read.
+
+    Args:
+        annotations: draws masks that are stored as polygons.
+        turn_masks: masks are stored as the camera saw them and are turned like their image.
+        deep: decode the images as well.
+    """
+
+    annotations: Annotations | None = None
+    turn_masks: bool = False
+    deep: bool = False
+
+
 def scan(
-    pairs: Sequence[tuple[Path, Path]],
+    pairs: Sequence[Pair],
+    options: ScanOptions | None = None,
     *,
-    read_mask: Callable[[Path, Path], RawMask] | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> list[Facts]:
-    """Read all pairs (image, mask) and return their facts in order.
+    """Read all pairs and return their facts in order.
 
     Args:
         pairs: the files.
-        read_mask: gives the mask of (image, mask file) where the latter is no picture.
+        options: how they are read.
         progress: called with (done, total) after each pair.
         workers: threads; as many as there are processors, at most eight, if not given.
     """
-    reader = read_mask or _read_picture
+    chosen = options or ScanOptions()
     threads = workers or min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads, thread_name_prefix="scan") as pool:
-        found = pool.map(lambda pair: _scan_pair(pair[0], pair[1], reader), pairs)
+        found = pool.map(lambda pair: _scan_pair(pair, chosen), pairs)
         return list(_counted(found, len(pairs), progress))
 
 
@@ -105,34 +134,58 @@ def _counted(items: Iterator[Facts], total: int, progress: Progress | None) -> I
         yield item
 
 
-def _read_picture(image: Path, mask: Path) -> RawMask:
-    return read_raw_mask(mask)
-
-
-def _scan_pair(image: Path, mask: Path, reader: Callable[[Path, Path], RawMask]) -> Facts:
+def _scan_pair(pair: Pair, options: ScanOptions) -> Facts:
     errors: list[tuple[Path, str]] = []
-    image_facts: ImageFacts | None = None
-    mask_facts: MaskFacts | None = None
+    image: ImageFacts | None = None
+    mask: MaskFacts | None = None
     try:
-        image_facts = scan_image(image)
+        image = _scan_image(pair.image, deep=options.deep)
     except (ImageError, OSError) as error:
-        errors.append((image, str(error)))
+        errors.append((pair.image, str(error)))
     try:
-        mask_facts = mask_facts_of(reader(image, mask), file_hash(mask))
-    except (DataError, OSError) as error:
-        errors.append((mask, str(error).removeprefix(f"{mask}: ")))
-    return Facts(image_facts, mask_facts, tuple(errors))
+        raw = load_raw_mask(pair.image, pair.mask, options.annotations)
+        if options.turn_masks and image is not None:
+            raw = turned(raw, image.orientation)
+        mask = _mask_facts(raw, _mask_hash(raw, pair.mask, options.annotations))
+    except (DataError, ImageError, OSError) as error:
+        if not (image is None and options.annotations):  # else it was told above
+            errors.append((pair.mask, str(error).removeprefix(f"{pair.mask}: ")))
+    return Facts(image, mask, tuple(errors))
 
 
-def scan_image(path: Path) -> ImageFacts:
-    """Read an image's header and hash.
+def load_raw_mask(image: Path, mask: Path, annotations: Annotations | None) -> RawMask:
+    """Read or draw the mask of an image.
 
     Raises:
-        ImageError: it is no image of an allowed format.
+        DataError: it cannot be read.
     """
-    info = read_header(path)
+    return read_raw_mask(mask) if annotations is None else annotations.draw(image, mask)
+
+
+def turned(raw: RawMask, orientation: int) -> RawMask:
+    """Turn a mask as its image is turned by EXIF."""
+    codes = upright(np.ascontiguousarray(raw.codes), orientation)
+    return RawMask(codes, raw.kind, raw.mode, raw.palette)
+
+
+def _mask_hash(raw: RawMask, mask: Path, annotations: Annotations | None) -> str:
+    if annotations is None:
+        return file_hash(mask)
+    return hashlib.sha256(np.ascontiguousarray(raw.codes).tobytes()).hexdigest()
+
+
+def _scan_image(path: Path, *, deep: bool) -> ImageFacts:
+    if not deep:
+        return _image_facts(read_header(path), path, None)
+    decoded = decode_image(path, max_pixels=None)
+    grey = cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA)
+    return _image_facts(decoded.info, path, small.tobytes())
+
+
+def _image_facts(info: ImageInfo, path: Path, thumbnail: bytes | None) -> ImageFacts:
     size = (info.height, info.width)
-    return ImageFacts(size, info.exif_transposed, info.mode, file_hash(path))
+    return ImageFacts(size, info.orientation, info.mode, file_hash(path), thumbnail)
 
 
 def file_hash(path: Path) -> str:
@@ -141,7 +194,7 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def mask_facts_of(raw: RawMask, sha256: str) -> MaskFacts:
+def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
     """Count the codes of a mask."""
     codes, counts = count_codes(raw.codes)
     order = np.argsort(-counts, kind="stable")[:MAX_CODES]

@@ -1,0 +1,346 @@
+"""The ways in which data sets lie in folders, as one table, tried from top to bottom.
+
+A finder looks at one folder and returns what it found there, or None. The folder itself is tried
+first, then those below it, two levels deep (`VOCdevkit/VOC2012`).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from models.errors import DataError
+from training.data.index import (
+    IMAGE_SUFFIXES,
+    MASK_SUFFIX_PATTERN,
+    SPLITS,
+    FolderPair,
+    Index,
+    Pair,
+    Split,
+    list_files,
+    pair_folders,
+    unique_stems,
+)
+from training.data.polygons import CocoPolygons, LabelmePolygons, YoloPolygons, read_coco
+
+IMAGE_FOLDERS = (
+    *("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "inputs", "input", "rgb"),
+    *("photos", "pictures", "701_stillsraw_full", "camvid_rgb", "data"),
+)
+MASK_FOLDERS = (
+    *("masks", "mask", "segmentationclass", "segmentationclassaug", "gtfine", "annotations"),
+    *("annotation", "labels", "label", "gt", "ground_truth", "groundtruth", "segmentation"),
+    *("labeledapproved_full", "camvid_label", "segmentations", "targets", "target", "ann", "seg"),
+)
+SPLIT_FOLDERS: dict[str, Split] = {
+    **{"train": "train", "training": "train", "trn": "train", "train2017": "train"},
+    **{"val": "val", "valid": "val", "validation": "val", "dev": "val", "val2017": "val"},
+    **{"test": "test", "testing": "test", "tst": "test", "test2017": "test"},
+}
+_ANNOT_TAILS = ("annot", "_annot", "_labels", "_label", "_masks", "_mask", "_gt")
+_IMAGE_COLUMNS = ("image", "images", "img", "image_path", "filename", "file")
+_MASK_COLUMNS = ("mask", "masks", "label", "mask_path", "label_path", "annotation")
+
+
+def find_pairs(root: Path, images: str | None = None, masks: str | None = None) -> Index:
+    """Find the image and mask files below `root`.
+
+    Args:
+        root: the folder.
+        images, masks: folders below it, where they are told; with train, val, test in both.
+
+    Raises:
+        DataError: no layout fits; the message lists what was looked for and what is there.
+    """
+    if not root.is_dir():
+        raise DataError(f"{str(root)!r} is no folder; give the folder that holds images and masks")
+    if images is not None and masks is not None:
+        return _pair_told(root, images, masks)
+    for base in _places(root):
+        for finder in FINDERS:
+            index = finder(base)
+            if index is not None and index.pairs:
+                note = () if base == root else (f"found in {base.relative_to(root)}",)
+                return replace(index, root=root, notes=(*note, *index.notes))
+    raise DataError(_nothing_found(root))
+
+
+def _pair_told(root: Path, images: str, masks: str) -> Index:
+    ours, theirs = root / images, root / masks
+    for folder in (ours, theirs):
+        if not folder.is_dir():
+            raise DataError(f"folder {str(folder)!r} of the description does not exist")
+    first, second = _split_children(ours), _split_children(theirs)
+    both = [split for split in SPLITS if split in first and split in second]
+    folders: list[FolderPair] = [(first[split], second[split], split) for split in both]
+    folders = folders or [(ours, theirs, None)]
+    index = _first_form(root, "folders as described", folders)
+    if index is None:
+        raise DataError(f"no file in {str(ours)!r} has a mask in {str(theirs)!r}: names differ")
+    return index
+
+
+def _places(root: Path) -> Iterator[Path]:
+    yield root
+    children = _subfolders(root)
+    yield from children
+    for child in children[:32]:
+        yield from _subfolders(child)[:32]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(
+        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
+
+
+def _named(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return the sub-folders whose lower-case name is in `names`, in the order of `names`."""
+    children = {child.name.lower(): child for child in _subfolders(folder)}
+    return [children[name] for name in names if name in children]
+
+
+def _split_children(folder: Path) -> dict[Split, Path]:
+    children = {child.name.lower(): child for child in _subfolders(folder)}
+    return {split: children[name] for name, split in SPLIT_FOLDERS.items() if name in children}
+
+
+def find_voc(root: Path) -> Index | None:
+    """PASCAL VOC: `JPEGImages`, `SegmentationClass` and lists in `ImageSets/Segmentation`."""
+    lists = root / "ImageSets" / "Segmentation"
+    images = root / "JPEGImages"
+    masks = next(iter(_named(root, ("segmentationclassaug", "segmentationclass"))), None)
+    if masks is None or not images.is_dir() or not lists.is_dir():
+        return None
+    pairs: list[Pair] = []
+    lonely: list[Path] = []
+    for split in SPLITS:
+        file = lists / f"{split}.txt"
+        if not file.is_file():
+            continue
+        for stem in file.read_text(encoding="utf-8").split():
+            image, mask = images / f"{stem}.jpg", masks / f"{stem}.png"
+            if mask.is_file() and image.is_file():
+                pairs.append(Pair(stem, image, mask, split))
+            else:
+                lonely.append(image if image.is_file() else mask)
+    return Index(root, "PASCAL VOC", unique_stems(pairs), images_without_mask=tuple(lonely))
+
+
+def find_lists(root: Path) -> Index | None:
+    """CSV files with columns image and mask, or text files with two paths on each line."""
+    pairs: list[Pair] = []
+    missing: list[str] = []
+    used: list[str] = []
+    for file in sorted([*root.glob("*.csv"), *root.glob("*.txt")]):
+        rows = _rows(file)
+        for image_name, mask_name, told in rows:
+            image, mask = _resolve(root, image_name), _resolve(root, mask_name)
+            if image is None or mask is None:
+                missing.append(f"{file.name}: {image_name if image is None else mask_name}")
+                continue
+            split = SPLIT_FOLDERS.get(told.lower() or file.stem.lower())
+            stem = Path(image_name).with_suffix("").as_posix()
+            pairs.append(Pair(stem, image, mask, split))
+        used += [file.name] if rows else []
+    if not pairs:
+        return None
+    notes = tuple(f"listed but absent, so not used: {line}" for line in missing)
+    return Index(root, f"lists {', '.join(used)}", unique_stems(pairs), notes=notes)
+
+
+def _rows(file: Path) -> list[tuple[str, str, str]]:
+    """Return (image, mask, split) of each line; nothing where the file is no such list."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return []
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if file.suffix.lower() == ".csv":
+        table = list(csv.DictReader(lines))
+        columns = {name.lower().strip(): name for name in (table[0] if table else {}) if name}
+        image = next((columns[name] for name in _IMAGE_COLUMNS if name in columns), None)
+        mask = next((columns[name] for name in _MASK_COLUMNS if name in columns), None)
+        if image is not None and mask is not None:
+            split = columns.get("split", "")
+            return [(row[image], row[mask], row.get(split) or "") for row in table]
+    words = [line.replace(",", " ").replace("\t", " ").split() for line in lines]
+    ours = [row for row in words if len(row) == 2 and _is_image(row[0]) and _is_image(row[1])]
+    return [(row[0], row[1], "") for row in ours] if len(ours) == len(words) else []
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _resolve(root: Path, name: str) -> Path | None:
+    """Return the file that a list names: below `root`, or by its path, or nothing."""
+    for path in (root / name, root / name.lstrip("/"), Path(name)):
+        if path.is_file():
+            return path
+    return None
+
+
+def find_folders(root: Path) -> Index | None:
+    """Two folders, or one, with pictures or polygons of matching names."""
+    for layout, finder in FOLDER_LAYOUTS.items():
+        folders = finder(root)
+        if folders:
+            index = _first_form(root, _layout_name(layout, folders), folders)
+            if index is not None:
+                return index
+    return None
+
+
+def _layout_name(layout: str, folders: Sequence[FolderPair]) -> str:
+    names = {part.lower() for images, masks, _ in folders for part in (*images.parts, *masks.parts)}
+    if {"leftimg8bit", "gtfine"} <= names:
+        return f"Cityscapes ({layout})"
+    if {"annotations", "training"} <= names:
+        return f"ADE20K ({layout})"
+    if names & {"camvid_rgb", "701_stillsraw_full", "trainannot"}:
+        return f"CamVid ({layout})"
+    return layout
+
+
+def _first_form(root: Path, layout: str, folders: Sequence[FolderPair]) -> Index | None:
+    """Read the masks as pictures, or else as labelme, or else as YOLO."""
+    index = pair_folders(root, layout, folders, IMAGE_SUFFIXES)
+    if index.pairs:
+        return index
+    index = pair_folders(root, f"{layout}, labelme", folders, {".json"})
+    if index.pairs:
+        labelme = LabelmePolygons.of([pair.mask for pair in index.pairs])
+        if labelme is not None:
+            return replace(index, annotations=labelme)
+    index = pair_folders(root, f"{layout}, YOLO", folders, {".txt"})
+    if index.pairs:
+        yolo = YoloPolygons.of([pair.mask for pair in index.pairs], _yolo_names(root))
+        if yolo is not None:
+            return replace(index, annotations=yolo)
+    return None
+
+
+def _yolo_names(root: Path) -> list[str]:
+    """Return the names in YOLO's own data file or in classes.txt."""
+    for file in sorted([*root.glob("*.yaml"), *root.glob("*.yml")]):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        names = content.get("names") if isinstance(content, dict) else None
+        if isinstance(names, dict):
+            return [str(names[key]) for key in sorted(names)]
+        if isinstance(names, list):
+            return [str(name) for name in names]
+    for path in (root / "classes.txt", root / "labels" / "classes.txt"):
+        if path.is_file():
+            return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return []
+
+
+def find_coco(root: Path) -> Index | None:
+    """COCO json files in the folder, in `annotations`, or in the folders of the splits."""
+    places = [root, *_named(root, ("annotations", "annotation")), *_split_children(root).values()]
+    files = sorted({file for place in places for file in place.glob("*.json")})
+    contents = {file: content for file in files if (content := read_coco(file)) is not None}
+    if not contents:
+        return None
+    images = {path.name: path for path in list_files(root)}
+    pairs: list[Pair] = []
+    lonely: list[Path] = []
+    for file, content in contents.items():
+        split = _split_in_name(file)
+        for row in content["images"]:
+            name = Path(str(row["file_name"])).name
+            if name in images:
+                pairs.append(Pair(Path(name).stem, images[name], file, split))
+            else:
+                lonely.append(Path(str(row["file_name"])))
+    annotations = CocoPolygons.of(list(contents.values()))
+    return Index(
+        root,
+        f"COCO json ({', '.join(file.name for file in contents)})",
+        unique_stems(pairs),
+        masks_without_image=tuple(lonely),
+        annotations=annotations,
+    )
+
+
+def _split_in_name(file: Path) -> Split | None:
+    words = f"{file.parent.name} {file.stem}".lower()
+    return next((split for name, split in SPLIT_FOLDERS.items() if name in words), None)
+
+
+def _folders_then_splits(root: Path) -> list[FolderPair]:
+    for images in _named(root, IMAGE_FOLDERS):
+        for masks in _named(root, MASK_FOLDERS):
+            ours, theirs = _split_children(images), _split_children(masks)
+            both = [split for split in SPLITS if split in ours and split in theirs]
+            if both:
+                return [(ours[split], theirs[split], split) for split in both]
+    return []
+
+
+def _splits_then_folders(root: Path) -> list[FolderPair]:
+    found: list[FolderPair] = []
+    for split, folder in _split_children(root).items():
+        images, masks = _named(folder, IMAGE_FOLDERS), _named(folder, MASK_FOLDERS)
+        if images and masks:
+            found.append((images[0], masks[0], split))
+    return found
+
+
+def _annot_folders(root: Path) -> list[FolderPair]:
+    children = {child.name.lower(): child for child in _subfolders(root)}
+    return [
+        (children[name], children[name + tail], split)
+        for name, split in SPLIT_FOLDERS.items()
+        for tail in _ANNOT_TAILS
+        if name in children and name + tail in children
+    ]
+
+
+def _two_folders(root: Path) -> list[FolderPair]:
+    images, masks = _named(root, IMAGE_FOLDERS), _named(root, MASK_FOLDERS)
+    return [(images[0], masks[0], None)] if images and masks else []
+
+
+def _one_folder(root: Path) -> list[FolderPair]:
+    """Images and masks side by side, told apart by a `_mask` or the like, or by being json."""
+    splits: list[FolderPair] = [
+        (path, path, split) for split, path in _split_children(root).items()
+    ]
+    folders = splits or [(path, path, None) for path in [*_named(root, IMAGE_FOLDERS)[:1], root]]
+    for folder, _, _ in folders:
+        marked = [path for path in list_files(folder) if MASK_SUFFIX_PATTERN.search(path.stem)]
+        if marked or next(folder.glob("*.json"), None) is not None:
+            return splits or [(folder, folder, None)]
+    return []
+
+
+FOLDER_LAYOUTS: dict[str, Callable[[Path], list[FolderPair]]] = {
+    "images/SPLIT + masks/SPLIT": _folders_then_splits,
+    "SPLIT/images + SPLIT/masks": _splits_then_folders,
+    "SPLIT + SPLITannot": _annot_folders,
+    "images + masks": _two_folders,
+    "images and masks in one folder": _one_folder,
+}
+FINDERS: tuple[Callable[[Path], Index | None], ...] = (
+    find_voc,
+    find_lists,
+    find_folders,
+    find_coco,
+)
+
+
+def _nothing_found(root: Path) -> str:
+    there = ", ".join(f"{child.name}/" for child in _subfolders(root)[:12]) or "no folders"
+    return (
+        f"no images with masks found in {str(root)!r}, which has {there}; expected "
+        "images/{train,val,test} + masks/{train,val,test}, or images + masks, with equal stems, "
+        "or VOC, Cityscapes, ADE20K, CamVid, COCO json, YOLO or labelme polygons, or a CSV with "
+        "the columns image and mask; or name the two folders in a dataset.yaml (images, masks)"
+    )
