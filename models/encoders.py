@@ -21,6 +21,7 @@ import timm
 import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from segmentation_models_pytorch.encoders import get_encoder
+from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from models.errors import SpecError, UnknownNameError
@@ -38,6 +39,9 @@ _NATIVE_STATISTICS = {
     "xception": _HALF,
     "dpn": _DPN,
 }
+
+# Blocks with an attribute `se` between the last norm and the add.
+RESIDUAL_BLOCKS = (BasicBlock, Bottleneck)
 
 _THROUGH_TIMM = re.compile(r"resne(x)?t\d")
 
@@ -64,6 +68,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.name = name
+        self.in_channels = in_channels
         self.body = _build_body(name, in_channels, output_stride, weights, dict(options or {}))
         self.channels = tuple(int(count) for count in self.body.out_channels)
         self.strides = tuple(min(2**level, output_stride) for level in range(len(self.channels)))
@@ -73,6 +78,7 @@ class Encoder(nn.Module):
         for module in self.body.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = BatchNorm2d  # same parameters, trains at 1 x 1 and batch 1
+        self._names = frozenset(self.body.state_dict())  # plug-ins add names and keep these
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features of a normalised image."""
@@ -86,15 +92,22 @@ class Encoder(nn.Module):
             for feature, stride in zip(features, self.strides, strict=True)
         ]
 
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Return the encoder's own parameters, without those of plug-ins inside it."""
+        named = self.body.named_parameters()
+        return [parameter for name, parameter in named if name in self._names]
+
     def load_weights(self, state: Mapping[str, Tensor]) -> None:
         """Load encoder weights under smp's, timm's or our own names, strictly.
+
+        Plug-ins inside the encoder stay as they are.
 
         Classifier weights (`fc.*`, `classifier.*`, `head.*`) are left out.
 
         Raises:
             SpecError: names the tensors that are missing, left over or of another shape.
         """
-        own = self.body.state_dict()
+        own = {name: t for name, t in self.body.state_dict().items() if name in self._names}
         prefix = "model." if all(key.startswith("model.") for key in own) else ""
         renamed = {}
         for key, tensor in state.items():

@@ -2,6 +2,9 @@
 
     x (N, C_in, H, W) -> f0 … f5 -> (N, C, h, w) -> (N, K, h, w) -> logits (N, K, H, W)
 
+Between them are the places for plug-ins (`models.sites`), empty unless the spec names some:
+`warp` around everything, `neck` on f0 … f5, `refine` on the decoder's map.
+
 A plain `nn.Module`: any height and width, logits never softmaxed, the same in training and in
 evaluation. Losses that need more call `forward_train`.
 """
@@ -10,12 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from models.decoder import Decoder
 from models.encoders import Encoder
 from models.errors import ShapeError
 from models.layers import Classifier, resize
+from models.neck import Neck, PluginChain, Warp
 from models.spec import ModelSpec
 
 
@@ -46,8 +51,11 @@ class SegmentationNetwork(nn.Module):
     def __init__(self, spec: ModelSpec, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.spec = spec
+        self.warp = Warp()
         self.encoder = encoder
+        self.neck = Neck()
         self.decoder = decoder
+        self.refine = PluginChain()
         self.classifier = Classifier(
             decoder.out_channels, spec.num_classes, dropout=decoder.dropout
         )
@@ -60,18 +68,19 @@ class SegmentationNetwork(nn.Module):
                 feature map that is too small for batch normalisation.
         """
         self._check(x)
-        features = self._encode(x)
-        logits = self.classifier(self.decoder(features))
-        return resize(logits, x.shape[-2:], self.decoder.align_corners)
+        image, pose = self.warp(x)
+        logits = self._classify(self.decoder(self._encode(image)))
+        return self._finish(logits, x.shape[-2:], pose)
 
     def forward_train(self, x: Tensor) -> TrainOutput:
         """Return the logits with the auxiliary ones that training needs."""
         self._check(x)
-        size, align_corners = x.shape[-2:], self.decoder.align_corners
-        output = self.decoder.forward_train(self._encode(x))
+        image, pose = self.warp(x)
+        size = x.shape[-2:]
+        output = self.decoder.forward_train(self._encode(image))
         return TrainOutput(
-            logits=resize(self.classifier(output.features), size, align_corners),
-            aux={name: resize(aux, size, align_corners) for name, aux in output.aux.items()},
+            logits=self._finish(self._classify(output.features), size, pose),
+            aux={name: self._finish(aux, size, pose) for name, aux in output.aux.items()},
             scene=output.scene,
         )
 
@@ -88,16 +97,23 @@ class SegmentationNetwork(nn.Module):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters of the pre-trained part and of the new part apart.
 
-        Training gives `head` a higher learning rate than `encoder`.
+        Training gives `head` a higher learning rate than `encoder`. Plug-ins are new wherever they
+        are.
         """
-        encoder = list(self.encoder.parameters())
+        encoder = self.encoder.pretrained_parameters()
         known = {id(parameter) for parameter in encoder}
         head = [parameter for parameter in self.parameters() if id(parameter) not in known]
         return {"encoder": encoder, "head": head}
 
+    def _classify(self, features: Tensor) -> Tensor:
+        return self.classifier(self.refine(features))
+
+    def _finish(self, logits: Tensor, size: torch.Size, pose: Tensor | None) -> Tensor:
+        return self.warp.restore(resize(logits, size, self.decoder.align_corners), pose)
+
     def _encode(self, x: Tensor) -> list[Tensor]:
         try:
-            return self.encoder(x)
+            return self.neck(self.encoder(x))
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise

@@ -9,16 +9,24 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from torch import nn
+
 from models.architectures.danet import DANet
 from models.architectures.deeplabv3 import DeepLabV3
 from models.architectures.deeplabv3plus import DeepLabV3Plus
 from models.architectures.pspnet import PSPNet
 from models.architectures.unet import UNet
+from models.attach import attach
 from models.decoder import Decoder
 from models.encoders import Encoder
-from models.errors import UnknownNameError
+from models.errors import SpecError, UnknownNameError
 from models.network import SegmentationNetwork
-from models.options import check_options
+from models.options import check_options, option_names
+from models.plugins.cam import ChannelAttention
+from models.plugins.eca import EfficientChannelAttention
+from models.plugins.pam import PositionAttention
+from models.plugins.se import SqueezeExcitation
+from models.sites import PluginEntry, Sites
 from models.spec import ModelSpec, PluginSpec
 
 ARCHITECTURES: dict[str, type[Decoder]] = {
@@ -27,6 +35,16 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "deeplabv3plus": DeepLabV3Plus,
     "pspnet": PSPNet,
     "unet": UNet,
+}
+
+GATE = ("encoder", "encoder.block", "bottleneck", "skip", "decoder")
+CONTEXT = ("encoder", "bottleneck", "skip", "decoder")
+
+PLUGINS: dict[str, PluginEntry] = {
+    "se": PluginEntry(SqueezeExcitation, "feature", GATE),
+    "eca": PluginEntry(EfficientChannelAttention, "feature", GATE),
+    "pam": PluginEntry(PositionAttention, "feature", GATE, starts_as_identity=True),
+    "cam": PluginEntry(ChannelAttention, "feature", GATE, starts_as_identity=True),
 }
 
 
@@ -83,6 +101,7 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
     if architecture is None:
         raise UnknownNameError("architecture", spec.architecture, ARCHITECTURES)
     options = check_options(f"architecture {spec.architecture!r}", architecture, spec.options)
+    plugins = _checked_plugins(spec.plugins)
     encoder = Encoder(
         spec.encoder,
         in_channels=spec.in_channels,
@@ -91,7 +110,53 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
         options=spec.encoder_options,
     )
     decoder = architecture(encoder.channels, encoder.strides, spec.num_classes, **options)
-    return SegmentationNetwork(spec, encoder, decoder)
+    network = SegmentationNetwork(spec, encoder, decoder)
+    for plugin, entry, plugin_options in plugins:
+        if "norm" in option_names(entry.constructor):
+            plugin_options.setdefault("norm", decoder.norm)
+        attach(network, plugin, entry, plugin_options)
+    return network
+
+
+def create_plugin(name: str, *channels: int, **options: Any) -> nn.Module:
+    """Build one mechanism on its own.
+
+    Args:
+        name: a plug-in, see `list_plugins`.
+        *channels: channels of its input; two numbers for a skip and its deeper feature.
+        **options: keyword arguments of the mechanism.
+
+    Raises:
+        UnknownNameError: no plug-in has this name.
+        SpecError: lists every option that is unknown or wrong.
+
+    Example:
+        >>> create_plugin("se", 64, reduction=8)(torch.zeros(1, 64, 7, 9)).shape
+        torch.Size([1, 64, 7, 9])
+    """
+    entry = _plugin(name)
+    return entry.constructor(
+        *channels, **check_options(f"plug-in {name!r}", entry.constructor, options)
+    )
+
+
+def list_plugins(pattern: str = "*", *, place: str | None = None) -> list[str]:
+    """Return the names of the plug-ins.
+
+    Args:
+        pattern: shell-style wildcard, such as ``"dcn*"``.
+        place: only those that fit this kind of site, such as ``"skip"`` or ``"encoder.block"``.
+    """
+    return [
+        name
+        for name, entry in PLUGINS.items()
+        if fnmatch.fnmatch(name, pattern) and (place is None or place in entry.places)
+    ]
+
+
+def list_sites(network: SegmentationNetwork, name: str) -> list[str]:
+    """Return the sites of `network` that fit the plug-in `name`."""
+    return [str(site) for site in Sites(network).of(_plugin(name))]
 
 
 def list_models(pattern: str = "*", *, auxiliary: bool | None = None) -> list[str]:
@@ -106,3 +171,28 @@ def list_models(pattern: str = "*", *, auxiliary: bool | None = None) -> list[st
         for name, architecture in ARCHITECTURES.items()
         if fnmatch.fnmatch(name, pattern) and auxiliary in (None, architecture.uses_auxiliary)
     ]
+
+
+def _plugin(name: str) -> PluginEntry:
+    if name not in PLUGINS:
+        raise UnknownNameError("plug-in", name, PLUGINS)
+    return PLUGINS[name]
+
+
+def _checked_plugins(
+    plugins: Iterable[PluginSpec],
+) -> list[tuple[PluginSpec, PluginEntry, dict[str, Any]]]:
+    """Return the plug-ins with their rows and options; reports all wrong options at once."""
+    checked = []
+    mistakes = []
+    for plugin in plugins:
+        entry = _plugin(plugin.name)
+        try:
+            options = check_options("options", entry.constructor, plugin.options)
+        except SpecError as error:
+            mistakes += [f"{plugin.name}@{plugin.site}: {mistake}" for mistake in error.mistakes]
+        else:
+            checked.append((plugin, entry, options))
+    if mistakes:
+        raise SpecError("plug-ins", mistakes)
+    return checked
