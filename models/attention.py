@@ -1,26 +1,131 @@
-"""Attention over positions, shared by PAM, Non-local and their kin.
+"""Attention over positions, shared by PAM, Non-local and their kin; it never holds the whole map.
 
-Letters: N batch, D width of queries and keys, C width of values, L number of positions.
+Letters: N batch, D width of queries and keys, C width of values, L positions that ask,
+M positions that answer.
+
+The map of L x M weights is 4 GiB for a 1024 x 2048 image at stride 8. So:
+
+    inference   blocks of queries, one after the other, or the device's fused kernel; exact
+    training    `scaled_dot_product_attention`, which the device may fuse
+    export      as many blocks as `EXPORT_BLOCKS`, written out, so that the graph has no loop and
+                takes any size; an exporter asks for it with `use_form(network, "graph")`
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+Weighting = Literal["softmax", "relu"]
+Form = Literal["eager", "graph"]
+
+# Measured by benchmarks/attention.py: larger blocks leave the cache, smaller ones starve the
+# matrix product.
+BLOCK_BYTES = 32 * 2**20
+EXPORT_BLOCKS = 16
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float = 1.0) -> Tensor:
-    """Return softmax_j(scale · q_i · k_j) v_j for every position i.
+class Attention(nn.Module):
+    """y_i = Σ_j w(scale · q_i · k_j) v_j over positions, without weights of its own.
 
     Args:
-        query: (N, D, L) of the positions that ask.
-        key: (N, D, M) of the positions that answer.
-        value: (N, C, M).
+        scale: factor of the scores.
+        weighting: `softmax` over the positions j, or `relu`, the rectified score divided by M.
 
-    Returns:
-        (N, C, L).
+    Attributes:
+        form: `eager` (default) or `graph`, see the module's text.
     """
-    answer = F.scaled_dot_product_attention(
-        query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=scale
-    )
-    return answer.transpose(1, 2)
+
+    def __init__(self, *, scale: float = 1.0, weighting: Weighting = "softmax") -> None:
+        super().__init__()
+        self.scale = scale
+        self.weighting: Weighting = weighting
+        self.form: Form = "eager"
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Return the answers.
+
+        Args:
+            query: (N, D, L) of the positions that ask.
+            key: (N, D, M) of the positions that answer.
+            value: (N, C, M).
+
+        Returns:
+            (N, C, L) in the type of `value`.
+        """
+        if self.form == "graph":
+            return _unrolled(query, key, value, self.scale, self.weighting)
+        needs_gradient = torch.is_grad_enabled() and (
+            query.requires_grad or key.requires_grad or value.requires_grad
+        )
+        if needs_gradient:
+            return _whole(query, key, value, self.scale, self.weighting)
+        return _inference(query, key, value, self.scale, self.weighting)
+
+
+def use_form(network: nn.Module, form: Form) -> None:
+    """Set the form of every attention inside `network`."""
+    for module in network.modules():
+        if isinstance(module, Attention):
+            module.form = form
+
+
+def _whole(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
+    """Return the answers in one piece; differentiable."""
+    if weighting == "softmax":
+        answer = F.scaled_dot_product_attention(
+            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=scale
+        )
+        return answer.transpose(1, 2)
+    scores = query.transpose(1, 2) @ key * scale  # (N, L, M)
+    return value @ (scores.relu() / key.shape[2]).transpose(1, 2)
+
+
+def _unrolled(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
+    """Return the answers by a fixed number of query blocks, for graphs without loops."""
+    length = query.shape[2]
+    rows = (length + EXPORT_BLOCKS - 1) // EXPORT_BLOCKS
+    padded = F.pad(query, (0, rows * EXPORT_BLOCKS - length))
+    blocks = padded.unflatten(2, (EXPORT_BLOCKS, rows)).unbind(2)
+    answers = [_whole(block, key, value, scale, weighting) for block in blocks]
+    return torch.cat(answers, dim=2)[:, :, :length]
+
+
+@torch.library.custom_op("maskzoo::attention", mutates_args=())
+def _inference(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
+    """Return the answers without holding the map; one node under `torch.compile`."""
+    if weighting == "softmax" and _is_fused(query, key, value):
+        with torch.autocast(query.device.type, enabled=False):
+            return _whole(query, key, value, scale, weighting).contiguous()
+    wide = torch.float64 if value.dtype == torch.float64 else torch.float32
+    answer = value.new_empty(value.shape[0], value.shape[1], query.shape[2])
+    rows = max(1, BLOCK_BYTES // (key.shape[0] * key.shape[2] * wide.itemsize))
+    with torch.autocast(query.device.type, enabled=False):
+        keys, values = key.to(wide), value.to(wide)
+        for start in range(0, query.shape[2], rows):
+            block = query[:, :, start : start + rows].to(wide).transpose(1, 2) * scale
+            scores = torch.bmm(block, keys)  # (N, rows, M)
+            weights = (
+                scores.softmax(2) if weighting == "softmax" else scores.relu_() / keys.shape[2]
+            )
+            answer[:, :, start : start + rows] = torch.bmm(values, weights.transpose(1, 2))
+    return answer
+
+
+@_inference.register_fake
+def _(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
+    return value.new_empty(value.shape[0], value.shape[1], query.shape[2])
+
+
+def _is_fused(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Return whether the device has a kernel that keeps the map on the chip for these inputs."""
+    if not query.is_cuda:
+        return False
+    heads = (tensor.transpose(1, 2).unsqueeze(1) for tensor in (query, key, value))
+    parameters = torch.backends.cuda.SDPAParams(*heads, None, 0.0, False, False)
+    return torch.backends.cuda.can_use_efficient_attention(
+        parameters
+    ) or torch.backends.cuda.can_use_flash_attention(parameters)

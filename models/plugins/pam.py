@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.attention import attend
+from models.attention import Attention
 
 
 class PositionAttention(nn.Module):
@@ -31,9 +31,13 @@ class PositionAttention(nn.Module):
         self.query = nn.Conv2d(channels, width, 1)
         self.key = nn.Conv2d(channels, width, 1)
         self.value = nn.Conv2d(channels, channels, 1)
+        self.attention = Attention()
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return γ · attention(x) + x."""
-        answer = attend(self.query(x).flatten(2), self.key(x).flatten(2), self.value(x).flatten(2))
+        query, key, value = (
+            project(x).flatten(2) for project in (self.query, self.key, self.value)
+        )
+        answer = self.attention(query, key, value)
         return self.gamma * answer.unflatten(2, x.shape[-2:]) + x
