@@ -128,6 +128,7 @@ class TrainConfig(Section):
     Args:
         seed: of everything random.
         epochs: passes over the training images (times `loader.crops_per_image`).
+        max_steps: end after so many steps, if the epochs do not end before.
         batch_size: images in one step, over all devices and micro-batches together.
         validate_every: epochs between two validations.
         checkpoint_minutes: the checkpoint is also written whenever this much time has passed.
@@ -139,6 +140,7 @@ class TrainConfig(Section):
 
     seed: Annotated[int, Field(ge=0)] = 0
     epochs: PositiveInt | Auto = "auto"
+    max_steps: PositiveInt | None = None
     batch_size: PositiveInt | Auto = "auto"
     validate_every: PositiveInt | Auto = "auto"
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0

@@ -14,6 +14,7 @@ A run's folder holds:
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from training.runlog import RunLog
 from training.step import Normalise, TrainStep
 from training.stream import SampleStream
 
+_DRY_STEPS = 20
 # What a resumed run may change without becoming another run.
 _FREE_ON_RESUME = ("loader.num_workers", "loader.prefetch", "checkpoint_minutes", "max_bad_steps")
 
@@ -106,6 +108,17 @@ def train(
     fabric.barrier()
     bundle, metrics = result or (run_dir / "bundle", {})
     return TrainResult(bundle, metrics, run_dir)
+
+
+def dry_run(data: Path, config: TrainConfig, *, run_dir: Path) -> TrainResult:
+    """Go the whole way in twenty steps, in `run_dir`/dry-run: late failures come early.
+
+    Raises:
+        ZooError: as `train`.
+    """
+    folder = run_dir / "dry-run"
+    shutil.rmtree(folder, ignore_errors=True)
+    return train(data, config.model_copy(update={"max_steps": _DRY_STEPS}), run_dir=folder)
 
 
 def _checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
@@ -217,6 +230,7 @@ def _build(
     evaluated = average.network if average else network
     per_epoch = len(data.samples("train")) * resolved(config.loader.crops_per_image)
     steps_per_epoch = max(1, round(per_epoch / resolved(config.batch_size)))
+    steps = steps_per_epoch * resolved(config.epochs)
     return Parts(
         config=config,
         data=data,
@@ -229,7 +243,7 @@ def _build(
         predictor=Predictor(evaluated, data.labels, preprocessing, device=str(fabric.device)),
         preprocessing=preprocessing,
         progress=progress,
-        total_steps=steps_per_epoch * resolved(config.epochs),
+        total_steps=min(steps, config.max_steps or steps),
         steps_per_epoch=steps_per_epoch,
         display=display,
         log=RunLog(run_dir / "log.jsonl", step=progress.step) if fabric.is_global_zero else None,

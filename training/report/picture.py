@@ -29,7 +29,8 @@ def predictions_picture(
 ) -> None:
     """Write `count` evenly spaced images of a split: image, truth, prediction, two to a row."""
     samples = data.samples(split)
-    chosen = [samples[index * len(samples) // count] for index in range(min(count, len(samples)))]
+    count = min(count, len(samples))
+    chosen = [samples[index * len(samples) // count] for index in range(count)]
     strips = [_strip(predictor, data, sample) for sample in chosen]
     width = max((strip.width for strip in strips), default=1)
     rows = (len(strips) + 1) // 2
