@@ -136,11 +136,20 @@ def create_norm(norm: Norm, channels: int) -> nn.Module:
     return nn.Identity()
 
 
+def start_at_zero(layer: ConvNormAct) -> None:
+    """Make a layer without activation give 0 at first: its norm's scale, or the convolution.
+
+    A mechanism that adds such a layer's output to its input starts as the identity.
+    """
+    last = layer.norm if hasattr(layer, "norm") else layer.conv
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+
+
 def resize(x: Tensor, size: tuple[int, int] | torch.Size, align_corners: bool = False) -> Tensor:
     """Resize a feature map to (height, width), bilinearly.
 
-    Always by size, never by factor: a map of odd size comes back exactly.
+    Always by size, never by factor: a map of odd size comes back exactly. Equal sizes are no
+    special case, since asking would tie an exported network to the answer at its first size.
     """
-    if x.shape[-2:] == tuple(size):
-        return x
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=align_corners)
