@@ -87,7 +87,9 @@ class NonLocal(nn.Module):
         """Return θ (N, D, L), φ (N, D, M) and g (N, D, M)."""
         source = _halve(x) if self.subsample == "input" else x
         value = self.g(source)
-        query, key = (x, source) if self.pairwise == "gaussian" else (self.theta(x), self.phi(source))
+        query, key = (
+            (x, source) if self.pairwise == "gaussian" else (self.theta(x), self.phi(source))
+        )
         if self.subsample == "projected":
             key, value = _halve(key), _halve(value)
         return query.flatten(2), key.flatten(2), value.flatten(2)
