@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -18,7 +20,12 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from models.errors import ImageDamagedError, ImageFormatError, ImageTooLargeError
+from models.errors import (
+    ImageDamagedError,
+    ImageError,
+    ImageFormatError,
+    ImageTooLargeError,
+)
 from models.inference.samples import composite, grey_to_rgb, scale_to_8_bits
 
 _COMPRESSIONS = {
@@ -64,8 +71,8 @@ class TiffHeader:
 
 def read_tiff_header(stream: BinaryIO, name: str) -> TiffHeader:
     """Read the first page's tags; no pixel is touched."""
-    with _open(stream, name) as file:
-        return _header(file.pages.first, stream, name)
+    with _first_page(stream, name) as page:
+        return _header(page, stream, name)
 
 
 def read_tiff(
@@ -81,26 +88,27 @@ def read_tiff(
         ImageFormatError: a kind of TIFF that is not read.
         ImageDamagedError: the file is truncated or corrupt.
     """
-    with _open(stream, name) as file:
-        page = file.pages.first
+    with _first_page(stream, name) as page:
         header = _header(page, stream, name)
         _check_size(page, name, max_pixels)
-        try:
-            samples = page.asarray(maxworkers=1)
-        except Exception as error:  # tifffile and its codecs raise almost anything on bad bytes
-            raise ImageDamagedError(f"{name} is a damaged TIFF: {error}") from error
-        samples = _chunky(samples, page, name)
+        samples = _chunky(page.asarray(maxworkers=1), page, name)
         pixels, alpha, scaling = _to_rgb(samples, page, name)
         return header, pixels, alpha, scaling
 
 
-def _open(stream: BinaryIO, name: str) -> tifffile.TiffFile:
+@contextmanager
+def _first_page(stream: BinaryIO, name: str) -> Iterator[tifffile.TiffPage]:
+    """Open the file; whatever fails while it is open is damage.
+
+    On bad bytes tifffile and its codecs raise almost anything, and give attributes of any type.
+    """
     stream.seek(0)
     try:
-        file = tifffile.TiffFile(stream, _multifile=False)
-        _ = file.pages.first.shape
-        return file
-    except Exception as error:  # as above
+        with tifffile.TiffFile(stream, _multifile=False) as file:
+            yield file.pages.first
+    except ImageError:
+        raise
+    except Exception as error:
         raise ImageDamagedError(f"{name} is a damaged TIFF: {error}") from error
 
 
@@ -126,7 +134,8 @@ def _header(page: tifffile.TiffPage, stream: BinaryIO, name: str) -> TiffHeader:
 
 
 def _check_size(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> None:
-    width, height = page.imagewidth, page.imagelength
+    if max_pixels is not None and page.imagewidth * page.imagelength > max_pixels:
+        raise ImageTooLargeError(page.imagewidth, page.imagelength, max_pixels)
     if page.compression not in _COMPRESSIONS:
         raise ImageFormatError(
             f"{name} is a TIFF with compression {int(page.compression)}; allowed are "
@@ -134,26 +143,29 @@ def _check_size(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> N
         )
     if page.imagedepth != 1 or len(page.shape) > 3:
         raise ImageFormatError(f"{name} is a volume of shape {page.shape}; send one plane")
-    segments = math.ceil(width / (page.tilewidth or width)) if page.is_tiled else 1
-    rows = page.tilelength if page.is_tiled else page.rowsperstrip
-    segments *= math.ceil(height / (rows or height))
-    end = page.parent.filehandle.size
-    if len(page.dataoffsets) < segments or any(
-        offset + count > end
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
-    ):
-        raise ImageDamagedError(f"{name} is truncated: its pixels lie beyond the file's end")
-    if max_pixels is None:
-        return
-    if width * height > max_pixels:
-        raise ImageTooLargeError(width, height, max_pixels)
+    _check_segments(page, name)
     tile = page.tilewidth * page.tilelength * page.samplesperpixel if page.is_tiled else 0
-    most = max_pixels * _SAMPLE_BYTES_PER_PIXEL
+    most = (max_pixels or page.nbytes) * _SAMPLE_BYTES_PER_PIXEL
     if max(page.nbytes, tile * np.dtype(page.dtype).itemsize) > most:
         raise ImageFormatError(
             f"{name} has {page.nbytes / 1e6:.0f} MB of samples ({page.shape}, {page.dtype}); "
             f"at most {most / 1e6:.0f} MB are allowed: keep fewer channels"
         )
+
+
+def _check_segments(page: tifffile.TiffPage, name: str) -> None:
+    """Refuse a page whose strips or tiles are too few or lie outside the file.
+
+    tifffile fills what it cannot find with zeros.
+    """
+    width, height = page.imagewidth, page.imagelength
+    across = math.ceil(width / (page.tilewidth or width)) if page.is_tiled else 1
+    rows = page.tilelength if page.is_tiled else page.rowsperstrip
+    needed = across * math.ceil(height / (rows or height))
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    end = page.parent.filehandle.size
+    if len(segments) < needed or any(offset + count > end for offset, count in segments):
+        raise ImageDamagedError(f"{name} is truncated: its pixels lie beyond the file's end")
 
 
 def _chunky(samples: np.ndarray, page: tifffile.TiffPage, name: str) -> np.ndarray:
