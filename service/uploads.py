@@ -71,43 +71,47 @@ def _is_raw(media_type: str) -> bool:
 
 def _advice(media_type: str) -> str:
     if media_type == _CURL_DEFAULT:
-        return "with curl: -F file=@image.png, or -T image.png"
+        return "with curl: -F file=@image.png, or -H 'Content-Type: image/png' as well"
     return ""
 
 
-async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, max_bytes: int, room: int = 0) -> AsyncGenerator[bytes, None]:
     """Yield the body; refuse by its announced length at once, by its real length as it comes."""
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
+    if announced.isdecimal() and int(announced) > max_bytes + room:
         raise UploadTooLargeError(max_bytes)
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
-        if received > max_bytes:
+        if received > max_bytes + room:
             raise UploadTooLargeError(max_bytes)
         yield chunk
 
 
 async def _read_form(request: Request, max_bytes: int) -> Upload:
-    room = max_bytes + _MULTIPART_ROOM
     parser = MultiPartParser(
-        request.headers, _limited(request, room), max_files=1, max_fields=_MAX_FIELDS
+        request.headers,
+        _limited(request, max_bytes, _MULTIPART_ROOM),
+        max_files=1,
+        max_fields=_MAX_FIELDS,
     )
-    parser.spool_max_size = room  # keep the file in memory: the disk may be read-only
+    parser.spool_max_size = max_bytes + _MULTIPART_ROOM  # in memory: the disk may be read-only
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise BadRequestError(f"the form cannot be read: {error.message}") from None
-    return await _pick_file(form, max_bytes)
+    try:
+        return await _pick_file(form, max_bytes)
+    finally:
+        await form.close()
 
 
 async def _pick_file(form: FormData, max_bytes: int) -> Upload:
     file = form.get("file")
     if not isinstance(file, UploadFile):
-        fields = ", ".join(sorted(form)) or "none"
-        raise BadRequestError(f"the form has no file in the field 'file'; its fields: {fields}")
+        found = ", ".join(sorted(form)) or "none"
+        raise BadRequestError(f"the form has no file in the field 'file'; its fields: {found}")
     data = await file.read()
-    await form.close()
     if len(data) > max_bytes:
         raise UploadTooLargeError(max_bytes)
     if not data:

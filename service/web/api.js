@@ -39,6 +39,8 @@ export async function fetchBlob(path) {
   return (await call(path)).blob();
 }
 
+/** Begin with a capital, but leave names such as "a.png" as they are. */
 function sentence(text) {
+  if (!/^[a-z]+[ ,;:]/.test(text)) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

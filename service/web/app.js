@@ -150,6 +150,8 @@ function showImage(width, height) {
     canvas.width = Math.round(width * shrink);
     canvas.height = Math.round(height * shrink);
   }
+  page.canvases.style.setProperty("--ratio", width / height);
+  page.canvases.style.setProperty("--pixels", width);
   if (state.source.bitmap) {
     page.image.getContext("2d").drawImage(state.source.bitmap, 0, 0, page.image.width, page.image.height);
   }
@@ -262,6 +264,7 @@ function showError(error) {
   title.textContent = error instanceof Refusal ? error.title : "Something went wrong in this page";
   page.error.replaceChildren(title, error.message);
   page.error.hidden = false;
+  page.error.scrollIntoView({ block: "nearest" });
   page.status.textContent = "";
   if (!(error instanceof Refusal)) throw error;
 }

@@ -13,12 +13,17 @@ function make(tag, { text, name, id } = {}, ...children) {
 
 function table(head, rows) {
   const cells = (tag, values) => make("tr", {}, ...values.map((value) =>
-    value instanceof Node ? make(tag, {}, value) : make(tag, { text: value })));
+    value instanceof Node ? make(tag, {}, value) : make(tag, {}, ...prose(value))));
   return make("div", { name: "scroll" },
     make("table", {}, make("thead", {}, cells("th", head)), make("tbody", {}, ...rows.map((row) => cells("td", row)))));
 }
 
 const code = (text) => make("code", { text });
+
+/** Text with `code` in it, as nodes. */
+function prose(text) {
+  return String(text).split("`").map((part, index) => (index % 2 ? code(part) : part));
+}
 
 /** Follow `$ref`s inside the document. */
 function resolve(schema, document_) {
@@ -37,6 +42,7 @@ function typeOf(schema, document_) {
   if (plain.anyOf) {
     return plain.anyOf.map((one) => typeOf(one, document_)).filter((one) => one !== "null").join(" | ");
   }
+  if (plain.prefixItems) return `${plain.prefixItems.length} numbers`;
   if (plain.type === "array") return `list of ${typeOf(plain.items ?? {}, document_)}`;
   return name ?? plain.type ?? "any";
 }
@@ -56,7 +62,7 @@ function drawOperation(path, method, operation, document_) {
   const body = make("details", {},
     make("summary", {}, make("span", { name: "method", text: method.toUpperCase() }), code(path),
       make("span", { name: "quiet", text: operation.summary ?? "" })));
-  if (operation.description) body.append(make("p", { text: operation.description }));
+  if (operation.description) body.append(make("p", {}, ...prose(operation.description)));
   if (operation.parameters?.length) {
     body.append(make("h3", { text: "Parameters" }), table(["name", "in", "type", "meaning"],
       operation.parameters.map((parameter) => [

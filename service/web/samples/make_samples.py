@@ -19,7 +19,7 @@ _SCALE = 2  # drawn this much larger, then averaged: soft edges
 def draw_nuclei(height: int = 520, width: int = 696, *, seed: int = 7) -> np.ndarray:
     """Return a uint8 (H, W, 3) picture of bright, textured, blurred ellipses on black."""
     rng = np.random.default_rng(seed)
-    image = np.full((height, width), 8.0, np.float32)
+    image: np.ndarray = np.full((height, width), 8.0, np.float32)
     image += 5 * _clouds(rng, height, width, 160)
     for x, y in _scatter(rng, height, width, count=58, distance=44):
         image = np.maximum(image, _nucleus(rng, (height, width), (x, y)))
@@ -33,7 +33,7 @@ def _nucleus(
     rng: np.random.Generator, shape: tuple[int, int], centre: tuple[int, int]
 ) -> np.ndarray:
     """Return one nucleus on black: an ellipse with soft rim and speckled chromatin."""
-    mask = np.zeros(shape, np.float32)
+    mask: np.ndarray = np.zeros(shape, np.float32)
     axes = (int(rng.integers(15, 22)), int(rng.integers(10, 15)))
     cv2.ellipse(mask, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1, cv2.LINE_AA)
     mask = cv2.GaussianBlur(mask, (0, 0), 1.4)
