@@ -5,7 +5,7 @@ Example::
     root: .                  # folder of the data, relative to this file
     images: images           # optional: folders below the root, instead of a search for them
     masks: masks
-    encoding: colours        # or values: stored numbers and palette indices
+    encoding: colours        # or values (stored numbers, palette indices), or names (polygons)
     nearest: false           # true: other codes take the closest class (noise, soft edges)
     classes:                 # in the order of the ids
       - {name: building, values: ["#3C1098"]}
@@ -43,6 +43,7 @@ _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 Code = int | str
+BACKGROUND_NAME = "background"  # what no polygon covers
 
 
 class ClassEntry(BaseModel):
@@ -96,7 +97,7 @@ class Description(BaseModel):
     root: str = "."
     images: str | None = None
     masks: str | None = None
-    encoding: Kind | None = None
+    encoding: Literal["values", "colours", "names"] | None = None
     nearest: bool = False
     classes: tuple[ClassEntry, ...] = ()
     ignore: tuple[Code, ...] = ()
@@ -112,27 +113,54 @@ class Description(BaseModel):
             raise ValueError("; ".join(mistakes))
         return self
 
-    def encoding_and_labels(self) -> tuple[MaskEncoding, LabelSet] | None:
-        """Return the table and the classes, or None where they are left to detection."""
+    def encoding_and_labels(
+        self, drawn: Sequence[str] | None = None
+    ) -> tuple[MaskEncoding, LabelSet] | None:
+        """Return the table and the classes, or None where they are left to detection.
+
+        Args:
+            drawn: names of the classes of polygons, which are drawn with the values 1, 2, …
+
+        Raises:
+            SpecError: classes are told by names and there are no polygons of that name.
+        """
         if not self.classes or self.encoding is None:
             return None
-        kind = self.encoding
-        table: dict[int, int] = {}
-        colours: list[Colour] = []
-        spare = distinct_colours(len(self.classes))
-        for index, entry in enumerate(self.classes):
-            codes = parse_codes(entry.values, kind)
-            table |= dict.fromkeys(codes, index)
-            shown = entry.colour or (entry.values[0] if kind == "colours" else None)
-            code = parse_code(shown, "colours")[0] if shown is not None else None
-            colours.append(
-                spare[index] if code is None else (code >> 16, code >> 8 & 255, code & 255)
-            )
-        table |= dict.fromkeys(parse_codes(self.ignore, kind), IGNORE)
+        kind: Kind = "colours" if self.encoding == "colours" else "values"
+        rows: list[tuple[int, Sequence[Code]]] = [
+            *((index, entry.values) for index, entry in enumerate(self.classes)),
+            (IGNORE, self.ignore),
+        ]
+        if self.encoding == "names":
+            rows = _values_of_names(rows, drawn or ())
+        table = {code: label for label, codes in rows for code in parse_codes(codes, kind)}
         names = tuple(entry.name for entry in self.classes)
         background = names.index(self.background) if self.background else None
-        labels = LabelSet(names=names, colours=tuple(colours), background=background)
+        labels = LabelSet(names=names, colours=self._colours(), background=background)
         return MaskEncoding(kind, tuple(sorted(table.items())), self.nearest), labels
+
+    def _colours(self) -> tuple[Colour, ...]:
+        """Return the colours told, else those of the masks, else our own."""
+        result: list[Colour] = []
+        for spare, entry in zip(distinct_colours(len(self.classes)), self.classes, strict=True):
+            shown = entry.colour or (entry.values[0] if self.encoding == "colours" else None)
+            code = None if shown is None else parse_code(shown, "colours")[0]
+            result.append(spare if code is None else (code >> 16, code >> 8 & 255, code & 255))
+        return tuple(result)
+
+
+def _values_of_names(
+    rows: Sequence[tuple[int, Sequence[Code]]], drawn: Sequence[str]
+) -> list[tuple[int, Sequence[Code]]]:
+    """Replace the names of polygon classes by the values that they are drawn with."""
+    value = {BACKGROUND_NAME: 0} | {name: place for place, name in enumerate(drawn, start=1)}
+    unknown = [str(name) for _, names in rows for name in names if str(name) not in value]
+    if unknown:
+        mistakes = [
+            f"{name!r} is no polygon's class{did_you_mean(name, [*value])}" for name in unknown
+        ]
+        raise SpecError(FILE_NAME, mistakes)
+    return [(label, [value[str(name)] for name in names]) for label, names in rows]
 
 
 def parse_code(code: Code, kind: Kind) -> list[int]:
@@ -186,7 +214,7 @@ def _class_mistakes(description: Description) -> list[str]:
             f"background {description.background!r} is no class"
             f"{did_you_mean(description.background, names)}"
         )
-    if description.encoding is not None:
+    if description.encoding in ("values", "colours"):
         mistakes += _code_mistakes(description, description.encoding)
     return mistakes
 

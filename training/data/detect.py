@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import DataError
 from models.labels import Colour, LabelSet, distinct_colours
+from training.data.classlists import ClassList
 from training.data.encodings import IGNORE, MAX_CLASSES, MaskEncoding, format_code
 from training.data.known import KnownLabels, recognise
 from training.data.maskfile import Kind
@@ -97,8 +98,15 @@ def _form(kind: Kind, num_palettes: int, num_files: int, conflict: bool, modes: 
     return "16-bit values" if deep else "values"
 
 
-def detect(facts: Sequence[MaskFacts], mask_stems: Sequence[str]) -> Detected:
+def detect(
+    facts: Sequence[MaskFacts], mask_stems: Sequence[str], lists: Sequence[ClassList] = ()
+) -> Detected:
     """Work out what the codes mean.
+
+    Args:
+        facts: what the masks hold.
+        mask_stems: stems of the mask files.
+        lists: class lists that came with the data.
 
     Raises:
         DataError: there are more codes than classes can be, or none at all.
@@ -110,13 +118,41 @@ def detect(facts: Sequence[MaskFacts], mask_stems: Sequence[str]) -> Detected:
     frequent = set(census.pixels) - (rare if census.kind == "colours" else set())
     known = recognise(census.kind, frequent, mask_stems)
     if known is not None:
-        return _from_known(census, known)
-    peaks = _peaks(census)
-    if peaks is not None:
-        return _from_noise(census, peaks)
-    if census.kind == "colours":
-        return _from_colours(census)
-    return _from_values(census)
+        detected = _from_known(census, known)
+    elif (peaks := _peaks(census)) is not None:
+        detected = _from_noise(census, peaks)
+    elif census.kind == "colours":
+        detected = _from_colours(census)
+    else:
+        detected = _from_values(census)
+    return _named(detected, lists, given_names=known is not None)
+
+
+def _named(detected: Detected, lists: Sequence[ClassList], *, given_names: bool) -> Detected:
+    """Take names from a class list that the masks bear out; say which lists they do not."""
+    if detected.encoding.kind != "colours":
+        return detected
+    code_of = {label: code for code, label in detected.encoding.table if label != IGNORE}
+    for found in lists:
+        held = [code for code in code_of.values() if code in found.names]
+        if 3 * len(held) < 2 * len(code_of):
+            note = (
+                f"{found.file.name} is not believed: {len(held)} of its {len(found.names)} colours "
+                "are classes in the masks"
+            )
+            detected = replace(detected, notes=(*detected.notes, note))
+        elif not given_names:
+            names = [
+                found.names.get(code_of[label], name)
+                for label, name in enumerate(detected.labels.names)
+            ]
+            if len(set(names)) < len(names):
+                continue
+            labels = detected.labels.model_copy(update={"names": tuple(names)})
+            note = f"names are those of {found.file.name}"
+            detected = replace(detected, labels=labels, notes=(*detected.notes, note))
+            given_names = True
+    return detected
 
 
 def from_names(names: Sequence[str], form: str) -> Detected:
@@ -143,10 +179,8 @@ def _from_known(census: Census, known: KnownLabels) -> Detected:
     for code in sorted(set(census.pixels) - set(table)):
         table[code] = IGNORE
         notes.append(f"{census.describe(code)} is in no list: ignored")
-    if census.kind == "colours":
-        colours = tuple(_unpack(code) for _, code in known.codes)
-    else:
-        colours = distinct_colours(len(names))
+    stored = known.colours or tuple(code for _, code in known.codes if census.kind == "colours")
+    colours = tuple(map(_unpack, stored)) or distinct_colours(len(names))
     background = names.index(known.background) if known.background else None
     labels = LabelSet(names=names, colours=colours, background=background)
     encoding = MaskEncoding(census.kind, tuple(sorted(table.items())))

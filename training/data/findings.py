@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.errors import DataError
+from training.data.classlists import read_class_lists
 from training.data.description import FILE_NAME, Description, read_description, read_split_file
 from training.data.detect import Detected, detect, from_names, take_census
 from training.data.encodings import IGNORE, MaskEncoding
@@ -171,7 +172,7 @@ def _settle_encoding(
 ) -> tuple[Detected, tuple[str, ...]]:
     """Return the encoding that is described, or else the one that is detected, with notes."""
     masks = [fact.mask for fact in facts if fact.mask is not None]
-    given = said.encoding_and_labels()
+    given = said.encoding_and_labels(index.annotations.names if index.annotations else None)
     if given is not None:
         encoding, labels = given
         form = index.annotations.form if index.annotations else take_census(masks).form
@@ -180,7 +181,7 @@ def _settle_encoding(
     if index.annotations is not None:
         detected = from_names(index.annotations.names, index.annotations.form)
     else:
-        detected = detect(masks, [pair.mask.stem for pair in pairs])
+        detected = detect(masks, [pair.mask.stem for pair in pairs], read_class_lists(index.root))
     names = ", ".join(detected.labels.names[:20])
     first = f"masks: {detected.name}; {detected.labels.num_classes} classes detected: {names}"
     return detected, (first, *detected.notes)

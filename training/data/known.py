@@ -23,6 +23,7 @@ class KnownLabels:
         codes: (name, code) of each class, in the order of the ids.
         ignore: codes that are void.
         background: name of the background class.
+        colours: packed colours to draw with, where `codes` are values.
         stems: pattern that a stem must match, where the codes alone prove nothing.
     """
 
@@ -31,6 +32,7 @@ class KnownLabels:
     codes: tuple[tuple[str, int], ...]
     ignore: tuple[int, ...] = ()
     background: str | None = None
+    colours: tuple[int, ...] = ()
     stems: str | None = None
 
 
@@ -53,6 +55,10 @@ _VOC = (
 _CAMVID_11 = (
     *("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car"),
     *("pedestrian", "bicyclist"),
+)
+_CAMVID_COLOURS = (
+    *(0x808080, 0x800000, 0xC0C080, 0x804080, 0x3C28DE, 0x808000, 0xC08080, 0x404080, 0x400080),
+    *(0x404000, 0x0080C0),
 )
 _CAMVID_STEMS = r"(^|/)(0001TP|0006R0|0016E5|Seq05VD)_"
 
@@ -127,6 +133,7 @@ KNOWN: tuple[KnownLabels, ...] = (
         "values",
         tuple((name, index) for index, name in enumerate(_CAMVID_11)),
         ignore=(11, 255),
+        colours=_CAMVID_COLOURS,
         stems=_CAMVID_STEMS,
     ),
     KnownLabels(
@@ -134,6 +141,7 @@ KNOWN: tuple[KnownLabels, ...] = (
         "values",
         tuple(zip(_CITYSCAPES, _CITYSCAPES_IDS, strict=True)),
         ignore=(*sorted(set(range(34)) - set(_CITYSCAPES_IDS)), 65535),
+        colours=_CITYSCAPES_COLOURS,
         stems=r"_gtFine_labelIds$|_gtCoarse_labelIds$",
     ),
     KnownLabels(
@@ -141,6 +149,7 @@ KNOWN: tuple[KnownLabels, ...] = (
         "values",
         tuple((name, index) for index, name in enumerate(_CITYSCAPES)),
         ignore=(255,),
+        colours=_CITYSCAPES_COLOURS,
         stems=r"_labelTrainIds$",
     ),
     KnownLabels(
@@ -149,6 +158,7 @@ KNOWN: tuple[KnownLabels, ...] = (
         tuple((name, index) for index, name in enumerate(_VOC)),
         ignore=(255,),
         background="background",
+        colours=tuple(voc_colour(index) for index in range(21)),
         stems=r"^20(07|08|09|10|11|12)_\d{6}$",
     ),
     KnownLabels(
