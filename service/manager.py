@@ -18,11 +18,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from models.bundle import Manifest, read_manifest
+from models.bundle import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest
 from models.errors import UnknownNameError, ZooError
 from models.inference.predictor import Segmentation
 from models.labels import LabelSet
-from models.shipped import MANIFEST
 from service.errors import ModelBrokenError, ModelLoadingError, NoModelError
 
 logger = logging.getLogger(__name__)
@@ -201,7 +200,7 @@ class ModelManager:
 def _find_bundles(folders: Sequence[Path]) -> Iterator[Path]:
     """Yield each folder that holds a `bundle.json`: the given ones, or their children."""
     for folder in folders:
-        if (folder / MANIFEST).is_file():
+        if (folder / MANIFEST_FILE).is_file():
             yield folder
         elif folder.is_dir():
             children = sorted(child for child in folder.iterdir() if child.is_dir())
@@ -212,4 +211,4 @@ def _find_bundles(folders: Sequence[Path]) -> Iterator[Path]:
 
 def _looks_like_bundle(path: Path) -> bool:
     """Tell a bundle, even one that lost a file, from any other folder."""
-    return any((path / name).is_file() for name in (MANIFEST, "model.safetensors"))
+    return any((path / name).is_file() for name in (MANIFEST_FILE, WEIGHTS_FILE))

@@ -20,11 +20,11 @@ def draw_nuclei(height: int = 520, width: int = 696, *, seed: int = 7) -> np.nda
     """Return a uint8 (H, W, 3) picture of bright, textured, blurred ellipses on black."""
     rng = np.random.default_rng(seed)
     image: np.ndarray = np.full((height, width), 8.0, np.float32)
-    image += 5 * _clouds(rng, height, width, 160)
+    image = image + 5 * _clouds(rng, height, width, 160)
     for x, y in _scatter(rng, height, width, count=58, distance=44):
         image = np.maximum(image, _nucleus(rng, (height, width), (x, y)))
     image = cv2.GaussianBlur(image, (0, 0), 1.1)
-    image += rng.normal(0, 0.9, image.shape)
+    image = image + rng.normal(0, 0.9, image.shape)
     grey = np.clip(image, 0, 255).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
 
