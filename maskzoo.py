@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -33,7 +33,7 @@ app.add_typer(models_app, name="models")
 
 Bundle = Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")]
 Data = Annotated[
-    Path, typer.Argument(exists=True, file_okay=False, help="Folder with images/ and masks/.")
+    Path, typer.Argument(exists=True, help="Folder with images/ and masks/, or a dataset.yaml.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -55,21 +55,27 @@ def train(
     config: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file of settings.")
     ] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder of the run.  [default: runs/NAME]")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last step.")] = False,
 ) -> None:
-    """Train on a folder of images and masks; ends with a bundle and its metrics."""
+    """Train on a folder of images and masks."""
     from training.config import load_config
     from training.fit import train as fit
+    from training.interrupt import TrainingInterrupted
 
     given = {"model.architecture": arch, "model.encoder": encoder, "model.plugins": plugin}
     options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
     chosen = load_config([*options, *(settings or [])], config, preset=preset)
-    run_dir = run or Path("runs") / data.resolve().name
-    result = fit(data, chosen, run_dir=run_dir, resume=resume)
-    print(f"bundle   {result.bundle}")
-    print(f"evaluate maskzoo evaluate {result.bundle} {data}")
-    print(f"serve    maskzoo serve --bundles {result.bundle.parent}")
+    run_dir = out or Path("runs") / data.resolve().name
+    try:
+        result = fit(data, chosen, run_dir=run_dir, resume=resume)
+    except TrainingInterrupted:  # the run is saved, and the way to go on is said
+        raise typer.Exit(1) from None
+    print(f"bundle    {result.bundle}")
+    print(f"evaluate  maskzoo evaluate {result.bundle} {data}")
+    print(f"serve     maskzoo serve --bundles {result.bundle}")
 
 
 @app.command()
@@ -77,16 +83,16 @@ def evaluate(
     bundle: Bundle,
     data: Data,
     *,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: Annotated[Literal["train", "val", "test"], typer.Option()] = "test",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a bundle on a labelled folder, by the predictor that serves it."""
+    """Measure a bundle on a folder of images and masks."""
     from models.shipped import find_bundle
     from training.evaluate import evaluate as measure
 
     result = measure(find_bundle(bundle), data, split=split, device=device)
-    print(result.to_json() if as_json else result.table())
+    _print_json(result.to_json()) if as_json else print(result.table())
 
 
 @app.command()
@@ -100,7 +106,7 @@ def predict(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Write an indexed PNG mask, and an overlay, for each image."""
+    """Write a mask, and an overlay, for each image."""
     from models import Predictor
     from models.inference.folder import plan, predict_files
     from models.shipped import find_bundle
@@ -124,12 +130,24 @@ def predict(
 
 
 @app.command()
-def inspect(data: Data, *, as_json: Json = False) -> None:
-    """Say what is in a folder of images and masks, before training on it."""
+def inspect(
+    data: Data,
+    *,
+    write: Annotated[bool, typer.Option("--write", help="Write dataset.yaml there.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="PNG to draw the samples into.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is in a folder of images and masks."""
     from training.data.inspect import inspect as look
 
     report = look(data)
-    print(report.to_json() if as_json else report.table())
+    _print_json(report.to_json()) if as_json else print(report.table(), end="")
+    if write:
+        print(f"wrote {report.write_yaml()}", file=sys.stderr)
+    if picture is not None:
+        print(f"wrote {report.picture(picture)}", file=sys.stderr)
+    if report.num_errors:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -190,14 +208,17 @@ def models_list(
 def models_show(name: str, *, as_json: Json = False) -> None:
     """Show one architecture, or one bundle."""
     from models.bundle import read_manifest
+    from models.errors import UnknownNameError
     from models.registry import ARCHITECTURES
-    from models.shipped import find_bundle
+    from models.shipped import find_bundle, list_bundles
 
     if name in ARCHITECTURES:
-        module = sys.modules[ARCHITECTURES[name].__module__]
-        about = (module.__doc__ or "").strip()
+        about = (sys.modules[ARCHITECTURES[name].__module__].__doc__ or "").strip()
         _print_json({"name": name, "about": about}) if as_json else print(about)
         return
+    shipped = [path.name for path in list_bundles()]
+    if name not in shipped and not Path(name).exists():
+        raise UnknownNameError("architecture or bundle", name, [*ARCHITECTURES, *shipped])
     print(read_manifest(find_bundle(name)).model_dump_json(indent=2))
 
 

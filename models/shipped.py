@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.errors import UnknownNameError
+from models.bundle import MANIFEST_FILE
+from models.errors import BundleError, UnknownNameError
 
 SHIPPED_FOLDER = Path(__file__).parent / "pretrained"
-MANIFEST = "bundle.json"
 
 
 def list_bundles(folder: Path = SHIPPED_FOLDER) -> list[Path]:
     """Return the bundles in `folder`, sorted by name; `folder` may be a bundle itself."""
-    if (folder / MANIFEST).is_file():
+    if (folder / MANIFEST_FILE).is_file():
         return [folder]
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if (path / MANIFEST).is_file())
+    return sorted(path for path in folder.iterdir() if (path / MANIFEST_FILE).is_file())
 
 
 def find_bundle(name: str) -> Path:
@@ -30,10 +30,17 @@ def find_bundle(name: str) -> Path:
         name: the folder of a bundle, or the name of a shipped one.
 
     Raises:
+        BundleError: the folder is no bundle; names the one inside it, if there is one.
         UnknownNameError: neither exists; says which shipped ones do.
     """
-    if (Path(name) / MANIFEST).is_file():
-        return Path(name)
+    folder = Path(name)
+    if (folder / MANIFEST_FILE).is_file():
+        return folder
+    if folder.is_dir() and list_bundles(folder):
+        inside = " or ".join(repr(str(path)) for path in list_bundles(folder)[:5])
+        raise BundleError(f"{name!r} is no bundle; did you mean {inside}?")
+    if folder.is_dir():
+        raise BundleError(f"{name!r} is no bundle: it holds no {MANIFEST_FILE}")
     shipped = {path.name: path for path in list_bundles()}
     if name not in shipped:
         raise UnknownNameError("bundle", name, shipped)

@@ -52,6 +52,7 @@ def to_batch(pixels: np.ndarray, preprocessing: Preprocessing, device: torch.dev
 
     The memory keeps the order of the pixels (channels last), in which convolutions are fastest.
     """
-    image = torch.from_numpy(np.ascontiguousarray(pixels))
+    # Pillow hands out read-only memory, which torch must not share.
+    image = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
     batch = image.to(device).permute(2, 0, 1).unsqueeze(0)  # (1, C, H, W)
     return normalise(batch, preprocessing.mean, preprocessing.std)
