@@ -13,6 +13,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.builtin_labels import BACKGROUNDS, BUILTIN_LABELS
+from models.errors import UnknownNameError
+
 Colour = tuple[
     Annotated[int, Field(ge=0, le=255)],
     Annotated[int, Field(ge=0, le=255)],
@@ -62,7 +65,11 @@ class LabelSet(BaseModel):
 
     @classmethod
     def from_names(cls, names: Sequence[str], **other: Any) -> LabelSet:
-        """Build a label set with colours that are easy to tell apart."""
+        """Build a label set with colours that are easy to tell apart.
+
+        Void is 255, or 65535 where 255 is a class.
+        """
+        other.setdefault("ignore_index", 255 if len(names) <= 255 else 65535)
         return cls(names=tuple(names), colours=distinct_colours(len(names)), **other)
 
     @classmethod
@@ -70,11 +77,37 @@ class LabelSet(BaseModel):
         """Build `class_0 … class_{K-1}` for a network whose classes are not known."""
         return cls.from_names([f"class_{index}" for index in range(num_classes)])
 
+    @classmethod
+    def builtin(cls, name: str) -> LabelSet:
+        """Return a published label set: ``voc``, ``cityscapes``, ``ade20k`` or ``camvid``.
+
+        Raises:
+            UnknownNameError: there is no such set.
+        """
+        if name not in BUILTIN_LABELS:
+            raise UnknownNameError("label set", name, BUILTIN_LABELS)
+        pairs = [item.split(":") for item in BUILTIN_LABELS[name].split()]
+        return cls(
+            names=tuple(word for word, _ in pairs),
+            colours=tuple(parse_colour(colour) for _, colour in pairs),
+            background=BACKGROUNDS.get(name),
+        )
+
     def palette(self) -> np.ndarray:
         """Return the colours as uint8 (256, 3); ids without a class are black."""
         table = np.zeros((256, 3), np.uint8)
         table[: min(256, self.num_classes)] = self.colours[:256]
         return table
+
+
+def parse_colour(text: str) -> Colour:
+    """Read ``rrggbb``, with or without ``#``.
+
+    Raises:
+        ValueError: `text` is not of this form.
+    """
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:

@@ -17,6 +17,7 @@ from models.errors import SpecError
 Scalar = bool | int | float | str | list[int] | list[float] | list[str] | None
 
 _PLUGIN = re.compile(r"(?P<name>[a-z0-9_]+)@(?P<site>[a-z0-9_.*]+)(:(?P<options>.+))?")
+_COMMA = re.compile(r",(?![^\[]*\])")  # not the commas of a list
 
 
 class PluginSpec(BaseModel):
@@ -48,11 +49,14 @@ class PluginSpec(BaseModel):
             )
         options = {}
         mistakes = []
-        for item in filter(None, (match["options"] or "").split(",")):
+        for item in filter(None, _COMMA.split(match["options"] or "")):
             key, equals, value = item.partition("=")
             if not equals:
                 mistakes.append(f"option {item!r} must read option=value")
-            options[key.strip()] = yaml.safe_load(value)
+            try:
+                options[key.strip()] = yaml.safe_load(value)
+            except yaml.YAMLError:
+                mistakes.append(f"option {item!r} has a value that is no YAML")
         if mistakes:
             raise SpecError(f"plug-in {text!r}", mistakes)
         return cls(name=match["name"], site=match["site"], options=options)
