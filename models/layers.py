@@ -33,6 +33,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(input)
 
 
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation that also trains on a single value, where torch raises."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
 class ConvNormAct(nn.Sequential):
     """Convolution, normalisation, ReLU: (N, in_channels, h, w) -> (N, out_channels, h', w').
 
@@ -124,15 +132,15 @@ class AuxiliaryHead(nn.Sequential):
 def create_norm(norm: Norm, channels: int) -> nn.Module:
     """Return the normalisation of that name for C channels.
 
-    `group` has up to 32 groups of a multiple of four channels, as many as divide C. It does not depend
-    on the batch. On a 1 x 1 map a group of one channel would always be normalised to zero.
+    `group` has up to 32 groups of a multiple of four channels, as many as divide C. It does not
+    depend on the batch. On a 1 x 1 map a group of one channel would always be normalised to zero.
     """
     if norm == "batch":
         return BatchNorm2d(channels)
     if norm == "group":
         fitting = (count for count in (32, 16, 8, 4, 2) if channels % (4 * count) == 0)
         groups = next(fitting, 1)
-        return nn.GroupNorm(groups, channels)
+        return GroupNorm(groups, channels)
     return nn.Identity()
 
 
