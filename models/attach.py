@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from models.downsampling import blur_downsampling
 from models.neck import Warp, plug_after
 from models.network import SegmentationNetwork
 from models.sites import (
@@ -25,7 +26,7 @@ from models.sites import (
 )
 from models.spec import PluginSpec
 
-Build = Callable[..., nn.Module]
+Build = Callable[..., Any]  # a constructor with its options; each kind has its own arguments
 
 
 def attach(
@@ -65,7 +66,8 @@ def _put_feature(sites: Sites, site: Site, name: str, build: Build) -> None:
         for block in residual_blocks(sites.stages[level]):
             if block.module.se is None:
                 block.module.se = nn.Identity()
-            plug_after(block.module.se, name, build(block.output.shape[1]))
+            slot = block.module.get_submodule("se")
+            plug_after(slot, name, build(block.output.shape[1]))
 
 
 def _put_pair(sites: Sites, site: Site, name: str, build: Build) -> None:
@@ -92,7 +94,11 @@ def _put_convolution(sites: Sites, site: Site, name: str, build: Build) -> None:
 def _put_fusion(sites: Sites, site: Site, name: str, build: Build) -> None:
     neck = sites.network.neck
     neck.fused_levels = tuple(sites.levels)
-    neck.fusions[name] = build([sites.network.encoder.channels[level] for level in sites.levels])
+    encoder = sites.network.encoder
+    neck.fusions[name] = build(
+        [encoder.channels[level] for level in sites.levels],
+        [encoder.strides[level] for level in sites.levels],
+    )
 
 
 def _put_warp(sites: Sites, site: Site, name: str, build: Build) -> None:
@@ -102,7 +108,7 @@ def _put_warp(sites: Sites, site: Site, name: str, build: Build) -> None:
 
 
 def _put_downsampling(sites: Sites, site: Site, name: str, build: Build) -> None:
-    raise NotImplementedError
+    blur_downsampling(sites.network.encoder, name, build)
 
 
 _PUT: dict[Kind, Callable[[Sites, Site, str, Build], None]] = {

@@ -11,9 +11,20 @@ from typing import Any
 
 from torch import nn
 
+from models.architectures.attention_unet import AttentionUNet
+from models.architectures.ccnet import CCNet
 from models.architectures.danet import DANet
 from models.architectures.deeplabv3 import DeepLabV3
 from models.architectures.deeplabv3plus import DeepLabV3Plus
+from models.architectures.dnlnet import DNLNet
+from models.architectures.emanet import EMANet
+from models.architectures.encnet import EncNet
+from models.architectures.gcnet import GCNet
+from models.architectures.isanet import ISANet
+from models.architectures.nonlocal_net import NonLocalNet
+from models.architectures.ocrnet import OCRNet
+from models.architectures.pan import PAN
+from models.architectures.psanet import PSANet
 from models.architectures.pspnet import PSPNet
 from models.architectures.unet import UNet
 from models.attach import attach
@@ -22,10 +33,34 @@ from models.encoders import Encoder
 from models.errors import SpecError, UnknownNameError
 from models.network import SegmentationNetwork
 from models.options import check_options, option_names
+from models.plugins.asff import AdaptiveFusion
+from models.plugins.aspp import AtrousPyramid
+from models.plugins.attention_gate import AttentionGate
+from models.plugins.bam import BottleneckAttention
+from models.plugins.blurpool import BlurPool
 from models.plugins.cam import ChannelAttention
+from models.plugins.cbam import ConvolutionalBlockAttention
+from models.plugins.coordconv import CoordConv
+from models.plugins.coordinate_attention import CoordinateAttention
+from models.plugins.criss_cross import CrissCrossAttention
+from models.plugins.dcn import DeformableConv, ModulatedDeformableConv
+from models.plugins.dual import DualAttention
 from models.plugins.eca import EfficientChannelAttention
+from models.plugins.emau import ExpectationMaximization
+from models.plugins.encoding import ContextEncoding
+from models.plugins.fpa import FeaturePyramidAttention
+from models.plugins.gau import GlobalAttentionUpsample
+from models.plugins.gc import GlobalContext
+from models.plugins.ghost import GhostModule
+from models.plugins.grouped import GroupedConv
+from models.plugins.nonlocal_block import NonLocal
 from models.plugins.pam import PositionAttention
+from models.plugins.ppm import PyramidPooling
+from models.plugins.psa import PointwiseSpatialAttentionBlock
+from models.plugins.rfb import ReceptiveFieldBlock
+from models.plugins.scse import SpatialChannelExcitation
 from models.plugins.se import SqueezeExcitation
+from models.plugins.stn import SpatialTransformer
 from models.sites import PluginEntry, Sites
 from models.spec import ModelSpec, PluginSpec
 
@@ -35,16 +70,64 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "deeplabv3plus": DeepLabV3Plus,
     "pspnet": PSPNet,
     "unet": UNet,
+    "psanet": PSANet,
+    "encnet": EncNet,
+    "emanet": EMANet,
+    "nonlocal": NonLocalNet,
+    "pan": PAN,
+    "attention_unet": AttentionUNet,
+    "ccnet": CCNet,
+    "gcnet": GCNet,
+    "dnlnet": DNLNet,
+    "ocrnet": OCRNet,
+    "isanet": ISANet,
 }
 
+# Where a mechanism makes sense, without levels; see `models.sites`.
 GATE = ("encoder", "encoder.block", "bottleneck", "skip", "decoder")
 CONTEXT = ("encoder", "bottleneck", "skip", "decoder")
+CONVOLUTION = ("decoder.convs",)
 
 PLUGINS: dict[str, PluginEntry] = {
+    # gates of channels and positions
     "se": PluginEntry(SqueezeExcitation, "feature", GATE),
+    "cbam": PluginEntry(ConvolutionalBlockAttention, "feature", GATE),
+    "bam": PluginEntry(BottleneckAttention, "feature", GATE),
+    "scse": PluginEntry(SpatialChannelExcitation, "feature", GATE),
     "eca": PluginEntry(EfficientChannelAttention, "feature", GATE),
+    "coordinate_attention": PluginEntry(CoordinateAttention, "feature", GATE),
+    # context from everywhere
+    "nonlocal": PluginEntry(NonLocal, "feature", GATE, starts_as_identity=True),
     "pam": PluginEntry(PositionAttention, "feature", GATE, starts_as_identity=True),
     "cam": PluginEntry(ChannelAttention, "feature", GATE, starts_as_identity=True),
+    "dual": PluginEntry(DualAttention, "feature", GATE),
+    "criss_cross": PluginEntry(CrissCrossAttention, "feature", GATE, starts_as_identity=True),
+    "gc": PluginEntry(GlobalContext, "feature", GATE, starts_as_identity=True),
+    "psa": PluginEntry(PointwiseSpatialAttentionBlock, "feature", CONTEXT, starts_as_identity=True),
+    "encoding": PluginEntry(ContextEncoding, "feature", CONTEXT),
+    "emau": PluginEntry(ExpectationMaximization, "feature", CONTEXT),
+    # context at several scales
+    "aspp": PluginEntry(AtrousPyramid, "feature", CONTEXT),
+    "ppm": PluginEntry(PyramidPooling, "feature", CONTEXT),
+    "fpa": PluginEntry(FeaturePyramidAttention, "feature", CONTEXT),
+    "rfb": PluginEntry(ReceptiveFieldBlock, "feature", CONTEXT),
+    # several features
+    "attention_gate": PluginEntry(AttentionGate, "pair", ("skip",)),
+    "gau": PluginEntry(GlobalAttentionUpsample, "pair", ("skip",)),
+    "asff": PluginEntry(AdaptiveFusion, "fusion", ("fusion",)),
+    # in place of convolutions
+    "dcnv1": PluginEntry(
+        DeformableConv, "convolution", ("encoder", *CONVOLUTION), starts_as_identity=True
+    ),
+    "dcnv2": PluginEntry(ModulatedDeformableConv, "convolution", ("encoder", *CONVOLUTION)),
+    "coordconv": PluginEntry(
+        CoordConv, "convolution", ("encoder", *CONVOLUTION, "head"), starts_as_identity=True
+    ),
+    "ghost": PluginEntry(GhostModule, "convolution", CONVOLUTION),
+    "grouped": PluginEntry(GroupedConv, "convolution", CONVOLUTION),
+    # the image, and how it shrinks
+    "stn": PluginEntry(SpatialTransformer, "warp", ("input",), starts_as_identity=True),
+    "blurpool": PluginEntry(BlurPool, "downsampling", ("downsampling",)),
 }
 
 
@@ -112,8 +195,8 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
     decoder = architecture(encoder.channels, encoder.strides, spec.num_classes, **options)
     network = SegmentationNetwork(spec, encoder, decoder)
     for plugin, entry, plugin_options in plugins:
-        if "norm" in option_names(entry.constructor):
-            plugin_options.setdefault("norm", decoder.norm)
+        for common in {"norm", "align_corners"} & set(option_names(entry.constructor)):
+            plugin_options.setdefault(common, getattr(decoder, common))
         attach(network, plugin, entry, plugin_options)
     return network
 
@@ -187,6 +270,8 @@ def _checked_plugins(
     mistakes = []
     for plugin in plugins:
         entry = _plugin(plugin.name)
+        if "out_channels" in plugin.options:
+            mistakes.append(f"{plugin.name}@{plugin.site}: a plug-in keeps the channels it finds")
         try:
             options = check_options("options", entry.constructor, plugin.options)
         except SpecError as error:

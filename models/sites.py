@@ -18,7 +18,6 @@ those of convolutions that are replaced by something without them (ghost, groupe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeGuard
@@ -46,7 +45,7 @@ class PluginEntry:
         starts_as_identity: a fresh one leaves a network's logits as they are.
     """
 
-    constructor: Callable[..., nn.Module]
+    constructor: type[nn.Module]
     kind: Kind
     places: tuple[str, ...]
     starts_as_identity: bool = False

@@ -57,7 +57,7 @@ def find_stages(encoder: Encoder) -> dict[int, Stage]:
     Raises:
         SpecError: the encoder does not run on a small image.
     """
-    calls, features = _record(encoder)
+    calls, features = record_calls(encoder)
     ends = {
         level: _last_call(calls, features[level])
         for level in range(1, len(features))
@@ -77,7 +77,12 @@ def find_stages(encoder: Encoder) -> dict[int, Stage]:
     return stages
 
 
-def _record(encoder: Encoder) -> tuple[list[Call], list[Tensor]]:
+def record_calls(encoder: Encoder) -> tuple[list[Call], list[Tensor]]:
+    """Return all calls of one forward pass, and the features.
+
+    Raises:
+        SpecError: the encoder does not run on a small image.
+    """
     body = encoder.body
     calls: list[Call] = []
     counts: dict[str, int] = {}
