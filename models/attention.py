@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers import ConvNormAct, Norm
+
 Weighting = Literal["softmax", "relu"]
 Form = Literal["eager", "graph"]
 
@@ -64,6 +66,47 @@ class Attention(nn.Module):
         if needs_gradient:
             return _whole(query, key, value, self.scale, self.weighting)
         return _inference(query, key, value, self.scale, self.weighting)
+
+
+class ProjectedAttention(nn.Module):
+    """Attention with normalised projections, which OCRNet and ISANet are made of.
+
+    q and k are two layers of 1 x 1 convolution, norm and ReLU; the scores are divided by √channels.
+
+    Args:
+        query_channels, source_channels: of the map that asks and of the one that answers.
+        channels: width of queries and keys.
+        value: makes the values of the map that answers.
+        norm: normalisation.
+    """
+
+    def __init__(
+        self,
+        query_channels: int,
+        source_channels: int,
+        channels: int,
+        *,
+        value: nn.Module,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        self.query = _project_twice(query_channels, channels, norm)
+        self.key = _project_twice(source_channels, channels, norm)
+        self.value = value
+        self.attention = Attention(scale=channels**-0.5)
+
+    def forward(self, x: Tensor, source: Tensor) -> Tensor:
+        """Return what the positions of x gather from the source: (N, C_value, H, W)."""
+        query, key = self.query(x).flatten(2), self.key(source).flatten(2)
+        answer = self.attention(query, key, self.value(source).flatten(2))
+        return answer.unflatten(2, x.shape[-2:])
+
+
+def _project_twice(in_channels: int, channels: int, norm: Norm) -> nn.Sequential:
+    return nn.Sequential(
+        ConvNormAct(in_channels, channels, 1, norm=norm),
+        ConvNormAct(channels, channels, 1, norm=norm),
+    )
 
 
 def use_form(network: nn.Module, form: Form) -> None:
@@ -124,8 +167,8 @@ def _is_fused(query: Tensor, key: Tensor, value: Tensor) -> bool:
     """Return whether the device has a kernel that keeps the map on the chip for these inputs."""
     if not query.is_cuda:
         return False
-    heads = (tensor.transpose(1, 2).unsqueeze(1) for tensor in (query, key, value))
-    parameters = torch.backends.cuda.SDPAParams(*heads, None, 0.0, False, False)
+    heads = [tensor.transpose(1, 2).unsqueeze(1) for tensor in (query, key, value)]
+    parameters = torch.backends.cuda.SDPAParams(*heads, None, 0.0, False, False)  # type: ignore
     return torch.backends.cuda.can_use_efficient_attention(
         parameters
     ) or torch.backends.cuda.can_use_flash_attention(parameters)

@@ -60,7 +60,18 @@ class UNet(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the map of level 1."""
         x = features[5]
-        for level, skip in zip(self.levels, (features[k] for k in (4, 3, 2, 1)), strict=True):
+        for level, convolutions in zip((4, 3, 2, 1), self.levels, strict=True):
+            skip = self.select(level, features[level], x)
             x = resize(x, skip.shape[-2:], self.align_corners)
-            x = level(torch.cat([x, skip], dim=1) if skip.shape[1] else x)
+            x = convolutions(torch.cat([x, skip], dim=1) if skip.shape[1] else x)
         return x
+
+    def select(self, level: int, skip: Tensor, deeper: Tensor) -> Tensor:
+        """Return what goes through the skip of a level: here all of it.
+
+        Args:
+            level: 4, 3, 2 or 1.
+            skip: f_level.
+            deeper: the decoder's map of the level below, not yet upsampled.
+        """
+        return skip

@@ -1,0 +1,75 @@
+"""EMANet: expectation-maximisation attention on the last feature.
+
+Paper:   Li et al., "Expectation-Maximization Attention Networks for Semantic Segmentation",
+         ICCV 2019, https://arxiv.org/abs/1907.13426
+Head:    official: f5 -> conv 3x3 -> EMAU -> conv 3x3
+         mmseg:    the same, concatenated with f5 -> conv 3x3, and an FCN head on f4 at 0.4
+Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Unpack
+
+import torch
+from torch import Tensor
+
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct
+from models.plugins.emau import ExpectationMaximization
+
+
+class EMANet(Decoder):
+    """EMAU on the last feature.
+
+    Args:
+        channels: width of the output; None takes an eighth of f5's.
+        attention_channels: width of the EMAU; None takes twice `channels`.
+        bases: K, the number of bases.
+        iterations: T, the rounds of expectation and maximisation.
+        variant: whose normalisation of the bases and whose head.
+    """
+
+    paper: ClassVar[str] = "EMANet, ICCV 2019, https://arxiv.org/abs/1907.13426"
+    uses_auxiliary: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int | None = None,
+        attention_channels: int | None = None,
+        bases: int = 64,
+        iterations: int = 3,
+        variant: Literal["official", "mmseg"] = "official",
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        if variant == "official":
+            common.setdefault("auxiliary", False)
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        in_channels = encoder_channels[5]
+        width = channels or max(1, in_channels // 8)
+        inner = attention_channels or 2 * width
+        self.out_channels = width
+        self.before = ConvNormAct(in_channels, inner, 3, norm=self.norm)
+        self.emau = ExpectationMaximization(
+            inner,
+            bases=bases,
+            iterations=iterations,
+            variant=variant,
+            norm=self.norm,
+            identity=False,
+        )
+        self.after = ConvNormAct(inner, width, 3, norm=self.norm)
+        self.fuse: ConvNormAct | None = None
+        if variant == "mmseg":
+            self.fuse = ConvNormAct(in_channels + width, width, 3, norm=self.norm)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the attended map."""
+        x = features[5]
+        answer = self.after(self.emau(self.before(x)))
+        return answer if self.fuse is None else self.fuse(torch.cat([x, answer], dim=1))

@@ -1,0 +1,48 @@
+"""GCNet: one global context block on the last feature.
+
+Paper:   Cao et al., "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond",
+         ICCV workshops 2019, https://arxiv.org/abs/1904.11492
+Head:    f5 -> conv 3x3 -> global context -> conv 3x3, concatenated with f5 -> conv 3x3
+Differs: the paper puts the block into the encoder; the head is mmsegmentation's.
+Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar, Literal, Unpack
+
+from models.architectures.context import ContextHead
+from models.decoder import DecoderOptions
+from models.plugins.gc import GlobalContext
+
+
+class GCNet(ContextHead):
+    """A global context block between two convolutions.
+
+    Args:
+        channels: width of the block and of the output; None takes a quarter of f5's.
+        ratio: width of the block's transform, as a part of `channels`.
+        pooling: `attention` weighs the positions, `average` takes their mean.
+        fusion: `add` the context, `scale` by its sigmoid, or `both`.
+    """
+
+    paper: ClassVar[str] = "GCNet, ICCVW 2019, https://arxiv.org/abs/1904.11492"
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int | None = None,
+        ratio: float = 0.25,
+        pooling: Literal["attention", "average"] = "attention",
+        fusion: Literal["add", "scale", "both"] = "add",
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        mechanism = partial(GlobalContext, ratio=ratio, pooling=pooling, fusion=fusion)
+        super().__init__(
+            encoder_channels, encoder_strides, num_classes, channels, mechanism, **common
+        )

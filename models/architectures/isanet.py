@@ -1,0 +1,106 @@
+"""ISANet: interlaced sparse self-attention.
+
+Paper:   Huang et al., "Interlaced Sparse Self-Attention for Semantic Segmentation", 2019,
+         https://arxiv.org/abs/1907.12273
+Idea:    dense attention is split in two sparse ones: first among the positions that are P apart
+         (far), then among the neighbours in windows of P x P (near). Together they connect every
+         pair, at a fraction of the cost.
+Head:    y = conv 3x3(f5); output = conv 1x1(cat[near(far(y)), y]). Maps are padded to multiples
+         of P with zeros, half on either side.
+Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.attention import ProjectedAttention
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct, Norm
+
+
+class SelfAttention(nn.Module):
+    """Attention of a map to itself: (N, C, H, W) -> (N, C, H, W).
+
+    Args:
+        channels: C.
+        attention_channels: width of queries and keys.
+        norm: normalisation.
+    """
+
+    def __init__(self, channels: int, attention_channels: int, *, norm: Norm = "batch") -> None:
+        super().__init__()
+        self.attention = ProjectedAttention(
+            channels,
+            channels,
+            attention_channels,
+            value=nn.Conv2d(channels, channels, 1),
+            norm=norm,
+        )
+        self.out = ConvNormAct(channels, channels, 1, norm=norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the attended map."""
+        return self.out(self.attention(x, x))
+
+
+class ISANet(Decoder):
+    """Far attention, then near attention, on the last feature.
+
+    Args:
+        channels: width of the attentions and of the output; None takes a quarter of f5's.
+        attention_channels: width of queries and keys; None takes half of `channels`.
+        window: P, the side of the windows.
+    """
+
+    paper: ClassVar[str] = "ISANet, 2019, https://arxiv.org/abs/1907.12273"
+    uses_auxiliary: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int | None = None,
+        attention_channels: int | None = None,
+        window: int = 8,
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        width = channels or max(1, encoder_channels[5] // 4)
+        inner = attention_channels or max(1, width // 2)
+        self.window = window
+        self.out_channels = width
+        self.before = ConvNormAct(encoder_channels[5], width, 3, norm=self.norm)
+        self.far = SelfAttention(width, inner, norm=self.norm)
+        self.near = SelfAttention(width, inner, norm=self.norm)
+        self.fuse = ConvNormAct(2 * width, width, 1, norm=self.norm)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the map joined with its attended self."""
+        x = self.before(features[5])
+        height, width = x.shape[-2:]
+        below, right = -height % self.window, -width % self.window
+        top, left = below // 2, right // 2
+        padded = F.pad(x, (left, right - left, top, below - top))
+        attended = self._attend(padded)[:, :, top : top + height, left : left + width]
+        return self.fuse(torch.cat([attended, x], dim=1))
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Apply both attentions to a map whose sides are multiples of the window."""
+        side = self.window
+        channels, rows, columns = x.shape[1], x.shape[2] // side, x.shape[3] // side
+        cells = x.reshape(-1, channels, rows, side, columns, side)
+        far = cells.permute(0, 3, 5, 1, 2, 4)  # (N, P, P, C, rows, columns)
+        far = self.far(far.reshape(-1, channels, rows, columns))
+        cells = far.reshape(-1, side, side, channels, rows, columns)
+        near = cells.permute(0, 4, 5, 3, 1, 2)  # (N, rows, columns, C, P, P)
+        near = self.near(near.reshape(-1, channels, side, side))
+        cells = near.reshape(-1, rows, columns, channels, side, side)
+        return cells.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, rows * side, columns * side)

@@ -1,0 +1,56 @@
+"""Non-local network: one non-local block on the last feature.
+
+Paper:   Wang et al., "Non-local Neural Networks", CVPR 2018, https://arxiv.org/abs/1711.07971
+Head:    f5 -> conv 3x3 -> non-local block -> conv 3x3, concatenated with f5 -> conv 3x3
+Differs: the paper is about video; the head is mmsegmentation's.
+Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar, Literal, Unpack
+
+from models.architectures.context import ContextHead
+from models.decoder import DecoderOptions
+from models.plugins.nonlocal_block import NonLocal, Pairwise
+
+
+class NonLocalNet(ContextHead):
+    """A non-local block between two convolutions.
+
+    Args:
+        channels: width of the block and of the output; None takes a quarter of f5's.
+        reduction: g, θ and φ are channels / reduction wide.
+        pairwise: the function f, see `models.plugins.nonlocal_block`.
+        scale: whether the embedded Gaussian's scores are divided by the root of their width.
+        subsample: whether and where the positions that answer are pooled by 2.
+    """
+
+    paper: ClassVar[str] = "Non-local, CVPR 2018, https://arxiv.org/abs/1711.07971"
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int | None = None,
+        reduction: int = 2,
+        pairwise: Pairwise = "embedded_gaussian",
+        scale: bool = True,
+        subsample: Literal["none", "projected", "input"] = "none",
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        mechanism = partial(
+            NonLocal,
+            reduction=reduction,
+            pairwise=pairwise,
+            scale=scale,
+            subsample=subsample,
+            norm=common.get("norm", "batch"),
+        )
+        super().__init__(
+            encoder_channels, encoder_strides, num_classes, channels, mechanism, **common
+        )

@@ -1,0 +1,106 @@
+"""OCRNet: pixels attend to the classes' regions.
+
+Paper:   Yuan et al., "Object-Contextual Representations for Semantic Segmentation", ECCV 2020,
+         https://arxiv.org/abs/1909.11065
+Head:    coarse logits from f4; each class's region is the mean of conv 3x3(f5) under the softmax
+         of its coarse logits over the positions; every pixel attends to the K regions, and what
+         it gathers is concatenated with it -> conv 1x1.
+Training: cross-entropy on the coarse logits at 0.4, under the name `coarse`.
+Shape:   f4, f5 -> (N, channels, h, w), the size of f5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from models.attention import ProjectedAttention
+from models.decoder import Decoder, DecoderOptions, DecoderOutput
+from models.layers import AuxiliaryHead, ConvNormAct, Norm, resize
+
+
+class ObjectContext(nn.Module):
+    """Pixels with what they gather from the regions: (N, C, H, W) -> (N, C, H, W).
+
+    Args:
+        channels: C of the pixels.
+        attention_channels: width of queries, keys and values.
+        norm: normalisation.
+    """
+
+    def __init__(self, channels: int, attention_channels: int, *, norm: Norm = "batch") -> None:
+        super().__init__()
+        self.attention = ProjectedAttention(
+            channels,
+            channels,
+            attention_channels,
+            value=ConvNormAct(channels, attention_channels, 1, norm=norm),
+            norm=norm,
+        )
+        self.out = ConvNormAct(attention_channels, channels, 1, norm=norm)
+        self.fuse = ConvNormAct(2 * channels, channels, 1, norm=norm)
+
+    def forward(self, x: Tensor, coarse: Tensor) -> Tensor:
+        """Return the pixels joined with their context.
+
+        Args:
+            x: (N, C, H, W).
+            coarse: logits (N, K, H, W).
+        """
+        context = self.out(self.attention(x, gather_regions(x, coarse)))
+        return self.fuse(torch.cat([context, x], dim=1))
+
+
+class OCRNet(Decoder):
+    """Object-contextual representations on f5, with coarse logits from f4.
+
+    Args:
+        channels: width of the pixels and of the output; None takes a quarter of f5's.
+        attention_channels: width of queries, keys and values; None takes half of `channels`.
+        coarse_channels: width of the coarse head; None takes a quarter of f4's.
+    """
+
+    paper: ClassVar[str] = "OCRNet, ECCV 2020, https://arxiv.org/abs/1909.11065"
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int | None = None,
+        attention_channels: int | None = None,
+        coarse_channels: int | None = None,
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        width = channels or max(1, encoder_channels[5] // 4)
+        self.out_channels = width
+        coarse = coarse_channels or max(1, encoder_channels[4] // 4)
+        self.coarse = AuxiliaryHead(encoder_channels[4], coarse, num_classes, norm=self.norm)
+        self.bottleneck = ConvNormAct(encoder_channels[5], width, 3, norm=self.norm)
+        inner = attention_channels or max(1, width // 2)
+        self.context = ObjectContext(width, inner, norm=self.norm)
+        self.aux_weights["coarse"] = 0.4
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the pixels joined with their context."""
+        return self._join(features[5], self.coarse(features[4]))
+
+    def forward_train(self, features: list[Tensor]) -> DecoderOutput:
+        """Return the same, and the coarse logits."""
+        coarse = self.coarse(features[4])
+        return DecoderOutput(self._join(features[5], coarse), {"coarse": coarse})
+
+    def _join(self, x: Tensor, coarse: Tensor) -> Tensor:
+        pixels = self.bottleneck(x)
+        return self.context(pixels, resize(coarse, pixels.shape[-2:], self.align_corners))
+
+
+def gather_regions(x: Tensor, coarse: Tensor) -> Tensor:
+    """Return the mean of x under each class's softmax over the positions: (N, C, K, 1)."""
+    weights = coarse.flatten(2).softmax(dim=2).to(x.dtype)  # (N, K, L)
+    return (x.flatten(2) @ weights.transpose(1, 2)).unsqueeze(3)

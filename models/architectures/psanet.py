@@ -1,0 +1,76 @@
+"""PSANet: point-wise spatial attention on the last feature.
+
+Paper:   Zhao et al., "PSANet: Point-wise Spatial Attention Network for Scene Parsing", ECCV 2018,
+         https://hszhao.github.io/papers/eccv18_psanet.pdf
+Head:    f5, concatenated with the PSA context of f5 -> conv 3x3; an FCN head on f4 at 0.4.
+Mask:    the window's size is part of the weights: 97 was trained on crops of 769 px at stride 8
+         (97 cells, shrunk to 49, 2 · 49 − 1 = 97). Larger images work, see `models.plugins.psa`.
+Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+import torch
+from torch import Tensor
+
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct
+from models.plugins.psa import (
+    Direction,
+    Outside,
+    PointwiseSpatialAttention,
+    Sampling,
+    Variant,
+)
+
+
+class PSANet(Decoder):
+    """Point-wise spatial attention, collected and distributed.
+
+    Args:
+        channels: width of each branch and of the output; None takes a quarter of f5's.
+        direction: which branches there are.
+        mask_size: height and width of the window, on the shrunk map.
+        shrink: how many times smaller the map is for the attention.
+        outside: positions out of the window's reach score 0 (as trained) or are excluded.
+        variant: whose resizing and projection; weights of mmsegmentation need `mmseg`.
+    """
+
+    paper: ClassVar[str] = "PSANet, ECCV 2018, https://hszhao.github.io/papers/eccv18_psanet.pdf"
+    uses_auxiliary: ClassVar[bool] = True
+
+    def __init__(  # noqa: PLR0913 (each option is a choice of the paper or of its ports)
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int | None = None,
+        direction: Direction = "both",
+        mask_size: tuple[int, int] = (97, 97),
+        shrink: int = 2,
+        outside: Outside = "zero",
+        variant: Variant = "official",
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        in_channels = encoder_channels[5]
+        self.out_channels = channels or max(1, in_channels // 4)
+        self.psa = PointwiseSpatialAttention(
+            in_channels,
+            Sampling(shrink, variant, align_corners=self.align_corners),
+            width=self.out_channels,
+            direction=direction,
+            mask_size=mask_size,
+            outside=outside,
+            norm=self.norm,
+        )
+        self.fuse = ConvNormAct(2 * in_channels, self.out_channels, 3, norm=self.norm)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the fused map of f5 and its context."""
+        x = features[5]
+        return self.fuse(torch.cat([x, self.psa(x)], dim=1))

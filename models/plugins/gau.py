@@ -1,0 +1,60 @@
+"""Global attention upsample (GAU).
+
+Paper:   Li et al., "Pyramid Attention Network for Semantic Segmentation", BMVC 2018, section 3.2,
+         https://arxiv.org/abs/1805.10180
+Idea:    the mean of the deeper feature weighs the channels of the skip:
+         y = up(deeper) + conv 3x3(skip) · ReLU(norm(W mean(deeper))).
+Differs: `gate="sigmoid"` has σ in place of the ReLU and a ReLU after the 3 x 3 convolution, as in
+         segmentation-models-pytorch.
+Shape:   skip (N, C, H, W), deeper (N, C_d, h, w) -> (N, out_channels, H, W)
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from models.layers import ConvNormAct, Norm, resize
+
+
+class GlobalAttentionUpsample(nn.Module):
+    """Join a skip with the deeper feature, which weighs its channels.
+
+    Args:
+        channels: C of the skip.
+        deeper_channels: of the deeper feature; a 1 x 1 convolution brings it to the output's.
+        out_channels: of the output; None takes C.
+        gate: activation of the weights.
+        norm: normalisation.
+        align_corners: convention of the resize.
+    """
+
+    takes_deeper = True
+
+    def __init__(
+        self,
+        channels: int,
+        deeper_channels: int,
+        *,
+        out_channels: int | None = None,
+        gate: Literal["relu", "sigmoid"] = "relu",
+        norm: Norm = "batch",
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        out = out_channels or channels
+        self.align_corners = align_corners
+        self.reduce: nn.Module = nn.Identity()
+        if deeper_channels != out:
+            self.reduce = ConvNormAct(deeper_channels, out, 1, norm=norm)
+        self.skip = ConvNormAct(channels, out, 3, norm=norm, act=gate == "sigmoid")
+        self.weigh = ConvNormAct(out, out, 1, norm=norm, act=False)
+        self.gate = nn.ReLU() if gate == "relu" else nn.Sigmoid()
+
+    def forward(self, skip: Tensor, deeper: Tensor) -> Tensor:
+        """Return up(deeper) + skip · weight."""
+        deeper = self.reduce(deeper)
+        weight = self.gate(self.weigh(deeper.mean(dim=(2, 3), keepdim=True)))
+        grown = resize(deeper, skip.shape[-2:], self.align_corners)
+        return grown + self.skip(skip) * weight
