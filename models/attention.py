@@ -119,10 +119,9 @@ def use_form(network: nn.Module, form: Form) -> None:
 def _whole(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
     """Return the answers in one piece; differentiable."""
     if weighting == "softmax":
-        answer = F.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=scale
-        )
-        return answer.transpose(1, 2)
+        # one head, (N, 1, L, D): ONNX knows no other form
+        heads = (tensor.transpose(1, 2)[:, None] for tensor in (query, key, value))
+        return F.scaled_dot_product_attention(*heads, scale=scale)[:, 0].transpose(1, 2)
     scores = query.transpose(1, 2) @ key * scale  # (N, L, M)
     return value @ (scores.relu() / key.shape[2]).transpose(1, 2)
 
