@@ -48,6 +48,10 @@ class BundleError(ZooError):
     """A bundle is incomplete, damaged, foreign or of a newer schema."""
 
 
+class ExportError(ZooError):
+    """A network could not be written for another runtime, or computes something else there."""
+
+
 class ImageError(ZooError):
     """Bytes could not be read as an image."""
 

@@ -1,0 +1,118 @@
+"""ONNX: one file that runs at any batch, height and width.
+
+Needs the extra `onnx` (onnx, onnxscript). The file carries the description of the network in its
+metadata, under the key ``maskzoo.spec``.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from models.attention import use_form
+from models.errors import ExportError
+from models.export.wrapper import ExportWrapper, Output
+from models.network import SegmentationNetwork
+
+# torch.export ties a program to sizes at which a feature map shrinks to one pixel, so the example
+# is larger and the declared range begins above stride 32. ONNX itself knows no such limit.
+_MIN_SIDE = 33
+_MAX_SIDE = 16384
+_MAX_BATCH = 1024
+_EXAMPLE = (2, 72, 104)  # a batch of 1 would be taken for a constant
+
+
+def export_onnx(
+    network: SegmentationNetwork,
+    path: Path | str,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    output: Output = "logits",
+    size: tuple[int, int] | None = None,
+    opset: int = 18,
+) -> Path:
+    """Write `network` to one ONNX file, input ``image``, and return its path.
+
+    Args:
+        network: exported in evaluation mode; it is left as it is.
+        path: of the file to write; it appears whole or not at all.
+        mean, std, output: see `ExportWrapper`.
+        size: (height, width) fixes the size, which some runtimes run faster; None leaves batch,
+            height and width free.
+        opset: version of ONNX's operators.
+
+    Raises:
+        ExportError: the packages of the extra are missing, or the network cannot be converted.
+    """
+    path = Path(path)
+    wrapper = ExportWrapper(copy.deepcopy(network).eval(), mean=mean, std=std, output=output)
+    use_form(wrapper, "graph")
+    program = export_program(wrapper, network.spec.in_channels, size=size)
+    converted = _convert(program, wrapper, opset)
+    converted.model.metadata_props["maskzoo.spec"] = network.spec.model_dump_json()
+    _save(converted, path)
+    return path
+
+
+def export_program(
+    module: nn.Module, in_channels: int, *, size: tuple[int, int] | None = None
+) -> ExportedProgram:
+    """Return torch's exported program of `module`, for any batch, height and width.
+
+    Args:
+        module: takes (N, in_channels, H, W) float32, in evaluation mode.
+        size: (height, width) fixes everything but the batch.
+    """
+    batch, height, width = _EXAMPLE
+    dynamic = {0: Dim("batch", max=_MAX_BATCH)}
+    if size is None:
+        dynamic[2] = Dim("height", min=_MIN_SIDE, max=_MAX_SIDE)
+        dynamic[3] = Dim("width", min=_MIN_SIDE, max=_MAX_SIDE)
+    else:
+        height, width = size
+    reference = next(iter(module.parameters()))
+    example = torch.zeros(batch, in_channels, height, width, device=reference.device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own internals, nothing a caller can act on
+        return torch.export.export(module, (example,), dynamic_shapes=(dynamic,), strict=False)
+
+
+def _convert(
+    program: ExportedProgram, wrapper: ExportWrapper, opset: int
+) -> torch.onnx.ONNXProgram:
+    try:
+        import onnxscript  # noqa: F401  # the converter's backend
+    except ImportError as error:
+        raise ExportError("ONNX export needs the extra: pip install 'maskzoo[onnx]'") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            converted = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=opset,
+                input_names=["image"],
+                output_names=wrapper.output_names,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ExportError(f"cannot be converted to ONNX opset {opset}: {error}") from error
+    assert converted is not None, "the dynamo exporter returns a program"
+    return converted
+
+
+def _save(converted: torch.onnx.ONNXProgram, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        written = Path(folder) / path.name
+        converted.save(written, external_data=False)
+        os.replace(written, path)

@@ -1,0 +1,65 @@
+"""What is exported: a network with what surrounds it, as one module of tensors.
+
+    normalise (optional) -> network -> logits, or class ids and confidence
+
+The network itself never asks whether it is being exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Output = Literal["logits", "labels"]
+
+
+class ExportWrapper(nn.Module):
+    """A network that takes what a foreign runtime can give and gives what it needs.
+
+    Args:
+        network: gives logits (N, K, H, W) for normalised images.
+        mean, std: for values in 0 … 1; given, the input is an image in 0 … 255 and is normalised
+            here. Without them the input is normalised already.
+        output: ``logits``; or ``labels``: class ids int64 (N, H, W), and the probability of that
+            class float32 (N, H, W).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        output: Output = "logits",
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.output = output
+        self.normalise = mean is not None
+        if mean is not None:
+            assert std is not None, "mean and std come together"
+            # (x / 255 - mean) / std as one multiplication and one addition
+            scale = 1 / (255 * torch.tensor(std, dtype=torch.float32))
+            shift = -torch.tensor(mean, dtype=torch.float32) / torch.tensor(
+                std, dtype=torch.float32
+            )
+            self.register_buffer("scale", scale[:, None, None], persistent=False)
+            self.register_buffer("shift", shift[:, None, None], persistent=False)
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of what `forward` returns, in order."""
+        return ["logits"] if self.output == "logits" else ["labels", "confidence"]
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Return logits, or labels and confidence, of images (N, C, H, W) float32."""
+        if self.normalise:
+            image = image * self.scale + self.shift
+        logits = self.network(image)
+        if self.output == "logits":
+            return logits
+        confidence, labels = logits.softmax(dim=1).max(dim=1)
+        return labels, confidence
