@@ -33,7 +33,7 @@ class Findings:
         samples: image, mask and split.
         facts: what is in the files of each sample.
         notes: what was decided, in words.
-        deep: whether images were decoded too.
+        seed: of the split, where it was drawn.
     """
 
     root: Path
@@ -43,7 +43,7 @@ class Findings:
     samples: tuple[Sample, ...]
     facts: tuple[Facts, ...]
     notes: tuple[str, ...]
-    deep: bool
+    seed: int
 
     @property
     def name(self) -> str:
@@ -116,7 +116,8 @@ def look(
     options = ScanOptions(index.annotations, said.turn_masks_with_exif, deep)
     facts = scan(pairs, options, progress=progress)
     detected, told = _settle_encoding(said, index, pairs, facts)
-    bare = Findings(root, said, index, detected, (), tuple(facts), (), deep)
+    seed = seed if said.splits.seed is None else said.splits.seed
+    bare = Findings(root, said, index, detected, (), tuple(facts), (), seed)
     presence = {
         pair.stem: frozenset(bare.class_counts(fact)) - {IGNORE}
         for pair, fact in zip(pairs, facts, strict=True)
@@ -196,7 +197,6 @@ def _settle_splits(
 ) -> tuple[Mapping[str, Split], str]:
     """Give each pair its split: from a file, from the folders, or from a seeded hash."""
     rule = said.splits
-    seed = seed if rule.seed is None else rule.seed
     if rule.file is not None:
         listed = read_split_file(root / rule.file)
         missing = [pair.stem for pair in pairs if pair.stem not in listed]

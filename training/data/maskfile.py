@@ -66,6 +66,8 @@ def read_raw_mask(path: Path) -> RawMask:
     """
     try:
         with Image.open(path) as image:
+            if _has_planes(image):
+                return _from_tiff(path)
             image.load()
             return _from_pillow(image, path)
     except UnidentifiedImageError:
@@ -82,6 +84,14 @@ def pack_colours(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     packed <<= 8
     packed |= rgb[..., 2]
     return packed
+
+
+def _has_planes(image: Image.Image) -> bool:
+    """Tell whether a TIFF holds one plane a class, as pages or as channels."""
+    if image.format != "TIFF":
+        return False
+    samples = image.tag_v2.get(277, 1)  # type: ignore[attr-defined]  # SamplesPerPixel
+    return samples > 4 or getattr(image, "n_frames", 1) > 1
 
 
 def _from_pillow(image: Image.Image, path: Path) -> RawMask:
@@ -144,6 +154,8 @@ def _from_tiff(path: Path) -> RawMask:
         return RawMask(_integers(values, path), "values", f"{values.dtype}")
     if values.ndim != 3:
         raise DataError(f"{path}: has shape {values.shape}; a mask has one plane, or one a class")
+    if len(np.unique(values)) > 2:
+        raise DataError(f"{path}: {min(values.shape)} planes are not binary, so not one a class")
     axis = int(np.argmin(values.shape))
     planes = np.moveaxis(values, axis, -1) > 0  # (H, W, planes)
     codes = planes.argmax(axis=-1).astype(np.uint16)

@@ -35,7 +35,8 @@ def draw(findings: Findings, class_pixels: Mapping[str, Counter[int]], path: Pat
     figure.suptitle(
         f"{findings.name}: {len(findings.samples)} images, masks as {findings.detected.name}"
     )
-    upper, lower = figure.subfigures(2, 1, height_ratios=[4, 2.4 * rows])
+    parts = figure.add_gridspec(2, 1, height_ratios=[4, 2.4 * rows])
+    upper, lower = figure.add_subfigure(parts[0]), figure.add_subfigure(parts[1])
     shares, sizes = upper.subplots(1, 2, width_ratios=[3, 1])
     _draw_shares(shares, findings, class_pixels)
     _draw_sizes(sizes, findings)

@@ -103,9 +103,7 @@ def _split_lines(findings: Findings) -> list[str]:
         return lines
     shown = {split: rule.fractions.get(split, 0.0) for split in SPLITS}
     fractions = ", ".join(f"{split}: {share:g}" for split, share in shown.items())
-    parts = [f"fractions: {{{fractions}}}"]
-    if rule.seed is not None:
-        parts.insert(0, f"seed: {rule.seed}")
+    parts = [f"seed: {findings.seed}", f"fractions: {{{fractions}}}"]
     if rule.group is not None:
         parts.append(f"group: {_quoted(rule.group)}")
     if rule.file is not None:

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.errors import DataError
+from training.data.classlists import ClassList
+from training.data.detect import detect
+from training.data.encodings import IGNORE, decode_labels
+from training.data.index import Pair
+from training.data.maskfile import RawMask, pack_colours
+from training.data.scan import count_codes, scan
+
+COLOURS = {"red": (200, 10, 10), "green": (10, 200, 10), "blue": (10, 10, 200)}
+
+
+@pytest.fixture
+def detected(tmp_path, write_picture, photo):
+    """Write masks, scan them, and return what is detected."""
+
+    def run(masks, mode=None, stems=None, palettes=None, lists=()):
+        pairs = []
+        for number, mask in enumerate(masks):
+            stem = stems[number] if stems else f"m{number}"
+            image = write_picture(tmp_path / "i" / f"{stem}.png", photo(number, *mask.shape[:2]))
+            path = tmp_path / "m" / f"{stem}.png"
+            if palettes is not None and palettes[number] is not None:
+                path.parent.mkdir(exist_ok=True)
+                picture = Image.fromarray(mask)
+                picture.putpalette([part for colour in palettes[number] for part in colour])
+                picture.save(path)
+            else:
+                write_picture(path, mask, mode)
+            pairs.append(Pair(stem, image, path, None))
+        facts = [fact.mask for fact in scan(pairs)]
+        return detect(facts, [pair.mask.stem for pair in pairs], lists)
+
+    return run
+
+
+def table(result):
+    return dict(result.encoding.table)
+
+
+def test_0_and_255_are_background_and_foreground(detected, ids):
+    result = detected([ids(0, 255), ids(0)])
+    assert result.name == "0/255"
+    assert table(result) == {0: 0, 255: 1}
+    assert result.labels.names == ("background", "foreground")
+    assert result.labels.background == 0
+
+
+def test_ids_with_255_ignore_it_and_say_so(detected, ids):
+    result = detected([ids(0, 1, 2, 255)])
+    assert result.name == "ids"
+    assert table(result) == {0: 0, 1: 1, 2: 2, 255: IGNORE}
+    assert any("255" in note and "void" in note for note in result.notes)
+
+
+def test_ids_keep_a_gap_and_say_so(detected, ids):
+    result = detected([ids(0, 1, 3, 4)])
+    assert result.labels.num_classes == 5
+    assert result.notes == ("ids 2 occur in no mask; they stay classes",)
+
+
+def test_ids_from_one_begin_at_class_zero(detected, ids):
+    result = detected([ids(1, 2, 3)])
+    assert table(result) == {1: 0, 2: 1, 3: 2}
+    assert result.labels.names == ("class_1", "class_2", "class_3")
+
+
+def test_grey_levels_far_apart_are_classes(detected, ids):
+    result = detected([ids(0, 85, 170), ids(0, 240)])
+    assert result.name == "grey levels"
+    assert table(result) == {0: 0, 85: 1, 170: 2, 240: 3}
+
+
+def test_equal_palettes_give_ids_and_colours(detected, ids):
+    palette = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
+    result = detected([ids(0, 1), ids(0, 2)], palettes=[palette, palette])
+    assert result.name == "indexed with palette"
+    assert table(result) == {0: 0, 1: 1, 2: 2}
+    assert result.labels.colours == ((0, 0, 0), (200, 0, 0), (0, 200, 0))
+
+
+def test_palettes_in_another_order_are_read_by_colour(detected, ids):
+    first = [COLOURS["red"], COLOURS["green"]]
+    result = detected([ids(0, 1), ids(0, 1)], palettes=[first, first[::-1]])
+    assert result.name == "per-file palettes"
+    assert set(table(result)) == {0xC80A0A, 0x0AC80A}
+
+
+def rgb(*names, size=(24, 32)):
+    stripes = np.array([COLOURS[name] for name in names], np.uint8)
+    return np.tile(np.repeat(stripes, size[1] // len(names), axis=0), (size[0], 1, 1))
+
+
+def test_rgb_and_palette_files_side_by_side_agree(detected, ids):
+    palette = [COLOURS["blue"], COLOURS["red"]]
+    result = detected([rgb("red", "green"), ids(0, 1)], palettes=[None, palette])
+    assert result.name == "colours and per-file palettes"
+    assert sorted(table(result).values()) == [0, 1, 2]
+
+
+def test_rare_black_is_ignored_and_told(detected):
+    mask = rgb("red", "green", "blue", size=(100, 99))
+    mask[0, :20] = 0
+    result = detected([mask, rgb("red", "green", "blue", size=(100, 99))])
+    assert table(result)[0] == IGNORE
+    assert any("#000000" in note and "in 1 files" in note for note in result.notes)
+
+
+def test_frequent_black_is_the_background(detected):
+    mask = rgb("red", "green", "blue")
+    mask[:12] = 0
+    result = detected([mask])
+    assert result.labels.names[0] == "background"
+    assert result.labels.background == 0
+
+
+def test_published_palettes_bring_their_names(detected):
+    codes = [(0x3C, 0x10, 0x98), (0x84, 0x29, 0xF6), (0x6E, 0xC1, 0xE4), (0x9B, 0x9B, 0x9B)]
+    mask = np.tile(np.repeat(np.array(codes, np.uint8), [16, 15, 15, 2], axis=0), (24, 1, 1))
+    mask[0, 0] = 0
+    result = detected([np.tile(mask, (4, 1, 1)), np.tile(mask[:, :46], (4, 1, 1))])
+    assert result.labels.names == ("building", "land", "road", "vegetation", "water")
+    assert table(result)[0x9B9B9B] == IGNORE
+    assert table(result)[0x000000] == IGNORE
+
+
+def test_camvid_is_known_by_its_names_and_ids(detected, ids):
+    stems = ["0001TP_006690", "Seq05VD_f00000"]
+    result = detected([ids(0, 3, 11), ids(1, 2, 10)], stems=stems)
+    assert result.labels.names[3] == "road"
+    assert result.labels.num_classes == 11
+    assert table(result)[11] == IGNORE
+
+
+def test_a_class_list_that_fits_gives_names_and_one_that_does_not_is_refused(detected, tmp_path):
+    fits = ClassList(tmp_path / "good.csv", {0xC80A0A: "roof", 0x0AC80A: "lawn", 0x0A0AC8: "pond"})
+    wrong = ClassList(tmp_path / "wrong.json", {0x111111: "roof", 0x222222: "lawn"})
+    result = detected([rgb("red", "green", "blue")], lists=(wrong, fits))
+    assert sorted(result.labels.names) == ["lawn", "pond", "roof"]
+    assert any("wrong.json is not believed: 0 of its 2" in note for note in result.notes)
+    code = {name: code for code, name in fits.names.items()}
+    for label, name in enumerate(result.labels.names):
+        assert table(result)[code[name]] == label
+
+
+def test_16_bit_ids_are_read_without_wrapping(detected, ids):
+    result = detected([ids(0, 1).astype(np.uint16) * 300])
+    assert result.name == "16-bit values"
+    assert set(table(result)) == {0, 300}
+
+
+def as_jpeg(pixels, quality=75):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
+    return np.asarray(Image.open(stream))
+
+
+def test_jpeg_noise_around_0_and_255_is_seen_through(detected):
+    clean = np.zeros((128, 128), np.uint8)
+    clean[32:96, 40:100] = 255
+    yy, xx = np.mgrid[:128, :128]
+    clean[(yy - 30) ** 2 + (xx - 30) ** 2 < 400] = 255
+    noisy = as_jpeg(clean, 40)
+    result = detected([noisy])
+    assert result.encoding.nearest
+    assert result.labels.names == ("background", "foreground")
+    labels = decode_labels(RawMask(noisy, "values", "L"), result.encoding)
+    assert np.mean(labels == (clean > 127)) > 0.99
+
+
+def test_soft_edges_between_colours_are_no_classes(detected):
+    big = rgb("red", "green", "blue", size=(400, 402))
+    yy, xx = np.mgrid[:400, :402]
+    big[(yy - 200) ** 2 + (xx - 200) ** 2 < 90**2] = COLOURS["blue"]
+    soft = np.asarray(Image.fromarray(big).resize((201, 200), Image.Resampling.BICUBIC))
+    noisy = as_jpeg(soft, 90)
+    result = detected([noisy])
+    assert result.labels.num_classes == 3
+    assert "noise" in result.name
+    codes = pack_colours(noisy)
+    labels = decode_labels(RawMask(codes, "colours", "RGB"), result.encoding)
+    assert np.unique(labels).tolist() == [0, 1, 2]
+
+
+def test_more_values_than_classes_can_be_is_explained(detected):
+    values = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    with pytest.raises(DataError, match=r"600 different values.*numbers of objects"):
+        detected([values])
+
+
+def test_counts_by_runs_equal_counts_by_pixels():
+    codes = np.random.default_rng(0).integers(0, 5, (40, 50)).astype(np.uint32) * 1_000_003
+    values, counts = count_codes(codes)
+    expected_values, expected_counts = np.unique(codes, return_counts=True)
+    assert values.tolist() == expected_values.tolist()
+    assert counts.tolist() == expected_counts.tolist()

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from models.errors import SpecError
+from training.augment import AugmentConfig, ExtraTransform, build_augmentation
+
+PLAIN = {"scale": (1.0, 1.0), "flip_horizontal": 0.0, "colour": 0.0}
+
+
+def pair(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image whose red channel equals the mask, so that both must move alike."""
+    mask = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8) % 200
+    return np.stack([mask, mask, mask], axis=-1), mask
+
+
+def test_the_seed_decides_everything():
+    augmentation = build_augmentation(AugmentConfig(rotate90=0.5, noise=0.5), crop=(24, 24))
+    image, mask = pair()
+    first = augmentation(image, mask, 5)
+    _ = [augmentation(image, mask, seed) for seed in range(3)]
+    again = augmentation(image, mask, 5)
+    other = augmentation(image, mask, 6)
+    assert np.array_equal(first[0], again[0])
+    assert np.array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_image_and_mask_move_alike():
+    config = AugmentConfig(**{**PLAIN, "flip_horizontal": 0.5}, flip_vertical=0.5, rotate90=0.5)
+    augmentation = build_augmentation(config, crop=(24, 24))
+    image, mask = pair()
+    for seed in range(30):
+        moved, labels = augmentation(image, mask, seed)
+        assert np.array_equal(moved[..., 0], labels)
+
+
+def test_a_plain_crop_is_a_part_of_the_image():
+    image, mask = pair()
+    cut, labels = build_augmentation(AugmentConfig(**PLAIN), crop=(10, 12))(image, mask, 0)
+    windows = np.lib.stride_tricks.sliding_window_view(mask, (10, 12))
+    assert (windows == labels).all(axis=(2, 3)).any()
+    assert cut.shape == (10, 12, 3)
+
+
+def test_small_images_are_padded_with_ignore():
+    image, mask = pair(8, 9)
+    augmentation = build_augmentation(AugmentConfig(**PLAIN), crop=(16, 16), ignore_index=255)
+    for seed in range(10):
+        padded, labels = augmentation(image, mask, seed)
+        inside = labels != 255
+        assert inside.sum() == 8 * 9
+        assert sorted(labels[inside].tolist()) == sorted(mask.ravel().tolist())
+        assert (padded[~inside] == (124, 116, 104)).all()
+
+
+def test_turns_fill_the_mask_with_ignore_and_never_with_class_0():
+    image, mask = np.full((64, 64, 3), 90, np.uint8), np.full((64, 64), 3, np.uint8)
+    config = AugmentConfig(
+        **PLAIN,
+        rotate=45,
+        extra=(ExtraTransform(name="Affine", p=1.0, options={"translate_percent": 0.3}),),
+    )
+    augmentation = build_augmentation(config, crop=(64, 64), ignore_index=255)
+    values = {int(v) for seed in range(20) for v in np.unique(augmentation(image, mask, seed)[1])}
+    assert values == {3, 255}
+
+
+def test_scales_span_the_range_given():
+    image = np.zeros((200, 200, 3), np.uint8)
+    mask = np.zeros((200, 200), np.uint8)
+    mask[90:110, 90:110] = 1
+    config = AugmentConfig(scale=(0.5, 2.0), flip_horizontal=0, colour=0)
+    augmentation = build_augmentation(config, crop=(400, 400))
+    areas = [int((augmentation(image, mask, seed)[1] == 1).sum()) for seed in range(60)]
+    sides = np.sqrt(areas) / 20
+    assert sides.min() < 0.65
+    assert sides.max() > 1.6
+    assert sides.min() > 0.45
+    assert sides.max() < 2.1
+
+
+def test_rare_class_crops_find_the_rare_class():
+    image, mask = np.zeros((200, 200, 3), np.uint8), np.zeros((200, 200), np.uint8)
+    mask[3:6, 190:193] = 1
+    shares = []
+    for probability in (0.0, 1.0):
+        config = AugmentConfig(**PLAIN, rare_class_crops=probability)
+        augmentation = build_augmentation(config, crop=(32, 32))
+        shares.append(np.mean([(augmentation(image, mask, s)[1] == 1).any() for s in range(60)]))
+    assert shares[0] < 0.2
+    assert shares[1] > 0.35  # half of the targets are of the rare class
+
+
+def test_crops_of_one_class_are_drawn_again():
+    image, mask = np.zeros((100, 100, 3), np.uint8), np.zeros((100, 100), np.uint8)
+    mask[:, 50:] = 1
+    shares = []
+    for limit in (1.0, 0.75):
+        config = AugmentConfig(**PLAIN, max_class_share=limit)
+        augmentation = build_augmentation(config, crop=(20, 20))
+        shares.append(np.mean([augmentation(image, mask, s)[1].std() > 0 for s in range(60)]))
+    assert shares[1] > shares[0] + 0.2
+
+
+def test_a_mask_of_nothing_but_ignore_passes():
+    image, mask = np.zeros((30, 30, 3), np.uint8), np.full((30, 30), 255, np.uint8)
+    config = AugmentConfig(max_class_share=0.75, rare_class_crops=1.0)
+    assert (build_augmentation(config, crop=(16, 16))(image, mask, 0)[1] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"flip": 0.5}, "Extra inputs are not permitted"),
+        ({"scale": (2.0, 0.5)}, "must satisfy"),
+        ({"flip_horizontal": 1.5}, "less than or equal to 1"),
+        ({"extra": [{"name": "GausNoise"}]}, "unknown transform 'GausNoise'; did you mean"),
+        (
+            {"extra": [{"name": "GaussNoise", "options": {"std_rang": 1, "mean": 2}}]},
+            "GaussNoise has no argument 'std_rang'; did you mean 'std_range'",
+        ),
+    ],
+)
+def test_wrong_settings_are_errors_and_not_warnings(settings, complaint):
+    with pytest.raises(ValidationError, match="validation error") as caught:
+        AugmentConfig.model_validate(settings)
+    assert complaint in str(caught.value)
+
+
+def test_wrong_options_of_a_known_argument_are_errors():
+    config = AugmentConfig(extra=(ExtraTransform(name="GaussNoise", options={"std_range": "x"}),))
+    with pytest.raises(SpecError, match="GaussNoise"):
+        build_augmentation(config, crop=(8, 8))
+
+
+def test_a_crop_needs_a_size():
+    with pytest.raises(SpecError, match="must be at least 1 x 1"):
+        build_augmentation(AugmentConfig(), crop=(0, 8))
