@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Section(BaseModel):
     """A part of the configuration: frozen, unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(Section):

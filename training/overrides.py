@@ -7,6 +7,7 @@ meant; here each mistake becomes one line with the dotted key, the value and a s
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,9 +51,10 @@ def parse_value(text: str) -> Any:
     value = yaml.safe_load(text)
     if isinstance(value, str):
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
             return value
+        return number if math.isfinite(number) else value
     return value
 
 

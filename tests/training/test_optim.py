@@ -1,0 +1,108 @@
+"""Groups, schedules and the running mean of the weights."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from models import create_model
+from models.network import SegmentationNetwork
+from training.config import OptimizerConfig, ScheduleConfig
+from training.optim import WeightAverage, build_optimizer, lr_factor, set_lr
+
+
+@pytest.fixture(scope="module")
+def network() -> SegmentationNetwork:
+    torch.manual_seed(0)
+    return create_model(
+        "unet",
+        encoder="tu-resnet10t",
+        encoder_options={"channels": [4, 8, 8, 16], "stem_width": 4},
+        num_classes=2,
+        channels=[8, 8, 8, 8],
+    )
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_every_weight_is_in_one_group_with_its_rate_and_decay(
+    network: SegmentationNetwork, name: str
+) -> None:
+    config = OptimizerConfig(name=name, lr=0.01, head_lr_mult=10, weight_decay=0.1, momentum=0.8)
+    optimizer = build_optimizer(network, config)
+    where = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    assert len(where) == sum(1 for _ in network.parameters())
+    for key, parameter in network.named_parameters():
+        group = where[id(parameter)]
+        assert group["peak_lr"] == pytest.approx(0.01 if key.startswith("encoder.") else 0.1), key
+        assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0), key
+    assert optimizer.defaults.get("momentum", 0.8) == 0.8
+
+
+def test_frozen_weights_are_in_no_group(network: SegmentationNetwork) -> None:
+    frozen = next(network.encoder.parameters())
+    frozen.requires_grad_(False)
+    try:
+        groups = build_optimizer(network, OptimizerConfig(lr=1, head_lr_mult=1)).param_groups
+        assert all(p is not frozen for group in groups for p in group["params"])
+    finally:
+        frozen.requires_grad_(True)
+
+
+def test_poly_rises_linearly_and_falls_by_its_power() -> None:
+    config = ScheduleConfig(name="poly", warmup=0.1, power=0.9, final=0.01)
+    factors = [lr_factor(step, 100, config) for step in range(100)]
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert factors[10] == 1
+    assert factors[55] == pytest.approx(0.01 + 0.99 * 0.5**0.9)
+    assert lr_factor(100, 100, config) == pytest.approx(0.01)
+
+
+def test_cosine_is_half_way_down_in_the_middle() -> None:
+    config = ScheduleConfig(name="cosine", warmup=0, final=0.2)
+    assert lr_factor(0, 40, config) == 1
+    assert lr_factor(20, 40, config) == pytest.approx(0.6)
+    assert lr_factor(10, 40, config) == pytest.approx(0.2 + 0.8 * (1 + math.sqrt(0.5)) / 2)
+    assert lr_factor(40, 40, config) == pytest.approx(0.2)
+
+
+def test_onecycle_begins_near_a_25th_and_peaks_after_the_warmup() -> None:
+    config = ScheduleConfig(name="onecycle", warmup=0.25)
+    factors = [lr_factor(step, 400, config) for step in range(400)]
+    assert factors[0] == pytest.approx(0.04, abs=1e-3)
+    assert max(factors) == factors[99] == 1
+    assert factors[49] == pytest.approx(0.52)
+    assert factors[-1] < 1e-3
+
+
+@pytest.mark.parametrize("name", ["poly", "cosine", "onecycle"])
+@pytest.mark.parametrize("total", [1, 2, 3])
+def test_very_short_runs_have_positive_rates(name: str, total: int) -> None:
+    config = ScheduleConfig(name=name, warmup=0.5)
+    assert all(0 < lr_factor(step, total, config) <= 1 for step in range(total))
+
+
+def test_the_rate_of_each_group_keeps_its_ratio(network: SegmentationNetwork) -> None:
+    optimizer = build_optimizer(network, OptimizerConfig(lr=0.1, head_lr_mult=5))
+    set_lr(optimizer, 0.5)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.05, 0.25}
+
+
+def test_the_average_follows_its_recurrence() -> None:
+    module = nn.BatchNorm1d(1)
+    average = WeightAverage(module, decay=0.5)  # type: ignore[arg-type]
+    expected = 1.0
+    for step, value in enumerate([3.0, -2.0, 7.0, 7.0, 1.0]):
+        with torch.no_grad():
+            module.weight.fill_(value)
+            module.running_mean.fill_(-value)
+            module.num_batches_tracked.fill_(step + 5)
+        average.update(module, step=step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+        assert average.network.weight.item() == pytest.approx(expected)
+        assert average.network.num_batches_tracked.item() == step + 5
+    assert not average.network.training
+    assert not average.network.weight.requires_grad
