@@ -19,14 +19,21 @@ from models.architectures.deeplabv3plus import DeepLabV3Plus
 from models.architectures.dnlnet import DNLNet
 from models.architectures.emanet import EMANet
 from models.architectures.encnet import EncNet
+from models.architectures.fcn import FCN
+from models.architectures.fpn import FPN
 from models.architectures.gcnet import GCNet
 from models.architectures.isanet import ISANet
+from models.architectures.linknet import LinkNet
+from models.architectures.manet import MANet
 from models.architectures.nonlocal_net import NonLocalNet
 from models.architectures.ocrnet import OCRNet
 from models.architectures.pan import PAN
 from models.architectures.psanet import PSANet
 from models.architectures.pspnet import PSPNet
+from models.architectures.segformer import SegFormer
 from models.architectures.unet import UNet
+from models.architectures.unetplusplus import UNetPlusPlus
+from models.architectures.upernet import UPerNet
 from models.attach import attach
 from models.decoder import Decoder
 from models.encoders import Encoder
@@ -65,22 +72,29 @@ from models.sites import PluginEntry, Sites
 from models.spec import ModelSpec, PluginSpec
 
 ARCHITECTURES: dict[str, type[Decoder]] = {
+    "attention_unet": AttentionUNet,
+    "ccnet": CCNet,
     "danet": DANet,
     "deeplabv3": DeepLabV3,
     "deeplabv3plus": DeepLabV3Plus,
-    "pspnet": PSPNet,
-    "unet": UNet,
-    "psanet": PSANet,
-    "encnet": EncNet,
-    "emanet": EMANet,
-    "nonlocal": NonLocalNet,
-    "pan": PAN,
-    "attention_unet": AttentionUNet,
-    "ccnet": CCNet,
-    "gcnet": GCNet,
     "dnlnet": DNLNet,
-    "ocrnet": OCRNet,
+    "emanet": EMANet,
+    "encnet": EncNet,
+    "fcn": FCN,
+    "fpn": FPN,
+    "gcnet": GCNet,
     "isanet": ISANet,
+    "linknet": LinkNet,
+    "manet": MANet,
+    "nonlocal": NonLocalNet,
+    "ocrnet": OCRNet,
+    "pan": PAN,
+    "psanet": PSANet,
+    "pspnet": PSPNet,
+    "segformer": SegFormer,
+    "unet": UNet,
+    "unetplusplus": UNetPlusPlus,
+    "upernet": UPerNet,
 }
 
 # Where a mechanism makes sense, without levels; see `models.sites`.

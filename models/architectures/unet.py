@@ -5,9 +5,9 @@ Paper:   Ronneberger et al., "U-Net: Convolutional Networks for Biomedical Image
 Head:    x = f5; for k = 4, 3, 2, 1: x = conv 3x3, conv 3x3 of cat[up(x), f_k]
          logits = classifier(x) at stride 2, resized to the image.
 Differs: convolutions are padded, so nothing is cropped; upsampling is bilinear to the skip's own
-         size, so any image size works; there is no level at stride 1, whose convolutions would
-         cost as much as all others together.
-Shape:   f1 … f5 -> (N, channels[3], h1, w1), the size of f1
+         size, so any image size works. There is no level at stride 1, whose convolutions would
+         cost as much as all others together, unless `channels` has a fifth width.
+Shape:   f1 … f5 -> (N, channels[-1], h1, w1), the size of f1; of f0 with a fifth width
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct, resize
+from models.layers import resize
+from models.levels import LevelWidths, double_conv, skip_channels
 
 
 class UNet(Decoder):
@@ -28,7 +29,8 @@ class UNet(Decoder):
     A level that the encoder does not have (0 channels) is upsampled without a skip.
 
     Args:
-        channels: width of the levels 4, 3, 2, 1.
+        channels: width of the levels 4, 3, 2, 1, and of a level 0 at full resolution, without
+            a skip, if there is a fifth.
     """
 
     paper: ClassVar[str] = "U-Net, MICCAI 2015, https://arxiv.org/abs/1505.04597"
@@ -40,38 +42,25 @@ class UNet(Decoder):
         encoder_strides: Sequence[int],
         num_classes: int,
         *,
-        channels: tuple[int, int, int, int] = (256, 128, 64, 32),
+        channels: LevelWidths = (256, 128, 64, 32),
         **common: Unpack[DecoderOptions],
     ) -> None:
         super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        self.skip_channels = tuple(encoder_channels[level] for level in (4, 3, 2, 1))
+        self.skip_channels = skip_channels(encoder_channels, channels)
         self.levels = nn.ModuleList()
         below = encoder_channels[5]
         for skip, width in zip(self.skip_channels, channels, strict=True):
-            self.levels.append(
-                nn.Sequential(
-                    ConvNormAct(below + skip, width, 3, norm=self.norm),
-                    ConvNormAct(width, width, 3, norm=self.norm),
-                )
-            )
+            self.levels.append(double_conv(below + skip, width, norm=self.norm))
             below = width
         self.out_channels = below
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Return the map of level 1."""
+        """Return the map of the last level."""
         x = features[5]
-        for level, convolutions in zip((4, 3, 2, 1), self.levels, strict=True):
-            skip = self.select(level, features[level], x)
+        # features from level 4 down, as many as there are levels
+        for level, skip, count in zip(
+            self.levels, features[4::-1], self.skip_channels, strict=False
+        ):
             x = resize(x, skip.shape[-2:], self.align_corners)
-            x = convolutions(torch.cat([x, skip], dim=1) if skip.shape[1] else x)
+            x = level(torch.cat([x, skip], dim=1) if count else x)
         return x
-
-    def select(self, level: int, skip: Tensor, deeper: Tensor) -> Tensor:
-        """Return what goes through the skip of a level: here all of it.
-
-        Args:
-            level: 4, 3, 2 or 1.
-            skip: f_level.
-            deeper: the decoder's map of the level below, not yet upsampled.
-        """
-        return skip

@@ -1,0 +1,64 @@
+"""FCN: plain convolutions on the last feature; the baseline of all others.
+
+Paper:   Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
+         https://arxiv.org/abs/1411.4038
+Head:    x = f5; y = conv 3x3, conv 3x3 (x); conv 3x3 (cat[x, y]).
+         In training an auxiliary FCN head on f4 at 0.4.
+Differs: the form is mmsegmentation's on a dilated encoder, not the paper's skips on VGG.
+Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct
+
+
+class FCN(Decoder):
+    """Convolutions on the last feature.
+
+    Args:
+        channels: width of the head; None takes a quarter of f5's channels.
+        num_convs: 3x3 convolutions before the input is joined again.
+        concat_input: whether f5 joins the result; torchvision's FCN has one convolution and no
+            joining.
+    """
+
+    paper: ClassVar[str] = "FCN, CVPR 2015, https://arxiv.org/abs/1411.4038"
+    uses_auxiliary: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int | None = None,
+        num_convs: int = 2,
+        concat_input: bool = True,
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        in_channels = encoder_channels[5]
+        width = channels or max(1, in_channels // 4)
+        self.out_channels = width
+        self.convs = nn.Sequential(
+            *(
+                ConvNormAct(width if index else in_channels, width, 3, norm=self.norm)
+                for index in range(num_convs)
+            )
+        )
+        self.join = (
+            ConvNormAct(in_channels + width, width, 3, norm=self.norm) if concat_input else None
+        )
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the convolutions of f5."""
+        y = self.convs(features[5])
+        return y if self.join is None else self.join(torch.cat([features[5], y], dim=1))

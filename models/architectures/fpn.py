@@ -1,0 +1,85 @@
+"""FPN for segmentation: a feature pyramid whose levels are upsampled step by step and merged.
+
+Paper:   Kirillov et al., "Panoptic Feature Pyramid Networks", CVPR 2019, section 3.1 (the
+         semantic branch), https://arxiv.org/abs/1901.02446
+Head:    p5 = conv 1x1 (f5); p_k = conv 1x1 (f_k) + up(p_{k+1}), nearest, for k = 4, 3, 2
+         s_k = (conv 3x3, norm, ReLU, up) until stride 4; y = s2 + s3 + s4 + s5.
+Differs: no 3x3 convolution after the top-down sum, as in smp.
+Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Unpack
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct, resize
+
+
+class FPN(Decoder):
+    """The semantic branch of Panoptic FPN.
+
+    The paper normalises by groups; `norm="group"` does so too.
+
+    Args:
+        pyramid_channels: width of p2 … p5.
+        channels: width of s2 … s5.
+        merge: whether the levels are added (the paper) or concatenated.
+    """
+
+    paper: ClassVar[str] = "Panoptic FPN, CVPR 2019, https://arxiv.org/abs/1901.02446"
+    default_output_stride: ClassVar[int] = 32
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        pyramid_channels: int = 256,
+        channels: int = 128,
+        merge: Literal["add", "concatenate"] = "add",
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        self.merge = merge
+        self.out_channels = channels if merge == "add" else 4 * channels
+        # f5, f4, f3, f2
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(count, pyramid_channels, 1) for count in encoder_channels[5:1:-1]
+        )
+        self.branches = nn.ModuleList(
+            nn.ModuleList(
+                ConvNormAct(channels if step else pyramid_channels, channels, 3, norm=self.norm)
+                for step in range(max(1, level - 2))
+            )
+            for level in (5, 4, 3, 2)
+        )
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the merged levels at the size of f2."""
+        sizes = {level: features[level].shape[-2:] for level in (5, 4, 3, 2)}
+        merged = []
+        above: Tensor | None = None
+        for lateral, branch, level in zip(self.laterals, self.branches, sizes, strict=True):
+            above = _top_down(lateral(features[level]), above)
+            x = above
+            for step, conv in enumerate(branch, start=1):
+                x = conv(x)
+                if level > 2:
+                    x = resize(x, sizes[level - step], self.align_corners)
+            merged.append(x)
+        if self.merge == "concatenate":
+            return torch.cat(merged, dim=1)
+        return torch.stack(merged).sum(dim=0)
+
+
+def _top_down(lateral: Tensor, above: Tensor | None) -> Tensor:
+    if above is None:
+        return lateral
+    return lateral + F.interpolate(above, size=lateral.shape[-2:], mode="nearest")

@@ -1,0 +1,82 @@
+"""LinkNet: a light decoder whose levels are added to the encoder's.
+
+Paper:   Chaurasia and Culurciello, "LinkNet: Exploiting Encoder Representations for Efficient
+         Semantic Segmentation", VCIP 2017, https://arxiv.org/abs/1707.03718
+Head:    x = f5; for k = 4, 3, 2, 1: x = block(x) + f_k; y = block(x) at full resolution
+         block: conv 1x1 to C/4, transposed conv of stride 2, conv 1x1 to the level's channels.
+Differs: the transposed convolution has a 4x4 kernel, as in smp, which leaves no checkerboard; it
+         is cropped to the skip's size, so any image size works. Levels of equal stride (a dilated
+         encoder) have a 3x3 convolution in its place.
+Shape:   f1 … f5 -> (N, channels, H, W), the size of the image
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+from torch import Tensor, nn
+
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct, Norm, create_norm
+
+
+class LinkNet(Decoder):
+    """Levels added to the encoder's.
+
+    A level that the encoder does not have (0 channels) is not added.
+
+    Args:
+        channels: width of the map at full resolution.
+    """
+
+    paper: ClassVar[str] = "LinkNet, VCIP 2017, https://arxiv.org/abs/1707.03718"
+    default_output_stride: ClassVar[int] = 32
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int = 32,
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        self.out_channels = channels
+        self.blocks = nn.ModuleList()
+        below = encoder_channels[5]
+        for level in (4, 3, 2, 1, 0):
+            width = (encoder_channels[level] or below) if level else channels
+            doubles = encoder_strides[level] < encoder_strides[level + 1]
+            self.blocks.append(_Block(below, width, doubles=doubles, norm=self.norm))
+            below = width
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the map at full resolution."""
+        x = features[5]
+        for level, block in zip((4, 3, 2, 1, 0), self.blocks, strict=True):
+            skip = features[level]
+            x = block(x)[..., : skip.shape[-2], : skip.shape[-1]]
+            if level and skip.shape[1]:
+                x = x + skip
+        return x
+
+
+class _Block(nn.Sequential):
+    """1x1 to a quarter, transposed convolution, 1x1."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, doubles: bool, norm: Norm) -> None:
+        super().__init__()
+        width = max(1, in_channels // 4)
+        self.reduce = ConvNormAct(in_channels, width, 1, norm=norm)
+        self.up = (
+            nn.Sequential(
+                nn.ConvTranspose2d(width, width, 4, stride=2, padding=1, bias=norm == "none"),
+                create_norm(norm, width),
+                nn.ReLU(inplace=True),
+            )
+            if doubles
+            else ConvNormAct(width, width, 3, norm=norm)
+        )
+        self.expand = ConvNormAct(width, out_channels, 1, norm=norm)

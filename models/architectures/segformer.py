@@ -1,0 +1,57 @@
+"""SegFormer's head: one linear layer per level, all joined at stride 4.
+
+Paper:   Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with
+         Transformers", NeurIPS 2021, https://arxiv.org/abs/2105.15203
+Head:    conv 1x1 (cat[up(linear(f5)), up(linear(f4)), up(linear(f3)), linear(f2)]), norm, ReLU.
+         Meant for Mix Transformer encoders (`mit_b0` … `mit_b5`); takes any.
+Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct, resize
+
+
+class SegFormer(Decoder):
+    """Linear layers on every level.
+
+    Args:
+        channels: width of every level and of the output; 256 for B0 and B1, 768 for larger
+            encoders in the paper.
+    """
+
+    paper: ClassVar[str] = "SegFormer, NeurIPS 2021, https://arxiv.org/abs/2105.15203"
+    default_output_stride: ClassVar[int] = 32
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int = 256,
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        self.out_channels = channels
+        # f5, f4, f3, f2
+        self.linears = nn.ModuleList(
+            nn.Conv2d(count, channels, 1) for count in encoder_channels[5:1:-1]
+        )
+        self.fuse = ConvNormAct(4 * channels, channels, 1, norm=self.norm)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the joined levels at the size of f2."""
+        size = features[2].shape[-2:]
+        levels = [
+            resize(linear(feature), size, self.align_corners)
+            for linear, feature in zip(self.linears, features[5:1:-1], strict=True)
+        ]
+        return self.fuse(torch.cat(levels, dim=1))

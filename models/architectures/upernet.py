@@ -1,0 +1,76 @@
+"""UPerNet: pyramid pooling on the last feature of a feature pyramid.
+
+Paper:   Xiao et al., "Unified Perceptual Parsing for Scene Understanding", ECCV 2018,
+         https://arxiv.org/abs/1807.10221
+Head:    p5 = PPM(f5); p_k = conv 1x1 (f_k) + up(p_{k+1}) for k = 4, 3, 2
+         conv 3x3 (cat[conv 3x3 (p2), conv 3x3 (p3), conv 3x3 (p4), p5]), all at the size of f2.
+         In training an auxiliary FCN head on f4 at 0.4. Any encoder, no dilation.
+Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from models.decoder import Decoder, DecoderOptions
+from models.layers import ConvNormAct, resize
+from models.plugins.ppm import PyramidPooling
+
+
+class UPerNet(Decoder):
+    """Pyramid pooling and a feature pyramid.
+
+    Args:
+        channels: width of every level; None takes a quarter of f5's channels.
+        bins: regions per side of each branch of the pyramid pooling.
+    """
+
+    paper: ClassVar[str] = "UPerNet, ECCV 2018, https://arxiv.org/abs/1807.10221"
+    default_output_stride: ClassVar[int] = 32
+    uses_auxiliary: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        channels: int | None = None,
+        bins: tuple[int, ...] = (1, 2, 3, 6),
+        **common: Unpack[DecoderOptions],
+    ) -> None:
+        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        width = channels or max(1, encoder_channels[5] // 4)
+        self.out_channels = width
+        self.ppm = PyramidPooling(
+            encoder_channels[5],
+            out_channels=width,
+            width=width,
+            bins=bins,
+            norm=self.norm,
+            align_corners=self.align_corners,
+        )
+        # f2, f3, f4
+        self.laterals = nn.ModuleList(
+            ConvNormAct(count, width, 1, norm=self.norm) for count in encoder_channels[2:5]
+        )
+        self.smooth = nn.ModuleList(
+            ConvNormAct(width, width, 3, norm=self.norm) for _ in self.laterals
+        )
+        self.fuse = ConvNormAct(4 * width, width, 3, norm=self.norm)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the fused pyramid at the size of f2."""
+        pyramid = [self.ppm(features[5])]
+        for lateral, feature in zip(reversed(self.laterals), features[4:1:-1], strict=True):
+            above = resize(pyramid[0], feature.shape[-2:], self.align_corners)
+            pyramid.insert(0, lateral(feature) + above)
+        levels = [smooth(level) for smooth, level in zip(self.smooth, pyramid[:3], strict=True)]
+        levels.append(pyramid[3])
+        size = levels[0].shape[-2:]
+        aligned = [levels[0], *(resize(level, size, self.align_corners) for level in levels[1:])]
+        return self.fuse(torch.cat(aligned, dim=1))
