@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from models.errors import did_you_mean
 
-FormatName = Literal["png", "json"]
-MaskName = Literal["none", "rle", "png"]
+FormatName = Literal["png", "json", "geojson", "npz"]
+VariantName = Literal["indexed", "color", "overlay", "confidence", "cutout"]
+MaskName = Literal["none", "rle", "coco", "polygons", "png"]
 ModeName = Literal["auto", "whole", "resize"]
 
 
@@ -25,11 +26,25 @@ class SegmentOptions(BaseModel):
     format: FormatName | None = Field(
         default=None, description="Form of the answer; without it the Accept header decides."
     )
+    variant: VariantName | None = Field(
+        default=None,
+        description="Which PNG: `indexed` (pixel values are class ids, with a palette), `color`, "
+        "`overlay` (over the image), `confidence` (grey, 255 is certain), `cutout` (the image, "
+        "transparent where the background is).",
+    )
     masks: str = Field(
         default="rle",
-        description="What JSON says of the masks, separated by commas: `none`, `rle` (COCO, for "
-        "each class), `png` (the indexed PNG of all classes, in base64).",
+        description="What JSON says of the masks, separated by commas: `none`, `rle` (COCO run "
+        "lengths of each class), `polygons` (of each class, along the pixels' edges), `coco` (a "
+        "COCO document), `png` (the indexed PNG of all classes, in base64).",
     )
+    simplify: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="How far, in pixels, a polygon's line may be from the exact one.",
+    )
+    opacity: float = Field(default=0.5, ge=0, le=1, description="Of the classes in an `overlay`.")
     mode: ModeName = Field(
         default="auto",
         description="How the network is applied: `whole` at the image's size, `resize` at the "
@@ -72,6 +87,10 @@ class ClassResult(BaseModel):
     mask: dict[str, Any] | None = Field(
         default=None, description='COCO run lengths: `{"size": [h, w], "counts": "…"}`.'
     )
+    polygons: list[list[list[list[float]]]] | None = Field(
+        default=None,
+        description="For each part its closed rings of [x, y], the outer one first, then holes.",
+    )
 
 
 class SegmentResult(BaseModel):
@@ -84,6 +103,9 @@ class SegmentResult(BaseModel):
     mode: str
     input: dict[str, Any] = Field(description="What the decoder found and did.")
     classes: list[ClassResult] = Field(description="The classes that occur, by id.")
+    coco: dict[str, Any] | None = Field(
+        default=None, description="COCO document: images, categories, annotations."
+    )
     png: str | None = Field(default=None, description="Indexed PNG of all classes, in base64.")
     timings_ms: dict[str, float]
 

@@ -45,6 +45,7 @@ def encode_document(runs: LabelRuns, labels: LabelSet, *, file_name: str) -> dic
 
     COCO counts categories and annotations from 1: `category_id` is the class id plus 1.
     """
+    known = {label: area for label, area in runs.areas.items() if label < labels.num_classes}
     annotations = [
         {
             "id": number,
@@ -55,7 +56,7 @@ def encode_document(runs: LabelRuns, labels: LabelSet, *, file_name: str) -> dic
             "bbox": list(runs.box(label) or ()),
             "segmentation": encode_rle(runs, label),
         }
-        for number, (label, area) in enumerate(runs.areas.items(), start=1)
+        for number, (label, area) in enumerate(known.items(), start=1)
     ]
     return {
         "images": [{"id": 1, "file_name": file_name, "width": runs.width, "height": runs.height}],

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
+from typing import Any
 
 from service.responses.answer import Answer
-from service.responses.coco import encode_rle
+from service.responses.coco import encode_document, encode_rle
 from service.responses.images import encode_indexed
+from service.responses.polygons import encode_coordinates, find_polygons
 from service.schemas import ClassResult, SegmentOptions, SegmentResult
+
+Coordinates = list[list[list[list[float]]]]
 
 
 def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
@@ -21,6 +26,7 @@ def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
         mode=answer.mode,
         input=dict(answer.info),
         classes=describe_classes(answer, options),
+        coco=_coco(answer) if "coco" in options.mask_names else None,
         png=_png(answer) if "png" in options.mask_names else None,
         timings_ms=answer.timings.milliseconds(),
     )
@@ -41,15 +47,48 @@ def describe_classes(answer: Answer, options: SegmentOptions) -> list[ClassResul
             box=runs.box(label),
             confidence=round(answer.mean_confidences[label], 4),
             mask=encode_rle(runs, label) if "rle" in options.mask_names else None,
+            polygons=_polygons(answer, label, options)
+            if "polygons" in options.mask_names
+            else None,
         )
         for label, name in answer.class_names().items()
     ]
+
+
+def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
+    """Return a FeatureCollection with one MultiPolygon for each class that occurs.
+
+    Coordinates are pixels, x to the right and y down, since an image has no place on the earth.
+    """
+    plain = options.model_copy(update={"masks": "none"})
+    features = [
+        {
+            "type": "Feature",
+            "id": entry.id,
+            "properties": entry.model_dump(exclude_none=True),
+            "geometry": {
+                "type": "MultiPolygon",
+                "coordinates": _polygons(answer, entry.id, options),
+            },
+        }
+        for entry in describe_classes(answer, plain)
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
 
 
 def hex_colour(colour: Sequence[int]) -> str:
     """Return an RGB triple as `#rrggbb`."""
     red, green, blue = colour
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _coco(answer: Answer) -> dict[str, Any]:
+    return encode_document(answer.runs, answer.labels, file_name=answer.file_name)
+
+
+def _polygons(answer: Answer, label: int, options: SegmentOptions) -> Coordinates:
+    polygons = find_polygons(answer.runs, label, simplify=options.simplify)
+    return encode_coordinates(polygons)
 
 
 def _png(answer: Answer) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.errors import BadParameterError
+from service.responses import archive, documents, images
 from service.responses.answer import Answer
-from service.responses.documents import encode_json
-from service.responses.images import encode_indexed
 from service.responses.negotiate import MediaType, best_offer
 from service.schemas import SegmentOptions
 
@@ -30,19 +30,53 @@ class Form:
     encode: Callable[[Answer, SegmentOptions], bytes]
     needs_confidence: bool = False
 
+    @property
+    def variant(self) -> str | None:
+        """What `?variant=` calls it, for pictures."""
+        return self.media_type.params.get("variant")
 
+
+def _png(variant: str) -> MediaType:
+    return MediaType("image", "png", {"variant": variant})
+
+
+# In order of preference: a client without a wish gets the first.
 FORMS: tuple[Form, ...] = (
-    Form("png", MediaType("image", "png"), "png", lambda answer, _: encode_indexed(answer)),
-    Form("json", MediaType("application", "json"), "json", encode_json, True),
+    Form("png", _png("indexed"), "png", lambda answer, _: images.encode_indexed(answer)),
+    Form("png", _png("color"), "png", lambda answer, _: images.encode_color(answer)),
+    Form("png", _png("overlay"), "png", images.encode_overlay),
+    Form(
+        "png", _png("confidence"), "png", lambda answer, _: images.encode_confidence(answer), True
+    ),
+    Form("png", _png("cutout"), "png", lambda answer, _: images.encode_cutout(answer)),
+    Form("json", MediaType("application", "json"), "json", documents.encode_json, True),
+    Form(
+        "geojson", MediaType("application", "geo+json"), "geojson", documents.encode_geojson, True
+    ),
+    Form(
+        "npz",
+        MediaType("application", "x-npz"),
+        "npz",
+        lambda answer, _: archive.encode_npz(answer),
+        True,
+    ),
 )
 
 
 def choose_form(accept: str | None, options: SegmentOptions) -> Form:
-    """Choose by `?format=`, else by the Accept header.
+    """Choose by `?format=` and `?variant=`, else by the Accept header.
 
     Raises:
+        BadParameterError: a variant of something that is no picture.
         NotAcceptableError: the Accept header excludes every form.
     """
+    if options.variant is not None and options.format not in (None, "png"):
+        raise BadParameterError([f"variant: only for format=png, not {options.format!r}"])
+    offers = [
+        form
+        for form in FORMS
+        if options.format in (None, form.name) and options.variant in (None, form.variant)
+    ]
     if options.format is not None:
-        return next(form for form in FORMS if form.name == options.format)
-    return FORMS[best_offer(accept, [form.media_type for form in FORMS])]
+        return offers[0]
+    return offers[best_offer(accept, [form.media_type for form in offers])]

@@ -1,11 +1,19 @@
-"""Answers that are pictures."""
+"""Answers that are pictures: the indexed mask, and four ways to look at it.
+
+All are PNG, since a mask must not be changed by its compression.
+Shapes: labels (H, W), pixels uint8 (H, W, 3) RGB.
+"""
 
 from __future__ import annotations
 
 import json
 
-from models.inference.draw import encode_indexed_png
+import cv2
+import numpy as np
+
+from models.inference.draw import encode_indexed_png, overlay
 from service.responses.answer import Answer
+from service.schemas import SegmentOptions
 
 
 def encode_indexed(answer: Answer) -> bytes:
@@ -17,3 +25,50 @@ def encode_indexed(answer: Answer) -> bytes:
         "maskzoo:classes": json.dumps(dict(enumerate(answer.labels.names))),
     }
     return encode_indexed_png(answer.runs.labels, answer.labels, text)
+
+
+def encode_color(answer: Answer) -> bytes:
+    """Return the class colours as RGB."""
+    return _encode(_colours(answer)[answer.runs.labels])
+
+
+def encode_overlay(answer: Answer, options: SegmentOptions) -> bytes:
+    """Return the image, tinted by the class colours; the background stays as it is."""
+    tinted = overlay(answer.pixels, answer.runs.labels, answer.labels, options.opacity)
+    return _encode(tinted)
+
+
+def encode_confidence(answer: Answer) -> bytes:
+    """Return the winning class's probability as grey, 0 to 255."""
+    assert answer.confidence is not None, "the table of forms asks for confidence"
+    return _encode(np.rint(answer.confidence.astype(np.float32) * 255).astype(np.uint8))
+
+
+def encode_cutout(answer: Answer) -> bytes:
+    """Return the image as RGBA, transparent where the background class is.
+
+    A model without a background class keeps every pixel that has a class at all.
+    """
+    kept = answer.runs.labels < answer.labels.num_classes
+    if answer.labels.background is not None:
+        kept &= answer.runs.labels != answer.labels.background
+    alpha = np.where(kept, 255, 0).astype(np.uint8)
+    return _encode(np.dstack([answer.pixels, alpha]))
+
+
+def _colours(answer: Answer) -> np.ndarray:
+    """Return a colour for each id that can occur, black for those that are no class."""
+    count = answer.labels.num_classes
+    table = np.zeros((max(count, int(answer.runs.labels.max()) + 1), 3), np.uint8)
+    table[:count] = answer.labels.colours
+    return table
+
+
+def _encode(pixels: np.ndarray) -> bytes:
+    """Encode grey, RGB or RGBA."""
+    if pixels.ndim == 3:
+        order = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        pixels = cv2.cvtColor(pixels, order)
+    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done, "OpenCV encodes any uint8 picture"
+    return data.tobytes()

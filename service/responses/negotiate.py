@@ -54,13 +54,18 @@ class MediaType:
         )
 
     @property
+    def essence(self) -> str:
+        """The type without its parameters."""
+        return f"{self.type}/{self.subtype}"
+
+    @property
     def specificity(self) -> tuple[bool, bool, int]:
         """Orders ranges from `*/*` to a type with parameters."""
         return (self.type != "*", self.subtype != "*", len(self.params))
 
     def __str__(self) -> str:
         params = "".join(f"; {key}={value}" for key, value in self.params.items())
-        return f"{self.type}/{self.subtype}{params}"
+        return self.essence + params
 
 
 def best_offer(accept: str | None, offers: Sequence[MediaType]) -> int:

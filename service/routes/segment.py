@@ -62,7 +62,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         200: {
             "description": "The mask, at the size of the upright image.",
             "model": SegmentResult,
-            "content": {"image/png": _IMAGE},
+            "content": {
+                "image/png": _IMAGE,
+                "application/geo+json": {"schema": {"type": "object"}},
+                "application/x-npz": _IMAGE,
+            },
         },
         **_PROBLEMS,
     },
@@ -86,7 +90,7 @@ async def segment(
     answer = await _work(services, model, upload, options, form, request_id)
     with answer.timings.measure("encode"):
         body = await services.workers.on_image(form.encode, answer, options)
-    return Response(body, media_type=str(form.media_type), headers=_headers(answer, form))
+    return Response(body, media_type=form.media_type.essence, headers=_headers(answer, form))
 
 
 def merge_options(query: SegmentOptions, fields: Any) -> SegmentOptions:

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pycocotools import mask as reference
@@ -24,6 +24,7 @@ def test_the_vector_has_the_known_string():
     assert encode_rle(LabelRuns(VECTOR), 1) == {"size": [3, 4], "counts": "41121N"}
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     npst.arrays(
         np.uint8, npst.array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -27,6 +27,7 @@ def test_runs_of_the_vector_by_columns_and_by_rows():
     assert runs.box(1) == (1, 0, 3, 3)
 
 
+@settings(max_examples=40, deadline=None)
 @given(label_maps)
 def test_runs_put_together_again_are_the_map(labels):
     scan = LabelRuns(labels).rows
@@ -34,6 +35,7 @@ def test_runs_put_together_again_are_the_map(labels):
     assert (np.diff(scan.values.astype(int)) != 0).all()
 
 
+@settings(max_examples=40, deadline=None)
 @given(label_maps, st.integers(0, 4))
 def test_counts_of_a_label_rebuild_its_mask(labels, label):
     counts = LabelRuns(labels).columns.counts_of_label(label)
@@ -41,6 +43,7 @@ def test_counts_of_a_label_rebuild_its_mask(labels, label):
     assert np.array_equal(mask.reshape(labels.shape, order="F"), labels == label)
 
 
+@settings(max_examples=40, deadline=None)
 @given(label_maps, st.integers(0, 4))
 def test_areas_and_boxes_agree_with_the_pixels(labels, label):
     runs = LabelRuns(labels)

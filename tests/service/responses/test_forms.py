@@ -1,0 +1,133 @@
+"""Every form of one small answer, read back by somebody else's reader where there is one."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.labels import LabelSet
+from service.errors import BadParameterError, NotAcceptableError
+from service.responses.answer import Answer
+from service.responses.forms import FORMS, choose_form
+from service.responses.runs import LabelRuns
+from service.schemas import SegmentOptions
+
+LABELS = LabelSet(names=("ground", "cell"), colours=((0, 0, 0), (40, 200, 120)), background=0)
+MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
+
+
+def answer() -> Answer:
+    return Answer(
+        model="cells",
+        labels=LABELS,
+        runs=LabelRuns(MASK),
+        confidence=np.where(MASK == 1, 0.8, 1.0).astype(np.float16),
+        pixels=np.arange(36, dtype=np.uint8).reshape(3, 4, 3),
+        mode="whole",
+        info={},
+        request_id="r1",
+        file_name="a.png",
+    )
+
+
+def write(**options: object) -> bytes:
+    chosen = SegmentOptions(**options)
+    return choose_form(None, chosen).encode(answer(), chosen)
+
+
+def read(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def test_indexed_is_the_label_map():
+    image = read(write(format="png"))
+    assert image.mode == "P"
+    assert np.array_equal(np.asarray(image), MASK)
+
+
+def test_color_has_the_colours_of_the_classes():
+    assert np.asarray(read(write(variant="color")))[1, 1].tolist() == [40, 200, 120]
+
+
+def test_overlay_tints_classes_and_leaves_the_background():
+    pixels = np.asarray(read(write(variant="overlay", opacity=1)))
+    assert pixels[1, 1].tolist() == [40, 200, 120]
+    assert np.array_equal(pixels[0, 0], answer().pixels[0, 0])
+
+
+def test_confidence_is_grey_up_to_255():
+    image = read(write(variant="confidence"))
+    assert image.mode == "L"
+    assert np.array_equal(np.asarray(image), np.where(MASK == 1, 204, 255))
+
+
+def test_cutout_is_transparent_where_the_background_is():
+    image = read(write(variant="cutout"))
+    assert image.mode == "RGBA"
+    pixels = np.asarray(image)
+    assert np.array_equal(pixels[:, :, 3] > 0, MASK == 1)
+    assert np.array_equal(pixels[:, :, :3], answer().pixels)
+
+
+def test_npz_is_read_by_numpy_without_pickle():
+    with np.load(io.BytesIO(write(format="npz")), allow_pickle=False) as arrays:
+        assert np.array_equal(arrays["labels"], MASK)
+        assert arrays["confidence"].dtype == np.float16
+        assert arrays["names"].tolist() == ["ground", "cell"]
+        assert arrays["colours"][1].tolist() == [40, 200, 120]
+
+
+def test_geojson_fills_to_the_mask_again():
+    document = json.loads(write(format="geojson"))
+    assert document["type"] == "FeatureCollection"
+    cell = document["features"][1]
+    assert cell["properties"]["name"] == "cell"
+    assert cell["properties"]["share"] == pytest.approx(5 / 12, abs=1e-6)
+    canvas = np.zeros((30, 40), np.uint8)  # ten pixels for each, so that fills are not about edges
+    for polygon in cell["geometry"]["coordinates"]:
+        cv2.fillPoly(canvas, [(np.array(ring) * 10).astype(np.int32) for ring in polygon], 1)
+    assert np.array_equal(canvas[5::10, 5::10], MASK)
+
+
+def test_json_holds_every_dialect_asked_for_and_no_other():
+    body = json.loads(write(format="json", masks="rle,polygons,coco,png"))
+    assert body["classes"][1]["mask"] == {"size": [3, 4], "counts": "41121N"}
+    assert body["coco"]["annotations"][1]["segmentation"] == body["classes"][1]["mask"]
+    assert body["coco"]["images"][0]["file_name"] == "a.png"
+    assert len(body["classes"][1]["polygons"]) >= 1
+    assert body["classes"][1]["confidence"] == pytest.approx(0.8, abs=1e-3)
+    assert body["png"]
+    bare = json.loads(write(format="json", masks="none"))
+    assert not {"coco", "png"} & set(bare)
+    assert not {"mask", "polygons"} & set(bare["classes"][0])
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form.media_type))
+def test_each_form_is_reached_by_its_media_type_and_by_its_name(form):
+    assert choose_form(str(form.media_type), SegmentOptions()) is form
+    named = SegmentOptions(format=form.name, variant=form.variant)
+    assert choose_form("text/html", named) is form
+
+
+def test_forms_without_confidence_do_not_read_it():
+    for form in FORMS:
+        if not form.needs_confidence:
+            bare = Answer(**{**vars(answer()), "confidence": None})
+            assert form.encode(bare, SegmentOptions())
+
+
+def test_a_variant_of_json_is_refused():
+    with pytest.raises(BadParameterError, match="only for format=png"):
+        choose_form(None, SegmentOptions(format="json", variant="overlay"))
+
+
+def test_a_variant_that_accept_excludes_is_refused():
+    with pytest.raises(NotAcceptableError, match="variant=overlay"):
+        choose_form("application/json", SegmentOptions(variant="overlay"))
