@@ -18,6 +18,12 @@ _SEPARABLE = {
     for part in ("depthwise", "pointwise")
 }
 
+_UPERNET = (
+    _PPM
+    | {"bottleneck": "ppm.bottleneck"}
+    | {"lateral_convs": "laterals", "fpn_convs": "smooth", "fpn_bottleneck": "fuse"}
+)
+
 # architecture -> (prefixes of mmsegmentation's decode head -> ours, options at the tiny width)
 REFERENCES = {
     "pspnet": (_PPM | {"bottleneck": "ppm.bottleneck"}, {"channels": 16}),
@@ -26,6 +32,8 @@ REFERENCES = {
         _SEPARABLE | {"c1_bottleneck": "low"} | _ASPP,
         {"channels": 16, "low_channels": 6, "rates": (6, 12, 18)},
     ),
+    "fcn": ({"conv_cat": "join"}, {"channels": 16}),
+    "upernet": (_UPERNET, {"channels": 16}),
 }
 
 
