@@ -38,7 +38,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from models.card import write_card
-from models.errors import BundleError
+from models.errors import BundleError, SpecError, UnknownNameError
 from models.labels import LabelSet
 from models.network import SegmentationNetwork
 from models.preprocessing import Preprocessing
@@ -221,7 +221,12 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> Bundle:
         tensors = load_tensors(data)
     except SafetensorError as error:
         raise BundleError(f"bundle {manifest.name!r}: {WEIGHTS_FILE} is damaged: {error}") from None
-    network = build_network(manifest.spec)
+    try:
+        network = build_network(manifest.spec)
+    except (SpecError, UnknownNameError) as error:
+        raise BundleError(
+            f"bundle {manifest.name!r} describes a network that this build cannot make: {error}"
+        ) from error
     _load_strictly(network, tensors, manifest.name)
     return Bundle(path, manifest, network.to(device).eval())
 
@@ -241,6 +246,8 @@ def _parse(raw: Any, path: Path) -> Manifest:
         return Manifest.model_validate(raw)
     except ValidationError as error:
         raise BundleError(_list_mistakes(f"bundle {path.name!r}", error)) from None
+    except SpecError as error:  # of a plug-in
+        raise BundleError(f"bundle {path.name!r}: {error}") from None
 
 
 def _readable() -> str:

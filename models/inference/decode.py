@@ -157,7 +157,7 @@ def decode_image(
             raise ImageDamagedError(f"{name} is a damaged {found} file: {error}") from error
         orientation = _orientation(image)  # again: a PNG may keep its EXIF behind the pixels
     info = replace(_turned(header, orientation), alpha=alpha, scaling=scaling)
-    return DecodedImage(np.ascontiguousarray(upright(pixels, orientation)), info)
+    return DecodedImage(_own(upright(pixels, orientation)), info)
 
 
 def read_header(source: bytes | Path, *, name: str = "image") -> ImageInfo:
@@ -302,6 +302,11 @@ def _pixels(
     return np.asarray(image.convert("RGB")), ignored, scaling
 
 
+def _own(pixels: np.ndarray) -> np.ndarray:
+    """Return a contiguous array that its owner may write to; Pillow's are read-only."""
+    return np.require(pixels, requirements=["C", "W"])
+
+
 def _decode_jpeg_fast(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
     """Decode a JPEG by OpenCV, or return None where Pillow must judge.
 
@@ -337,7 +342,7 @@ def _decode_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> Decoded
 
     header, pixels, alpha, scaling = read_tiff(stream, name, max_pixels)
     info = replace(_tiff_info(stream, name), alpha=alpha, scaling=scaling)
-    return DecodedImage(np.ascontiguousarray(upright(pixels, header.orientation)), info)
+    return DecodedImage(_own(upright(pixels, header.orientation)), info)
 
 
 def _tiff_info(stream: BinaryIO, name: str) -> ImageInfo:

@@ -72,6 +72,7 @@ def test_lossless_formats_give_the_pixels_that_were_stored(file_format, options)
     assert decoded.info.format == file_format
     assert (decoded.info.width, decoded.info.height) == (WIDTH, HEIGHT)
     assert decoded.pixels.flags["C_CONTIGUOUS"]
+    assert decoded.pixels.flags["WRITEABLE"]
 
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}])

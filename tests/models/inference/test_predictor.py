@@ -1,0 +1,271 @@
+"""The predictor: sizes, modes, threads, timings; with a fake network and a real one."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from models import create_model, save_bundle
+from models.errors import (
+    ImageFormatError,
+    ImageTooLargeError,
+    ShapeError,
+    UnknownNameError,
+)
+from models.inference.predictor import Predictor
+from models.labels import LabelSet
+from models.preprocessing import Preprocessing
+
+COLOURS = LabelSet(names=("red", "green", "blue"), colours=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
+PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+class Brightest(nn.Module):
+    """Its logits are the input's channels, at a stride."""
+
+    def __init__(self, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(tuple(x.shape))
+        return F.avg_pool2d(x, self.stride) * 10
+
+
+def predictor(network: nn.Module | None = None, **options: object) -> Predictor:
+    return Predictor(network or Brightest(), COLOURS, PLAIN, device="cpu", **options)
+
+
+def scene(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def png(pixels: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> nn.Module:
+    torch.manual_seed(0)
+    encoder = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
+    network = create_model(
+        "danet", encoder="tu-resnet18", encoder_options=encoder, num_classes=3, output_stride=8
+    )
+    return network.eval()
+
+
+def test_the_labels_are_the_largest_logits():
+    pixels = scene()
+    found = predictor().segment(pixels)
+    np.testing.assert_array_equal(found.labels, pixels.argmax(-1))
+    share = F.softmax(torch.from_numpy(pixels / 255 * 10), dim=-1).amax(-1)
+    np.testing.assert_allclose(found.confidence, share, atol=1e-3)
+    assert found.label_set is COLOURS
+    assert found.mode == "whole"
+    assert found.class_counts().tolist() == np.bincount(found.labels.ravel(), minlength=3).tolist()
+
+
+def test_a_read_only_array_is_taken():
+    pixels = scene()
+    pixels.setflags(write=False)
+    np.testing.assert_array_equal(predictor().segment(pixels).labels, pixels.argmax(-1))
+
+
+def test_timings_name_every_stage():
+    timings = predictor().segment(png(scene())).timings
+    assert list(timings) == ["decode", "preprocess", "network", "postprocess"]
+    assert all(seconds >= 0 for seconds in timings.values())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 100), (100, 1), (31, 33), (40, 60), (2, 300)])
+@pytest.mark.parametrize("mode", ["auto", "whole", "resize"])
+def test_the_mask_has_the_images_size(size, mode):
+    network = Brightest()
+    found = predictor(network, whole_pixels=1000).segment(scene(*size), mode=mode)
+    assert found.labels.shape == found.confidence.shape == size
+    assert min(network.seen[0][2:]) >= 32
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (37, 1), (33, 65)])
+def test_a_real_network_takes_any_size(tiny, size):
+    found = predictor(tiny).segment(scene(*size))
+    assert found.labels.shape == size
+
+
+def test_padding_does_not_change_what_lies_inside():
+    pixels = scene(20, 24)
+    np.testing.assert_array_equal(predictor().segment(pixels).labels, pixels.argmax(-1))
+
+
+def test_logits_are_the_networks(tiny):
+    pixels = scene()
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        expected = tiny(x)[0].numpy()
+    found = predictor(tiny).logits(pixels)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    labels = predictor(tiny).segment(pixels).labels
+    assert (labels == found.argmax(0)).mean() > 0.999
+
+
+def test_resize_shrinks_to_the_bundles_side_and_comes_back():
+    network = Brightest()
+    small = Preprocessing(mean=PLAIN.mean, std=PLAIN.std, max_side=64)
+    shrinking = Predictor(network, COLOURS, small, device="cpu")
+    pixels = scene(96, 128)
+    found = shrinking.segment(pixels, mode="auto")
+    assert (found.mode, network.seen[-1]) == ("resize", (1, 3, 48, 64))
+    assert found.labels.shape == (96, 128)
+    assert (found.labels == pixels.argmax(-1)).mean() > 0.95
+    assert shrinking.segment(pixels, mode="whole").mode == "whole"
+    assert network.seen[-1] == (1, 3, 96, 128)
+
+
+def test_auto_shrinks_images_over_the_limit_only():
+    network = Brightest()
+    limited = predictor(network, whole_pixels=48 * 64)
+    assert limited.segment(scene(48, 64)).mode == "whole"
+    assert limited.segment(scene(96, 128)).mode == "resize"
+    assert network.seen == [(1, 3, 48, 64)] * 2
+
+
+def test_coarse_logits_are_resized_to_the_image():
+    pixels = scene(64, 96)
+    found = predictor(Brightest(stride=8)).segment(pixels)
+    assert found.labels.shape == (64, 96)
+    assert (found.labels == pixels.argmax(-1)).mean() > 0.8
+
+
+def test_a_file_gives_what_its_pixels_give(tmp_path: Path):
+    pixels = scene()
+    path = tmp_path / "image.png"
+    path.write_bytes(png(pixels))
+    expected = predictor().segment(pixels)
+    for source in (path, path.read_bytes()):
+        found = predictor().segment(source)
+        np.testing.assert_array_equal(found.labels, expected.labels)
+        assert found.info.format == "PNG"
+    assert expected.info is None
+
+
+def test_the_mask_of_a_turned_photo_is_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = scene()
+    found = predictor().segment(png(pixels, exif=exif))
+    np.testing.assert_array_equal(found.labels, np.rot90(pixels, -1).argmax(-1))
+
+
+def test_confidence_can_be_left_out():
+    assert predictor().segment(scene(), confidence=False).confidence is None
+
+
+def test_a_network_of_one_channel_sees_grey():
+    class Threshold(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([0.5 - x, x - 0.5], dim=1)
+
+    grey = Preprocessing(mean=(0.0,), std=(1.0,))
+    pixels = np.repeat(scene()[..., :1], 3, axis=-1)
+    found = Predictor(Threshold(), LabelSet.generic(2), grey, device="cpu").segment(pixels)
+    np.testing.assert_array_equal(found.labels, pixels[..., 0] > 127)
+
+
+def test_a_predictor_has_no_memory():
+    one = predictor()
+    first = one.segment(scene(seed=1))
+    one.segment(scene(33, 57, seed=2))
+    again = one.segment(scene(seed=1))
+    np.testing.assert_array_equal(first.labels, again.labels)
+    np.testing.assert_array_equal(first.confidence, again.confidence)
+
+
+def test_eight_threads_give_bit_equal_results(tiny):
+    shared_one = predictor(tiny)
+    images = [scene(24 + 3 * index, 40 + index, seed=index) for index in range(8)]
+    alone = [shared_one.segment(image) for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(shared_one.segment, images * 4))
+    for index, found in enumerate(together):
+        np.testing.assert_array_equal(found.labels, alone[index % 8].labels)
+        np.testing.assert_array_equal(found.confidence, alone[index % 8].confidence)
+
+
+def test_predicting_keeps_no_graph(tiny):
+    tiny.zero_grad()
+    predictor(tiny).segment(scene())
+    assert all(parameter.grad is None for parameter in tiny.parameters())
+
+
+def test_a_network_in_training_is_put_into_evaluation(tiny):
+    tiny.train()
+    before = {key: value.clone() for key, value in tiny.state_dict().items()}
+    predictor(tiny).segment(scene())
+    assert not tiny.training
+    for key, value in tiny.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+
+
+def test_a_bundle_predicts_as_its_network_does(tiny, tmp_path):
+    save_bundle(
+        tmp_path / "demo", tiny, name="demo", labels=COLOURS, preprocessing=PLAIN, dtype="float32"
+    )
+    loaded = Predictor.from_bundle(tmp_path / "demo", device="cpu")
+    np.testing.assert_array_equal(
+        loaded.segment(scene()).labels, predictor(tiny).segment(scene()).labels
+    )
+    with pytest.raises(UnknownNameError, match="unknown engine 'tourch'; did you mean 'torch'"):
+        Predictor.from_bundle(tmp_path / "demo", engine="tourch")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "reason"),
+    [
+        (lambda p: p.segment(scene(), mode="tiles"), UnknownNameError, "unknown mode 'tiles'"),
+        (lambda p: p.segment(scene()[..., 0]), ShapeError, "takes uint8"),
+        (lambda p: p.segment(scene().astype(float)), ShapeError, "image is float64"),
+        (lambda p: p.segment(b"hello"), ImageFormatError, "no image"),
+        (lambda p: p.segment(png(scene(80, 80))), ImageTooLargeError, "80 x 80"),
+    ],
+)
+def test_wrong_inputs_are_refused(call, error, reason):
+    with pytest.raises(error, match=reason):
+        call(predictor(max_pixels=5000))
+
+
+def test_network_labels_and_preprocessing_must_fit():
+    with pytest.raises(ShapeError, match="gives 3 classes and the label set has 4"):
+        Predictor(Brightest(), LabelSet.generic(4), PLAIN, device="cpu").segment(scene())
+
+
+def test_an_unknown_device_lists_the_known_ones():
+    with pytest.raises(UnknownNameError, match="unknown device 'tpu'; did you mean 'cpu'"):
+        Predictor(Brightest(), COLOURS, PLAIN, device="tpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_nearly_what_the_cpu_gives(tiny):
+    import copy
+
+    pixels = scene(96, 128)
+    there = Predictor(copy.deepcopy(tiny), COLOURS, PLAIN, device="cuda")
+    found, expected = there.segment(pixels), predictor(tiny).segment(pixels)
+    assert found.labels.shape == expected.labels.shape
+    assert (found.labels == expected.labels).mean() > 0.98  # bfloat16 autocast
+    np.testing.assert_allclose(
+        there.logits(pixels), predictor(tiny).logits(pixels), atol=0.02, rtol=0.05
+    )
