@@ -1,0 +1,32 @@
+"""Global context: against mmcv's ContextBlock."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.plugins.gc import GlobalContext
+
+NAMES = {"conv_mask": "mask", "channel_add_conv": "add", "channel_mul_conv": "scale"}
+FUSIONS = {"add": "add", "mul": "scale", "add_mul": "both"}
+
+
+@pytest.mark.parametrize("pooling", ["att", "avg"])
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_the_block_equals_mmcv_in_value_and_gradients(fusion, pooling, module_reference):
+    module = GlobalContext(
+        16,
+        pooling="attention" if pooling == "att" else "average",
+        fusion=FUSIONS[fusion],
+    )
+    module_reference(f"mmcv_ContextBlock_{pooling}_{fusion}").check(module, NAMES)
+
+
+def test_adding_starts_as_the_identity_and_scaling_at_one_half():
+    x = torch.randn(2, 8, 5, 7)
+    assert torch.equal(GlobalContext(8)(x), x)
+    assert torch.equal(GlobalContext(8, fusion="scale")(x), 0.5 * x)
+
+
+def test_fewer_channels_than_the_ratio_leave_one():
+    assert GlobalContext(2, ratio=0.1).add[0].out_channels == 1
