@@ -7,6 +7,7 @@ first, then those below it, two levels deep (`VOCdevkit/VOC2012`).
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -252,7 +253,7 @@ def find_coco(root: Path) -> Index | None:
     pairs: list[Pair] = []
     lonely: list[Path] = []
     for file, content in contents.items():
-        split = _split_in_name(file)
+        split = _split_in_name(file, root)
         for row in content["images"]:
             name = Path(str(row["file_name"])).name
             if name in images:
@@ -269,9 +270,11 @@ def find_coco(root: Path) -> Index | None:
     )
 
 
-def _split_in_name(file: Path) -> Split | None:
-    words = f"{file.parent.name} {file.stem}".lower()
-    return next((split for name, split in SPLIT_FOLDERS.items() if name in words), None)
+def _split_in_name(file: Path, root: Path) -> Split | None:
+    """Return the split that a word of the file's name or of its folder below `root` says."""
+    text = file.relative_to(root).with_suffix("").as_posix().lower()
+    words = re.findall(r"[a-z]+(?:2017)?", text)
+    return next((SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS), None)
 
 
 def _folders_then_splits(root: Path) -> list[FolderPair]:

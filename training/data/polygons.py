@@ -57,29 +57,32 @@ class LabelmePolygons:
 
     @classmethod
     def of(cls, files: Sequence[Path]) -> LabelmePolygons | None:
-        """Collect the labels of all files; None where the first file is not labelme's."""
+        """Collect the labels of all files; None where no file is labelme's."""
         labels: set[str] = set()
-        for number, file in enumerate(files):
-            content = _read_json(file)
-            if not isinstance(content, dict) or "shapes" not in content:
-                if number == 0:
-                    return None
-                continue  # told when it is drawn
-            labels |= {str(shape.get("label")) for shape in content["shapes"]}
+        for file in files:
+            try:
+                labels |= {str(shape.get("label")) for shape in _shapes(file)}
+            except DataError:
+                continue  # told when it is drawn, unless no file is labelme's
         names = sorted(labels - {"_background_", "background"})
         return cls(tuple(names[:_MAX_POLYGON_CLASSES])) if names else None
 
     def draw(self, image: Path, file: Path) -> RawMask:
         """See `Annotations.draw`."""
-        content = _read_json(file)
-        if not isinstance(content, dict) or "shapes" not in content:
-            raise DataError("is no labelme file: it has no 'shapes'; label this image again")
+        shapes = _shapes(file)
         canvas = _canvas(image)
-        for shape in content["shapes"]:
+        for shape in shapes:
             label = str(shape.get("label"))
             value = self.names.index(label) + 1 if label in self.names else 0
             _fill(canvas, _outline(shape), value)
         return RawMask(canvas, "values", "polygons")
+
+
+def _shapes(file: Path) -> Sequence[Mapping[str, Any]]:
+    content = _read_json(file)
+    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        raise DataError("is no labelme file: it has no list 'shapes'; label this image again")
+    return [shape for shape in content["shapes"] if isinstance(shape, dict)]
 
 
 def _outline(shape: Mapping[str, Any]) -> npt.NDArray[np.float64]:

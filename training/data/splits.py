@@ -75,14 +75,16 @@ def _by_threshold(place: float, fractions: Mapping[Split, float]) -> Split:
 def _fill_empty(
     split_of: dict[str, Split], places: Mapping[str, float], fractions: Mapping[Split, float]
 ) -> None:
-    """Move one key into each empty split, train first, from the largest split."""
-    for split in SPLITS:
-        if fractions.get(split, 0) <= 0 or split in split_of.values():
+    """Move one key into each empty split, train first: from the largest, or from a later one."""
+    used = [split for split in SPLITS if fractions.get(split, 0) > 0]
+    for rank, split in enumerate(used):
+        if split in split_of.values():
             continue
-        sizes = {name: sum(value == name for value in split_of.values()) for name in SPLITS}
-        largest = max(SPLITS, key=lambda name: sizes[name])
-        if sizes[largest] < 2:
+        sizes = {name: sum(value == name for value in split_of.values()) for name in used}
+        donors = [name for name in used if sizes[name] > 1 or (name in used[rank:] and sizes[name])]
+        if not donors:
             return
+        largest = max(donors, key=lambda name: sizes[name])
         moved = max((key for key in split_of if split_of[key] == largest), key=places.__getitem__)
         split_of[moved] = split
 
