@@ -114,7 +114,7 @@ PLUGINS: dict[str, PluginEntry] = {
     "nonlocal": PluginEntry(NonLocal, "feature", GATE, starts_as_identity=True),
     "pam": PluginEntry(PositionAttention, "feature", GATE, starts_as_identity=True),
     "cam": PluginEntry(ChannelAttention, "feature", GATE, starts_as_identity=True),
-    "dual": PluginEntry(DualAttention, "feature", GATE),
+    "dual": PluginEntry(DualAttention, "feature", GATE, starts_as_identity=True),
     "criss_cross": PluginEntry(CrissCrossAttention, "feature", GATE, starts_as_identity=True),
     "gc": PluginEntry(GlobalContext, "feature", GATE, starts_as_identity=True),
     "psa": PluginEntry(PointwiseSpatialAttentionBlock, "feature", CONTEXT, starts_as_identity=True),
