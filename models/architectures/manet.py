@@ -118,8 +118,8 @@ class FusionAttention(nn.Module):
             ConvNormAct(in_channels, in_channels, 3, norm=norm),
             ConvNormAct(in_channels, skip_channels, 1, norm=norm),
         )
-        self.gate_high = _gate(skip_channels, reduction)
         self.gate_skip = _gate(skip_channels, reduction)
+        self.gate_high = _gate(skip_channels, reduction)
         self.convs = double_conv(2 * skip_channels, channels, norm=norm)
 
     def forward(self, x: Tensor, skip: Tensor, align_corners: bool) -> Tensor:
