@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import shutil
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -63,6 +64,7 @@ class Checkpoint:
         progress: see `Progress`.
         config: the resolved configuration, as plain types.
         fingerprint: of the data.
+        versions: of the packages that wrote it.
     """
 
     model: dict[str, Any]
@@ -102,7 +104,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"cannot read checkpoint {str(path)!r}: {error.strerror}") from None
+        raise CheckpointError(
+            f"cannot read checkpoint {str(path)!r}: {error.strerror}{hint}"
+        ) from None
     if not data.startswith(_MAGIC):
         raise CheckpointError(f"{str(path)!r} is no maskzoo checkpoint (version 1){hint}")
     digest = data[len(_MAGIC) : _HEADER_LENGTH - 1].decode("ascii", "replace")
@@ -111,9 +115,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"checkpoint {str(path)!r} is damaged: its content does not match its digest{hint}"
         )
-    content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    content["progress"] = Progress(**content["progress"])
-    return Checkpoint(**content)
+    try:
+        content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        return Checkpoint(**content | {"progress": Progress(**content["progress"])})
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} holds more than tensors and plain types: maskzoo did not "
+            "write it"
+        ) from None
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} was written by another version of maskzoo ({error}): go on "
+            "with that version, or start the run again"
+        ) from None
 
 
 def _keep(path: Path, previous: Path) -> None:
@@ -128,4 +142,4 @@ def _hint(path: Path) -> str:
     previous = path.with_name("previous.ckpt")
     if previous != path and previous.exists():
         return f"; the one before it is {str(previous)!r}: rename it to {path.name!r} and resume"
-    return "; start the run again without resume"
+    return "; start the run again without --resume"

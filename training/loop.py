@@ -240,6 +240,7 @@ class TrainingLoop:
                     progress=parts.progress,
                     config=parts.config.model_dump(mode="json"),
                     fingerprint=parts.data.fingerprint,
+                    versions={"torch": torch.__version__},
                 ),
             )
         parts.fabric.barrier()

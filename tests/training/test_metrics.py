@@ -61,18 +61,20 @@ def test_mean_iou_is_mmsegmentations_over_the_whole_data_set() -> None:
     assert scores.classes_counted == 6  # 4 and 7 occur nowhere
 
 
-def test_a_class_that_is_only_predicted_counts_as_0_and_one_that_is_nowhere_does_not() -> None:
-    # Five classes, class 3 only as false pixels, class 4 never: common formulas give this one
-    # prediction 4/5, 4/4 and 4/3 of each other's mean (see `classes_counted`).
+def test_mean_iou_is_none_of_the_other_numbers_of_that_name() -> None:
+    # Class 3 occurs only as 64 false pixels, class 4 nowhere. Other tools make of these counts:
     matrix = ConfusionMatrix(5, ignore_index=IGNORE)
-    matrix.counts[:3, :4] = [[1800, 60, 40, 64], [90, 900, 30, 0], [20, 50, 400, 0]]
+    matrix.counts[:3, :4] = [[1602, 0, 0, 0], [1, 159, 0, 0], [0, 0, 38, 64]]
     scores = matrix.scores("abcde")
-    by_hand = [1800 / 2074, 900 / 1130, 400 / 540, 0.0]
-    assert [row.iou for row in scores.per_class] == pytest.approx([*by_hand, None])
-    assert scores.mean_iou == pytest.approx(sum(by_hand) / 4)
+    ious = [1602 / 1603, 159 / 160, 38 / 102]
+    hits, total = 1602 + 159 + 38, 1864
+    assert round(sum(ious) / 5, 3) == 0.473  # absent classes as 0
+    assert round(sum(ious) / 3, 3) == 0.789  # only classes of the truth
+    assert round(hits / (2 * total - hits), 3) == 0.933  # all classes pooled
+    assert round(scores.mean_iou or 0, 3) == 0.591  # ours and mmsegmentation's
+    assert [row.iou for row in scores.per_class] == [*ious, 0.0, None]
     assert scores.classes_counted == 4
-    assert scores.per_class[4].recall is None
-    assert scores.per_class[3].recall is None
+    assert (scores.per_class[3].recall, scores.per_class[4].recall) == (None, None)
 
 
 def test_ignored_pixels_count_nowhere_whatever_was_predicted_there() -> None:

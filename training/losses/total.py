@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.network import TrainOutput
 from training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
 from training.losses.cross_entropy import cross_entropy
 from training.losses.overlap import dice
-
-
-def scene_presence(target: Tensor, num_classes: int) -> Tensor:
-    """Return float (N, K): 1 where a class occurs in the image's counted pixels."""
-    ids = torch.arange(num_classes, device=target.device)
-    return (target.flatten(1)[:, :, None] == ids).any(1).float()
+from training.losses.scene import scene_loss
 
 
 class SegmentationLoss(nn.Module):
@@ -57,8 +51,7 @@ class SegmentationLoss(nn.Module):
             parts[f"aux_{name}"] = value.detach()
             total = total + self.aux_weights[name] * value
         if output.scene is not None and self.scene_weight > 0:
-            presence = scene_presence(target, output.logits.shape[1])
-            value = F.binary_cross_entropy_with_logits(output.scene.float(), presence)
+            value = scene_loss(output.scene, target, ignore_index=self.ignore_index)
             parts["scene"] = value.detach()
             total = total + self.scene_weight * value
         return total, parts
@@ -68,7 +61,8 @@ class SegmentationLoss(nn.Module):
         parts: dict[str, Tensor] = {}
         for term in self.terms:
             value = self._term(term, logits, target)
-            parts[term.name] = value.detach()
+            number = sum(name.partition("_")[0] == term.name for name in parts)
+            parts[f"{term.name}_{number + 1}" if number else term.name] = value.detach()
             total = total + term.weight * value
         return total, parts
 
