@@ -41,7 +41,8 @@ class Encoding(nn.Module):
             weights = self._assign(positions)
             gathered = weights.transpose(1, 2) @ positions  # (N, codes, C)
             answer = gathered - weights.sum(dim=1).unsqueeze(2) * self.codewords
-        return answer.to(x.dtype)
+        # Sums over positions: fp32 under autocast, half precision only in a network of that type.
+        return answer.to(self.codewords.dtype)
 
     def _assign(self, positions: Tensor) -> Tensor:
         """Return a_ik (N, L, codes), which sum to 1 over the codes."""

@@ -265,8 +265,8 @@ class Sampling:
             return resize(x, size, align_corners=True)
         aligned = self._aligns(x)
         size = (
-            (height - aligned) // self.factor + aligned,
-            (width - aligned) // self.factor + aligned,
+            torch.sym_max(1, (height - aligned) // self.factor + aligned),
+            torch.sym_max(1, (width - aligned) // self.factor + aligned),
         )
         return _resize_either_way(x, size, aligned)
 
