@@ -3,6 +3,7 @@
 #   make serve      the service on 127.0.0.1:8000 with the shipped bundles (HOST=, PORT= change that)
 #   make test       the fast tests            make test-slow  the rest            make test-all  both
 #   make lint       format, lint, types, import direction                         make format    mend what can be
+#   make readme     write the README's table of architectures anew
 #   make setup      only the environment in .venv, by the versions of constraints.txt
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
@@ -19,10 +20,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: help setup serve test test-slow test-all lint format clean
+.PHONY: help setup serve test test-slow test-all lint format readme clean
 
 help:
-	@sed -n '3,6s/^# *//p' Makefile
+	@sed -n '3,7s/^# *//p' Makefile
 
 setup: $(STAMP)
 
@@ -51,6 +52,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layering.py
+
+readme: $(STAMP)
+	$(BIN)/python -P tests/test_readme.py  # -P, or tests/models would be taken for models
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -175,7 +175,8 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         print(f"models: {', '.join(dict.fromkeys(names)) or 'none found'}", flush=True)
         print(f"listening on http://{shown}:{listener.getsockname()[1]}", flush=True)
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
+        service = create_app(settings)  # logs each request itself
+        server = uvicorn.Server(uvicorn.Config(service, log_config=None, access_log=False))
         server.run(sockets=[listener])
 
 
