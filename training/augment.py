@@ -148,22 +148,25 @@ class Augmentation:
     def _target(self, mask: Mask, rng: np.random.Generator) -> tuple[int, int] | None:
         if self.config.rare_class_crops == 0 or rng.random() >= self.config.rare_class_crops:
             return None
-        counts = np.bincount(mask.ravel(), minlength=256)
-        counts[self.ignore_index] = 0
-        present = np.flatnonzero(counts)
+        present = np.flatnonzero(self._label_counts(mask))
         if present.size == 0:
             return None
-        label = int(rng.choice(present))
-        position = int(np.flatnonzero(mask.ravel() == label)[rng.integers(counts[label])])
+        places = np.flatnonzero(mask.ravel() == int(rng.choice(present)))
+        position = int(places[rng.integers(places.size)])
         return position // mask.shape[1], position % mask.shape[1]
 
     def _is_mixed(self, cut: Mask) -> bool:
         if self.config.max_class_share >= 1.0:
             return True
-        counts = np.bincount(cut.ravel(), minlength=256)
+        counts = self._label_counts(cut)
+        total = float(counts.sum())
+        return total > 0 and float(counts.max()) <= self.config.max_class_share * total
+
+    def _label_counts(self, mask: Mask) -> npt.NDArray[Any]:
+        """Count pixels by label without the ignored (numpy's bincount would widen the mask)."""
+        counts = cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel()
         counts[self.ignore_index] = 0
-        total = int(counts.sum())
-        return total > 0 and int(counts.max()) <= self.config.max_class_share * total
+        return counts
 
 
 def build_augmentation(

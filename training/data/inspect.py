@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from models.errors import DataError
 from training.data.dataset import SegmentationData, accept
 from training.data.description import FILE_NAME
 from training.data.encodings import IGNORE, format_code
@@ -114,12 +115,24 @@ class Inspection:
         console.print(self._verdict(), soft_wrap=True)
         return stream.getvalue()
 
-    def write_yaml(self, path: Path | None = None) -> Path:
-        """Write the commented dataset.yaml, next to the data if no path is given."""
+    def write_yaml(self, path: Path | None = None, *, overwrite: bool = False) -> Path:
+        """Write the commented dataset.yaml, next to the data if no path is given.
+
+        Raises:
+            DataError: there is one already, or the folder cannot be written to.
+        """
         path = path or self.findings.root / FILE_NAME
+        if path.exists() and not overwrite:
+            raise DataError(f"{path} exists and may hold edits; move it away, or write elsewhere")
         text = description_text(self.findings, self.problems, path.parent)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be written ({error.strerror}); write it elsewhere and give that "
+                "file in place of the folder"
+            ) from error
         return path
 
     def picture(self, path: Path) -> Path:

@@ -13,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from models.errors import DataError
 
 Kind = Literal["values", "colours"]
 NO_PLANE = 65535
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def read_raw_mask(path: Path) -> RawMask:
         DataError: the file is missing, damaged, or of a form that is no mask.
     """
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as stream, _open(stream) as image:
             if _has_planes(image):
                 return _from_tiff(path)
             image.load()
@@ -84,6 +85,13 @@ def pack_colours(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     packed <<= 8
     packed |= rgb[..., 2]
     return packed
+
+
+def _open(stream: BinaryIO) -> Image.Image:
+    """Open a picture; PNGs of any size, since masks of whole slides and maps are trusted here."""
+    start = stream.read(len(_PNG))
+    stream.seek(0)
+    return PngImagePlugin.PngImageFile(stream) if start == _PNG else Image.open(stream)
 
 
 def _has_planes(image: Image.Image) -> bool:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from models.errors import ZooError
 from models.inference.decode import decode_image
+from models.labels import LabelSet
 from training.data.encodings import IGNORE, decode_labels
 from training.data.findings import Findings
 from training.data.index import SPLITS
@@ -126,9 +127,13 @@ def _side_by_side(pixels: np.ndarray, labels: np.ndarray, findings: Findings) ->
     # Mask and image may differ in size here: that is one of the things to be seen.
     rows = np.linspace(0, labels.shape[0] - 1, small.shape[0]).astype(int)
     columns = np.linspace(0, labels.shape[1] - 1, small.shape[1]).astype(int)
-    ids = labels[np.ix_(rows, columns)]
-    colour = findings.detected.labels.palette()[ids]
-    mixed = (0.4 * small + 0.6 * colour).astype(np.uint8)
-    mixed[ids == IGNORE] = small[ids == IGNORE] // 3
+    mixed = overlay_labels(small, labels[np.ix_(rows, columns)], findings.detected.labels)
     gap = np.full((small.shape[0], 4, 3), 255, np.uint8)
     return np.concatenate([small, gap, mixed], axis=1)
+
+
+def overlay_labels(pixels: np.ndarray, ids: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """Lay the colours of the classes over an image; what is ignored is dark."""
+    mixed = (0.4 * pixels + 0.6 * labels.palette()[ids]).astype(np.uint8)
+    mixed[ids == IGNORE] = pixels[ids == IGNORE] // 3
+    return mixed

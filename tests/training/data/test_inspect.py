@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.errors import DataError
+from training.augment import AugmentConfig, build_augmentation
 from training.data.dataset import open_dataset
 from training.data.description import read_description
 from training.data.inspect import inspect
 from training.data.picture import choose_samples
+from training.data.preview import draw_preview
 
 
 @pytest.fixture
@@ -57,6 +60,19 @@ def test_the_written_description_opens_the_same_data(folder, tmp_path):
         assert data.labels == report.data().labels
 
 
+def test_a_description_is_not_written_over(folder):
+    report = inspect(folder)
+    report.write_yaml()
+    with pytest.raises(DataError, match=r"dataset\.yaml exists and may hold edits"):
+        report.write_yaml()
+
+
+def test_a_place_that_cannot_be_written_is_named(folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        inspect(folder).write_yaml(tmp_path / "file" / "dataset.yaml")
+
+
 def test_the_written_description_offers_what_to_exclude(folder, write_picture, ids):
     write_picture(folder / "masks" / "val" / "7.png", ids(0, 1, height=3))
     text = inspect(folder).write_yaml().read_text()
@@ -73,8 +89,7 @@ def test_ranges_survive_writing(folder):
         'ignore: ["200-255"]\nsplits: {seed: 3, group: "^(.)"}\nbackground: a\n'
     )
     before = read_description(folder / "dataset.yaml")
-    report = inspect(folder)
-    report.write_yaml()
+    inspect(folder).write_yaml(overwrite=True)
     after = read_description(folder / "dataset.yaml")
     assert after.encoding_and_labels() == before.encoding_and_labels()
     assert after.background == "a"
@@ -114,3 +129,14 @@ def test_real_data_is_usable_as_it_is(shared, tmp_path, name, warnings):
     report.picture(tmp_path / "picture.png")
     written = open_dataset(report.write_yaml(tmp_path / "dataset.yaml"))
     assert written.fingerprint == report.data().fingerprint
+
+
+def test_the_preview_shows_what_training_sees(folder, tmp_path):
+    augmentation = build_augmentation(AugmentConfig(), crop=(16, 24))
+    path = tmp_path / "preview.png"
+    written = []
+    for _ in range(2):
+        draw_preview(open_dataset(folder), augmentation, path, num_samples=1, num_draws=1)
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
+    assert np.asarray(Image.open(path).convert("RGB")).std() > 10

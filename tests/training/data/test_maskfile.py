@@ -115,6 +115,12 @@ def test_probabilities_are_refused(tmp_path):
         read_raw_mask(tmp_path / "m.tif")
 
 
+def test_masks_larger_than_pillows_limit_are_read(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "m.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert read_raw_mask(tmp_path / "m.png").height_width == (20, 20)
+
+
 def test_truncated_file_is_named(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
     Image.fromarray(noise).save(tmp_path / "m.png")

@@ -1,0 +1,56 @@
+"""Draw what the network will see: samples, and beside each some of its augmented crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from training.augment import Augmentation
+from training.data.dataset import SegmentationData, sample_seed
+from training.data.index import Split
+from training.data.picture import overlay_labels
+
+
+def draw_preview(
+    data: SegmentationData,
+    augmentation: Augmentation,
+    path: Path,
+    *,
+    split: Split = "train",
+    num_samples: int = 4,
+    num_draws: int = 5,
+    seed: int = 0,
+) -> Path:
+    """Write the picture as a PNG and return its path.
+
+    Args:
+        data: the data set.
+        augmentation: what is done to a sample.
+        path: the PNG.
+        split: where the samples come from, evenly spread.
+        num_samples: rows.
+        num_draws: crops beside each sample, those of the first epochs of a run with `seed`.
+        seed: of the run.
+    """
+    samples = data.samples(split)
+    places = np.unique(np.linspace(0, len(samples) - 1, num_samples).round().astype(int))
+    columns = num_draws + 1
+    figure = Figure(figsize=(3 * columns, 3 * len(places)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(places), columns, squeeze=False)
+    for row, place in zip(grid, places, strict=True):
+        image, mask = data.read(samples[place])
+        shown = [(image, mask, "as it is")]
+        for epoch in range(num_draws):
+            drawn = augmentation(image, mask, sample_seed(seed, epoch, int(place)))
+            shown.append((*drawn, f"epoch {epoch}"))
+        for axes, (pixels, labels, title) in zip(row, shown, strict=True):
+            axes.imshow(overlay_labels(pixels, labels, data.labels))
+            axes.set_title(title, fontsize=8)
+            axes.set_axis_off()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80, format="png")
+    return path
