@@ -67,9 +67,18 @@ class SegmentationNetwork(nn.Module):
             ShapeError: the input has another rank or number of channels, or training met a
                 feature map that is too small for batch normalisation.
         """
-        self._check(x)
-        image, pose = self.warp(x)
-        logits = self._classify(self.decoder(self._encode(image)))
+        logits, pose = self._forward_features(x)
+        return self._finish(logits, x.shape[-2:], pose)
+
+    def forward_coarse(self, x: Tensor) -> Tensor:
+        """Return the logits (N, K, h, w) as the classifier gives them, for callers that resize.
+
+        The resize that is left out is bilinear with ``align_corners=False``. Networks that end in
+        another one, or that warp their input, return logits at the image's size.
+        """
+        logits, pose = self._forward_features(x)
+        if pose is None and not self.decoder.align_corners:
+            return logits
         return self._finish(logits, x.shape[-2:], pose)
 
     def forward_train(self, x: Tensor) -> TrainOutput:
@@ -104,6 +113,11 @@ class SegmentationNetwork(nn.Module):
         known = {id(parameter) for parameter in encoder}
         head = [parameter for parameter in self.parameters() if id(parameter) not in known]
         return {"encoder": encoder, "head": head}
+
+    def _forward_features(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        self._check(x)
+        image, pose = self.warp(x)
+        return self._classify(self.decoder(self._encode(image))), pose
 
     def _classify(self, features: Tensor) -> Tensor:
         return self.classifier(self.refine(features))

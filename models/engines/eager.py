@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from models.errors import UnknownNameError
+from models.network import SegmentationNetwork
 from models.spec import ModelSpec
 
 
@@ -25,6 +27,9 @@ class EagerEngine:
     ) -> None:
         self.device = choose_device(device)
         self.network = network.to(self.device).eval()
+        self._forward: Callable[[Tensor], Tensor] = self.network
+        if isinstance(self.network, SegmentationNetwork):
+            self._forward = self.network.forward_coarse
         self.in_channels = in_channels
         self.num_classes = num_classes
 
@@ -38,7 +43,7 @@ class EagerEngine:
     def run(self, batch: Tensor) -> Tensor:
         """Return float32 logits for a normalised batch."""
         with torch.inference_mode(), self._precision():
-            return self.network(batch.to(self.device)).float()
+            return self._forward(batch.to(self.device)).float()
 
     def _precision(self) -> torch.autocast | nullcontext[None]:
         if self.device.type != "cuda":

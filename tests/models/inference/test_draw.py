@@ -87,6 +87,13 @@ def test_an_overlay_mixes_by_opacity_and_leaves_the_background(opacity):
     assert np.abs(found - expected).max() <= 0.5 + 1e-6
 
 
+def test_an_overlay_of_many_classes_mixes_alike():
+    labels = np.array([[0, 299, 400]], np.uint16)
+    many = LabelSet.generic(300)
+    found = overlay(np.zeros((1, 3, 3), np.uint8), labels, many, opacity=1)
+    np.testing.assert_array_equal(found[0], [many.colours[0], many.colours[299], (0, 0, 0)])
+
+
 def test_an_overlay_needs_equal_sizes():
     with pytest.raises(ShapeError, match="sizes must match"):
         overlay(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), LABELS)
