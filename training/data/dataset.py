@@ -22,11 +22,12 @@ from models.errors import DataError
 from models.inference.decode import decode_image
 from models.labels import LabelSet
 from training.augment import Augmentation
+from training.data.checks import find_problems
 from training.data.encodings import IGNORE, MaskEncoding, decode_labels
 from training.data.findings import Findings, look
 from training.data.index import SPLITS, Sample, Split
 from training.data.polygons import Annotations
-from training.data.problems import Problem, find_problems
+from training.data.problems import Problem
 from training.data.scan import Progress, load_raw_mask, turned
 
 logger = logging.getLogger(__name__)

@@ -20,13 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import DataError
+from training.data.checks import find_problems
 from training.data.dataset import SegmentationData, accept
 from training.data.description import FILE_NAME
 from training.data.encodings import IGNORE, format_code
 from training.data.findings import Findings, look
 from training.data.index import SPLITS
 from training.data.picture import draw
-from training.data.problems import Problem, find_problems
+from training.data.problems import Problem
 from training.data.scan import Progress
 from training.data.writing import description_text
 

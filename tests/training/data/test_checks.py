@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.data.checks import find_problems
 from training.data.findings import look
-from training.data.problems import find_problems
 
 
 @pytest.fixture
