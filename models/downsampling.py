@@ -49,8 +49,10 @@ def blur_downsampling(encoder: Encoder, name: str, build: Callable[[int], BlurPo
 
 
 def _halves(call: Call) -> bool:
-    strided = isinstance(call.module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)
-    return strided and call.module.stride in (2, (2, 2)) and call.count == 1
+    if not isinstance(call.module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or call.count > 1:
+        return False
+    stride = call.module.stride
+    return stride == 2 or (not isinstance(stride, int) and set(stride) == {2})
 
 
 def _is_inside(encoder: Encoder, call: Call) -> bool:

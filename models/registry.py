@@ -284,7 +284,7 @@ def _checked_plugins(
     mistakes = []
     for plugin in plugins:
         entry = _plugin(plugin.name)
-        if "out_channels" in plugin.options:
+        if "out_channels" in set(plugin.options) & set(option_names(entry.constructor)):
             mistakes.append(f"{plugin.name}@{plugin.site}: a plug-in keeps the channels it finds")
         try:
             options = check_options("options", entry.constructor, plugin.options)

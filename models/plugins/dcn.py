@@ -54,12 +54,25 @@ class DeformableConv(ConvolutionLike):
         return self.deform(input, self.offset(input), None)
 
     def deform(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
-        """Convolve with given offsets (N, 2·G·k², h, w), (y, x) of each tap, and masks."""
+        """Convolve with given offsets (N, 2·G·k², h, w), (y, x) of each tap, and masks.
+
+        Positions need more than half precision, so this part runs in fp32 under autocast.
+        """
         assert not isinstance(self.padding, str), "padding is in pixels"
         function = deform_conv2d if self.operator == "torchvision" else deform_conv2d_in_torch
-        return function(
-            x, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask
-        )
+        wide = torch.promote_types(x.dtype, torch.float32)
+        with torch.autocast(x.device.type, enabled=False):
+            y = function(
+                x.to(wide),
+                offset.to(wide),
+                self.weight.to(wide),
+                None if self.bias is None else self.bias.to(wide),
+                self.stride,
+                self.padding,
+                self.dilation,
+                None if mask is None else mask.to(wide),
+            )
+        return y.to(x.dtype)
 
     def _like(self, count: int) -> nn.Conv2d:
         """Return a convolution of `count` channels for each tap and group, 0 at the start."""
