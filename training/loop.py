@@ -96,6 +96,8 @@ class TrainingLoop:
             ZooError: too many steps gave no number.
         """
         parts = self.parts
+        if self.is_finished:  # a resumed run that only lacks its bundle
+            return
         if not (parts.run_dir / LAST).exists():
             self.save()
         parts.network.train()
@@ -125,11 +127,11 @@ class TrainingLoop:
         device = parts.fabric.device
         factor = lr_factor(progress.step, parts.total_steps, parts.config.schedule)
         set_lr(parts.optimizer, factor * progress.lr_scale)
-        torch.manual_seed(step_seed(parts.config.seed, progress.step, parts.fabric.global_rank))
         result = parts.step(
             images.to(device, non_blocking=True),
             target.to(device, non_blocking=True),
             micro_batch=progress.micro_batch,
+            seed=step_seed(parts.config.seed, progress.step, parts.fabric.global_rank),
         )
         progress.micro_batch = result.micro_batch
         progress.step += 1
@@ -240,7 +242,7 @@ class TrainingLoop:
                     progress=parts.progress,
                     config=parts.config.model_dump(mode="json"),
                     fingerprint=parts.data.fingerprint,
-                    versions={"torch": torch.__version__},
+                    versions={"torch": str(torch.__version__)},
                 ),
             )
         parts.fabric.barrier()

@@ -1,8 +1,10 @@
 """One optimizer step: micro-batches, memory, numbers that are none.
 
-The step's batch (N, 3, H, W) goes through the network in micro-batches whose gradients add up to
-the gradient of the whole. When memory runs out, the micro-batch is halved and the step begins
-again: the effective batch and the schedule stay as they are.
+The step's batch (N, 3, H, W) goes through the network in micro-batches; the gradient is their
+mean, weighted by their number of images. When memory runs out, the micro-batch is halved and the
+step begins again as if it had been so from the start: the effective batch and the schedule stay.
+What depends on other images of a micro-batch, the statistics of batch norms and the sums in Dice,
+does see fewer of them.
 """
 
 from __future__ import annotations
@@ -67,21 +69,32 @@ class TrainStep:
         self.normalise = normalise
         self.clip_norm = clip_norm
         self.say = say
+        self._buffers = _Buffers(module)
 
-    def __call__(self, images: Tensor, target: Tensor, *, micro_batch: int) -> StepResult:
+    def __call__(
+        self, images: Tensor, target: Tensor, *, micro_batch: int, seed: int
+    ) -> StepResult:
         """Take one step on uint8 `images` (N, 3, H, W) and `target` (N, H, W).
+
+        Args:
+            images, target: this rank's share of the batch.
+            micro_batch: images that go through the network at once.
+            seed: of the random numbers that the network draws.
 
         Raises:
             ZooError: memory does not even suffice for one image, or ran out on one of several
                 devices, where the others cannot be told.
         """
+        self._buffers.keep()
         while True:
+            torch.manual_seed(seed)
             try:
                 return self._attempt(images, target, micro_batch)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
             self.optimizer.zero_grad(set_to_none=True)
+            self._buffers.put_back()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             micro_batch = self._smaller(min(micro_batch, len(images)))
@@ -129,6 +142,22 @@ class TrainStep:
         self.optimizer.zero_grad(set_to_none=True)
         parts = {name: float(value) for name, value in sums.items()}
         return StepResult(float(mean), parts, is_finite, micro_batch)
+
+
+class _Buffers:
+    """The running statistics of a module, which a step that is given up has already changed."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._kept: list[Tensor] = [buffer.clone() for buffer in module.buffers()]
+
+    def keep(self) -> None:
+        if self._kept:
+            torch._foreach_copy_(self._kept, list(self._module.buffers()))
+
+    def put_back(self) -> None:
+        for buffer, kept in zip(self._module.buffers(), self._kept, strict=True):
+            buffer.copy_(kept)
 
 
 class Normalise:

@@ -71,7 +71,8 @@ def make_data(tmp_path_factory: pytest.TempPathFactory) -> MakeData:
                 Image.fromarray(image).save(root / "images" / split / name)
                 Image.fromarray(mask).save(root / "masks" / split / name)
                 number += 1
-        lines = "classes:\n  - {name: ground, values: [0]}\n  - {name: disc, values: [1]}\n"
+        lines = "encoding: values\nignore: [255]\nclasses:\n"
+        lines += "  - {name: ground, values: [0]}\n  - {name: disc, values: [1]}\n"
         (root / "dataset.yaml").write_text(lines)
         return root
 
