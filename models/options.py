@@ -62,7 +62,7 @@ def _options(constructor: type) -> dict[str, tuple[Any, Any]]:
     for owner in constructor.__mro__:
         if "__init__" not in vars(owner):
             continue
-        hints = get_type_hints(owner.__init__)  # type: ignore[misc]
+        hints = get_type_hints(owner.__init__, include_extras=True)  # type: ignore[misc]
         parameters = inspect.signature(owner.__init__).parameters  # type: ignore[misc]
         for name, parameter in parameters.items():
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:

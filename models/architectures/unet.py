@@ -46,10 +46,9 @@ class UNet(Decoder):
         **common: Unpack[DecoderOptions],
     ) -> None:
         super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        self.skip_channels = skip_channels(encoder_channels, channels)
         self.levels = nn.ModuleList()
         below = encoder_channels[5]
-        for skip, width in zip(self.skip_channels, channels, strict=True):
+        for skip, width in zip(skip_channels(encoder_channels, channels), channels, strict=True):
             self.levels.append(double_conv(below + skip, width, norm=self.norm))
             below = width
         self.out_channels = below
@@ -57,10 +56,20 @@ class UNet(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the map of the last level."""
         x = features[5]
-        # features from level 4 down, as many as there are levels
-        for level, skip, count in zip(
-            self.levels, features[4::-1], self.skip_channels, strict=False
-        ):
-            x = resize(x, skip.shape[-2:], self.align_corners)
-            x = level(torch.cat([x, skip], dim=1) if count else x)
+        for level, convolutions in zip((4, 3, 2, 1, 0), self.levels, strict=False):
+            skip = features[level]
+            above = resize(x, skip.shape[-2:], self.align_corners)
+            if level and skip.shape[1]:
+                above = torch.cat([above, self.select(level, skip, x)], dim=1)
+            x = convolutions(above)
         return x
+
+    def select(self, level: int, skip: Tensor, deeper: Tensor) -> Tensor:
+        """Return what goes through the skip of a level: here all of it.
+
+        Args:
+            level: 4, 3, 2 or 1.
+            skip: f_level.
+            deeper: the decoder's map of the level below, not yet upsampled.
+        """
+        return skip

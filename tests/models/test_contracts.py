@@ -1,0 +1,216 @@
+"""What every architecture promises, run for every entry of the table.
+
+Tiny networks: a ResNet of one block a stage and 8 or 16 channels. The default run takes all
+contracts but compilation and export, which it takes for one architecture; `slow` has the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.attention import use_form
+from models.export.onnx import export_onnx, export_program
+from models.export.parity import check_onnx
+from models.network import SegmentationNetwork, TrainOutput
+from models.registry import ARCHITECTURES, create_model
+
+CLASSES = 3
+ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
+
+# Options that make an architecture tiny; those without an entry follow the encoder's width.
+OPTIONS: dict[str, dict[str, object]] = {
+    "attention_unet": {"channels": [8, 8, 8, 8]},
+    "deeplabv3": {"channels": 8},
+    "deeplabv3plus": {"channels": 8, "low_channels": 4},
+    "fpn": {"pyramid_channels": 8, "channels": 8},
+    "gcnet": {"channels": 16},  # its layer norm needs more than one channel
+    "linknet": {"channels": 8},
+    "manet": {"channels": [8, 8, 8, 8], "attention_channels": 4, "reduction": 2},
+    "segformer": {"channels": 8},
+    "unet": {"channels": [8, 8, 8, 8]},
+    "unetplusplus": {"channels": [8, 8, 8, 8]},
+}
+
+# architecture -> {pattern of parameter names: why no gradient reaches them}
+WITHOUT_GRADIENT: dict[str, dict[str, str]] = {}
+
+# The architectures whose export to ONNX also runs in the fast suite.
+FAST = {"pspnet"}
+
+ALL = sorted(ARCHITECTURES)
+FAST_OR_SLOW = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in ALL]
+
+
+def build(name: str, seed: int = 0, **options: object) -> SegmentationNetwork:
+    torch.manual_seed(seed)
+    settings = {"encoder": "tu-resnet18", "encoder_options": ENCODER, "num_classes": CLASSES}
+    return create_model(name, **(settings | OPTIONS.get(name, {}) | options))
+
+
+def wake(network: SegmentationNetwork) -> SegmentationNetwork:
+    """Move every parameter off its start, where zeros would hide a wrong branch."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return network
+
+
+def tensors(output: TrainOutput) -> Iterator[Tensor]:
+    yield output.logits
+    yield from output.aux.values()
+    if output.scene is not None:
+        yield output.scene
+
+
+def loss(output: TrainOutput) -> Tensor:
+    """A loss that every output takes part in, with uneven weights."""
+    torch.manual_seed(2)
+    return sum((tensor * torch.randn_like(tensor)).sum() for tensor in tensors(output))
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (70, 40), (17, 31), (1, 1)])
+def test_logits_have_the_size_of_the_image_whatever_it_is(name, size):
+    network = build(name).eval()
+    with torch.no_grad():
+        logits = network(torch.randn(2, 3, *size))
+    assert logits.shape == (2, CLASSES, *size)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("size", [(64, 64), (65, 97)])
+def test_one_image_trains(name, size):
+    network = build(name).train()
+    output = network.forward_train(torch.randn(1, 3, *size))
+    assert output.aux.keys() == network.aux_weights.keys()
+    assert all(aux.shape == (1, CLASSES, *size) for aux in output.aux.values())
+    assert (output.scene is not None) == (network.scene_weight > 0)
+    total = loss(output)
+    total.backward()
+    assert total.isfinite()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_group_normalisation_leaves_no_batch_normalisation_in_the_decoder(name):
+    network = build(name, norm="group").train()
+    batch_norms = [
+        part
+        for part in network.decoder.modules()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm)
+    ]
+    assert batch_norms == []
+    loss(network.forward_train(torch.randn(1, 3, 64, 64))).backward()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_forward_is_the_logits_of_forward_train(name):
+    network = wake(build(name)).eval()
+    x = torch.randn(2, 3, 40, 56)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), network.forward_train(x).logits)
+
+
+def unreached_parameters(name: str, seed: int) -> set[str]:
+    network = wake(build(name, seed)).train()
+    loss(network.forward_train(torch.randn(2, 3, 64, 80))).backward()
+    return {
+        key
+        for key, parameter in network.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
+    }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_gradients_reach_every_trainable_parameter(name):
+    excused = WITHOUT_GRADIENT.get(name, {})
+    unreached = unreached_parameters(name, seed=0)
+    for seed in range(1, 5):  # a narrow ReLU may be dead at one start, not at all of them
+        unreached = unreached and unreached & unreached_parameters(name, seed)
+    unexpected = {key for key in unreached if not any(re.search(p, key) for p in excused)}
+    assert unexpected == set()
+    unused = [p for p in excused if not any(re.search(p, key) for key in unreached)]
+    assert unused == [], "an exception that is none any more"
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_stays_finite_and_near_float32(name, dtype):
+    network = build(name).eval()
+    x = torch.randn(2, 3, 48, 64)
+    with torch.no_grad():
+        wanted = network(x)
+        with torch.autocast("cpu", dtype=dtype):
+            given = network(x).float()
+            output = network.forward_train(x)
+    assert all(tensor.isfinite().all() for tensor in tensors(output))
+    assert float((given - wanted).norm() / wanted.norm()) < 0.1
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_state_dict_loads_strictly_into_a_new_network(name):
+    network, other = wake(build(name)).eval(), build(name, seed=3).eval()
+    other.load_state_dict(network.state_dict(), strict=True)
+    x = torch.randn(1, 3, 40, 56)
+    with torch.no_grad():
+        assert torch.equal(other(x), network(x))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_deep_copy_computes_the_same_and_shares_nothing(name):
+    network = wake(build(name)).eval()
+    twin = copy.deepcopy(network)
+    x = torch.randn(1, 3, 40, 56)
+    with torch.no_grad():
+        wanted = network(x)
+        assert torch.equal(twin(x), wanted)
+        for parameter in twin.parameters():
+            parameter.zero_()
+        assert torch.equal(network(x), wanted)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("in_channels", [1, 4])
+def test_images_may_have_another_number_of_channels(name, in_channels):
+    network = build(name, in_channels=in_channels).eval()
+    with torch.no_grad():
+        assert network(torch.randn(1, in_channels, 33, 47)).shape == (1, CLASSES, 33, 47)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_a_compiled_network_computes_the_same_at_two_sizes(name):
+    torch._dynamo.reset()
+    network = wake(build(name)).eval()
+    compiled = torch.compile(network, backend="eager", fullgraph=True, dynamic=True)
+    with torch.no_grad():
+        for shape in [(2, 3, 64, 80), (1, 3, 49, 97)]:
+            x = torch.randn(shape)
+            torch.testing.assert_close(compiled(x), network(x), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_an_exported_program_runs_at_another_size_and_batch(name):
+    network = wake(build(name)).eval()
+    use_form(network, "graph")
+    program = export_program(network, 3).module()
+    with torch.no_grad():
+        for shape in [(1, 3, 65, 97), (3, 3, 33, 64)]:
+            x = torch.randn(shape)
+            torch.testing.assert_close(program(x), network(x), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", FAST_OR_SLOW)
+def test_onnx_runtime_gives_the_same_logits_at_other_sizes_and_batches(name, tmp_path):
+    pytest.importorskip("onnxruntime")
+    network = wake(build(name)).eval()
+    path = export_onnx(network, tmp_path / "network.onnx")
+    parities = check_onnx(network, path, tolerance=1e-4)
+    assert len({parity.shape for parity in parities}) >= 3
