@@ -161,6 +161,7 @@ def serve(
 ) -> None:
     """Answer POST /segment over HTTP, with a page at /."""
     import logging
+    import signal
 
     import uvicorn
 
@@ -169,6 +170,8 @@ def serve(
     from service.settings import Settings
 
     settings = Settings(bundles=tuple(bundles)) if bundles else Settings()
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it is done
+        signal.signal(number, lambda *_: sys.exit(0))
     logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
     with _listen(host, port) as listener:
         names = [path.name for folder in settings.bundle_folders for path in list_bundles(folder)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +38,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command in this process."""
+def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs the command in this process, and puts the signals' handlers back."""
 
     def call(*arguments: object) -> Result:
         with pytest.raises(SystemExit) as ended:
@@ -44,7 +47,10 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
         captured = capfd.readouterr()
         return Result(int(ended.value.code or 0), captured.out, captured.err)
 
-    return call
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield call
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
@@ -145,14 +151,15 @@ def test_predict_writes_masks_with_the_palette_and_overlays(
         "overlays/one.jpg",
         "overlays/deep/two.jpg",
     }
-    mask = Image.open(tmp_path / "out" / "masks" / "one.png")
-    assert (mask.mode, mask.size) == ("P", (56, 40))
-    palette = np.array(mask.getpalette()).reshape(-1, 3)
+    with Image.open(tmp_path / "out" / "masks" / "one.png") as mask:
+        assert (mask.mode, mask.size) == ("P", (56, 40))
+        palette = np.array(mask.getpalette()).reshape(-1, 3)
+        assert np.array(mask).max() < 3
     assert palette[:3].tolist() == [
         list(colour) for colour in LabelSet.from_names(["sea", "shore", "land"]).colours
     ]
-    assert np.array(mask).max() < 3
-    assert Image.open(tmp_path / "out" / "overlays" / "deep" / "two.jpg").size == (56, 33)
+    with Image.open(tmp_path / "out" / "overlays" / "deep" / "two.jpg") as overlay:
+        assert overlay.size == (56, 33)
 
 
 def test_predict_answers_with_one_json_document(
@@ -164,7 +171,8 @@ def test_predict_answers_with_one_json_document(
     (answer,) = json.loads(result.out)
     assert (answer["width"], answer["height"], answer["overlay"]) == (56, 33, None)
     assert sum(answer["shares"].values()) == pytest.approx(1)
-    mask = np.array(Image.open(answer["mask"]))
+    with Image.open(answer["mask"]) as picture:
+        mask = np.array(picture)
     names = ["sea", "shore", "land"]
     assert answer["shares"] == pytest.approx(
         {names[index]: (mask == index).mean() for index in np.unique(mask)}
@@ -212,6 +220,33 @@ def test_a_second_run_does_not_take_its_own_masks_for_images(
         result = run("predict", bundle, images, "-o", images / "out", "--json")
         assert result.code == 0, result.err
     assert len(json.loads(result.out)) == 2
+
+
+@pytest.mark.slow
+def test_serve_says_where_it_listens_and_ends_well_when_told_to(bundle: Path) -> None:
+    command = [sys.executable, "-m", "maskzoo", "serve", "--port", "0", "--bundles", str(bundle)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            models, listening = server.stdout.readline(), server.stdout.readline()
+            url = listening.removeprefix("listening on ").strip()
+            with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
+                status = answer.status
+        finally:
+            server.terminate()
+    assert models.startswith("models: tiny")
+    assert url.startswith("http://127.0.0.1:")
+    assert (status, server.returncode) == (200, 0)
+
+
+def test_serve_names_a_port_that_is_taken(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", port)
+    assert result.code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in result.err
 
 
 def test_models_are_listed_and_shown(run: Run, bundle: Path) -> None:
