@@ -46,7 +46,7 @@ import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -69,6 +69,9 @@ from models.errors import (
 )
 from models.inference.samples import composite, grey_to_rgb, upright
 from models.inference.sniff import gif_size, sniff_format, webp_size
+
+if TYPE_CHECKING:
+    from models.inference.tiff import TiffHeader
 
 DEFAULT_MAX_PIXELS = 50_000_000
 """Pixels of one image, unless the caller says otherwise."""
@@ -182,7 +185,9 @@ def read_header(source: bytes | Path, *, name: str = "image") -> ImageInfo:
 def _read_header(stream: BinaryIO, name: str) -> ImageInfo:
     found = sniff_format(stream, name)
     if found == "TIFF":
-        return _tiff_info(stream, name)
+        from models.inference.tiff import read_tiff_header  # as in _decode_tiff
+
+        return _tiff_info(read_tiff_header(stream, name))
     with _open(stream, found, name, None) as image:
         stream.seek(0)
         return _header(image, found, stream.read(32))
@@ -341,14 +346,11 @@ def _decode_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> Decoded
     from models.inference.tiff import read_tiff  # tifffile takes 60 ms to import, few need it
 
     header, pixels, alpha, scaling = read_tiff(stream, name, max_pixels)
-    info = replace(_tiff_info(stream, name), alpha=alpha, scaling=scaling)
-    return DecodedImage(_own(upright(pixels, header.orientation)), info)
+    info = replace(_tiff_info(header), alpha=alpha, scaling=scaling)
+    return DecodedImage(_own(upright(pixels, info.orientation)), info)
 
 
-def _tiff_info(stream: BinaryIO, name: str) -> ImageInfo:
-    from models.inference.tiff import read_tiff_header
-
-    header = read_tiff_header(stream, name)
+def _tiff_info(header: TiffHeader) -> ImageInfo:
     info = ImageInfo(
         format="TIFF",
         mode=header.mode,

@@ -4,7 +4,7 @@ Shapes: labels (H, W) of class ids, pixels uint8 (H, W, 3) RGB.
 
 The PNG is written here and not by Pillow: a label map is long runs of one byte, for which zlib's
 run-length strategy on rows that are subtracted from the row above is both faster and smaller than
-the general search. `benchmarks/masks.py` prints the comparison.
+the general search. `benchmarks/pixels.py` prints the comparison.
 """
 
 from __future__ import annotations

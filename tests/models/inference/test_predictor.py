@@ -121,6 +121,21 @@ def test_logits_are_the_networks(tiny):
     assert (labels == found.argmax(0)).mean() > 0.999
 
 
+def test_a_network_with_aligned_corners_keeps_its_own_resize():
+    torch.manual_seed(0)
+    network = create_model(
+        "pspnet",
+        encoder="tu-resnet18",
+        encoder_options={"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]},
+        num_classes=3,
+        align_corners=True,
+    ).eval()
+    pixels = scene()
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)[0].numpy()
+    np.testing.assert_allclose(predictor(network).logits(pixels), expected, atol=1e-4)
+
+
 def test_resize_shrinks_to_the_bundles_side_and_comes_back():
     network = Brightest()
     small = Preprocessing(mean=PLAIN.mean, std=PLAIN.std, max_side=64)
