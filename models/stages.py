@@ -149,9 +149,9 @@ def read_levels(encoder: Encoder, decoder: Decoder) -> list[int]:
     ]
     was_training = decoder.training
     with torch.enable_grad():
-        logits = decoder.eval()(list(features))
+        total = decoder.eval()(list(features)).sum()
     decoder.train(was_training)
-    gradients = torch.autograd.grad(logits.sum(), features, allow_unused=True)
+    gradients = torch.autograd.grad(total, features, allow_unused=True)
     return [
         level
         for level, gradient in enumerate(gradients)
