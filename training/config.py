@@ -86,13 +86,15 @@ class LoaderConfig(Section):
 
     Args:
         crop_size: height and width of a training crop; one number means a square.
-        crops_per_image: how often each image is cropped in one epoch.
+        crops_per_image: how often each image is cropped in one epoch; ``"area"`` takes as many
+            crops as fit into the image, 1 to 16, so that every part of a large image is seen as
+            often as a small one.
         num_workers: processes that read and augment.
         prefetch: batches that each process prepares ahead.
     """
 
     crop_size: PositiveInt | tuple[PositiveInt, PositiveInt] | Auto = "auto"
-    crops_per_image: PositiveInt | Auto = "auto"
+    crops_per_image: PositiveInt | Literal["area"] | Auto = "auto"
     num_workers: Annotated[int, Field(ge=0)] | Auto = "auto"
     prefetch: PositiveInt = 2
 
@@ -116,10 +118,18 @@ class RuntimeConfig(Section):
 
 
 class BundleConfig(Section):
-    """The bundle that the run ends with."""
+    """The bundle that the run ends with.
+
+    Args:
+        description: what the network is for, in a sentence; for the model card.
+        data_licence, weights_licence: of the training data, and of the weights that come of it.
+    """
 
     name: str | Auto = "auto"
     dtype: Literal["float16", "float32"] = "float16"
+    description: str | None = None
+    data_licence: str | None = None
+    weights_licence: str | None = None
 
 
 class TrainConfig(Section):

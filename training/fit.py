@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from models.registry import build_network
 from models.spec import ModelSpec
 from training.augment import build_augmentation
 from training.checkpoint import Checkpoint, CheckpointError, Progress, read_checkpoint
-from training.config import TrainConfig, dump_config, resolved
+from training.config import BundleConfig, TrainConfig, dump_config, resolved
 from training.data.dataset import CropDataset, SegmentationData, open_dataset
 from training.display import Display
 from training.finish import finish
@@ -39,7 +40,8 @@ from training.interrupt import leave_signals_to_parent
 from training.loop import LAST, Parts, TrainingLoop, restore
 from training.losses.total import SegmentationLoss
 from training.optim import WeightAverage, build_optimizer
-from training.plan import crop_size, resolve, survey
+from training.origin import flat_settings, run_command
+from training.plan import crop_counts, crop_size, resolve, survey
 from training.report.table import plan_table
 from training.runlog import RunLog
 from training.step import Normalise, TrainStep
@@ -47,7 +49,12 @@ from training.stream import SampleStream
 
 _DRY_STEPS = 20
 # What a resumed run may change without becoming another run.
-_FREE_ON_RESUME = ("loader.num_workers", "loader.prefetch", "checkpoint_minutes", "max_bad_steps")
+_FREE_ON_RESUME = frozenset(
+    {
+        *("loader.num_workers", "loader.prefetch", "checkpoint_minutes", "max_bad_steps"),
+        *(f"bundle.{name}" for name in BundleConfig.model_fields),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,8 @@ def train(
     """
     checkpoint = _checkpoint(run_dir, resume=resume)
     config = config or TrainConfig()
+    command = checkpoint.command if checkpoint else ""
+    command = command or run_command(sys.argv, data, config)
     if checkpoint is not None:
         config = _resumed_config(checkpoint, config)
     opened = open_dataset(data, seed=config.seed)
@@ -102,7 +111,7 @@ def train(
             chosen = [asdict(decision) for decision in plan.decisions]
             (run_dir / "plan.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
     fabric.barrier()
-    parts = _build(config, opened, run_dir, fabric, display, checkpoint)
+    parts = _build(config, opened, run_dir, fabric, display, checkpoint, command)
     TrainingLoop(parts).run(_loader(parts))
     result = finish(parts) if fabric.is_global_zero else None
     fabric.barrier()
@@ -135,9 +144,9 @@ def _checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
 
 def _resumed_config(checkpoint: Checkpoint, given: TrainConfig) -> TrainConfig:
     """Return the run's own configuration with the changes that do not make it another run."""
-    stored = checkpoint.config
+    stored = TrainConfig.model_validate(checkpoint.config).model_dump(mode="json")
     mistakes = []
-    for key, value in _flat(given.model_dump(mode="json", exclude_unset=True)).items():
+    for key, value in flat_settings(given.model_dump(mode="json", exclude_unset=True)).items():
         *sections, leaf = key.split(".")
         place = stored
         for section in sections:
@@ -149,16 +158,6 @@ def _resumed_config(checkpoint: Checkpoint, given: TrainConfig) -> TrainConfig:
     if mistakes:
         raise SpecError("a resumed run keeps its configuration", mistakes)
     return TrainConfig.model_validate(stored)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _check_data(data: SegmentationData, checkpoint: Checkpoint | None) -> None:
@@ -198,6 +197,7 @@ def _build(
     fabric: Fabric,
     display: Display,
     checkpoint: Checkpoint | None,
+    command: str,
 ) -> Parts:
     torch.manual_seed(config.seed)
     network = _network(config, data, fabric, is_new=checkpoint is None)
@@ -228,7 +228,7 @@ def _build(
         mean=network.encoder.mean, std=network.encoder.std, train_size=train_size
     )
     evaluated = average.network if average else network
-    per_epoch = len(data.samples("train")) * resolved(config.loader.crops_per_image)
+    per_epoch = sum(crop_counts(config, survey(data).sizes))
     steps_per_epoch = max(1, round(per_epoch / resolved(config.batch_size)))
     steps = steps_per_epoch * resolved(config.epochs)
     return Parts(
@@ -247,6 +247,7 @@ def _build(
         steps_per_epoch=steps_per_epoch,
         display=display,
         log=RunLog(run_dir / "log.jsonl", step=progress.step) if fabric.is_global_zero else None,
+        command=command,
     )
 
 
@@ -303,8 +304,7 @@ def _loader(parts: Parts) -> DataLoader:
     return DataLoader(
         CropDataset(parts.data, "train", augmentation, config.seed),
         batch_sampler=SampleStream(
-            num_samples=len(parts.data.samples("train")),
-            repeats=resolved(config.loader.crops_per_image),
+            counts=crop_counts(config, survey(parts.data).sizes),
             batch_size=resolved(config.batch_size),
             seed=config.seed,
             start=parts.progress.step,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,12 +36,12 @@ class Survey:
     Attributes:
         median_size: height and width.
         class_pixels: counted pixels of each class.
-        num_images: images in the training split.
+        sizes: height and width of each image.
     """
 
     median_size: tuple[int, int]
     class_pixels: np.ndarray
-    num_images: int
+    sizes: list[tuple[int, int]]
 
 
 @dataclass
@@ -54,9 +55,9 @@ class Plan:
 def survey(data: SegmentationData) -> Survey:
     """Sum up the training images of `data`."""
     samples = data.samples("train")
-    sizes = np.array([data.sizes[sample.stem] for sample in samples])
+    sizes = [data.sizes[sample.stem] for sample in samples]
     height, width = (int(value) for value in np.median(sizes, axis=0))
-    return Survey((height, width), np.array(data.pixels["train"]), len(samples))
+    return Survey((height, width), np.array(data.pixels["train"]), sizes)
 
 
 def resolve(config: TrainConfig, seen: Survey, *, cpu_count: int | None = None) -> Plan:
@@ -135,17 +136,13 @@ class _Planner:
         side = max(64, min(_LARGEST_CROP[self.device], short // 32 * 32))
         height, width = self.seen.median_size
         self.decide("loader.crop_size", side, f"the median image is {width} x {height}")
-        crop_height, crop_width = crop_size(self.config)
-        crops = height * width / (crop_height * crop_width)
         self.decide(
-            "loader.crops_per_image",
-            min(16, max(1, round(crops))),
-            f"the median image has the area of {crops:.1f} crops",
+            "loader.crops_per_image", "area", "each image as often as crops fit into it, 1 to 16"
         )
 
     def lengths(self) -> None:
         devices = resolved(self.config.runtime.devices) * self.config.runtime.num_nodes
-        crops = self.seen.num_images * resolved(self.config.loader.crops_per_image)
+        crops = sum(crop_counts(self.config, self.seen.sizes))
         batch = min(_BATCH[self.device], max(1, crops // 4))
         self.decide("batch_size", max(devices, batch), f"usual on {self.device}")
         self.decide(
@@ -185,3 +182,18 @@ def crop_size(config: TrainConfig) -> tuple[int, int]:
     size = config.loader.crop_size
     assert size != "auto", "training.plan resolves loader.crop_size"
     return (size, size) if isinstance(size, int) else size
+
+
+def crop_counts(config: TrainConfig, sizes: Sequence[tuple[int, int]]) -> list[int]:
+    """Return how often an epoch crops each image; `crops_per_image` must be resolved.
+
+    Args:
+        sizes: height and width of each image.
+    """
+    given = config.loader.crops_per_image
+    assert given != "auto", "training.plan resolves loader.crops_per_image"
+    if given != "area":
+        return [given] * len(sizes)
+    crop_height, crop_width = crop_size(config)
+    area = crop_height * crop_width
+    return [min(16, max(1, round(height * width / area))) for height, width in sizes]

@@ -7,7 +7,7 @@ is dropped, no batch is short, and a run that resumes at step s needs no more th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -17,9 +17,8 @@ class SampleStream(Sampler[list[tuple[int, int]]]):
     """Batches of keys (epoch, index) for one rank, from `start` to `stop`.
 
     Args:
-        num_samples: images in the training split.
-        repeats: how often each of them is taken in one epoch; repeat r of epoch e gets the key
-            (e * repeats + r, index), so that each crop has its own random numbers.
+        counts: how often each image is taken in one epoch; crop r of epoch e gets the key
+            (e * max(counts) + r, index), so that each crop has its own random numbers.
         batch_size: samples in one step over all ranks.
         seed: of the permutations.
         start, stop: the first step and the one after the last.
@@ -29,8 +28,7 @@ class SampleStream(Sampler[list[tuple[int, int]]]):
     def __init__(
         self,
         *,
-        num_samples: int,
-        repeats: int,
+        counts: Sequence[int],
         batch_size: int,
         seed: int,
         start: int,
@@ -40,8 +38,9 @@ class SampleStream(Sampler[list[tuple[int, int]]]):
     ) -> None:
         if batch_size % world_size:
             raise ValueError(f"batch_size {batch_size} must be a multiple of {world_size} devices")
-        self.num_samples = num_samples
-        self.repeats = repeats
+        self._images = np.repeat(np.arange(len(counts)), counts)
+        self._crops = np.concatenate([np.arange(count) for count in counts])
+        self._most = max(counts)
         self.batch_size = batch_size
         self.seed = seed
         self.start = start
@@ -61,12 +60,12 @@ class SampleStream(Sampler[list[tuple[int, int]]]):
 
     def key(self, position: int) -> tuple[int, int]:
         """Return (epoch key, index of the image) of sample number `position`."""
-        epoch, offset = divmod(position, self.num_samples * self.repeats)
-        repeat, index = divmod(int(self._permutation(epoch)[offset]), self.num_samples)
-        return epoch * self.repeats + repeat, index
+        epoch, offset = divmod(position, len(self._images))
+        place = self._permutation(epoch)[offset]
+        return epoch * self._most + int(self._crops[place]), int(self._images[place])
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._epoch is None or self._epoch[0] != epoch:
             random = np.random.default_rng([self.seed, epoch])
-            self._epoch = epoch, random.permutation(self.num_samples * self.repeats)
+            self._epoch = epoch, random.permutation(len(self._images))
         return self._epoch[1]
