@@ -120,8 +120,8 @@ def _whole(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: s
     """Return the answers in one piece; differentiable."""
     if weighting == "softmax":
         # one head, (N, 1, L, D): ONNX knows no other form
-        heads = (tensor.transpose(1, 2)[:, None] for tensor in (query, key, value))
-        return F.scaled_dot_product_attention(*heads, scale=scale)[:, 0].transpose(1, 2)
+        q, k, v = (tensor.transpose(1, 2)[:, None] for tensor in (query, key, value))
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)[:, 0].transpose(1, 2)
     scores = query.transpose(1, 2) @ key * scale  # (N, L, M)
     return value @ (scores.relu() / key.shape[2]).transpose(1, 2)
 

@@ -85,10 +85,12 @@ class Encoder(nn.Module):
         if self._multiple == 1:
             return self.body(x)
         height, width = x.shape[-2:]
-        below, right = -height % self._multiple, -width % self._multiple
+        below = (height + self._multiple - 1) // self._multiple * self._multiple - height
+        right = (width + self._multiple - 1) // self._multiple * self._multiple - width
         features = self.body(F.pad(x, (0, right, 0, below)))
         return [
-            feature[..., : -(-height // stride), : -(-width // stride)]
+            # Rounded up without negative numbers, which ONNX would divide towards zero.
+            feature[..., : (height + stride - 1) // stride, : (width + stride - 1) // stride]
             for feature, stride in zip(features, self.strides, strict=True)
         ]
 

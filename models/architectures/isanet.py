@@ -86,7 +86,8 @@ class ISANet(Decoder):
         """Return the map joined with its attended self."""
         x = self.before(features[5])
         height, width = x.shape[-2:]
-        below, right = -height % self.window, -width % self.window
+        below = (height + self.window - 1) // self.window * self.window - height
+        right = (width + self.window - 1) // self.window * self.window - width
         top, left = below // 2, right // 2
         padded = F.pad(x, (left, right - left, top, below - top))
         attended = self._attend(padded)[:, :, top : top + height, left : left + width]

@@ -19,7 +19,7 @@ Shape:   (N, C, H, W) -> (N, C, H, W)
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -261,14 +261,18 @@ class Sampling:
             return x
         height, width = x.shape[-2:]
         if self.variant == "official":
-            size = (-(-height // self.factor), -(-width // self.factor))
-            return resize(x, size, align_corners=True)
+            # Rounded up without negative numbers, which ONNX would divide towards zero.
+            rounded = (
+                (height + self.factor - 1) // self.factor,
+                (width + self.factor - 1) // self.factor,
+            )
+            return resize(x, rounded, align_corners=True)
         aligned = self._aligns(x)
-        size = (
+        shrunk: tuple[Any, Any] = (  # integers, symbolic in an export
             torch.sym_max(1, (height - aligned) // self.factor + aligned),
             torch.sym_max(1, (width - aligned) // self.factor + aligned),
         )
-        return _resize_either_way(x, size, aligned)
+        return _resize_either_way(x, shrunk, aligned)
 
     def grow(self, context: Tensor, like: Tensor) -> Tensor:
         """Return the context at the size of the map that was shrunk."""
