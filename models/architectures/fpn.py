@@ -11,7 +11,7 @@ Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from typing import ClassVar, Literal, Unpack, cast
 
 import torch
 import torch.nn.functional as F
@@ -54,9 +54,11 @@ class FPN(Decoder):
             nn.Conv2d(count, pyramid_channels, 1) for count in encoder_channels[5:1:-1]
         )
         self.branches = nn.ModuleList(
-            nn.ModuleList(
-                ConvNormAct(channels if step else pyramid_channels, channels, 3, norm=self.norm)
-                for step in range(max(1, level - 2))
+            nn.Sequential(
+                *(
+                    ConvNormAct(channels if step else pyramid_channels, channels, 3, norm=self.norm)
+                    for step in range(max(1, level - 2))
+                )
             )
             for level in (5, 4, 3, 2)
         )
@@ -69,7 +71,7 @@ class FPN(Decoder):
         for lateral, branch, level in zip(self.laterals, self.branches, sizes, strict=True):
             above = _top_down(lateral(features[level]), above)
             x = above
-            for step, conv in enumerate(branch, start=1):
+            for step, conv in enumerate(cast(nn.ModuleList, branch), start=1):
                 x = conv(x)
                 if level > 2:
                     x = resize(x, sizes[level - step], self.align_corners)

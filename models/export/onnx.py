@@ -21,6 +21,7 @@ from models.attention import use_form
 from models.errors import ExportError
 from models.export.wrapper import ExportWrapper, Output
 from models.network import SegmentationNetwork
+from models.plugins.dcn import use_portable_operators
 
 # torch.export ties a program to sizes at which a feature map shrinks to one pixel, so the example
 # is larger and the declared range begins above stride 32. ONNX itself knows no such limit.
@@ -56,8 +57,10 @@ def export_onnx(
     path = Path(path)
     wrapper = ExportWrapper(copy.deepcopy(network).eval(), mean=mean, std=std, output=output)
     use_form(wrapper, "graph")
+    use_portable_operators(wrapper)
     program = export_program(wrapper, network.spec.in_channels, size=size)
-    converted = _convert(program, wrapper, opset)
+    free = {0: "batch"} if size is not None else {0: "batch", 2: "height", 3: "width"}
+    converted = _convert(program, free, wrapper.output_names, opset)
     converted.model.metadata_props["maskzoo.spec"] = network.spec.model_dump_json()
     _save(converted, path)
     return path
@@ -87,7 +90,7 @@ def export_program(
 
 
 def _convert(
-    program: ExportedProgram, wrapper: ExportWrapper, opset: int
+    program: ExportedProgram, free: dict[int, str], output_names: Sequence[str], opset: int
 ) -> torch.onnx.ONNXProgram:
     try:
         import onnxscript  # noqa: F401  # the converter's backend
@@ -101,7 +104,8 @@ def _convert(
                 dynamo=True,
                 opset_version=opset,
                 input_names=["image"],
-                output_names=wrapper.output_names,
+                output_names=output_names,
+                dynamic_shapes=(free,),  # names the axes, which are free already
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:

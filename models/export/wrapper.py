@@ -27,6 +27,12 @@ class ExportWrapper(nn.Module):
             class float32 (N, H, W).
     """
 
+    scale: Tensor
+    shift: Tensor
+
+    scale: Tensor
+    shift: Tensor
+
     def __init__(
         self,
         network: nn.Module,
@@ -42,12 +48,10 @@ class ExportWrapper(nn.Module):
         if mean is not None:
             assert std is not None, "mean and std come together"
             # (x / 255 - mean) / std as one multiplication and one addition
-            scale = 1 / (255 * torch.tensor(std, dtype=torch.float32))
-            shift = -torch.tensor(mean, dtype=torch.float32) / torch.tensor(
-                std, dtype=torch.float32
-            )
-            self.register_buffer("scale", scale[:, None, None], persistent=False)
-            self.register_buffer("shift", shift[:, None, None], persistent=False)
+            deviation = torch.tensor(std)[:, None, None]
+            shift = -torch.tensor(mean)[:, None, None] / deviation
+            self.register_buffer("scale", 1 / (255 * deviation), persistent=False)
+            self.register_buffer("shift", shift, persistent=False)
 
     @property
     def output_names(self) -> list[str]:
