@@ -71,3 +71,14 @@ class ModelBrokenError(RequestError):
 
 class NoModelError(RequestError):
     """The server found no bundle at all."""
+
+
+class TooManyCornersError(RequestError):
+    """The outlines of a map are too ragged to be written as polygons."""
+
+    def __init__(self, max_corners: int) -> None:
+        self.max_corners = max_corners
+        super().__init__(
+            f"the polygons have more than {max_corners} corners; ask for masks=rle, masks=coco or "
+            "format=png, which hold any map"
+        )

@@ -51,6 +51,9 @@ KINDS: dict[type[Exception], Kind] = {
     errors.UploadTooLargeError: Kind("too-many-bytes", 413, "the upload has too many bytes"),
     errors.UnsupportedMediaTypeError: Kind("media-type", 415, "the body's type is not supported"),
     errors.NotAcceptableError: Kind("not-acceptable", 406, "no answer meets the Accept header"),
+    errors.TooManyCornersError: Kind(
+        "too-many-corners", 422, "the mask is too ragged for polygons"
+    ),
     errors.BadParameterError: BAD_PARAMETER,
     errors.BadRequestError: Kind("bad-request", 400, "the body could not be read"),
     zoo.ZooError: Kind("bad-request", 400, "the request cannot be answered"),
@@ -109,7 +112,8 @@ def table_of_problems() -> list[Kind]:
 
 
 def _members(error: Exception) -> dict[str, Any]:
-    names = ("width", "height", "max_pixels", "max_bytes", "offered", "accepted", "mistakes")
+    names = ("width", "height", "max_pixels", "max_bytes", "max_corners")
+    names += ("offered", "accepted", "mistakes")
     members = {name: getattr(error, name) for name in names if hasattr(error, name)}
     if isinstance(error, zoo.UnknownNameError):
         members |= {"suggestions": error.suggestions, "known": error.allowed}

@@ -36,6 +36,7 @@ def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
 def describe_classes(answer: Answer, options: SegmentOptions) -> list[ClassResult]:
     """Return a record for each class that occurs."""
     runs = answer.runs
+    outlines = _outlines(answer, options) if "polygons" in options.mask_names else None
     total = runs.width * runs.height
     return [
         ClassResult(
@@ -47,9 +48,7 @@ def describe_classes(answer: Answer, options: SegmentOptions) -> list[ClassResul
             box=runs.box(label),
             confidence=round(answer.mean_confidences[label], 4),
             mask=encode_rle(runs, label) if "rle" in options.mask_names else None,
-            polygons=_polygons(answer, label, options)
-            if "polygons" in options.mask_names
-            else None,
+            polygons=None if outlines is None else outlines[label],
         )
         for label, name in answer.class_names().items()
     ]
@@ -61,15 +60,13 @@ def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
     Coordinates are pixels, x to the right and y down, since an image has no place on the earth.
     """
     plain = options.model_copy(update={"masks": "none"})
+    outlines = _outlines(answer, options)
     features = [
         {
             "type": "Feature",
             "id": entry.id,
             "properties": entry.model_dump(exclude_none=True),
-            "geometry": {
-                "type": "MultiPolygon",
-                "coordinates": _polygons(answer, entry.id, options),
-            },
+            "geometry": {"type": "MultiPolygon", "coordinates": outlines[entry.id]},
         }
         for entry in describe_classes(answer, plain)
     ]
@@ -86,9 +83,9 @@ def _coco(answer: Answer) -> dict[str, Any]:
     return encode_document(answer.runs, answer.labels, file_name=answer.file_name)
 
 
-def _polygons(answer: Answer, label: int, options: SegmentOptions) -> Coordinates:
-    polygons = find_polygons(answer.runs, label, simplify=options.simplify)
-    return encode_coordinates(polygons)
+def _outlines(answer: Answer, options: SegmentOptions) -> dict[int, Coordinates]:
+    polygons = find_polygons(answer.runs.labels, simplify=options.simplify)
+    return {label: encode_coordinates(parts) for label, parts in polygons.items()}
 
 
 def _png(answer: Answer) -> str:

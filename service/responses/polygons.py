@@ -1,54 +1,107 @@
-"""Polygons of label maps, exact along the edges of the pixels.
+"""Polygons of label maps, exact along the edges of the pixels, for all labels in one pass.
 
-Method: the mask is doubled in size, OpenCV follows its borders, and each border coordinate v goes
-to the pixel edge (v + 1) // 2. The diagonal steps that OpenCV takes round inner corners become
-straight, so the area inside the rings is the number of pixels.
+Method: each side of a pixel that borders on another label is a step with the pixel on its right.
+Where a step leads next depends on two pixels only: the one ahead, and the one ahead and outside.
+Straight steps are joined to runs, one for each corner; runs are followed to rings. All but the
+last is array work, so the cost is linear in the pixels and the corners.
+Parts that touch at a corner only are parts of their own; holes that do so are one hole.
 Coordinates: x to the right, y down, (0, 0) the upper left corner of the upper left pixel.
+Shapes: labels (H, W); R runs (and as many corners); E rings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from service.responses.runs import LabelRuns
+from service.errors import TooManyCornersError
+
+MAX_CORNERS = 500_000
+"""More are refused: such an answer would be of tens of megabytes and read by nobody."""
 
 Ring = np.ndarray
-"""Corners (P, 2) of a closed line, int32 or float; the first is not repeated."""
+"""Corners (P, 2) of a closed line, int64; the first is not repeated."""
 
 
-def find_polygons(runs: LabelRuns, label: int, *, simplify: float = 0) -> list[list[Ring]]:
-    """Return the polygons of one label: each an outer ring and its holes.
+class _Way(NamedTuple):
+    """One direction of steps: offsets (y, x) to the pixel ahead and outside, and where it begins.
+
+    Rows of a map are searched for steps to the right and left, its columns for the others.
+    """
+
+    ahead: tuple[int, int]
+    outside: tuple[int, int]
+    begin: tuple[int, int]
+    is_vertical: bool
+
+
+# Each turns right into the next. Down comes first: the first run of a ring is then its leftmost.
+_WAYS = (
+    _Way((1, 0), (0, 1), (0, 1), True),
+    _Way((0, -1), (1, 0), (1, 1), False),
+    _Way((-1, 0), (0, -1), (1, 0), True),
+    _Way((0, 1), (-1, 0), (0, 0), False),
+)
+_UP = 2
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The runs of one direction, in reading order.
+
+    Args:
+        starts, ends: keys of the first and last pixel of each run; see `_key`.
+        pixels: (R, 2) rows and columns of the first pixels.
+        after: key and direction of the step that follows each run.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    pixels: np.ndarray
+    after: tuple[np.ndarray, np.ndarray]
+
+
+def find_polygons(
+    labels: np.ndarray, *, simplify: float = 0, max_corners: int = MAX_CORNERS
+) -> dict[int, list[list[Ring]]]:
+    """Return the polygons of each label that occurs: each an outer ring and its holes.
 
     Args:
         simplify: how far, in pixels, a simplified line may be from the exact one.
+
+    Raises:
+        TooManyCornersError: the exact outlines have more than `max_corners`.
     """
-    box = runs.box(label)
-    if box is None:
-        return []
-    x, y, width, height = box
-    mask = (runs.labels[y : y + height, x : x + width] == label).astype(np.uint8)
-    mask = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    mask = mask.repeat(2, axis=0).repeat(2, axis=1)
-    lines, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    rings = [_ring(line, x - 1, y - 1, simplify) for line in lines]
-    polygons = []
-    for outer, (_, _, first_hole, parent) in zip(rings, tree[0], strict=True):
-        if parent >= 0 or outer is None:
-            continue
-        holes = [rings[index] for index in _siblings(tree[0], first_hole)]
-        polygon = [_turned(outer, clockwise=False)]
-        polygon += [_turned(hole, clockwise=True) for hole in holes if hole is not None]
-        polygons.append(polygon)
-    return polygons
+    framed = np.pad(labels.astype(np.int32), 1, constant_values=-1)
+    runs = _find_runs(framed, max_corners)
+    firsts = np.cumsum([0, *(len(item.starts) for item in runs)])
+    following = _link(runs, firsts)
+    order, bounds = _walk(following.tolist())
+    corners = (
+        np.concatenate([item.pixels + way.begin for item, way in zip(runs, _WAYS, strict=True)])[
+            :, ::-1
+        ]
+        - 1
+    )  # (R, 2) x, y without the frame
+    rings = np.split(corners[order], bounds[1:-1])
+    first = order[bounds[:-1]]  # of each ring: its leftmost run, which leads down
+    holes = np.array([signed_area(ring) < 0 for ring in rings])
+    ring_of = np.empty(len(order), np.int64)
+    ring_of[order] = np.repeat(np.arange(len(rings)), np.diff(bounds))
+    owner = _owners(framed, runs, firsts, first, ring_of, holes)
+    first_pixels = runs[0].pixels[first]
+    values = framed[first_pixels[:, 0], first_pixels[:, 1]]
+    return _gather(rings, owner, values, simplify)
 
 
 def signed_area(ring: Ring) -> float:
     """Return the area by the shoelace formula; positive from x towards y."""
-    x, y = ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64)
-    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
+    x, y = ring[:, 0], ring[:, 1]
+    crossed = np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])
+    return float(crossed + x[-1] * y[0] - x[0] * y[-1]) / 2
 
 
 def encode_coordinates(polygons: list[list[Ring]]) -> list[list[list[list[float]]]]:
@@ -56,26 +109,137 @@ def encode_coordinates(polygons: list[list[Ring]]) -> list[list[list[list[float]
     return [[[*ring.tolist(), ring[0].tolist()] for ring in polygon] for polygon in polygons]
 
 
-def _siblings(tree: np.ndarray, index: int) -> Iterator[int]:
-    """Follow OpenCV's chain of borders of one level, from `index` on."""
-    while index >= 0:
-        yield index
-        index = tree[index][0]
+def _find_runs(framed: np.ndarray, max_corners: int) -> list[_Runs]:
+    found, total = [], 0
+    for number, way in enumerate(_WAYS):
+        here = framed[1:-1, 1:-1]
+        ahead, behind = _shift(framed, way.ahead), _shift(framed, way.ahead, back=True)
+        exists = here != _shift(framed, way.outside)
+        blocked = here != ahead
+        corner = _add(way.ahead, way.outside)
+        is_end = exists & (blocked | (here == _shift(framed, corner)))
+        total += int(np.count_nonzero(is_end))
+        if total > max_corners:
+            raise TooManyCornersError(max_corners)
+        trail = _add((-way.ahead[0], -way.ahead[1]), way.outside)
+        is_start = exists & ((here != behind) | (here == _shift(framed, trail)))
+        starts, ends = _positions(is_start, way), _positions(is_end, way)
+        turns_right = blocked[ends[:, 0] - 1, ends[:, 1] - 1]
+        target = np.where(turns_right[:, None], ends, ends + corner)
+        key = _key(target, framed.shape, not way.is_vertical)
+        direction = np.where(turns_right, (number + 1) % 4, (number - 1) % 4)
+        found.append(
+            _Runs(
+                _key(starts, framed.shape, way.is_vertical),
+                _key(ends, framed.shape, way.is_vertical),
+                starts,
+                (key, direction),
+            )
+        )
+    return found
 
 
-def _ring(line: np.ndarray, x: int, y: int, simplify: float) -> Ring | None:
-    """Return the corners of one border, or None if simplifying left nothing."""
-    points = (line[:, 0] + 1) // 2
-    points = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
-    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    straight = (before[:, 0] * after[:, 1] == before[:, 1] * after[:, 0]) & (
-        (before * after).sum(axis=1) > 0
-    )
-    points = points[~straight]
-    if simplify > 0:
-        points = cv2.approxPolyDP(points[:, None].astype(np.int32), simplify, True)[:, 0]
-    return points + np.array([x, y]) if len(points) >= 3 else None
+def _link(runs: list[_Runs], firsts: np.ndarray) -> np.ndarray:
+    """Return for each run (R,) the number of the one that follows."""
+    parts = []
+    for item in runs:
+        key, direction = item.after
+        following = np.empty(len(key), np.int64)
+        for number in np.unique(direction):
+            chosen = direction == number
+            place = np.searchsorted(runs[number].starts, key[chosen])
+            following[chosen] = firsts[number] + place
+        parts.append(following)
+    return np.concatenate(parts)
 
 
-def _turned(ring: Ring, *, clockwise: bool) -> Ring:
-    return ring[::-1] if (signed_area(ring) < 0) != clockwise else ring
+def _walk(following: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the runs ring by ring (R,), and the bounds of the rings (E + 1,)."""
+    seen = bytearray(len(following))
+    order: list[int] = []
+    bounds = [0]
+    for first in range(len(following)):
+        if seen[first]:
+            continue
+        at = first
+        while not seen[at]:
+            seen[at] = 1
+            order.append(at)
+            at = following[at]
+        bounds.append(len(order))
+    return np.array(order, np.int64), np.array(bounds, np.int64)
+
+
+def _owners(
+    framed: np.ndarray,
+    runs: list[_Runs],
+    firsts: np.ndarray,
+    first: np.ndarray,
+    ring_of: np.ndarray,
+    holes: np.ndarray,
+) -> np.ndarray:
+    """Return for each ring (E,) the outer ring that it belongs to; itself for an outer one.
+
+    The pixel left of a hole lies in a line of equal labels, whose left end is on a ring of the
+    same part that reaches further left: the outer one, or a hole whose owner is asked in turn.
+    """
+    owner = np.arange(len(holes))
+    inside = np.flatnonzero(holes)
+    if not inside.size:
+        return owner
+    width = framed.shape[1]
+    flat = framed.reshape(-1)
+    line_starts = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    pixels = runs[0].pixels[first[inside]]
+    place = np.searchsorted(line_starts, pixels[:, 0] * width + pixels[:, 1], side="right") - 1
+    left = np.stack(np.divmod(line_starts[place], width), axis=1)
+    key = _key(left, framed.shape, is_vertical=True)
+    up = np.searchsorted(runs[_UP].ends, key, side="right") - 1
+    owner[inside] = ring_of[firsts[_UP] + up]
+    while holes[owner].any():
+        owner = owner[owner]
+    return owner
+
+
+def _gather(
+    rings: list[Ring], owner: np.ndarray, values: np.ndarray, simplify: float
+) -> dict[int, list[list[Ring]]]:
+    polygons: dict[int, list[Ring]] = {}
+    for index in np.argsort(owner != np.arange(len(owner)), kind="stable").tolist():
+        ring = _simplified(rings[index], simplify) if simplify > 0 else rings[index]
+        outer = int(owner[index])
+        if len(ring) >= 3 and (outer == index or outer in polygons):
+            polygons.setdefault(outer, []).append(ring)
+    found: dict[int, list[list[Ring]]] = {int(value): [] for value in np.unique(values)}
+    for outer, polygon in polygons.items():
+        found[int(values[outer])].append(polygon)
+    return found
+
+
+def _simplified(ring: Ring, distance: float) -> Ring:
+    return cv2.approxPolyDP(ring[:, None].astype(np.int32), distance, True)[:, 0]
+
+
+def _positions(flags: np.ndarray, way: _Way) -> np.ndarray:
+    """Return rows and columns in the framed map (R, 2), in the reading order of the direction."""
+    if way.is_vertical:
+        return np.argwhere(flags.T)[:, ::-1] + 1
+    return np.argwhere(flags) + 1
+
+
+def _key(pixels: np.ndarray, shape: tuple[int, ...], is_vertical: bool) -> np.ndarray:
+    """Number pixels by columns for vertical directions, by rows for the others."""
+    if is_vertical:
+        return pixels[:, 1] * shape[0] + pixels[:, 0]
+    return pixels[:, 0] * shape[1] + pixels[:, 1]
+
+
+def _shift(framed: np.ndarray, by: tuple[int, int], *, back: bool = False) -> np.ndarray:
+    """Return the map as seen from each pixel's neighbour, without the frame."""
+    row, column = (-by[0], -by[1]) if back else by
+    height, width = framed.shape
+    return framed[1 + row : height - 1 + row, 1 + column : width - 1 + column]
+
+
+def _add(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]

@@ -27,6 +27,7 @@ EXAMPLES = [
     (errors.NotAcceptableError("a/b", ["c/d"]), 406),
     (errors.BadParameterError(["x"]), 422),
     (errors.BadRequestError("x"), 400),
+    (errors.TooManyCornersError(5), 422),
     (errors.ModelLoadingError("m", 3), 503),
     (errors.ModelBrokenError("m", "r"), 503),
     (errors.NoModelError("none"), 503),

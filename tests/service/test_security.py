@@ -44,3 +44,11 @@ def test_an_origin_that_the_operator_named_is_let_in(start):
     assert allowed.headers["access-control-allow-origin"] == "https://mine.example"
     other = client.get("/models", headers={"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_request_is_logged_once(client, caplog):
+    with caplog.at_level("INFO"):
+        client.get("/healthz", headers={"X-Request-ID": "find-me"})
+    lines = [line for line in caplog.messages if "find-me" in line]
+    assert len(lines) == 1
+    assert "path='/healthz' status=200" in lines[0]

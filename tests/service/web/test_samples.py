@@ -12,7 +12,7 @@ import pytest
 SAMPLES = Path(__file__).resolve().parents[3] / "service" / "web" / "samples"
 
 
-@pytest.mark.parametrize("name", ["nuclei", "aerial"])
+@pytest.mark.parametrize("name", ["nuclei", pytest.param("aerial", marks=pytest.mark.slow)])
 def test_a_sample_is_drawn_by_its_script(name):
     spec = importlib.util.spec_from_file_location("make_samples", SAMPLES / "make_samples.py")
     script = importlib.util.module_from_spec(spec)
