@@ -65,6 +65,7 @@ class Checkpoint:
         config: the resolved configuration, as plain types.
         fingerprint: of the data.
         versions: of the packages that wrote it.
+        command: by which the run was started.
     """
 
     model: dict[str, Any]
@@ -74,6 +75,7 @@ class Checkpoint:
     config: dict[str, Any]
     fingerprint: str
     versions: dict[str, str] = field(default_factory=dict)
+    command: str = ""
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +16,7 @@ from models.inference.predictor import Predictor
 from training.data.index import Split
 from training.evaluate import Evaluation, evaluate_split
 from training.loop import BEST, Parts
+from training.origin import code_commit
 from training.report.picture import predictions_picture
 
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
@@ -60,15 +58,16 @@ def bundle_name(parts: Parts) -> str:
 def provenance(parts: Parts) -> dict[str, Any]:
     """Return what is needed to know where a bundle comes from."""
     return {
+        "description": parts.config.bundle.description,
         "data": parts.data.name,
         "data_fingerprint": parts.data.fingerprint,
-        "data_licence": None,
-        "weights_licence": None,
+        "data_licence": parts.config.bundle.data_licence,
+        "weights_licence": parts.config.bundle.weights_licence,
         "encoder_weights": parts.config.model.encoder_weights,
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in _REPORTED},
-        "commit": _commit(),
-        "command": shlex.join(["maskzoo", *sys.argv[1:]]),
+        "commit": code_commit(),
+        "command": parts.command,
         "recipe": parts.config.model_dump(mode="json"),
         "steps": parts.progress.step,
         "best_step": parts.progress.best_step,
@@ -97,12 +96,3 @@ def _save(parts: Parts, path: Path, *, metrics: dict[str, Any]) -> Path:
         provenance=provenance(parts),
         dtype=parts.config.bundle.dtype,
     )
-
-
-def _commit() -> str | None:
-    """Return the commit of the code that runs, if it is a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

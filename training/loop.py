@@ -51,6 +51,7 @@ class Parts:
         average: the running mean of its weights, or None.
         predictor: around the network that is validated.
         total_steps, steps_per_epoch: lengths.
+        command: by which the run was started.
     """
 
     config: TrainConfig
@@ -68,6 +69,7 @@ class Parts:
     steps_per_epoch: int
     display: Display
     log: RunLog | None
+    command: str
 
     @property
     def evaluated(self) -> SegmentationNetwork:
@@ -243,6 +245,7 @@ class TrainingLoop:
                     config=parts.config.model_dump(mode="json"),
                     fingerprint=parts.data.fingerprint,
                     versions={"torch": str(torch.__version__)},
+                    command=parts.command,
                 ),
             )
         parts.fabric.barrier()

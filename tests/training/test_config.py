@@ -61,7 +61,7 @@ def test_a_single_value_has_no_keys_below_it() -> None:
 
 
 def test_a_section_cannot_be_replaced_by_a_value() -> None:
-    with pytest.raises(SpecError, match="model: .*given 'danet'"):
+    with pytest.raises(SpecError, match=r"model: .*given 'danet'"):
         load_config(["model=danet"])
 
 

@@ -248,7 +248,7 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_resumes_to_the_same(
         train(discs, config, run_dir=tmp_path, display=Hook(7, stop))
     last = tmp_path / "last.ckpt"
     last.write_bytes(last.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="rename it to 'last.ckpt' and resume"):
+    with pytest.raises(CheckpointError, match=r"rename it to 'last\.ckpt' and resume"):
         train(discs, run_dir=tmp_path, resume=True)
     os.replace(tmp_path / "previous.ckpt", last)
     assert read_checkpoint(last).progress.step == 4

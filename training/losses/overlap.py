@@ -1,6 +1,8 @@
-"""Losses on the overlap of classes: Dice.
+"""Losses on the overlap of classes: Dice and Tversky.
 
-Paper: Milletari et al., "V-Net", 3DV 2016, https://arxiv.org/abs/1606.04797
+Papers: Dice: Milletari et al., "V-Net", 3DV 2016, https://arxiv.org/abs/1606.04797
+        Tversky: Salehi et al., "Tversky loss function for image segmentation using 3D fully
+        convolutional deep networks", MLMI 2017, https://arxiv.org/abs/1706.05721
 Shapes: logits (N, K, H, W), target (N, H, W) of class ids or `ignore_index` -> scalar.
 Sums run over all counted pixels of the batch, in float32. A class that is absent from the batch
 has no overlap to reach and is left out of the mean; a batch in which nothing counts costs 0.
@@ -9,7 +11,6 @@ has no overlap to reach and is left out of the mean; a batch in which nothing co
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from training.losses.cross_entropy import flatten
@@ -20,21 +21,41 @@ def overlap_sums(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return, for each class, the sums of p*t, p and t over counted pixels, each (K,)."""
     scores, truth = flatten(logits, target)
-    counted = truth != ignore_index
-    probabilities = scores.softmax(1) * counted[:, None]  # (P, K)
-    truth = torch.where(counted, truth, 0)
-    picked = probabilities.gather(1, truth[:, None]).squeeze(1)  # (P,)
-    num_classes = scores.shape[1]
-    intersection = F.one_hot(truth, num_classes).to(scores.dtype).T @ picked
-    present = torch.bincount(truth, weights=counted, minlength=num_classes).to(scores.dtype)
-    return intersection, probabilities.sum(0), present
+    counted = (truth != ignore_index).to(scores.dtype)[:, None]  # (P, 1)
+    probabilities = scores.softmax(1) * counted  # (P, K)
+    ids = torch.arange(scores.shape[1], device=truth.device)
+    members = (truth[:, None] == ids).to(scores.dtype) * counted  # (P, K)
+    return (probabilities * members).sum(0), probabilities.sum(0), members.sum(0)
 
 
 def dice(logits: Tensor, target: Tensor, *, ignore_index: int, smooth: float = 1.0) -> Tensor:
     """Return 1 - Dice, the mean over classes present; 0 if there are none."""
-    intersection, predicted, present = overlap_sums(logits, target, ignore_index=ignore_index)
-    score = (2 * intersection + smooth) / (predicted + present + smooth).clamp(
-        min=torch.finfo(predicted.dtype).tiny
-    )
+    both, predicted, present = overlap_sums(logits, target, ignore_index=ignore_index)
+    return _mean_loss(2 * both + smooth, predicted + present + smooth, present)
+
+
+def tversky(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    ignore_index: int,
+    false_positives: float = 0.3,
+    false_negatives: float = 0.7,
+    smooth: float = 1.0,
+) -> Tensor:
+    """Return 1 - Tversky index, the mean over classes present; 0 if there are none.
+
+    Args:
+        false_positives, false_negatives: what each kind of mistake weighs; a half each is Dice,
+            one each is IoU.
+        smooth: added above and below the line.
+    """
+    both, predicted, present = overlap_sums(logits, target, ignore_index=ignore_index)
+    wrong = false_positives * (predicted - both) + false_negatives * (present - both)
+    return _mean_loss(both + smooth, both + wrong + smooth, present)
+
+
+def _mean_loss(above: Tensor, below: Tensor, present: Tensor) -> Tensor:
+    score = above / below.clamp(min=torch.finfo(below.dtype).tiny)
     occurs = present > 0
     return ((1 - score) * occurs).sum() / occurs.sum().clamp(min=1)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from models.network import TrainOutput
-from training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
+from training.losses.boundary import boundary
+from training.losses.config import AnyTerm, LossConfig
 from training.losses.cross_entropy import cross_entropy
-from training.losses.overlap import dice
+from training.losses.hard import focal, ohem
+from training.losses.lovasz import lovasz_softmax
+from training.losses.overlap import dice, tversky
 from training.losses.scene import scene_loss
+
+TERMS: dict[str, Callable[..., Tensor]] = {
+    "ce": cross_entropy,
+    "ohem": ohem,
+    "focal": focal,
+    "dice": dice,
+    "tversky": tversky,
+    "lovasz": lovasz_softmax,
+    "boundary": boundary,
+}
+WEIGHTED_BY_CLASS = frozenset({"ce", "ohem", "focal"})
 
 
 class SegmentationLoss(nn.Module):
@@ -66,13 +80,9 @@ class SegmentationLoss(nn.Module):
             total = total + term.weight * value
         return total, parts
 
-    def _term(self, term: CrossEntropyTerm | DiceTerm, logits: Tensor, target: Tensor) -> Tensor:
-        if isinstance(term, CrossEntropyTerm):
-            return cross_entropy(
-                logits,
-                target,
-                ignore_index=self.ignore_index,
-                class_weights=self.class_weights,
-                label_smoothing=term.label_smoothing,
-            )
-        return dice(logits, target, ignore_index=self.ignore_index, smooth=term.smooth)
+    def _term(self, term: AnyTerm, logits: Tensor, target: Tensor) -> Tensor:
+        """Call the term's function with the options that its record has."""
+        options = term.model_dump(exclude={"name", "weight"})
+        if term.name in WEIGHTED_BY_CLASS:
+            options["class_weights"] = self.class_weights
+        return TERMS[term.name](logits, target, ignore_index=self.ignore_index, **options)
