@@ -30,9 +30,6 @@ class ExportWrapper(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    scale: Tensor
-    shift: Tensor
-
     def __init__(
         self,
         network: nn.Module,
