@@ -59,9 +59,13 @@ def train(
         Path | None, typer.Option("-o", "--out", help="Folder of the run.  [default: runs/NAME]")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last step.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Twenty steps, all the way to a bundle.")
+    ] = False,
 ) -> None:
     """Train on a folder of images and masks."""
     from training.config import load_config
+    from training.fit import dry_run
     from training.fit import train as fit
     from training.interrupt import TrainingInterrupted
 
@@ -69,8 +73,14 @@ def train(
     options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
     chosen = load_config([*options, *(settings or [])], config, preset=preset)
     run_dir = out or Path("runs") / data.resolve().name
+    if dry and resume:
+        raise typer.BadParameter("a dry run is always new; leave out --resume")
     try:
-        result = fit(data, chosen, run_dir=run_dir, resume=resume)
+        result = (
+            dry_run(data, chosen, run_dir=run_dir)
+            if dry
+            else fit(data, chosen, run_dir=run_dir, resume=resume)
+        )
     except TrainingInterrupted:  # the run is saved, and the way to go on is said
         raise typer.Exit(1) from None
     print(f"bundle    {result.bundle}")
