@@ -21,9 +21,13 @@ from starlette.responses import Response
 
 from models.errors import ZooError
 from models.inference.predictor import Predictor
+from service.admission import Admission
+from service.batcher import Batcher
 from service.manager import LoadModel, ModelManager, Segmenter
 from service.openapi import build_openapi
+from service.pipeline import run_batch
 from service.problems import problem_of
+from service.queueing import BatchQueue
 from service.routes import health, models, pages, segment
 from service.schemas import ProblemDocument
 from service.security import REQUEST_ID, RequestGuard
@@ -63,18 +67,7 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
         responses={"default": {"model": ProblemDocument, "description": "A problem document."}},
     )
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
-    app.state.services = Services(
-        settings=settings,
-        manager=ModelManager(
-            settings.bundle_folders,
-            load=load_model or _loader(settings),
-            default=settings.default_model,
-            wait_s=settings.load_wait_s,
-        ),
-        workers=Workers(
-            image_threads=settings.image_threads, network_threads=settings.network_threads
-        ),
-    )
+    app.state.services = _services(settings, load_model or _loader(settings))
     for routes in (segment, models, health, pages):
         app.include_router(routes.router)
     pages.mount_files(app)
@@ -87,8 +80,34 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if services.settings.preload:
         services.manager.preload()
     yield
+    await services.batcher.close()
     services.manager.close()
     services.workers.close()
+
+
+def _services(settings: Settings, load: LoadModel) -> Services:
+    workers = Workers(
+        image_threads=settings.image_threads, network_threads=settings.network_threads
+    )
+    return Services(
+        settings=settings,
+        manager=ModelManager(
+            settings.bundle_folders,
+            load=load,
+            default=settings.default_model,
+            wait_s=settings.load_wait_s,
+        ),
+        workers=workers,
+        admission=Admission(settings.queue_pixels),
+        batcher=Batcher(
+            partial(run_batch, workers),
+            BatchQueue(
+                max_batch_pixels=settings.batch_pixels, max_batch_items=settings.batch_items
+            ),
+            workers=settings.network_threads,
+            wait_s=settings.batch_wait_s,
+        ),
+    )
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

@@ -82,3 +82,29 @@ class TooManyCornersError(RequestError):
             f"the polygons have more than {max_corners} corners; ask for masks=rle, masks=coco or "
             "format=png, which hold any map"
         )
+
+
+class OverloadedError(RequestError):
+    """The server has as much work as it can hold."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"the server is full; try again in {retry_after_s} s")
+
+
+class DeadlineError(RequestError):
+    """The answer was not ready in time."""
+
+
+class ClientGoneError(RequestError):
+    """Nobody waits for the answer any more; the status is for the log only."""
+
+
+class ModelMemoryError(RequestError):
+    """One image alone does not fit into the memory of the device."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__(
+            f"the network ran out of memory on an input of {pixels} pixels; "
+            "use mode=resize or a smaller max_side"
+        )

@@ -32,10 +32,20 @@ State = Literal["found", "loading", "ready", "failed"]
 class Segmenter(Protocol):
     """What the service needs of a predictor."""
 
-    def segment(
-        self, image: np.ndarray, *, mode: str = "auto", confidence: bool = True
-    ) -> Segmentation:
-        """Segment one uint8 (H, W, 3) image; called from several threads."""
+    def input_size(
+        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
+    ) -> tuple[int, int]:
+        """Return the (height, width) at which the network sees an image of that size."""
+
+    def segment_many(
+        self,
+        images: Sequence[np.ndarray],
+        *,
+        mode: str = "auto",
+        confidence: bool = True,
+        max_side: int | None = None,
+    ) -> list[Segmentation]:
+        """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
 
 
 LoadModel = Callable[[Path], Segmenter]

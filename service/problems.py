@@ -51,6 +51,10 @@ KINDS: dict[type[Exception], Kind] = {
     errors.UploadTooLargeError: Kind("too-many-bytes", 413, "the upload has too many bytes"),
     errors.UnsupportedMediaTypeError: Kind("media-type", 415, "the body's type is not supported"),
     errors.NotAcceptableError: Kind("not-acceptable", 406, "no answer meets the Accept header"),
+    errors.OverloadedError: Kind("overloaded", 503, "the server has as much work as it can hold"),
+    errors.DeadlineError: Kind("deadline", 504, "the answer was not ready in time"),
+    errors.ClientGoneError: Kind("client-gone", 499, "the client left"),
+    errors.ModelMemoryError: Kind("out-of-memory", 507, "the image does not fit into memory"),
     errors.TooManyCornersError: Kind(
         "too-many-corners", 422, "the mask is too ragged for polygons"
     ),
@@ -112,8 +116,8 @@ def table_of_problems() -> list[Kind]:
 
 
 def _members(error: Exception) -> dict[str, Any]:
-    names = ("width", "height", "max_pixels", "max_bytes", "max_corners")
-    names += ("offered", "accepted", "mistakes")
+    names = ["width", "height", "max_pixels", "max_bytes", "max_corners"]
+    names += ["offered", "accepted", "mistakes"]
     members = {name: getattr(error, name) for name in names if hasattr(error, name)}
     if isinstance(error, zoo.UnknownNameError):
         members |= {"suggestions": error.suggestions, "known": error.allowed}

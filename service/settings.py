@@ -53,6 +53,28 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         default=50_000_000, ge=1, description="Largest image in pixels; more is a 413."
     )
+    queue_pixels: int = Field(
+        default=100_000_000,
+        ge=1,
+        description="Pixels of all images that are being worked on or wait; beyond, 503 with "
+        "Retry-After.",
+    )
+    request_timeout_s: float = Field(
+        default=60,
+        gt=0,
+        description="Longest time for one request; beyond, 504. A client may ask for less by "
+        "the header x-request-timeout-seconds.",
+    )
+    batch_pixels: int = Field(
+        default=4_194_304, ge=1, description="Pixels of the network's input in one batch."
+    )
+    batch_items: int = Field(default=16, ge=1, description="Images in one batch.")
+    batch_wait_s: float = Field(
+        default=0.003,
+        ge=0,
+        description="How long a batch waits for more images while the network is busy; none when "
+        "it is idle.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Origins of foreign web pages that may call this service, separated by "

@@ -7,6 +7,8 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from service.admission import Admission
+from service.batcher import Batcher
 from service.manager import ModelManager
 from service.settings import Settings
 from service.workers import Workers
@@ -19,6 +21,8 @@ class Services:
     settings: Settings
     manager: ModelManager
     workers: Workers
+    admission: Admission
+    batcher: Batcher
 
 
 def _services(request: Request) -> Services:

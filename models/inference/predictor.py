@@ -11,6 +11,7 @@ way through `_run`.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +138,12 @@ class Predictor:
         )
 
     def segment(
-        self, image: np.ndarray | Path | bytes, *, mode: str = "auto", confidence: bool = True
+        self,
+        image: np.ndarray | Path | bytes,
+        *,
+        mode: str = "auto",
+        confidence: bool = True,
+        max_side: int | None = None,
     ) -> Segmentation:
         """Segment one image.
 
@@ -145,6 +151,7 @@ class Predictor:
             image: upright uint8 (H, W, 3) RGB, or an image file as a path or as bytes.
             mode: ``auto``, ``whole`` or ``resize``; see `models.inference.resize.plan_input`.
             confidence: whether to compute it.
+            max_side: for this image in place of the bundle's.
 
         Raises:
             ImageError: the file cannot be read.
@@ -157,34 +164,80 @@ class Predictor:
             decoded = decode_image(image, max_pixels=self.max_pixels)
             image, info = decoded.pixels, decoded.info
         clock.stop("decode")
-        batch, plan = self._prepare(image, mode)
+        batch, plan = self._prepare(image, mode, max_side)
         clock.stop("preprocess")
-        logits = self._run(batch)
+        logits = self._run(batch)[0]
         clock.stop("network")
         labels, shares = label_map(logits, plan.covered, plan.image, confidence=confidence)
         clock.stop("postprocess")
         return Segmentation(labels, shares, self.labels, plan.mode, clock.timings, info)
 
-    def logits(self, image: np.ndarray, *, mode: str = "auto") -> np.ndarray:
-        """Return the float32 logits (K, H, W) of an upright uint8 (H, W, 3) RGB image."""
-        batch, plan = self._prepare(image, mode)
-        return resize_logits(self._run(batch), plan.covered, plan.image)
+    def segment_many(
+        self,
+        images: Sequence[np.ndarray],
+        *,
+        mode: str = "auto",
+        confidence: bool = True,
+        max_side: int | None = None,
+    ) -> list[Segmentation]:
+        """Segment images whose `input_size` is the same in one run of the network.
 
-    def _prepare(self, pixels: np.ndarray, mode: str) -> tuple[Tensor, InputPlan]:
-        pixels = to_channels(pixels, self.engine.in_channels)
-        plan = plan_input(
-            pixels.shape[:2],
+        The timings of each are those of the whole batch.
+
+        Raises:
+            ShapeError: an array is no uint8 (H, W, 3), or the inputs differ in size.
+        """
+        clock = _Clock()
+        prepared = [self._prepare(image, mode, max_side) for image in images]
+        sizes = {plan.padded for _, plan in prepared}
+        if len(sizes) != 1:
+            raise ShapeError(f"inputs of sizes {sorted(sizes)}; a batch takes one size")
+        clock.stop("preprocess")
+        logits = self._run(torch.cat([batch for batch, _ in prepared]))
+        clock.stop("network")
+        maps = [
+            label_map(one, plan.covered, plan.image, confidence=confidence)
+            for one, (_, plan) in zip(logits, prepared, strict=True)
+        ]
+        clock.stop("postprocess")
+        return [
+            Segmentation(labels, shares, self.labels, plan.mode, clock.timings)
+            for (labels, shares), (_, plan) in zip(maps, prepared, strict=True)
+        ]
+
+    def input_size(
+        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
+    ) -> tuple[int, int]:
+        """Return the (height, width) at which the network sees an image of that size."""
+        return self._plan(image, mode, max_side).padded
+
+    def logits(
+        self, image: np.ndarray, *, mode: str = "auto", max_side: int | None = None
+    ) -> np.ndarray:
+        """Return the float32 logits (K, H, W) of an upright uint8 (H, W, 3) RGB image."""
+        batch, plan = self._prepare(image, mode, max_side)
+        return resize_logits(self._run(batch)[0], plan.covered, plan.image)
+
+    def _plan(self, image: tuple[int, int], mode: str, max_side: int | None) -> InputPlan:
+        return plan_input(
+            image,
             mode,
-            max_side=self.preprocessing.max_side,
+            max_side=max_side or self.preprocessing.max_side,
             whole_pixels=self.whole_pixels,
         )
+
+    def _prepare(
+        self, pixels: np.ndarray, mode: str, max_side: int | None = None
+    ) -> tuple[Tensor, InputPlan]:
+        pixels = to_channels(pixels, self.engine.in_channels)
+        plan = self._plan((pixels.shape[0], pixels.shape[1]), mode, max_side)
         return to_batch(fit_to_plan(pixels, plan), self.preprocessing, self.engine.device), plan
 
     def _run(self, batch: Tensor) -> Tensor:
-        logits = self.engine.run(batch)[0]  # (K, h, w)
-        if logits.shape[0] != self.labels.num_classes:
+        logits = self.engine.run(batch)  # (N, K, h, w)
+        if logits.shape[1] != self.labels.num_classes:
             raise ShapeError(
-                f"the network gives {logits.shape[0]} classes and the label set has "
+                f"the network gives {logits.shape[1]} classes and the label set has "
                 f"{self.labels.num_classes}; they must match"
             )
         if logits.is_cuda:

@@ -6,22 +6,19 @@ import json
 import time
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from models.inference.decode import decode_image
-from models.inference.predictor import Segmentation
 from models.spec import describe_mistakes
 from service.errors import BadParameterError
-from service.manager import LoadedModel
-from service.responses.answer import Answer, Timings
+from service.lifetime import deadline, read_timeout, while_connected
+from service.pipeline import Job, answer_job
+from service.responses.answer import Answer
 from service.responses.forms import Form, choose_form
-from service.responses.runs import LabelRuns
 from service.schemas import ProblemDocument, SegmentOptions, SegmentResult
-from service.state import RequestId, Services, ServicesDep
-from service.uploads import Upload, read_upload
+from service.state import RequestId, ServicesDep
+from service.uploads import read_upload
 
 router = APIRouter(tags=["segment"])
 
@@ -49,7 +46,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         (413, "Too many bytes or pixels."),
         (415, "The body's type is not supported."),
         (422, "An option is wrong."),
-        (503, "The model is loading or broken."),
+        (503, "The server is full, or the model is loading or broken."),
+        (504, "Not ready within x-request-timeout-seconds, or the server's own limit."),
+        (507, "The image does not fit into the device's memory."),
     )
 }
 
@@ -82,14 +81,17 @@ async def segment(
 
     JPEG, PNG, WebP, TIFF, BMP and GIF (first frame) are read; EXIF orientation is applied, and
     the mask has the size of the upright image. Without `format`, the Accept header chooses.
+    The header `x-request-timeout-seconds` says how long the answer is worth waiting for.
     """
-    upload = await read_upload(request, max_bytes=services.settings.max_bytes)
-    options = merge_options(query, upload.fields)
-    form = choose_form(request.headers.get("accept"), options)
-    model = await services.manager.get(options.model)
-    answer = await _work(services, model, upload, options, form, request_id)
-    with answer.timings.measure("encode"):
-        body = await services.workers.on_image(form.encode, answer, options)
+    timeout_s = read_timeout(request, limit_s=services.settings.request_timeout_s)
+    services.admission.check()  # before the body is read
+    async with deadline(timeout_s):
+        upload = await read_upload(request, max_bytes=services.settings.max_bytes)
+        options = merge_options(query, upload.fields)
+        form = choose_form(request.headers.get("accept"), options)
+        model = await services.manager.get(options.model)
+        job = Job(upload, model, options, form, request_id, time.monotonic() + timeout_s)
+        answer, body = await while_connected(request, answer_job(services, job))
     return Response(body, media_type=form.media_type.essence, headers=_headers(answer, form))
 
 
@@ -111,54 +113,6 @@ def merge_options(query: SegmentOptions, fields: Any) -> SegmentOptions:
         return SegmentOptions.model_validate({**fields, **given})
     except ValidationError as error:
         raise BadParameterError(describe_mistakes(error)) from None
-
-
-async def _work(
-    services: Services,
-    model: LoadedModel,
-    upload: Upload,
-    options: SegmentOptions,
-    form: Form,
-    request_id: str,
-) -> Answer:
-    """Decode and segment, each in its own pool."""
-    timings = Timings()
-    with timings.measure("decode"):
-        decoded = await services.workers.on_image(
-            decode_image, upload.data, max_pixels=services.settings.max_pixels, name=upload.name
-        )
-    found = await _run_network(services, model, decoded.pixels, options, form, timings)
-    return Answer(
-        model=model.name,
-        labels=model.labels,
-        runs=LabelRuns(found.labels),
-        confidence=found.confidence,
-        pixels=decoded.pixels,
-        mode=found.mode,
-        info=decoded.info.to_json(),
-        request_id=request_id,
-        file_name=upload.name,
-        timings=timings,
-    )
-
-
-async def _run_network(
-    services: Services,
-    model: LoadedModel,
-    pixels: np.ndarray,
-    options: SegmentOptions,
-    form: Form,
-    timings: Timings,
-) -> Segmentation:
-    begun = time.perf_counter()
-    found = await services.workers.on_network(
-        model.predictor.segment, pixels, mode=options.mode, confidence=form.needs_confidence
-    )
-    stages = {key: value for key, value in found.timings.items() if key != "decode"}
-    timings.add("queue", max(0.0, time.perf_counter() - begun - sum(stages.values())))
-    for stage, seconds in stages.items():
-        timings.add(stage, seconds)
-    return found
 
 
 def _headers(answer: Answer, form: Form) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,12 +30,28 @@ class BrightnessModel:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.batches: list[int] = []
 
-    def segment(
-        self, image: np.ndarray, *, mode: str = "auto", confidence: bool = True
-    ) -> Segmentation:
-        """Segment by one comparison."""
+    def input_size(
+        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
+    ) -> tuple[int, int]:
+        """Take each image as it is."""
+        return image
+
+    def segment_many(
+        self,
+        images: Sequence[np.ndarray],
+        *,
+        mode: str = "auto",
+        confidence: bool = True,
+        max_side: int | None = None,
+    ) -> list[Segmentation]:
+        """Segment by one comparison each."""
         self.calls += 1
+        self.batches.append(len(images))
+        return [self._segment(image, mode, confidence) for image in images]
+
+    def _segment(self, image: np.ndarray, mode: str, confidence: bool) -> Segmentation:
         red = image[:, :, 0].astype(np.float32)
         return Segmentation(
             labels=(red > 127).astype(np.uint8),
@@ -55,13 +71,18 @@ class HeldModel(BrightnessModel):
         self.begun = threading.Event()
         self.release = threading.Event()
 
-    def segment(
-        self, image: np.ndarray, *, mode: str = "auto", confidence: bool = True
-    ) -> Segmentation:
+    def segment_many(
+        self,
+        images: Sequence[np.ndarray],
+        *,
+        mode: str = "auto",
+        confidence: bool = True,
+        max_side: int | None = None,
+    ) -> list[Segmentation]:
         """Wait, then segment."""
         self.begun.set()
         assert self.release.wait(30), "the test never released the model"
-        return super().segment(image, mode=mode, confidence=confidence)
+        return super().segment_many(images, mode=mode, confidence=confidence, max_side=max_side)
 
 
 @pytest.fixture(scope="session")

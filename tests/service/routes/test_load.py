@@ -1,0 +1,109 @@
+"""POST /segment when there is more work than the service can do."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.admission import MIN_COST_PX
+
+
+def test_a_full_service_says_503_and_when_and_health_still_answers(
+    start, held_model, png, wait_until
+):
+    client = start(held_model, queue_pixels=2 * MIN_COST_PX)
+    services = client.app.state.services
+    with ThreadPoolExecutor(2) as pool:
+        working = [pool.submit(client.post, "/segment", content=png) for _ in range(2)]
+        assert held_model.begun.wait(30)
+        wait_until(lambda: services.admission.pixels == 2 * MIN_COST_PX)
+        refused = client.post("/segment", content=png)
+        assert refused.status_code == 503
+        assert refused.json()["type"].endswith("#problem-overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 200
+        held_model.release.set()
+        assert [one.result().status_code for one in working] == [200, 200]
+    assert services.admission.pixels == 0
+    assert client.post("/segment", content=png).status_code == 200
+
+
+def test_a_deadline_that_passes_is_a_504_and_gives_its_room_back(start, held_model, png):
+    client = start(held_model)
+    answer = client.post("/segment", content=png, headers={"x-request-timeout-seconds": "0.05"})
+    assert answer.status_code == 504
+    assert "no answer within 0.05 s" in answer.json()["detail"]
+    assert client.app.state.services.admission.pixels == 0
+
+
+def test_the_servers_own_limit_holds_whatever_the_client_asks(start, held_model, png):
+    client = start(held_model, request_timeout_s=0.05)
+    answer = client.post("/segment", content=png, headers={"x-request-timeout-seconds": "900"})
+    assert answer.status_code == 504
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon", ""])
+def test_a_senseless_deadline_is_a_422(client, png, value):
+    answer = client.post("/segment", content=png, headers={"x-request-timeout-seconds": value})
+    assert answer.status_code == 422
+    assert "x-request-timeout-seconds" in answer.json()["detail"]
+
+
+def test_images_that_wait_together_run_together_and_each_gets_its_own_mask(
+    start, held_model, encode, wait_until
+):
+    client = start(held_model)
+    queue = client.app.state.services.batcher.queue
+    images = [np.full((20, 30, 3), 250 if number % 2 else 3, np.uint8) for number in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        waiting = [pool.submit(client.post, "/segment", content=encode(images[0]))]
+        assert held_model.begun.wait(30)
+        waiting += [pool.submit(client.post, "/segment", content=encode(one)) for one in images[1:]]
+        wait_until(lambda: len(queue) == 4)
+        held_model.release.set()
+        masks = [one.result().content for one in waiting]
+    assert held_model.batches == [1, 4]
+    for image, mask in zip(images, masks, strict=True):
+        labels = np.asarray(Image.open(io.BytesIO(mask)))
+        assert (labels == (image[0, 0, 0] > 127)).all()
+
+
+def test_a_client_that_leaves_is_worked_for_no_longer(start, held_model, png):
+    client = start(held_model)
+    services = client.app.state.services
+    left = asyncio.Event()
+
+    async def leave() -> list[dict]:
+        sent: list[dict] = []
+        messages = iter([{"type": "http.request", "body": png, "more_body": False}])
+
+        async def receive() -> dict:
+            message = next(messages, None)
+            if message is not None:
+                return message
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict) -> None:
+            sent.append(message)
+
+        scope = {
+            **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1"},
+            **{"method": "POST", "path": "/segment", "raw_path": b"/segment"},
+            **{"query_string": b"", "root_path": "", "scheme": "http", "headers": []},
+            **{"client": ("test", 1), "server": ("test", 80)},
+        }
+        await client.app(scope, receive, send)
+        return sent
+
+    working = client.portal.start_task_soon(leave)
+    assert held_model.begun.wait(30)
+    client.portal.call(left.set)
+    assert working.result(30)[0]["status"] == 499
+    assert services.admission.pixels == 0
