@@ -139,27 +139,29 @@ def _unrolled(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting
 @torch.library.custom_op("maskzoo::attention", mutates_args=())
 def _inference(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
     """Return the answers without holding the map; one node under `torch.compile`."""
-    if weighting == "softmax" and _is_fused(query, key, value):
-        with torch.autocast(query.device.type, enabled=False):
-            return _whole(query, key, value, scale, weighting).contiguous()
-    wide = torch.float64 if value.dtype == torch.float64 else torch.float32
-    answer = value.new_empty(value.shape[0], value.shape[1], query.shape[2])
-    rows = max(1, BLOCK_BYTES // (key.shape[0] * key.shape[2] * wide.itemsize))
     with torch.autocast(query.device.type, enabled=False):
-        keys, values = key.to(wide), value.to(wide)
-        for start in range(0, query.shape[2], rows):
-            block = query[:, :, start : start + rows].to(wide).transpose(1, 2) * scale
-            scores = torch.bmm(block, keys)  # (N, rows, M)
-            weights = (
-                scores.softmax(2) if weighting == "softmax" else scores.relu_() / keys.shape[2]
-            )
-            answer[:, :, start : start + rows] = torch.bmm(values, weights.transpose(1, 2))
-    return answer
+        if weighting == "softmax" and _is_fused(query, key, value):
+            return _whole(query, key, value, scale, weighting).contiguous()
+        return _in_blocks(query, key, value, scale, weighting)
 
 
 @_inference.register_fake
 def _(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
     return value.new_empty(value.shape[0], value.shape[1], query.shape[2])
+
+
+def _in_blocks(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
+    """Return the answers by one block of queries after the other, in fp32 or wider."""
+    wide = torch.float64 if value.dtype == torch.float64 else torch.float32
+    keys, values = key.to(wide), value.to(wide)
+    answer = value.new_empty(value.shape[0], value.shape[1], query.shape[2])
+    rows = max(1, BLOCK_BYTES // (key.shape[0] * key.shape[2] * wide.itemsize))
+    for start in range(0, query.shape[2], rows):
+        block = query[:, :, start : start + rows].to(wide).transpose(1, 2) * scale
+        scores = torch.bmm(block, keys)  # (N, rows, M)
+        weights = scores.softmax(2) if weighting == "softmax" else scores.relu_() / keys.shape[2]
+        answer[:, :, start : start + rows] = torch.bmm(values, weights.transpose(1, 2))
+    return answer
 
 
 def _is_fused(query: Tensor, key: Tensor, value: Tensor) -> bool:
