@@ -55,6 +55,9 @@ class OptimizerConfig(Section):
         head_lr_mult: factor on `lr` for everything behind the encoder.
         weight_decay: not applied to norms and biases.
         clip_norm: largest L2 norm of the gradient; None leaves it alone.
+        layer_decay: each block of the encoder has this factor less of the rate than the one
+            behind it; 1 gives all the same, 0.65 to 0.9 is usual for pre-trained transformers.
+        freeze_encoder: the encoder's own weights and statistics stay as they are.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
@@ -64,6 +67,8 @@ class OptimizerConfig(Section):
     momentum: Share = 0.9
     betas: tuple[Share, Share] = (0.9, 0.999)
     clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    freeze_encoder: bool = False
 
 
 class ScheduleConfig(Section):

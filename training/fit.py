@@ -265,7 +265,7 @@ def _network(
         plugins=model.plugins,
     )
     network = build_network(spec, encoder_weights=model.encoder_weights if is_new else None)
-    if fabric.world_size > 1:
+    if fabric.world_size > 1 and fabric.device.type == "cuda":  # it exists on no other device
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     network = network.to(fabric.device)
     if config.runtime.channels_last:

@@ -33,7 +33,7 @@ from training.display import Display, Status
 from training.evaluate import count_pixels
 from training.interrupt import StopRequest, TrainingInterrupted
 from training.metrics import ConfusionMatrix
-from training.optim import WeightAverage, lr_factor, set_lr
+from training.optim import WeightAverage, lr_factor, set_lr, train_mode
 from training.runlog import RunLog
 from training.step import StepResult, TrainStep
 
@@ -102,7 +102,7 @@ class TrainingLoop:
             return
         if not (parts.run_dir / LAST).exists():
             self.save()
-        parts.network.train()
+        train_mode(parts.network)
         parts.display.start(self.status)
         try:
             with StopRequest() as stop:
@@ -224,7 +224,7 @@ class TrainingLoop:
         samples = parts.data.samples("val")[fabric.global_rank :: fabric.world_size]
         parts.evaluated.eval()
         matrix = count_pixels(parts.predictor, parts.data, samples)
-        parts.network.train()
+        train_mode(parts.network)
         if fabric.world_size > 1:
             counts = torch.from_numpy(matrix.counts).to(fabric.device)
             matrix.counts = cast(Tensor, fabric.all_reduce(counts, reduce_op="sum")).cpu().numpy()

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, AdamW, Optimizer
 
 from models.network import SegmentationNetwork
@@ -19,35 +20,73 @@ from training.config import OptimizerConfig, ScheduleConfig, resolved
 
 
 def parameter_groups(
-    network: SegmentationNetwork, *, lr: float, head_lr_mult: float, weight_decay: float
+    network: SegmentationNetwork,
+    *,
+    lr: float,
+    head_lr_mult: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
 ) -> list[dict]:
-    """Return up to four groups: encoder and head, each with and without weight decay.
+    """Return groups of weights that share rate and decay; weights without gradient are in none.
 
     Norms and biases (everything of rank 0 or 1) are not decayed. The key `peak_lr` keeps the
     rate that the schedule scales.
     """
-    groups = []
+    groups: dict[tuple[str, float, bool], list[nn.Parameter]] = {}
+    distances = block_distances(network)
     for name, parameters in network.parameter_groups().items():
-        rate = lr * (head_lr_mult if name == "head" else 1.0)
-        trained = [parameter for parameter in parameters if parameter.requires_grad]
-        for decayed in (True, False):
-            chosen = [parameter for parameter in trained if (parameter.ndim > 1) == decayed]
-            if chosen:
-                decay = weight_decay if decayed else 0.0
-                groups.append(
-                    {"params": chosen, "lr": rate, "peak_lr": rate, "weight_decay": decay}
-                )
-    return groups
+        for parameter in parameters:
+            if parameter.requires_grad:
+                distance = distances.get(id(parameter), 0)
+                rate = lr * (head_lr_mult if name == "head" else layer_decay**distance)
+                groups.setdefault((name, rate, parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": chosen, "lr": rate, "peak_lr": rate, "weight_decay": weight_decay * decayed}
+        for (_, rate, decayed), chosen in groups.items()
+    ]
+
+
+def block_distances(network: SegmentationNetwork) -> dict[int, int]:
+    """Return, by the id of each weight of the encoder, how many blocks lie behind its own.
+
+    A block is what shares a name up to its first number, such as `layer3.5` or `blocks.11`, in
+    the order in which the encoder defines them.
+    """
+    own = {id(parameter) for parameter in network.encoder.pretrained_parameters()}
+    blocks: dict[str, list[int]] = {}
+    for name, parameter in network.encoder.body.named_parameters():
+        if id(parameter) in own:
+            words = name.split(".")[:-1]
+            end = next((place for place, word in enumerate(words) if word.isdigit()), len(words))
+            blocks.setdefault(".".join(words[: end + 1]), []).append(id(parameter))
+    last = len(blocks) - 1
+    return {key: last - place for place, keys in enumerate(blocks.values()) for key in keys}
+
+
+def train_mode(network: nn.Module) -> None:
+    """Put `network` into training mode; norms whose weights are frozen keep their statistics."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            weights = list(module.parameters())
+            if weights and not any(weight.requires_grad for weight in weights):
+                module.eval()
 
 
 def build_optimizer(network: SegmentationNetwork, config: OptimizerConfig) -> Optimizer:
-    """Return the optimizer; `lr` and `head_lr_mult` must be resolved to numbers."""
+    """Return the optimizer; `lr` and `head_lr_mult` must be resolved to numbers.
+
+    With `freeze_encoder` the encoder's own weights stop asking for gradients here.
+    """
+    for parameter in network.encoder.pretrained_parameters() if config.freeze_encoder else ():
+        parameter.requires_grad_(False)
     lr = resolved(config.lr)
     groups = parameter_groups(
         network,
         lr=lr,
         head_lr_mult=resolved(config.head_lr_mult),
         weight_decay=config.weight_decay,
+        layer_decay=config.layer_decay,
     )
     if config.name == "sgd":
         return SGD(groups, lr=lr, momentum=config.momentum)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.errors import SpecError
 from training.config import TrainConfig, resolved
 from training.data.dataset import SegmentationData
 from training.overrides import merge
@@ -143,8 +144,13 @@ class _Planner:
     def lengths(self) -> None:
         devices = resolved(self.config.runtime.devices) * self.config.runtime.num_nodes
         crops = sum(crop_counts(self.config, self.seen.sizes))
-        batch = min(_BATCH[self.device], max(1, crops // 4))
+        batch = min(_BATCH[self.device], max(1, crops // 4)) // devices * devices
         self.decide("batch_size", max(devices, batch), f"usual on {self.device}")
+        if resolved(self.config.batch_size) % devices:
+            raise SpecError(
+                "configuration",
+                [f"batch_size {self.config.batch_size} must be a multiple of {devices} devices"],
+            )
         self.decide(
             "runtime.micro_batch", resolved(self.config.batch_size) // devices, "all at once"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,30 @@ def test_a_run_lowers_the_loss(result: TrainResult) -> None:
     ]
     assert len(losses) == 24
     assert np.mean(losses[-4:]) < 0.7 * np.mean(losses[:4])
+
+
+def test_the_bundle_says_where_it_comes_from(discs: Path, tiny: MakeConfig, tmp_path: Path) -> None:
+    licences = ("bundle.data_licence=CC0-1.0", "bundle.weights_licence=Apache-2.0")
+    done = train(
+        discs, tiny("max_steps=1", *licences, "bundle.description=finds discs"), run_dir=tmp_path
+    )
+    facts = read_manifest(done.bundle).provenance
+    assert (facts["data_licence"], facts["weights_licence"]) == ("CC0-1.0", "Apache-2.0")
+    assert facts["description"] == "finds discs"
+    assert facts["command"].startswith(f"maskzoo train {discs} epochs=100 max_steps=1 ")
+    assert load_config(shlex.split(facts["command"])[3:]).bundle.description == "finds discs"
+    card = (done.bundle / "README.md").read_text()
+    assert all(text in card for text in ("CC0-1.0", "Apache-2.0", "finds discs"))
+    again = train(
+        discs, load_config(["bundle.data_licence=MIT"]), run_dir=tmp_path, resume=True
+    )  # what the bundle says may change without another training
+    after = read_manifest(again.bundle).provenance
+    assert after | {"data_licence": 0, "created": 0, "recipe": 0} == facts | {
+        "data_licence": 0,
+        "created": 0,
+        "recipe": 0,
+    }
+    assert after["data_licence"] == "MIT"
 
 
 def test_a_run_leaves_what_its_folder_promises(result: TrainResult) -> None:

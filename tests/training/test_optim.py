@@ -11,7 +11,7 @@ from torch import nn
 from models import create_model
 from models.network import SegmentationNetwork
 from training.config import OptimizerConfig, ScheduleConfig
-from training.optim import WeightAverage, build_optimizer, lr_factor, set_lr
+from training.optim import WeightAverage, build_optimizer, lr_factor, set_lr, train_mode
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,39 @@ def test_frozen_weights_are_in_no_group(network: SegmentationNetwork) -> None:
         assert all(p is not frozen for group in groups for p in group["params"])
     finally:
         frozen.requires_grad_(True)
+
+
+def test_blocks_far_from_the_head_learn_slower(network: SegmentationNetwork) -> None:
+    config = OptimizerConfig(lr=1, head_lr_mult=3, layer_decay=0.5)
+    optimizer = build_optimizer(network, config)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    named = dict(network.encoder.body.named_parameters())
+    blocks = [f"model.layer{stage}.0" for stage in (1, 2, 3, 4)]
+    found = [{rates[id(p)] for key, p in named.items() if key.startswith(b)} for b in blocks]
+    assert found == [{0.125}, {0.25}, {0.5}, {1.0}]
+    stem = {rates[id(p)] for key, p in named.items() if "layer" not in key}
+    assert max(stem) < 0.125
+    assert {rates[id(p)] for p in network.parameter_groups()["head"]} == {3.0}
+
+
+def test_a_frozen_encoder_keeps_weights_and_statistics() -> None:
+    network = create_model(
+        "unet",
+        encoder="tu-resnet10t",
+        encoder_options={"channels": [4, 8, 8, 16], "stem_width": 4},
+        num_classes=2,
+    )
+    optimizer = build_optimizer(network, OptimizerConfig(lr=1, head_lr_mult=1, freeze_encoder=True))
+    train_mode(network)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network(torch.randn(2, 3, 32, 32)).mean().backward()
+    optimizer.step()
+    changed = {
+        key for key, value in network.state_dict().items() if not torch.equal(value, before[key])
+    }
+    assert not {key for key in changed if key.startswith("encoder.")}
+    assert any("running_mean" in key for key in changed)
+    assert any(key.startswith("classifier.") for key in changed)
 
 
 def test_poly_rises_linearly_and_falls_by_its_power() -> None:

@@ -1,0 +1,69 @@
+"""Two processes on the CPU train as one process does with the same effective batch."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training.checkpoint import read_checkpoint
+from training.config import TrainConfig, dump_config
+from training.fit import train
+from training.runlog import read_log
+
+ROOT = Path(__file__).resolve().parents[2]
+_RUN = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from training.config import load_config
+from training.fit import train
+train(Path(sys.argv[1]), load_config(file=Path(sys.argv[2])), run_dir=Path(sys.argv[3]))
+"""
+
+
+def _two_processes(data: Path, config: TrainConfig, folder: Path) -> Path:
+    """Run under torchrun; return the run's folder."""
+    script, file, run_dir = folder / "run.py", folder / "given.yaml", folder / "two"
+    script.write_text(_RUN)
+    file.write_text(dump_config(config))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+    done = subprocess.run(
+        [sys.executable, *launch, str(script), str(data), str(file), str(run_dir)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr
+    return run_dir
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_loss_curve_of_one(
+    discs: Path, tiny: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    # A micro-batch of two in one process sees what each of two processes sees: batch norms on
+    # the CPU are not shared between processes.
+    settings = ("max_steps=6", "optimizer.lr=0.005", "runtime.micro_batch=2")
+    one = train(discs, tiny(*settings), run_dir=tmp_path / "one").run_dir
+    two = _two_processes(discs, tiny(*settings, "runtime.devices=2"), tmp_path)
+    logs = [read_log(folder / "log.jsonl") for folder in (one, two)]
+    curves = [[row["loss"] for row in log if row["kind"] == "train"] for log in logs]
+    assert len(curves[1]) == 6
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    counted = [[row["pixels_counted"] for row in log if row["kind"] == "val"] for log in logs]
+    assert counted == [[3 * 48 * 48] * 2] * 2  # each process validates its share, once
+    weights = [read_checkpoint(folder / "last.ckpt").model for folder in (one, two)]
+    for name, value in weights[0].items():
+        if "running" not in name and "tracked" not in name:
+            assert (weights[1][name] - value).abs().max() < 1e-4, name
