@@ -36,11 +36,16 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """Which network is trained; the fields of `models.spec.ModelSpec` that a person chooses."""
+    """Which network is trained; the fields of `models.spec.ModelSpec` that a person chooses.
+
+    Args:
+        start_from: folder of a bundle whose weights the network starts from.
+    """
 
     architecture: str = "danet"
     encoder: str = "resnet50"
     encoder_weights: str | None = None
+    start_from: str | None = None
     output_stride: Literal[8, 16, 32] | None = None
     encoder_options: dict[str, Scalar] = Field(default_factory=dict)
     options: dict[str, Scalar] = Field(default_factory=dict)

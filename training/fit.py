@@ -46,6 +46,7 @@ from training.report.table import plan_table
 from training.runlog import RunLog
 from training.step import Normalise, TrainStep
 from training.stream import SampleStream
+from training.warm_start import start_from
 
 _DRY_STEPS = 20
 # What a resumed run may change without becoming another run.
@@ -200,7 +201,7 @@ def _build(
     command: str,
 ) -> Parts:
     torch.manual_seed(config.seed)
-    network = _network(config, data, fabric, is_new=checkpoint is None)
+    network = _network(config, data, fabric, display, is_new=checkpoint is None)
     average = WeightAverage(network, decay=config.ema) if config.ema else None
     optimizer = build_optimizer(network, config.optimizer)
     progress = Progress(micro_batch=resolved(config.runtime.micro_batch))
@@ -252,7 +253,7 @@ def _build(
 
 
 def _network(
-    config: TrainConfig, data: SegmentationData, fabric: Fabric, *, is_new: bool
+    config: TrainConfig, data: SegmentationData, fabric: Fabric, display: Display, *, is_new: bool
 ) -> SegmentationNetwork:
     model = config.model
     spec = ModelSpec.build(
@@ -265,6 +266,8 @@ def _network(
         plugins=model.plugins,
     )
     network = build_network(spec, encoder_weights=model.encoder_weights if is_new else None)
+    if model.start_from and is_new:
+        display.say(start_from(network, data.labels, Path(model.start_from)))
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # it exists on no other device
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     network = network.to(fabric.device)
