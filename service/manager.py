@@ -47,6 +47,11 @@ class Segmenter(Protocol):
     ) -> list[Segmentation]:
         """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
 
+    def logits(
+        self, image: np.ndarray, *, mode: str = "auto", max_side: int | None = None
+    ) -> np.ndarray:
+        """Return float32 (K, H, W) for one image."""
+
 
 LoadModel = Callable[[Path], Segmenter]
 

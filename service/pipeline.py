@@ -14,14 +14,18 @@ import numpy as np
 from models.errors import ImageTooLargeError
 from models.inference.decode import DecodedImage, decode_image, read_header
 from models.inference.predictor import Segmentation
+from service.errors import BadParameterError
 from service.manager import LoadedModel, Segmenter
 from service.responses.answer import Answer, Timings
+from service.responses.choose import Found, apply_options, check_options
 from service.responses.forms import Form
 from service.responses.runs import LabelRuns
 from service.schemas import SegmentOptions
 from service.state import Services
 from service.uploads import Upload
 from service.workers import Workers
+
+_MAX_PROBABILITIES = 2**26  # values: 256 MB of float32 while they are worked out
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Bucket:
     input_size: tuple[int, int]
     mode: str
     confidence: bool
+    max_side: int | None = None
+    probabilities: bool = False
 
 
 async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
@@ -57,6 +63,7 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
         ImageError: the bytes are no image that is taken.
         OverloadedError: the server is full.
     """
+    check_options(job.options, job.model.labels)
     timings = Timings()
     upload, limit = job.upload, services.settings.max_pixels
     with timings.measure("decode"):
@@ -68,8 +75,8 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
             decoded = await services.workers.on_image(
                 decode_image, upload.data, max_pixels=limit, name=upload.name
             )
-        found = await _segment(services, job, decoded.pixels, timings)
-        answer = _describe(job, decoded, found, timings)
+        found, mode = await _segment(services, job, decoded, timings)
+        answer = _describe(job, decoded, found, mode, timings)
         with timings.measure("encode"):
             body = await services.workers.on_image(job.form.encode, answer, job.options)
     return answer, body
@@ -77,42 +84,86 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
 
 async def run_batch(
     workers: Workers, bucket: Bucket, images: Sequence[np.ndarray]
-) -> list[Segmentation]:
-    """Run one batch in a thread of the networks."""
-    return await workers.on_network(
-        bucket.predictor.segment_many, images, mode=bucket.mode, confidence=bucket.confidence
+) -> list[tuple[Segmentation | None, np.ndarray | None]]:
+    """Run one batch in a thread of the networks; return segmentations, or probabilities."""
+    if bucket.probabilities:
+        return [(None, await workers.on_network(_probabilities, bucket, image)) for image in images]
+    found = await workers.on_network(
+        bucket.predictor.segment_many,
+        images,
+        mode=bucket.mode,
+        confidence=bucket.confidence,
+        max_side=bucket.max_side,
     )
+    return [(one, None) for one in found]
+
+
+def _probabilities(bucket: Bucket, image: np.ndarray) -> np.ndarray:
+    """Return the softmax of all classes, float32 (K, H, W)."""
+    logits = bucket.predictor.logits(image, mode=bucket.mode, max_side=bucket.max_side)
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
 
 
 async def _segment(
-    services: Services, job: Job, pixels: np.ndarray, timings: Timings
-) -> Segmentation:
-    height, width = pixels.shape[:2]
-    predictor, mode = job.model.predictor, job.options.mode
-    size = predictor.input_size((height, width), mode=mode)
-    found, queued_s = await services.batcher.submit(
-        Bucket(predictor, size, mode, job.form.needs_confidence),
-        pixels,
-        pixels=size[0] * size[1],
-        deadline=job.deadline,
+    services: Services, job: Job, decoded: DecodedImage, timings: Timings
+) -> tuple[Found, str]:
+    """Return what the options make of the network's answer, and the mode that was used."""
+    options, predictor, labels = job.options, job.model.predictor, job.model.labels
+    height, width = decoded.pixels.shape[:2]
+    wants_all = options.probabilities and job.form.name == "npz"
+    if wants_all and height * width * labels.num_classes > _MAX_PROBABILITIES:
+        raise BadParameterError(
+            [
+                f"probabilities: {labels.num_classes} classes of {width} x {height} pixels are "
+                f"more than {_MAX_PROBABILITIES} values; send a smaller image"
+            ]
+        )
+    size = predictor.input_size((height, width), mode=options.mode, max_side=options.max_side)
+    needs_confidence = job.form.needs_confidence or options.threshold is not None
+    bucket = Bucket(predictor, size, options.mode, needs_confidence, options.max_side, wants_all)
+    (found, probabilities), queued_s = await services.batcher.submit(
+        bucket, decoded.pixels, pixels=size[0] * size[1], deadline=job.deadline
     )
     timings.add("queue", queued_s)
-    for stage, seconds in found.timings.items():
+    for stage, seconds in found.timings.items() if found else ():
         if stage != "decode":
             timings.add(stage, seconds)
-    return found
+    raw = _raw(found, probabilities, decoded.pixels)
+    mode = found.mode if found else options.mode
+    with timings.measure("postprocess"):
+        chosen = await services.workers.on_image(
+            apply_options, raw, options, labels, orientation=decoded.info.orientation
+        )
+    return chosen, mode
 
 
-def _describe(job: Job, decoded: DecodedImage, found: Segmentation, timings: Timings) -> Answer:
+def _raw(found: Segmentation | None, probabilities: np.ndarray | None, pixels: np.ndarray) -> Found:
+    if probabilities is None:
+        assert found is not None, "a batch gives the one or the other"
+        return Found(found.labels, found.confidence, pixels)
+    small = np.uint8 if len(probabilities) <= 256 else np.uint16
+    return Found(
+        probabilities.argmax(axis=0).astype(small),
+        probabilities.max(axis=0).astype(np.float16),
+        pixels,
+        probabilities.astype(np.float16),
+    )
+
+
+def _describe(job: Job, decoded: DecodedImage, found: Found, mode: str, timings: Timings) -> Answer:
     return Answer(
         model=job.model.name,
         labels=job.model.labels,
         runs=LabelRuns(found.labels),
         confidence=found.confidence,
-        pixels=decoded.pixels,
-        mode=found.mode,
+        pixels=found.pixels,
+        mode=mode,
         info=decoded.info.to_json(),
         request_id=job.request_id,
         file_name=job.upload.name,
         timings=timings,
+        probabilities=found.probabilities,
     )

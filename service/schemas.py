@@ -50,6 +50,33 @@ class SegmentOptions(BaseModel):
         description="How the network is applied: `whole` at the image's size, `resize` at the "
         "size that the model was trained for, `auto` as its bundle says.",
     )
+    max_side: int | None = Field(
+        default=None,
+        ge=32,
+        le=8192,
+        description="Longest side, in pixels, at which the network sees the image; the mask has "
+        "the image's size all the same. Not with mode=whole.",
+    )
+    classes: str | None = Field(
+        default=None,
+        description="Names or ids of the classes to keep, separated by commas; the others become "
+        "background or, where the model has none, no class.",
+    )
+    threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="For models of two classes: class 1 wins where its probability is at least "
+        "this. Probabilities are known to about 0.0005.",
+    )
+    orientation: Literal["upright", "original"] = Field(
+        default="upright",
+        description="`original` turns the answer back to the pixels of the file, whose EXIF "
+        "orientation was applied.",
+    )
+    probabilities: bool = Field(
+        default=False, description="Add the probabilities of all classes to an npz, float16."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -67,6 +94,12 @@ class SegmentOptions(BaseModel):
     def _check_masks(cls, value: str) -> str:
         _check_words(value.split(","), get_args(MaskName))
         return value
+
+    @model_validator(mode="after")
+    def _check_max_side(self) -> SegmentOptions:
+        if self.max_side is not None and self.mode == "whole":
+            raise ValueError("max_side: not with mode=whole, which keeps the image's size")
+        return self
 
     @property
     def mask_names(self) -> frozenset[str]:

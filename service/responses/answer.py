@@ -57,6 +57,7 @@ class Answer:
         mode: how the network was applied.
         info: what the decoder found and did, ready for JSON.
         file_name: the client's name of the image.
+        probabilities: float16 (K, H, W); None where nobody asked.
     """
 
     model: str
@@ -69,6 +70,7 @@ class Answer:
     request_id: str
     file_name: str = "image"
     timings: Timings = field(default_factory=Timings)
+    probabilities: np.ndarray | None = None
 
     @cached_property
     def mean_confidences(self) -> dict[int, float]:

@@ -1,6 +1,7 @@
 """Answers for programs that count in arrays: NumPy's npz.
 
-Members: `labels` (H, W), `confidence` float16 (H, W), `names` (K,) text, `colours` uint8 (K, 3).
+Members: `labels` (H, W), `confidence` float16 (H, W), `names` (K,) text, `colours` uint8 (K, 3);
+`probabilities` float16 (K, H, W) where they were asked for.
 `np.load` reads it with pickle off, as is its default.
 """
 
@@ -23,6 +24,8 @@ def encode_npz(answer: Answer) -> bytes:
         "names": np.array(answer.labels.names),
         "colours": np.array(answer.labels.colours, np.uint8),
     }
+    if answer.probabilities is not None:
+        members["probabilities"] = answer.probabilities
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in members.items():

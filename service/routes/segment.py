@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from models.spec import describe_mistakes
+from service.caching import matches, tag_of
 from service.errors import BadParameterError
 from service.lifetime import deadline, read_timeout, while_connected
 from service.pipeline import Job, answer_job
@@ -52,6 +53,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     )
 }
 
+_CACHING = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
+
 
 @router.post(
     "/segment",
@@ -67,6 +70,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
                 "application/x-npz": _IMAGE,
             },
         },
+        304: {"description": "If-None-Match holds the answer's ETag: the network did not run."},
         **_PROBLEMS,
     },
     openapi_extra={"requestBody": _BODY},
@@ -82,6 +86,7 @@ async def segment(
     JPEG, PNG, WebP, TIFF, BMP and GIF (first frame) are read; EXIF orientation is applied, and
     the mask has the size of the upright image. Without `format`, the Accept header chooses.
     The header `x-request-timeout-seconds` says how long the answer is worth waiting for.
+    An `If-None-Match` with the ETag of an earlier answer gives 304 without work.
     """
     timeout_s = read_timeout(request, limit_s=services.settings.request_timeout_s)
     services.admission.check()  # before the body is read
@@ -91,8 +96,12 @@ async def segment(
         form = choose_form(request.headers.get("accept"), options)
         model = await services.manager.get(options.model)
         job = Job(upload, model, options, form, request_id, time.monotonic() + timeout_s)
+        tag = tag_of(upload.data, model, options, form)
+        if matches(request.headers.get("if-none-match"), tag):
+            return Response(status_code=304, headers={"ETag": tag, **_CACHING})
         answer, body = await while_connected(request, answer_job(services, job))
-    return Response(body, media_type=form.media_type.essence, headers=_headers(answer, form))
+    headers = {"ETag": tag, **_headers(answer, form)}
+    return Response(body, media_type=form.media_type.essence, headers=headers)
 
 
 def merge_options(query: SegmentOptions, fields: Any) -> SegmentOptions:
@@ -117,8 +126,7 @@ def merge_options(query: SegmentOptions, fields: Any) -> SegmentOptions:
 
 def _headers(answer: Answer, form: Form) -> dict[str, str]:
     return {
-        "Vary": "Accept",
-        "Cache-Control": "no-store",
+        **_CACHING,
         "Content-Disposition": f'inline; filename="mask.{form.suffix}"',
         "Maskzoo-Model": answer.model,
         "Maskzoo-Classes": json.dumps(answer.class_names()),

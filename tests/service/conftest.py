@@ -51,6 +51,13 @@ class BrightnessModel:
         self.batches.append(len(images))
         return [self._segment(image, mode, confidence) for image in images]
 
+    def logits(
+        self, image: np.ndarray, *, mode: str = "auto", max_side: int | None = None
+    ) -> np.ndarray:
+        """Give class 1 the logit red / 64 - 2, class 0 its negative."""
+        bright = image[:, :, 0].astype(np.float32) / 64 - 2
+        return np.stack([-bright, bright])
+
     def _segment(self, image: np.ndarray, mode: str, confidence: bool) -> Segmentation:
         red = image[:, :, 0].astype(np.float32)
         return Segmentation(

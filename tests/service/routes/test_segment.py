@@ -69,6 +69,7 @@ def test_server_timing_names_the_stages(client, png):
         "decode",
         "queue",
         "network",
+        "postprocess",
         "encode",
     ]
 
