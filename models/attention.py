@@ -24,9 +24,10 @@ from models.layers import ConvNormAct, Norm
 Weighting = Literal["softmax", "relu"]
 Form = Literal["eager", "graph"]
 
-# Measured by benchmarks/attention.py: larger blocks leave the cache, smaller ones starve the
-# matrix product.
+# A block of scores has at most BLOCK_BYTES, and about BLOCK_ROWS queries where the map is large:
+# larger blocks leave the cache, smaller ones starve the matrix product (benchmarks/attention.py).
 BLOCK_BYTES = 32 * 2**20
+BLOCK_ROWS = 256
 EXPORT_BLOCKS = 16
 
 
@@ -153,9 +154,14 @@ def _(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -
 def _in_blocks(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
     """Return the answers by one block of queries after the other, in fp32 or wider."""
     wide = torch.float64 if value.dtype == torch.float64 else torch.float32
+    images = query.shape[0]
+    most = max(1, BLOCK_BYTES // (images * key.shape[2] * wide.itemsize))
+    if most < BLOCK_ROWS and images > 1:
+        parts = zip(query.split(1), key.split(1), value.split(1), strict=True)
+        return torch.cat([_in_blocks(*part, scale, weighting) for part in parts])
+    rows = min(most, max(BLOCK_ROWS, most // 4))
     keys, values = key.to(wide), value.to(wide)
-    answer = value.new_empty(value.shape[0], value.shape[1], query.shape[2])
-    rows = max(1, BLOCK_BYTES // (key.shape[0] * key.shape[2] * wide.itemsize))
+    answer = value.new_empty(images, value.shape[1], query.shape[2])
     for start in range(0, query.shape[2], rows):
         block = query[:, :, start : start + rows].to(wide).transpose(1, 2) * scale
         scores = torch.bmm(block, keys)  # (N, rows, M)
