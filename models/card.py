@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 if TYPE_CHECKING:
     from models.bundle import Manifest
 
@@ -21,13 +23,17 @@ def write_card(manifest: Manifest, weights_bytes: int) -> str:
         "encoder": spec.encoder,
         "output stride": spec.output_stride or "the architecture's own",
         "plug-ins": ", ".join(map(str, spec.plugins)) or "none",
-        "options": _flat({**spec.options, **spec.encoder_options}) or "defaults",
+        "architecture options": _flat(spec.options) or "defaults",
+        "encoder options": _flat(spec.encoder_options) or "defaults",
         "input": f"{spec.in_channels} channel(s), upright RGB images of any size",
         "weights": size,
         "sha256": manifest.weights_sha256,
     }
+    origin = dict(manifest.provenance)
+    description = origin.pop("description", None)
     parts = [
         f"# {manifest.name}",
+        *([description] if description else []),
         f"A segmentation network for {labels.num_classes} class(es), made with maskzoo.",
         "## Network",
         _table(("", ""), facts.items()),
@@ -37,7 +43,7 @@ def write_card(manifest: Manifest, weights_bytes: int) -> str:
         "## Scores",
         _section(manifest.metrics, "Not measured."),
         "## Where it comes from",
-        _section(manifest.provenance, "Not recorded."),
+        _section(origin, "Not recorded."),
         "## Use",
         f"```sh\nmaskzoo predict {manifest.name} IMAGE -o masks/\nmaskzoo serve\n```",
     ]
@@ -54,24 +60,31 @@ def _class_rows(manifest: Manifest) -> list[tuple[object, ...]]:
 
 
 def _section(record: Mapping[str, Any], empty: str) -> str:
-    """Return a table of the plain values, and one for each nested record."""
+    """Return a table of the plain values, one for each list of records, the rest as YAML."""
     if not record:
         return empty
-    plain = {key: value for key, value in record.items() if not isinstance(value, Mapping)}
+    nested = {key: value for key, value in record.items() if _is_nested(value)}
+    plain = {key: value for key, value in record.items() if key not in nested}
     parts = [_table(("", ""), plain.items())] if plain else []
-    for key, value in record.items():
-        if isinstance(value, Mapping) and value:
-            parts += [f"### {_words(key)}", _nested(value)]
+    for key, value in nested.items():
+        parts += [f"### {_words(key)[0].upper()}{_words(key)[1:]}", _nested(value)]
     return "\n\n".join(parts)
 
 
-def _nested(record: Mapping[str, Any]) -> str:
-    rows = list(record.values())
-    if not all(isinstance(row, Mapping) for row in rows):
-        return _table(("", ""), record.items())
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    body = [(key, *(row.get(column) for column in columns)) for key, row in record.items()]
-    return _table(("", *columns), body)
+def _is_nested(value: Any) -> bool:
+    is_record = isinstance(value, Mapping)
+    is_list = isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
+    return bool(value) and (is_record or is_list)
+
+
+def _nested(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if any(isinstance(entry, (Mapping, list)) for entry in value.values()):
+            text = yaml.safe_dump(dict(value), sort_keys=False, default_flow_style=None, width=100)
+            return f"```yaml\n{text}```"
+        return _table(("", ""), value.items())
+    columns = list(dict.fromkeys(column for row in value for column in row))
+    return _table(tuple(columns), [[row.get(column) for column in columns] for row in value])
 
 
 def _table(head: tuple[object, ...], rows: Any) -> str:

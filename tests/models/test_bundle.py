@@ -51,7 +51,7 @@ def save(path: Path, **changes: object) -> Path:
         "name": "demo",
         "labels": LABELS,
         "preprocessing": PREPROCESSING,
-        "metrics": {"split": "test", "mean_iou": 0.71, "classes": {"dirt": {"iou": None}}},
+        "metrics": {"split": "test", "mean_iou": 0.71, "per_class": [{"name": "dirt", "iou": None}]},
         "provenance": {"data": "made up", "recipe": {"seed": 3}, "sizes": [1, 2]},
     }
     return save_bundle(path, changes.pop("network", network()), **(options | changes))
@@ -106,7 +106,7 @@ def test_the_manifest_is_what_was_given(stored):
     assert manifest.spec == network().spec
     assert manifest.labels == LABELS
     assert manifest.preprocessing == PREPROCESSING
-    assert manifest.metrics["classes"] == {"dirt": {"iou": None}}
+    assert manifest.metrics["per_class"] == [{"name": "dirt", "iou": None}]
     assert manifest.provenance["sizes"] == [1, 2]
     weights = (stored / "model.safetensors").read_bytes()
     assert manifest.weights_sha256 == hashlib.sha256(weights).hexdigest()
