@@ -23,9 +23,9 @@ from models.export.wrapper import ExportWrapper, Output
 from models.network import SegmentationNetwork
 from models.plugins.dcn import use_portable_operators
 
-# torch.export ties a program to sizes at which a feature map shrinks to one pixel, so the example
-# is larger and the declared range begins above stride 32. ONNX itself knows no such limit.
-_MIN_SIDE = 33
+# torch.export ties a program to whether a map has one pixel or more, so the declared range begins
+# where the smallest map, at stride 32 or just below, has two. ONNX itself knows no such limit.
+_MIN_SIDE = 64
 _MAX_SIDE = 16384
 _MAX_BATCH = 1024
 _EXAMPLE = (2, 72, 104)  # a batch of 1 would be taken for a constant
@@ -69,7 +69,7 @@ def export_onnx(
 def export_program(
     module: nn.Module, in_channels: int, *, size: tuple[int, int] | None = None
 ) -> ExportedProgram:
-    """Return torch's exported program of `module`, for any batch, height and width.
+    """Return torch's exported program of `module`, for any batch, and sides of 64 and more.
 
     Args:
         module: takes (N, in_channels, H, W) float32, in evaluation mode.

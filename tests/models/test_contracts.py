@@ -202,7 +202,7 @@ def test_an_exported_program_runs_at_another_size_and_batch(name):
     use_form(network, "graph")
     program = export_program(network, 3).module()
     with torch.no_grad():
-        for shape in [(1, 3, 65, 97), (3, 3, 33, 64)]:
+        for shape in [(1, 3, 65, 97), (3, 3, 64, 80)]:
             x = torch.randn(shape)
             torch.testing.assert_close(program(x), network(x), atol=1e-5, rtol=1e-4)
 
@@ -211,6 +211,8 @@ def test_an_exported_program_runs_at_another_size_and_batch(name):
 def test_onnx_runtime_gives_the_same_logits_at_other_sizes_and_batches(name, tmp_path):
     pytest.importorskip("onnxruntime")
     network = wake(build(name)).eval()
+    with torch.no_grad():  # logits of about 1, to which the tolerance belongs
+        network.classifier.conv.weight /= network(torch.randn(1, 3, 64, 80)).abs().max()
     path = export_onnx(network, tmp_path / "network.onnx")
     parities = check_onnx(network, path, tolerance=1e-4)
     assert len({parity.shape for parity in parities}) >= 3
