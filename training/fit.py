@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from pydantic import ValidationError
 from torch.utils.data import DataLoader
 
 from models.errors import DataError, SpecError, ZooError
@@ -41,6 +42,7 @@ from training.loop import LAST, Parts, TrainingLoop, restore
 from training.losses.total import SegmentationLoss
 from training.optim import WeightAverage, build_optimizer
 from training.origin import flat_settings, run_command
+from training.overrides import describe
 from training.plan import crop_counts, crop_size, resolve, survey
 from training.report.table import plan_table
 from training.runlog import RunLog
@@ -145,17 +147,23 @@ def _checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
 
 def _resumed_config(checkpoint: Checkpoint, given: TrainConfig) -> TrainConfig:
     """Return the run's own configuration with the changes that do not make it another run."""
-    stored = TrainConfig.model_validate(checkpoint.config).model_dump(mode="json")
+    try:
+        stored = TrainConfig.model_validate(checkpoint.config).model_dump(mode="json")
+    except ValidationError as error:
+        raise CheckpointError(
+            f"the run was begun by another version of maskzoo: {describe(error, TrainConfig)[0]}; "
+            "go on with that version, or start the run again"
+        ) from None
+    known = flat_settings(stored)
     mistakes = []
     for key, value in flat_settings(given.model_dump(mode="json", exclude_unset=True)).items():
-        *sections, leaf = key.split(".")
-        place = stored
-        for section in sections:
-            place = place[section]
-        if place[leaf] != value and value != "auto":
-            if key not in _FREE_ON_RESUME:
-                mistakes.append(f"{key} is {place[leaf]!r} in this run, given {value!r}")
-            place[leaf] = value
+        if key in known and value in ("auto", known[key]):
+            continue
+        if key in _FREE_ON_RESUME:
+            section, _, leaf = key.rpartition(".")
+            (stored[section] if section else stored)[leaf] = value
+        else:
+            mistakes.append(f"{key} is {known.get(key)!r} in this run, given {value!r}")
     if mistakes:
         raise SpecError("a resumed run keeps its configuration", mistakes)
     return TrainConfig.model_validate(stored)

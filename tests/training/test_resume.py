@@ -18,7 +18,7 @@ import torch
 
 from models.bundle import read_manifest
 from models.errors import SpecError
-from training.checkpoint import CheckpointError, read_checkpoint
+from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from training.config import TrainConfig, dump_config
 from training.display import Display, Status
 from training.fit import TrainResult, train
@@ -221,13 +221,24 @@ def test_a_finished_run_resumes_to_itself(
 def test_another_configuration_is_refused_key_by_key(
     discs: Path, tiny: MakeConfig, whole: TrainResult
 ) -> None:
-    other = tiny(*_SETTINGS, "optimizer.lr=0.5", "seed=4")
+    other = tiny(*_SETTINGS, "optimizer.lr=0.5", "seed=4", "model.options.depth=1", "epochs=auto")
     with pytest.raises(SpecError, match="a resumed run keeps its configuration") as caught:
         train(discs, other, run_dir=whole.run_dir, resume=True)
     assert caught.value.mistakes == [
         "seed is 0 in this run, given 4",
+        "model.options.depth is None in this run, given 1",
         "optimizer.lr is 0.01 in this run, given 0.5",
     ]
+
+
+def test_a_run_of_another_version_is_refused(
+    discs: Path, config: TrainConfig, whole: TrainResult, tmp_path: Path
+) -> None:
+    checkpoint = read_checkpoint(whole.run_dir / "last.ckpt")
+    checkpoint.config["wings"] = 2
+    write_checkpoint(tmp_path / "last.ckpt", checkpoint)
+    with pytest.raises(CheckpointError, match="begun by another version of maskzoo: wings: unkn"):
+        train(discs, config, run_dir=tmp_path, resume=True)
 
 
 def test_other_data_are_refused(
