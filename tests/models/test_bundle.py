@@ -24,6 +24,7 @@ from models.preprocessing import Preprocessing
 ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
 LABELS = LabelSet.from_names(["ground", "nucleus", "dirt"], background=0)
 PREPROCESSING = Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.3), train_size=(64, 48))
+SCORES = [{"name": "dirt", "iou": None}]
 V1 = Path(__file__).parents[1] / "data" / "bundle_v1"
 
 
@@ -51,7 +52,7 @@ def save(path: Path, **changes: object) -> Path:
         "name": "demo",
         "labels": LABELS,
         "preprocessing": PREPROCESSING,
-        "metrics": {"split": "test", "mean_iou": 0.71, "per_class": [{"name": "dirt", "iou": None}]},
+        "metrics": {"split": "test", "mean_iou": 0.71, "per_class": SCORES},
         "provenance": {"data": "made up", "recipe": {"seed": 3}, "sizes": [1, 2]},
     }
     return save_bundle(path, changes.pop("network", network()), **(options | changes))
@@ -106,7 +107,7 @@ def test_the_manifest_is_what_was_given(stored):
     assert manifest.spec == network().spec
     assert manifest.labels == LABELS
     assert manifest.preprocessing == PREPROCESSING
-    assert manifest.metrics["per_class"] == [{"name": "dirt", "iou": None}]
+    assert manifest.metrics["per_class"] == SCORES
     assert manifest.provenance["sizes"] == [1, 2]
     weights = (stored / "model.safetensors").read_bytes()
     assert manifest.weights_sha256 == hashlib.sha256(weights).hexdigest()
