@@ -100,7 +100,7 @@ def test_compiled_it_is_one_node_for_any_size():
             return 2 * self.attention(query, key, value)
 
     network = Network()
-    compiled = torch.compile(network, backend="eager", fullgraph=True, dynamic=True)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True, dynamic=True)
     with torch.no_grad():
         for sizes in ((1, 3, 5, 23, 17), (2, 3, 5, 40, 9)):
             inputs = _inputs(*sizes)
