@@ -3,7 +3,7 @@
 #   make serve      the service on 127.0.0.1:8000 with the shipped bundles (HOST=, PORT= change that)
 #   make test       the fast tests            make test-slow  the rest            make test-all  both
 #   make lint       format, lint, types, import direction                         make format    mend what can be
-#   make readme     write the README's table of architectures anew
+#   make readme     write the README's tables anew
 #   make setup      only the environment in .venv, by the versions of constraints.txt
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))

@@ -1,6 +1,6 @@
-"""The README's commands run, its addresses answer, its table says what the registry says.
+"""The README's commands run, its addresses answer, its tables say what there is.
 
-`make readme` writes the table anew.
+`make readme` writes the tables anew.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from starlette.testclient import TestClient
 
 import maskzoo
 from models import create_model, list_models, save_bundle
+from models.bundle import read_manifest
 from models.labels import LabelSet
 from models.preprocessing import Preprocessing
 from models.registry import ARCHITECTURES
+from models.shipped import list_bundles
 from service.app import create_app
 from service.settings import Settings
 from training.config import load_config
@@ -66,15 +68,30 @@ def architecture_row(name: str) -> str:
     return f"| {link} | {idea} | [{' '.join(venue.split())}]({paper[2]}) | {stride} |"
 
 
-TABLE = re.compile(
-    r"(?<=by tests/test_readme.py -->\n).*?(?=<!-- end of architectures -->)", re.DOTALL
-)
-
-
 def architecture_table() -> str:
     """Return the README's table of all architectures."""
     head = ["| name | idea | paper | stride |", "|---|---|---|---|"]
     return "\n".join([*head, *map(architecture_row, list_models()), ""])
+
+
+def bundle_table() -> str:
+    """Return the README's table of the shipped bundles."""
+    lines = ["| bundle | network | classes | mean IoU, test |", "|---|---|---|---|"]
+    for path in list_bundles():
+        manifest = read_manifest(path)
+        link = f"[`{path.name}`](models/pretrained/{path.name}/README.md)"
+        score = f"{100 * manifest.metrics['mean_iou']:.1f} %"
+        names = ", ".join(manifest.labels.names)
+        lines.append(f"| {link} | {manifest.spec.architecture} | {names} | {score} |")
+    return "\n".join([*lines, ""])
+
+
+TABLES = {"architectures": architecture_table, "bundles": bundle_table}
+
+
+def between_marks(name: str) -> re.Pattern[str]:
+    """Match what stands between the README's marks around one generated table."""
+    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +105,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Any:
         preprocessing = Preprocessing(mean=encoder.mean, std=encoder.std)
         labels = LabelSet.generic(num_classes)
         save_bundle(folder / name, network, name=name, labels=labels, preprocessing=preprocessing)
-    settings = Settings(bundles=(folder,), shipped_bundles=False, default_model="nuclei")
+    settings = Settings(bundles=(folder,), shipped_bundles=False)
     with TestClient(create_app(settings)) as client:
         yield client
 
@@ -154,8 +171,9 @@ def test_the_training_example_runs_from_data_to_masks(
     assert len(list((tmp_path / "predictions" / "masks").iterdir())) == 4
 
 
-def test_the_table_of_architectures_is_the_registrys() -> None:
-    assert TABLE.findall(README) == [architecture_table()], "run make readme"
+@pytest.mark.parametrize("name", TABLES)
+def test_every_generated_table_is_up_to_date(name: str) -> None:
+    assert between_marks(name).findall(README) == [TABLES[name]()], "run make readme"
 
 
 def test_every_file_that_is_named_exists() -> None:
@@ -180,4 +198,7 @@ def _write_data(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    (ROOT / "README.md").write_text(TABLE.sub(lambda _: architecture_table(), README), "utf-8")
+    text = README
+    for name, table in TABLES.items():
+        text = between_marks(name).sub(lambda _, table=table: table(), text)
+    (ROOT / "README.md").write_text(text, encoding="utf-8")
