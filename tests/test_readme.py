@@ -58,13 +58,14 @@ def run(*arguments: str) -> int:
 
 def architecture_row(name: str) -> str:
     """Return the row of the README's table for one architecture, from its file's docstring."""
-    about = sys.modules[ARCHITECTURES[name].__module__].__doc__ or ""
+    module = ARCHITECTURES[name].__module__
+    about = sys.modules[module].__doc__ or ""
     idea = about.split("\n", 1)[0].partition(": ")[2].rstrip(".")
     paper = re.search(r"Paper:(.*?)(https://\S+)", about, flags=re.DOTALL)
     assert paper, f"{name}: its docstring names no paper with a link"
     venue = paper[1].rpartition('",')[2].strip().rstrip(",")
     stride = ARCHITECTURES[name].default_output_stride
-    link = f"[`{name}`](models/architectures/{name}.py)"
+    link = f"[`{name}`]({module.replace('.', '/')}.py)"
     return f"| {link} | {idea} | [{' '.join(venue.split())}]({paper[2]}) | {stride} |"
 
 
