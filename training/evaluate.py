@@ -126,7 +126,7 @@ def count_pixels(
     matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
     for done, sample in enumerate(samples, start=1):
         image, mask = data.read(sample)
-        matrix.update(mask, predictor.segment(image, mode=mode).labels)
+        matrix.update(mask, predictor.segment(image, mode=mode, confidence=False).labels)
         on_image(done)
     return matrix
 
