@@ -122,6 +122,18 @@ def test_a_wrong_input_ends_with_2_and_one_message(
     assert result.out == ""
 
 
+def test_help_and_a_package_s_errors_come_without_torch() -> None:
+    code = (
+        "import sys, maskzoo, models.errors, models.spec\n"
+        "from models.labels import LabelSet\n"
+        "print([name for name in ('torch', 'fastapi', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(Exception, match="unknown bundle 'none'"):
         maskzoo.main(["predict", "none", "x.png", "-o", "out", "--debug"])
@@ -133,7 +145,7 @@ def test_a_bug_of_ours_ends_with_1_and_no_traceback(
     def broken() -> None:
         raise RuntimeError("the dog ate it")
 
-    monkeypatch.setattr(maskzoo, "_examine", broken)
+    monkeypatch.setattr("service.doctor.examine", broken)
     result = run("doctor")
     assert result.code == 1
     assert result.err == "error: RuntimeError: the dog ate it (--debug shows where)\n"
