@@ -4,6 +4,7 @@ Paper:   Li et al., "Expectation-Maximization Attention Networks for Semantic Se
          ICCV 2019, https://arxiv.org/abs/1907.13426
 Head:    official: f5 -> conv 3x3 -> EMAU -> conv 3x3
          mmseg:    the same, concatenated with f5 -> conv 3x3, and an FCN head on f4 at 0.4
+Licence: from the formulas; the authors' code is GPL-3.0 and none of it is here.
 Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 """
 

@@ -3,6 +3,7 @@
 Paper:   Wang et al., "Non-local Neural Networks", CVPR 2018, https://arxiv.org/abs/1711.07971
 Head:    f5 -> conv 3x3 -> non-local block -> conv 3x3, concatenated with f5 -> conv 3x3
 Differs: the paper is about video; the head is mmsegmentation's.
+Licence: from the formulas; the authors' code is CC BY-NC 4.0 and none of it is here.
 Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 """
 

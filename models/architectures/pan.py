@@ -6,6 +6,7 @@ Head:    x = FPA(f5); x = GAU(f4, x); x = GAU(f3, x); x = GAU(f2, x); logits at 
 Differs: the common port detaches the encoder's features, so that it is never trained by the
          segmentation loss; here gradients reach it, as in the paper. The paper does not give the
          decoder's width; here it is 1 / 16 of f5's.
+Licence: from the paper; the common port is GPL-3.0 and none of it is here.
 Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
 """
 

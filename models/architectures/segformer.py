@@ -4,6 +4,7 @@ Paper:   Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmen
          Transformers", NeurIPS 2021, https://arxiv.org/abs/2105.15203
 Head:    conv 1x1 (cat[up(linear(f5)), up(linear(f4)), up(linear(f3)), linear(f2)]), norm, ReLU.
          Meant for Mix Transformer encoders (`mit_b0` … `mit_b5`); takes any.
+Licence: the head is ours; the Mix Transformer encoders' code in smp is NVIDIA's, non-commercial.
 Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
 """
 

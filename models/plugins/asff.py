@@ -1,4 +1,4 @@
-"""Adaptively Spatial Feature Fusion (ASFF).
+"""Adaptively Spatial Feature Fusion (ASFF): each level becomes a mixture of all levels.
 
 Paper:   Liu et al., "Learning Spatial Fusion for Single-Shot Object Detection", 2019,
          https://arxiv.org/abs/1911.09516
@@ -9,6 +9,7 @@ Differs: written from the paper's description. It has three levels with exact ra
          any number of levels and any sizes: a deeper map is compressed by a 1x1 convolution and
          enlarged to the very size (nearest), a shallower one halved by 3x3 max-pools and one 3x3
          convolution of stride 2, then fitted to the very size. The width inside is at most 256.
+Licence: from the paper; the authors' code is GPL-3.0 and none of it is here.
 Shape:   L maps (N, C_l, H_l, W_l) -> L maps of the same shapes
 """
 

@@ -1,4 +1,4 @@
-"""Atrous spatial pyramid pooling (ASPP).
+"""Atrous spatial pyramid pooling (ASPP): convolutions at several dilations, and the mean.
 
 Paper:   Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017,
          section 3.3, https://arxiv.org/abs/1706.05587

@@ -1,4 +1,4 @@
-"""Attention gate.
+"""Attention gate: the deeper feature gates the positions of a skip.
 
 Paper:   Oktay et al., "Attention U-Net: Learning Where to Look for the Pancreas", MIDL 2018,
          https://arxiv.org/abs/1804.03999

@@ -1,4 +1,4 @@
-"""Bottleneck Attention Module (BAM).
+"""Bottleneck Attention Module (BAM): one gate from the channels' means and the positions.
 
 Paper:   Park et al., "BAM: Bottleneck Attention Module", BMVC 2018,
          https://arxiv.org/abs/1807.06514

@@ -10,6 +10,7 @@ Differs: written from the paper's formulas. A 1x1 convolution of stride 2 (a sho
          before instead of after, which is the same and costs a quarter. Where a map is too small
          to be reflected, its edge is repeated. The blurred sizes are those of what is replaced.
 Cost:    no parameters; a convolution that now has stride 1 costs four times as much.
+Licence: from the paper; the authors' code is CC BY-NC-SA 4.0 and none of it is here.
 Shape:   (N, C, H, W) -> (N, C, ⌈H/2⌉, ⌈W/2⌉)
 """
 

@@ -1,4 +1,4 @@
-"""Channel attention module (CAM).
+"""Channel attention module (CAM): every channel gathers from the channels like it.
 
 Paper:   Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, section 3.3,
          https://arxiv.org/abs/1809.02983

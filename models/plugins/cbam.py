@@ -1,4 +1,4 @@
-"""Convolutional Block Attention Module (CBAM).
+"""Convolutional Block Attention Module (CBAM): a gate of channels, then one of positions.
 
 Paper:   Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018,
          https://arxiv.org/abs/1807.06521

@@ -1,4 +1,4 @@
-"""Coordinate attention.
+"""Coordinate attention: gates from the means over rows and over columns.
 
 Paper:   Hou et al., "Coordinate Attention for Efficient Mobile Network Design", CVPR 2021,
          https://arxiv.org/abs/2103.02907

@@ -1,4 +1,4 @@
-"""Criss-cross attention.
+"""Criss-cross attention: every position gathers from its row and its column.
 
 Paper:   Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 2019,
          https://arxiv.org/abs/1811.11721

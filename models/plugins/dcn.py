@@ -1,4 +1,4 @@
-"""Deformable convolution (DCN), version 1 and version 2.
+"""Deformable convolution (DCN), v1 and v2: taps at learnt offsets, in v2 with weights too.
 
 Paper:   v1 Dai et al., "Deformable Convolutional Networks", ICCV 2017,
          https://arxiv.org/abs/1703.06211

@@ -1,4 +1,4 @@
-"""Efficient Channel Attention (ECA).
+"""Efficient Channel Attention (ECA): channels gated by their neighbours' means.
 
 Paper:   Wang et al., "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural
          Networks", CVPR 2020, https://arxiv.org/abs/1910.03151

@@ -1,4 +1,4 @@
-"""Expectation-maximisation attention unit (EMAU).
+"""EM attention unit (EMAU): positions rebuilt from a few bases that EM fits to the image.
 
 Paper:   Li et al., "Expectation-Maximization Attention Networks for Semantic Segmentation",
          ICCV 2019, https://arxiv.org/abs/1907.13426
@@ -12,6 +12,7 @@ Facts:   no gradient flows through the rounds, so the 1 x 1 convolution before t
 Differs: `variant="mmseg"` normalises the batch's mean before it enters the average and divides
          by max(·, 1e-12); `official` takes the mean as it is and divides by 1e-6 + ·.
          `renormalise` also normalises the stored bases, an extension of ours.
+Licence: from the formulas; the authors' code is GPL-3.0 and none of it is here.
 Shape:   (N, C, H, W) -> (N, C, H, W)
 """
 

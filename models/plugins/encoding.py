@@ -1,4 +1,4 @@
-"""Context encoding module.
+"""Context encoding module: channels gated by an encoding of the whole scene.
 
 Paper:   Zhang et al., "Context Encoding for Semantic Segmentation", CVPR 2018,
          https://arxiv.org/abs/1803.08904

@@ -1,4 +1,4 @@
-"""Feature pyramid attention (FPA).
+"""Feature pyramid attention (FPA): pixel-level attention from a small pyramid.
 
 Paper:   Li et al., "Pyramid Attention Network for Semantic Segmentation", BMVC 2018, section 3.1,
          https://arxiv.org/abs/1805.10180
@@ -10,6 +10,7 @@ Differs: the paper does not say how wide the pyramid is; here it is C / 16 (a 7 
          2048 channels would have 205 M weights), and a 1 x 1 convolution widens it where needed.
          Maps shrink by strided convolutions and grow to the size they had, so any size works
          (a pyramid of pools fails below 8 x 8).
+Licence: from the paper; the common port is GPL-3.0 and none of it is here.
 Shape:   (N, C, H, W) -> (N, out_channels, H, W)
 """
 

@@ -1,4 +1,4 @@
-"""Global attention upsample (GAU).
+"""Global attention upsample (GAU): the deeper feature's mean gates a skip's channels.
 
 Paper:   Li et al., "Pyramid Attention Network for Semantic Segmentation", BMVC 2018, section 3.2,
          https://arxiv.org/abs/1805.10180
@@ -6,6 +6,7 @@ Idea:    the mean of the deeper feature weighs the channels of the skip:
          y = up(deeper) + conv 3x3(skip) · ReLU(norm(W mean(deeper))).
 Differs: `gate="sigmoid"` has σ in place of the ReLU and a ReLU after the 3 x 3 convolution, as in
          segmentation-models-pytorch.
+Licence: from the paper; the common port is GPL-3.0 and none of it is here.
 Shape:   skip (N, C, H, W), deeper (N, C_d, h, w) -> (N, out_channels, H, W)
 """
 

@@ -1,4 +1,4 @@
-"""Global context block (GC).
+"""Global context block (GC): one context for all positions, added to each.
 
 Paper:   Cao et al., "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond",
          ICCV workshops 2019, https://arxiv.org/abs/1904.11492

@@ -1,4 +1,4 @@
-"""Grouped convolution, with a channel shuffle on request.
+"""Grouped convolution: groups of channels convolve apart, with a shuffle on request.
 
 Paper:   Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks",
          NeurIPS 2012; the shuffle: Zhang et al., "ShuffleNet", CVPR 2018,

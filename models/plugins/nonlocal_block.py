@@ -1,4 +1,4 @@
-"""Non-local block.
+"""Non-local block: every position gathers from all positions.
 
 Paper:   Wang et al., "Non-local Neural Networks", CVPR 2018, https://arxiv.org/abs/1711.07971
 Idea:    y_i = 1/C(x) Σ_j f(x_i, x_j) g(x_j), z = W y + x, with g, θ, φ of width C / reduction and
@@ -13,6 +13,7 @@ Differs: `scale=True` divides the embedded Gaussian's scores by the root of thei
          (the authors' code); the two are not equal.
 Cost:    dot_product is (θ φᵀ) g = θ (φᵀ g), linear in the positions; the concatenation is the
          product of [a_i, 1] and [1, b_j], so that no L x M x 2C tensor exists.
+Licence: from the formulas; the authors' code is CC BY-NC 4.0 and none of it is here.
 Shape:   (N, C, H, W) -> (N, C, H, W)
 """
 

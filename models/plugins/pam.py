@@ -1,4 +1,4 @@
-"""Position attention module (PAM).
+"""Position attention module (PAM): every position gathers from the positions like it.
 
 Paper:   Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, section 3.2,
          https://arxiv.org/abs/1809.02983

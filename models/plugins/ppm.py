@@ -1,4 +1,4 @@
-"""Pyramid pooling module (PPM).
+"""Pyramid pooling module (PPM): means over grids of 1, 2, 3 and 6 regions beside the map.
 
 Paper:   Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 3.2,
          https://arxiv.org/abs/1612.01105

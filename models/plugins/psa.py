@@ -1,4 +1,4 @@
-"""Point-wise spatial attention (PSA).
+"""Point-wise spatial attention (PSA): positions predict what they mean to each other.
 
 Paper:   Zhao et al., "PSANet: Point-wise Spatial Attention Network for Scene Parsing", ECCV 2018,
          https://hszhao.github.io/papers/eccv18_psanet.pdf

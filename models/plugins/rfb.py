@@ -1,4 +1,4 @@
-"""Receptive Field Block (RFB).
+"""Receptive Field Block (RFB): branches of growing kernel and dilation.
 
 Paper:   Liu et al., "Receptive Field Block Net for Accurate and Fast Object Detection", ECCV 2018,
          https://arxiv.org/abs/1711.07767

@@ -1,4 +1,4 @@
-"""Concurrent spatial and channel squeeze & excitation (scSE).
+"""Concurrent squeeze & excitation (scSE): a gate of channels beside a gate of positions.
 
 Paper:   Roy et al., "Concurrent Spatial and Channel Squeeze & Excitation in Fully Convolutional
          Networks", MICCAI 2018, https://arxiv.org/abs/1803.02579

@@ -1,4 +1,4 @@
-"""Squeeze-and-Excitation (SE).
+"""Squeeze-and-Excitation (SE): channels gated by the means of all channels.
 
 Paper:   Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, https://arxiv.org/abs/1709.01507
 Idea:    gate each channel by what all channels' means say: s = σ(W₂ ReLU(W₁ z)), z the means of

@@ -1,4 +1,4 @@
-"""Spatial Transformer (STN).
+"""Spatial Transformer (STN): a learnt affine warp of the image, undone on the mask.
 
 Paper:   Jaderberg et al., "Spatial Transformer Networks", NeurIPS 2015,
          https://arxiv.org/abs/1506.02025
