@@ -46,6 +46,20 @@ class UnsupportedMediaTypeError(RequestError):
         super().__init__(message + (f" ({advice})" if advice else ""))
 
 
+class UrlRefusedError(RequestError):
+    """This server does not fetch from there, or from nowhere at all."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the url is not fetched: {reason}; send the image's bytes instead")
+
+
+class UrlFailedError(RequestError):
+    """Nothing useful came back from a URL."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the url gave no image: {reason}")
+
+
 class NotAcceptableError(RequestError):
     """No form of the answer meets the Accept header."""
 

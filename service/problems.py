@@ -53,6 +53,8 @@ KINDS: dict[type[Exception], Kind] = {
     errors.NotAcceptableError: Kind("not-acceptable", 406, "no answer meets the Accept header"),
     errors.OverloadedError: Kind("overloaded", 503, "the server has as much work as it can hold"),
     errors.DeadlineError: Kind("deadline", 504, "the answer was not ready in time"),
+    errors.UrlRefusedError: Kind("url-refused", 403, "the server does not fetch from this url"),
+    errors.UrlFailedError: Kind("url-failed", 422, "the url gave no image"),
     errors.ClientGoneError: Kind("client-gone", 499, "the client left"),
     errors.ModelMemoryError: Kind("out-of-memory", 507, "the image does not fit into memory"),
     errors.TooManyCornersError: Kind(
@@ -73,9 +75,9 @@ class Problem:
     members: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def response(self, *, path: str, request_id: str) -> Response:
-        """Write the document for the request to `path`."""
-        document = {
+    def document(self, *, path: str, request_id: str) -> dict[str, Any]:
+        """Return the document for the request to `path`."""
+        return {
             "type": f"/docs#problem-{self.kind.slug}",
             "title": self.kind.title,
             "status": self.kind.status,
@@ -88,6 +90,10 @@ class Problem:
         return Response(
             json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
             status_code=self.kind.status,
+
+    def response(self, *, path: str, request_id: str) -> Response:
+        """Write the document for the request to `path`."""
+        document = self.document(path=path, request_id=request_id)
             media_type=MEDIA_TYPE,
             headers={**self.headers, "Cache-Control": "no-store"},
         )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from models.errors import did_you_mean
 
-FormatName = Literal["png", "json", "geojson", "npz"]
+FormatName = Literal["png", "json", "geojson", "npz", "mixed"]
 VariantName = Literal["indexed", "color", "overlay", "confidence", "cutout"]
 MaskName = Literal["none", "rle", "coco", "polygons", "png"]
 ModeName = Literal["auto", "whole", "resize"]
@@ -24,7 +24,9 @@ class SegmentOptions(BaseModel):
         default=None, description="Name of the model, as in `GET /models`; else the default one."
     )
     format: FormatName | None = Field(
-        default=None, description="Form of the answer; without it the Accept header decides."
+        default=None,
+        description="Form of the answer; without it the Accept header decides. "
+        "`mixed` is multipart/mixed: the JSON, then the PNG.",
     )
     variant: VariantName | None = Field(
         default=None,

@@ -75,6 +75,22 @@ class Settings(BaseSettings):
         description="How long a batch waits for more images while the network is busy; none when "
         "it is idle.",
     )
+    max_images: int = Field(
+        default=16,
+        ge=1,
+        description="Images in one request; together they have at most `max_bytes`.",
+    )
+    url_input: bool = Field(
+        default=False,
+        description="Let clients send the URL of an image. The server then fetches what strangers "
+        "name: public addresses only, on the ports of https and http.",
+    )
+    url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="The only hosts that URLs may name, separated by spaces; any public one "
+        "by default.",
+    )
+    url_timeout_s: float = Field(default=10, gt=0, description="Longest time to fetch one URL.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Origins of foreign web pages that may call this service, separated by "
@@ -91,7 +107,18 @@ class Settings(BaseSettings):
             return tuple(part for part in value.split(os.pathsep) if part)
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("aliases", mode="before")
+    @classmethod
+    def _split_pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [word.partition("=") for word in value.split()]
+        wrong = [word for word, _, target in pairs if not (word and target)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no pair; write alias=model, separated by spaces")
+        return {alias: target for alias, _, target in pairs}
+
+    @field_validator("cors_origins", "pinned_models", "url_hosts", mode="before")
     @classmethod
     def _split_words(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value

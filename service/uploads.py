@@ -1,51 +1,88 @@
-"""Request bodies: one image as raw bytes or as a multipart file, never more than the limit.
+"""Request bodies: images as raw bytes, as files of a form, or in base64 in JSON; never too much.
 
-The client's word for the image's format is not believed: the decoder looks at the bytes. The
+The client's word for an image's format is not believed: the decoder looks at the bytes. The
 media type only says how the body is packed. Compressed bodies are refused.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from service.errors import BadRequestError, UnsupportedMediaTypeError, UploadTooLargeError
+from service.json_bodies import parse_body
 
 RAW_TYPES = ("image/*", "application/octet-stream")
-ACCEPTED_TYPES = ("multipart/form-data", *RAW_TYPES)
+JSON_TYPE = "application/json"
+ACCEPTED_TYPES = ("multipart/form-data", *RAW_TYPES, JSON_TYPE)
 _REFUSED_IMAGES = ("image/svg+xml",)
 _CURL_DEFAULT = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 32
-# Room for the boundaries and fields around a file, so that `max_bytes` means the file.
-_MULTIPART_ROOM = 64 * 1024
+# Room for the boundaries and fields around files, so that `max_bytes` means the files.
+_ROOM = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One encoded image as it came in.
+    """One image as it came in.
 
     Args:
-        data: the encoded bytes.
+        data: the encoded bytes; empty while there is only a `url`.
         name: the client's file name, for messages only; never a path to anything.
-        fields: the other fields of the form, as text.
+        fields: the other fields of the body: options.
+        url: where to fetch the image; None when it was sent.
     """
 
     data: bytes
     name: str = "image"
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The images of one request, at least one, and what is wanted of all of them.
+
+    Args:
+        is_many: whether they were sent as a list, also as one of a single image.
+    """
+
+    uploads: list[Upload]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    is_many: bool = False
 
 
 async def read_upload(request: Request, *, max_bytes: int) -> Upload:
-    """Read the body of a request that sends one image.
+    """Read the body of a request that sends exactly one image.
 
     Raises:
         UnsupportedMediaTypeError: the body is of a type that is not taken, or is compressed.
         UploadTooLargeError: more than `max_bytes`.
-        BadRequestError: no image in it, or a form that cannot be parsed.
+        BadRequestError: no image in it, or more than one, or a body that cannot be parsed.
+    """
+    submission = await read_uploads(request, max_bytes=max_bytes, max_images=1)
+    upload = submission.uploads[0]
+    if upload.url is not None:
+        raise BadRequestError("an image by url is not taken here; send its bytes")
+    return upload
+
+
+async def read_uploads(request: Request, *, max_bytes: int, max_images: int) -> Submission:
+    """Read the body of a request that sends images.
+
+    Args:
+        max_bytes: of all images together.
+
+    Raises:
+        UnsupportedMediaTypeError: the body is of a type that is not taken, or is compressed.
+        UploadTooLargeError: more than `max_bytes`.
+        BadRequestError: no image in it, or too many, or a body that cannot be parsed.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
@@ -54,13 +91,24 @@ async def read_upload(request: Request, *, max_bytes: int) -> Upload:
         )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        return await _read_form(request, max_bytes)
+        return await _read_form(request, max_bytes, max_images)
+    if media_type == JSON_TYPE:
+        return await _read_json(request, max_bytes, max_images)
     if not _is_raw(media_type):
         raise UnsupportedMediaTypeError(media_type, ACCEPTED_TYPES, _advice(media_type))
-    data = b"".join([chunk async for chunk in _limited(request, max_bytes)])
+    data = await read_limited(request, max_bytes)
     if not data:
         raise BadRequestError("the body is empty; send the bytes of an image")
-    return Upload(data)
+    return Submission([Upload(data)])
+
+
+async def read_limited(request: Request, max_bytes: int) -> bytes:
+    """Read a whole body.
+
+    Raises:
+        UploadTooLargeError: it has more than `max_bytes`.
+    """
+    return b"".join([chunk async for chunk in _limited(request, max_bytes, max_bytes)])
 
 
 def _is_raw(media_type: str) -> bool:
@@ -75,46 +123,54 @@ def _advice(media_type: str) -> str:
     return ""
 
 
-async def _limited(request: Request, max_bytes: int, room: int = 0) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, max_body: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """Yield the body; refuse by its announced length at once, by its real length as it comes."""
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes + room:
+    if announced.isdecimal() and len(announced) < 20 and int(announced) > max_body:
         raise UploadTooLargeError(max_bytes)
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
-        if received > max_bytes + room:
+        if received > max_body:
             raise UploadTooLargeError(max_bytes)
         yield chunk
 
 
-async def _read_form(request: Request, max_bytes: int) -> Upload:
+async def _read_json(request: Request, max_bytes: int, max_images: int) -> Submission:
+    max_body = -(-max_bytes // 3) * 4 + _ROOM  # base64 makes four bytes of three
+    body = b"".join([chunk async for chunk in _limited(request, max_body, max_bytes)])
+    parsed = await asyncio.to_thread(parse_body, body, max_bytes=max_bytes, max_images=max_images)
+    uploads = [Upload(image.data, image.name, parsed.options, image.url) for image in parsed.images]
+    return Submission(uploads, parsed.options, parsed.is_many)
+
+
+async def _read_form(request: Request, max_bytes: int, max_images: int) -> Submission:
     parser = MultiPartParser(
         request.headers,
-        _limited(request, max_bytes, _MULTIPART_ROOM),
-        max_files=1,
+        _limited(request, max_bytes + _ROOM, max_bytes),
+        max_files=max_images,
         max_fields=_MAX_FIELDS,
     )
-    parser.spool_max_size = max_bytes + _MULTIPART_ROOM  # in memory: the disk may be read-only
+    parser.spool_max_size = max_bytes + _ROOM  # in memory: the disk may be read-only
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise BadRequestError(f"the form cannot be read: {error.message}") from None
     try:
-        return await _pick_file(form, max_bytes)
+        return await _pick_files(form, max_bytes)
     finally:
         await form.close()
 
 
-async def _pick_file(form: FormData, max_bytes: int) -> Upload:
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
+async def _pick_files(form: FormData, max_bytes: int) -> Submission:
+    files = [file for file in form.getlist("file") if isinstance(file, UploadFile)]
+    if not files:
         found = ", ".join(sorted(form)) or "none"
         raise BadRequestError(f"the form has no file in the field 'file'; its fields: {found}")
-    data = await file.read()
-    if len(data) > max_bytes:
-        raise UploadTooLargeError(max_bytes)
-    if not data:
-        raise BadRequestError("the file in the field 'file' is empty")
     fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
-    return Upload(data, file.filename or "image", fields)
+    uploads = [Upload(await file.read(), file.filename or "image", fields) for file in files]
+    if sum(len(upload.data) for upload in uploads) > max_bytes:
+        raise UploadTooLargeError(max_bytes)
+    if len(uploads) == 1 and not uploads[0].data:
+        raise BadRequestError("the file in the field 'file' is empty")
+    return Submission(uploads, fields, is_many=len(uploads) > 1)

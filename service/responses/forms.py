@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.errors import BadParameterError
-from service.responses import archive, documents, images
+from service.responses import archive, documents, images, mixed
 from service.responses.answer import Answer
 from service.responses.negotiate import MediaType, best_offer
 from service.schemas import SegmentOptions
@@ -60,6 +60,7 @@ FORMS: tuple[Form, ...] = (
         lambda answer, _: archive.encode_npz(answer),
         True,
     ),
+    Form("mixed", MediaType("multipart", "mixed"), "mime", mixed.encode_mixed, True),
 )
 
 
@@ -80,3 +81,22 @@ def choose_form(accept: str | None, options: SegmentOptions) -> Form:
     if options.format is not None:
         return offers[0]
     return offers[best_offer(accept, [form.media_type for form in offers])]
+
+
+def choose_form_of_many(accept: str | None, options: SegmentOptions) -> Form:
+    """Choose the form of each answer to several images.
+
+    JSON and GeoJSON come in one array, and everything else as the parts of multipart/mixed; an
+    Accept header can choose between the two, and `?format=` and `?variant=` what is in them.
+
+    Raises:
+        BadParameterError: a variant of something that is no picture.
+        NotAcceptableError: the Accept header excludes both.
+    """
+    if options.format == "mixed":  # one part for each image
+        return FORMS[0]
+    if options.format is not None or options.variant is not None:
+        return choose_form(None, options)
+    by_name = {form.name: form for form in FORMS}
+    offers = [by_name["json"].media_type, by_name["mixed"].media_type]
+    return by_name["json"] if best_offer(accept, offers) == 0 else FORMS[0]

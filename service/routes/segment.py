@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -12,14 +13,18 @@ from starlette.responses import Response
 
 from models.spec import describe_mistakes
 from service.caching import matches, tag_of
-from service.errors import BadParameterError
+from service.errors import BadParameterError, UrlRefusedError
+from service.json_bodies import ImageMember
 from service.lifetime import deadline, read_timeout, while_connected
 from service.pipeline import Job, answer_job
+from service.remote import Fetcher
 from service.responses.answer import Answer
-from service.responses.forms import Form, choose_form
+from service.responses.forms import Form, choose_form, choose_form_of_many
+from service.responses.mixed import content_type, write_array, write_outcomes
 from service.schemas import ProblemDocument, SegmentOptions, SegmentResult
-from service.state import RequestId, ServicesDep
-from service.uploads import read_upload
+from service.several import answer_each
+from service.state import RequestId, Services, ServicesDep
+from service.uploads import Submission, Upload, read_uploads
 
 router = APIRouter(tags=["segment"])
 
@@ -31,7 +36,28 @@ _BODY = {
             "schema": {
                 "type": "object",
                 "required": ["file"],
-                "properties": {"file": {"type": "string", "format": "binary"}},
+                "properties": {
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "The image; may be repeated.",
+                    }
+                },
+            }
+        },
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "image": {"type": "string", "description": "Base64 of an image file."},
+                    "url": {"type": "string", "description": "Where the server allows it."},
+                    "images": {
+                        "type": "array",
+                        "items": ImageMember.model_json_schema(),
+                        "minItems": 1,
+                    },
+                },
+                "description": "One of `image`, `url` and `images`; options are further members.",
             }
         },
         "application/octet-stream": _IMAGE,
@@ -42,6 +68,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemDocument, "description": phrase}
     for status, phrase in (
         (400, "Not an image, or a damaged one."),
+        (403, "A URL that this server does not fetch."),
         (404, "No such model."),
         (406, "No form of the answer meets the Accept header."),
         (413, "Too many bytes or pixels."),
@@ -68,6 +95,7 @@ _CACHING = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
                 "image/png": _IMAGE,
                 "application/geo+json": {"schema": {"type": "object"}},
                 "application/x-npz": _IMAGE,
+                "multipart/mixed": _IMAGE,
             },
         },
         304: {"description": "If-None-Match holds the answer's ETag: the network did not run."},
@@ -81,7 +109,11 @@ async def segment(
     services: ServicesDep,
     request_id: RequestId,
 ) -> Response:
-    """Send the image as the body, or as the field `file` of a form; options also as form fields.
+    """Send the image as the body, as the field `file` of a form, or as base64 in JSON; options
+    also as form fields or members.
+
+    Several images (`file` repeated, `images` in JSON) are answered by an array of outcomes, or as
+    multipart/mixed with one part each; one that fails does not hurt the others.
 
     JPEG, PNG, WebP, TIFF, BMP and GIF (first frame) are read; EXIF orientation is applied, and
     the mask has the size of the upright image. Without `format`, the Accept header chooses.
@@ -91,17 +123,77 @@ async def segment(
     timeout_s = read_timeout(request, limit_s=services.settings.request_timeout_s)
     services.admission.check()  # before the body is read
     async with deadline(timeout_s):
-        upload = await read_upload(request, max_bytes=services.settings.max_bytes)
-        options = merge_options(query, upload.fields)
-        form = choose_form(request.headers.get("accept"), options)
-        model = await services.manager.get(options.model)
-        job = Job(upload, model, options, form, request_id, time.monotonic() + timeout_s)
-        tag = tag_of(upload.data, model, options, form)
-        if matches(request.headers.get("if-none-match"), tag):
-            return Response(status_code=304, headers={"ETag": tag, **_CACHING})
-        answer, body = await while_connected(request, answer_job(services, job))
-    headers = {"ETag": tag, **_headers(answer, form)}
-    return Response(body, media_type=form.media_type.essence, headers=headers)
+        submission = await read_uploads(
+            request,
+            max_bytes=services.settings.max_bytes,
+            max_images=services.settings.max_images,
+        )
+        options = merge_options(query, submission.fields)
+        ends = time.monotonic() + timeout_s
+        asked = _Asked(request, services, options, request_id, ends)
+        return await (_many if submission.is_many else _single)(asked, submission)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One request, as every image of it needs it."""
+
+    request: Request
+    services: Services
+    options: SegmentOptions
+    request_id: str
+    deadline: float
+
+    @property
+    def accept(self) -> str | None:
+        """What the client wants to have."""
+        return self.request.headers.get("accept")
+
+    async def job(self, upload: Upload, form: Form) -> Job:
+        """Return the job of one image, which is fetched where it was named by its URL."""
+        model = await self.services.manager.get(self.options.model)
+        if upload.url is not None:
+            settings = self.services.settings
+            if not settings.url_input:
+                raise UrlRefusedError("this server takes no urls")
+            fetcher = Fetcher(settings.url_hosts, settings.url_timeout_s)
+            data = await fetcher.fetch(upload.url, max_bytes=settings.max_bytes)
+            upload = replace(upload, data=data)
+        return Job(upload, model, self.options, form, self.request_id, self.deadline)
+
+
+async def _single(asked: _Asked, submission: Submission) -> Response:
+    form = choose_form(asked.accept, asked.options)
+    job = await asked.job(submission.uploads[0], form)
+    tag = tag_of(job.upload.data, job.model, asked.options, form)
+    if matches(asked.request.headers.get("if-none-match"), tag):
+        return Response(status_code=304, headers={"ETag": tag, **_CACHING})
+    answer, body = await while_connected(asked.request, answer_job(asked.services, job))
+    essence = form.media_type.essence
+    return Response(
+        body,
+        media_type=content_type(body) if essence == "multipart/mixed" else essence,
+        headers={"ETag": tag, **_headers(answer, form)},
+    )
+
+
+async def _many(asked: _Asked, submission: Submission) -> Response:
+    form = choose_form_of_many(asked.accept, asked.options)
+
+    async def answer(upload: Upload) -> tuple[Job, Answer, bytes]:
+        job = await asked.job(upload, form)
+        return job, *await answer_job(asked.services, job)
+
+    await asked.services.manager.get(asked.options.model)  # a wrong name is one mistake, not many
+    work = answer_each(
+        submission.uploads, answer, path=asked.request.url.path, request_id=asked.request_id
+    )
+    outcomes = await while_connected(asked.request, work)
+    headers = {"Vary": "Accept", "Cache-Control": "no-store"}
+    if form.media_type.subtype.endswith("json"):
+        return Response(write_array(outcomes), media_type="application/json", headers=headers)
+    body = write_outcomes(outcomes)
+    return Response(body, media_type=content_type(body), headers=headers)
 
 
 def merge_options(query: SegmentOptions, fields: Any) -> SegmentOptions:
@@ -113,7 +205,7 @@ def merge_options(query: SegmentOptions, fields: Any) -> SegmentOptions:
     if not fields:
         return query
     given = query.model_dump(exclude_unset=True)
-    twice = [key for key in fields if key in given and str(given[key]) != fields[key]]
+    twice = [key for key in fields if key in given and str(given[key]) != str(fields[key])]
     if twice:
         raise BadParameterError(
             [f"{key}: the query says {given[key]!r}, the form {fields[key]!r}" for key in twice]

@@ -24,6 +24,8 @@ EXAMPLES = [
     (zoo.ZooError("any"), 400),
     (errors.UploadTooLargeError(10), 413),
     (errors.UnsupportedMediaTypeError("a/b", ["c/d"]), 415),
+    (errors.UrlRefusedError("why"), 403),
+    (errors.UrlFailedError("why"), 422),
     (errors.NotAcceptableError("a/b", ["c/d"]), 406),
     (errors.BadParameterError(["x"]), 422),
     (errors.BadRequestError("x"), 400),

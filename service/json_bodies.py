@@ -1,0 +1,129 @@
+"""Images in JSON: base64, or where they are.
+
+    {"image": "<base64>", "name": "a.png", "format": "json", "model": "nuclei"}
+    {"images": [{"image": "data:image/png;base64,…"}, {"url": "https://…"}], "format": "json"}
+
+Every other member is an option of the request, by the name that it has in the query.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.errors import BadParameterError, BadRequestError, UploadTooLargeError
+
+
+class ImageMember(BaseModel):
+    """One image of a JSON body: `image` or `url`, and not both."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str | None = Field(default=None, description="Base64, or a data: URL of it.")
+    url: str | None = Field(
+        default=None, max_length=4096, description="Only where the server allows it."
+    )
+    name: str | None = Field(default=None, max_length=255, description="For messages only.")
+
+    @model_validator(mode="after")
+    def _check_source(self) -> ImageMember:
+        if (self.image is None) == (self.url is None):
+            raise ValueError("give either 'image' (base64) or 'url'")
+        return self
+
+
+@dataclass(frozen=True)
+class JsonImage:
+    """One image of a JSON body: its bytes, or where they are."""
+
+    data: bytes
+    name: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class JsonBody:
+    """What a JSON body holds; `is_many` where its images were a list."""
+
+    images: list[JsonImage]
+    options: dict[str, Any]
+    is_many: bool
+
+
+def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> JsonBody:
+    """Return the images and the options of a JSON body.
+
+    Raises:
+        BadRequestError: it is no JSON object, holds no image, or base64 that is none.
+        BadParameterError: members of an image are wrong.
+        UploadTooLargeError: the images have more than `max_bytes` together.
+    """
+    document = load_object(body)
+    is_many = "images" in document
+    listed = document.pop("images", None)
+    single = {key: document.pop(key) for key in ImageMember.model_fields if key in document}
+    if listed is None:
+        listed = [single] if single else []
+    elif single:
+        raise BadRequestError(f"the body has 'images' as well as {next(iter(single))!r}")
+    if not isinstance(listed, list) or not listed:
+        raise BadRequestError("the body has no image; give 'image' (base64), 'url' or 'images'")
+    if len(listed) > max_images:
+        raise BadRequestError(f"the body has {len(listed)} images; at most {max_images} are taken")
+    images = [_read_member(member, index) for index, member in enumerate(listed)]
+    if sum(len(image.data) for image in images) > max_bytes:
+        raise UploadTooLargeError(max_bytes)
+    return JsonBody(images, document, is_many)
+
+
+def load_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is.
+
+    Raises:
+        BadRequestError: it is something else.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError(f"the body is no JSON that can be read: {error}") from None
+    if not isinstance(document, dict):
+        raise BadRequestError(f"the body is a JSON {type(document).__name__}, not an object")
+    return document
+
+
+def decode_base64(text: str) -> bytes:
+    """Return the bytes of base64, or of a data: URL of it; white space is skipped.
+
+    Raises:
+        BadRequestError: it is something else.
+    """
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise BadRequestError("a data: URL must be base64, as in 'data:image/png;base64,…'")
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequestError(f"'image' is no base64: {error}") from None
+
+
+def _read_member(given: Any, index: int) -> JsonImage:
+    try:
+        member = ImageMember.model_validate(given)
+    except ValidationError as error:  # what was given is not repeated: it may be an image
+        places = [".".join(map(str, ("images", index, *item["loc"]))) for item in error.errors()]
+        messages = [item["msg"].removeprefix("Value error, ") for item in error.errors()]
+        mistakes = [f"{place}: {text}" for place, text in zip(places, messages, strict=True)]
+        raise BadParameterError(mistakes) from None
+    name = member.name or "image"
+    if member.image is None:
+        return JsonImage(b"", name, member.url)
+    data = decode_base64(member.image)
+    if not data:
+        raise BadRequestError("'image' is empty; give the base64 of an image file")
+    return JsonImage(data, name, None)
