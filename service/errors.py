@@ -83,6 +83,24 @@ class ModelBrokenError(RequestError):
         super().__init__(f"model {name!r} cannot be served: {reason}")
 
 
+class ModelUnloadedError(RequestError):
+    """An operator has taken the model out."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"model {name!r} was taken out of service by its operator")
+
+
+class AliasError(RequestError):
+    """An alias cannot be given, or is not there."""
+
+
+class AdminTokenError(RequestError):
+    """An admin route was called without the operator's token."""
+
+    def __init__(self) -> None:
+        super().__init__("send the server's admin token as 'Authorization: Bearer …'")
+
+
 class NoModelError(RequestError):
     """The server found no bundle at all."""
 

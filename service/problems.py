@@ -47,14 +47,17 @@ KINDS: dict[type[Exception], Kind] = {
     zoo.BundleError: Kind("model-broken", 503, "the model's bundle cannot be used"),
     errors.ModelBrokenError: Kind("model-broken", 503, "the model's bundle cannot be used"),
     errors.ModelLoadingError: Kind("model-loading", 503, "the model is still loading"),
+    errors.ModelUnloadedError: Kind("model-unloaded", 503, "the model was taken out of service"),
+    errors.AdminTokenError: Kind("admin-token", 401, "the admin token is missing or wrong"),
+    errors.AliasError: Kind("alias", 422, "the alias cannot be set or removed"),
     errors.NoModelError: Kind("no-model", 503, "there is no model to serve"),
     errors.UploadTooLargeError: Kind("too-many-bytes", 413, "the upload has too many bytes"),
     errors.UnsupportedMediaTypeError: Kind("media-type", 415, "the body's type is not supported"),
+    errors.UrlRefusedError: Kind("url-refused", 403, "the server does not fetch from this url"),
+    errors.UrlFailedError: Kind("url-failed", 422, "the url gave no image"),
     errors.NotAcceptableError: Kind("not-acceptable", 406, "no answer meets the Accept header"),
     errors.OverloadedError: Kind("overloaded", 503, "the server has as much work as it can hold"),
     errors.DeadlineError: Kind("deadline", 504, "the answer was not ready in time"),
-    errors.UrlRefusedError: Kind("url-refused", 403, "the server does not fetch from this url"),
-    errors.UrlFailedError: Kind("url-failed", 422, "the url gave no image"),
     errors.ClientGoneError: Kind("client-gone", 499, "the client left"),
     errors.ModelMemoryError: Kind("out-of-memory", 507, "the image does not fit into memory"),
     errors.TooManyCornersError: Kind(
@@ -87,13 +90,13 @@ class Problem:
             "request_id": request_id,
             **self.members,
         }
-        return Response(
-            json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
-            status_code=self.kind.status,
 
     def response(self, *, path: str, request_id: str) -> Response:
         """Write the document for the request to `path`."""
         document = self.document(path=path, request_id=request_id)
+        return Response(
+            json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
+            status_code=self.kind.status,
             media_type=MEDIA_TYPE,
             headers={**self.headers, "Cache-Control": "no-store"},
         )
@@ -131,6 +134,8 @@ def _members(error: Exception) -> dict[str, Any]:
 
 
 def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, errors.AdminTokenError):
+        return {"WWW-Authenticate": "Bearer"}
     wait = getattr(error, "retry_after_s", None)
     return {} if wait is None else {"Retry-After": str(wait)}
 

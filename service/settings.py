@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.shipped import SHIPPED_FOLDER
@@ -39,6 +39,31 @@ class Settings(BaseSettings):
     load_wait_s: float = Field(
         default=20, ge=0, description="How long a request waits for its model before 503."
     )
+    model_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Memory of all loaded models; beyond, the least recently used ones leave and "
+        "are loaded again when they are asked for. None keeps them all.",
+    )
+    pinned_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Models that never leave, separated by spaces."
+    )
+    aliases: Annotated[dict[str, str], NoDecode] = Field(
+        default={},
+        description="Other names of models, as `prod=cells@2 test=cells@3`.",
+    )
+    reload_s: float = Field(
+        default=2,
+        gt=0,
+        description="How often the folders are looked at for bundles that are new, changed or "
+        "gone.",
+    )
+    admin_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Switches the routes under /admin on; requests there send it as "
+        "`Authorization: Bearer …`. Without it there are no such routes.",
+    )
     device: str = Field(default="auto", description="Where networks run: auto, cpu, cuda, cuda:1.")
     engine: str = Field(default="auto", description="What runs networks: auto, torch, …")
     network_threads: int = Field(
@@ -50,6 +75,22 @@ class Settings(BaseSettings):
     max_bytes: int = Field(
         default=32 * 2**20, ge=1, description="Largest upload in bytes; more is a 413."
     )
+    max_images: int = Field(
+        default=16,
+        ge=1,
+        description="Images in one request; together they have at most `max_bytes`.",
+    )
+    url_input: bool = Field(
+        default=False,
+        description="Let clients send the URL of an image. The server then fetches what strangers "
+        "name: public addresses only, on the ports of https and http.",
+    )
+    url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="The only hosts that URLs may name, separated by spaces; any public one "
+        "by default.",
+    )
+    url_timeout_s: float = Field(default=10, gt=0, description="Longest time to fetch one URL.")
     max_pixels: int = Field(
         default=50_000_000, ge=1, description="Largest image in pixels; more is a 413."
     )
@@ -75,22 +116,6 @@ class Settings(BaseSettings):
         description="How long a batch waits for more images while the network is busy; none when "
         "it is idle.",
     )
-    max_images: int = Field(
-        default=16,
-        ge=1,
-        description="Images in one request; together they have at most `max_bytes`.",
-    )
-    url_input: bool = Field(
-        default=False,
-        description="Let clients send the URL of an image. The server then fetches what strangers "
-        "name: public addresses only, on the ports of https and http.",
-    )
-    url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
-        description="The only hosts that URLs may name, separated by spaces; any public one "
-        "by default.",
-    )
-    url_timeout_s: float = Field(default=10, gt=0, description="Longest time to fetch one URL.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Origins of foreign web pages that may call this service, separated by "
