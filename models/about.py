@@ -47,7 +47,7 @@ class Paper:
     @property
     def venue(self) -> str:
         """The venue with its year, or the year alone for a preprint."""
-        return _reference(self.text)["venue"].strip(" ,;") or str(self.year)
+        return _reference(self.text)["venue"].strip(" ,;").split(",")[0].split(";")[0]
 
     @property
     def title(self) -> str:
@@ -78,7 +78,7 @@ class About:
     @property
     def differs(self) -> str:
         """How it differs from the paper."""
-        return self.fields.get("Differs", "not knowingly")
+        return self.fields.get("Differs", "in nothing that is known")
 
     @property
     def licence(self) -> str:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 models_app = typer.Typer(no_args_is_help=True, help="The architectures and the shipped bundles.")
+plugins_app = typer.Typer(no_args_is_help=True, help="The mechanisms that go into any network.")
 app.add_typer(models_app, name="models")
+app.add_typer(plugins_app, name="plugins")
+
+HostEncoder = Annotated[str, typer.Option(help="Encoder that the cost is counted with.")]
 
 
 @app.command()
@@ -63,31 +67,39 @@ def models_list(
 
     from models import list_models
     from models.bundle import read_manifest
+    from models.discovery import about_architecture
+    from models.listing import rows
     from models.shipped import list_bundles
 
-    architectures = list_models(pattern)
+    architectures = [about_architecture(name) for name in list_models(pattern)]
     manifests = [read_manifest(path) for path in list_bundles() if fnmatch(path.name, pattern)]
     if as_json:
         shown = [{"name": item.name, "spec": item.spec.model_dump()} for item in manifests]
-        print_json({"architectures": architectures, "bundles": shown})
+        print_json(
+            {"architectures": [about.to_json() for about in architectures], "bundles": shown}
+        )
         return
-    for name in architectures:
-        print(f"{name:<16} {_first_line(name)}")
+    if not architectures and not manifests:
+        print(f"nothing is called {pattern!r}", file=sys.stderr)
+        return
+    print(rows(architectures))
     for item in manifests:
-        print(f"{item.name:<16} bundle: {item.spec.architecture}, {', '.join(item.labels.names)}")
+        print(f"bundle {item.name}: {item.spec.architecture}, {', '.join(item.labels.names)}")
 
 
 @models_app.command("show")
-def models_show(name: str, *, as_json: Json = False) -> None:
+def models_show(name: str, *, encoder: HostEncoder = "tu-resnet50c", as_json: Json = False) -> None:
     """Show one architecture, or one bundle."""
     from models.bundle import read_manifest
+    from models.discovery import describe_architecture
     from models.errors import UnknownNameError
+    from models.listing import architecture_page
     from models.registry import ARCHITECTURES
     from models.shipped import find_bundle, list_bundles
 
     if name in ARCHITECTURES:
-        about = (sys.modules[ARCHITECTURES[name].__module__].__doc__ or "").strip()
-        print_json({"name": name, "about": about}) if as_json else print(about)
+        record = describe_architecture(name, encoder=encoder)
+        print_json(record) if as_json else print(architecture_page(record))
         return
     shipped = [path.name for path in list_bundles()]
     if name not in shipped and not Path(name).exists():
@@ -95,11 +107,67 @@ def models_show(name: str, *, as_json: Json = False) -> None:
     print(read_manifest(find_bundle(name)).model_dump_json(indent=2))
 
 
-def _first_line(architecture: str) -> str:
-    from models.registry import ARCHITECTURES
+@models_app.command("summary")
+def models_summary(
+    *,
+    arch: Annotated[str, typer.Option(help="Architecture: see `models list`.")],
+    encoder: HostEncoder = "tu-resnet50c",
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Plug-in as cbam@encoder.4; may be repeated.")
+    ] = None,
+    size: Annotated[int, typer.Option(min=1, help="Height and width of the image.")] = 512,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 19,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of the image.")] = 3,
+    depth: Annotated[int, typer.Option(min=0, help="How many levels of modules to print.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Print the layers of a network with their shapes, parameters and cost."""
+    from models import create_model
+    from models.cost import measure_layers
+    from models.listing import layer_table
 
-    module = sys.modules[ARCHITECTURES[architecture].__module__]
-    return (module.__doc__ or "").strip().split("\n", 1)[0]
+    network = create_model(
+        arch, encoder=encoder, num_classes=classes, in_channels=channels, plugins=plugin or ()
+    )
+    layers = measure_layers(network, (size, size), depth=depth)
+    print_json([layer.to_json() for layer in layers]) if as_json else print(layer_table(layers))
+
+
+@plugins_app.command("list")
+def plugins_list(
+    pattern: Annotated[str, typer.Argument(help="Wildcards allowed.")] = "*",
+    *,
+    site: Annotated[
+        str | None, typer.Option(help="Only those that fit this kind of site, such as skip.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the plug-ins."""
+    from models.discovery import about_plugin
+    from models.listing import rows
+    from models.registry import list_plugins
+
+    plugins = [about_plugin(name) for name in list_plugins(pattern, place=site)]
+    if as_json:
+        print_json([about.to_json() for about in plugins])
+    else:
+        print(rows(plugins) or "no plug-in fits")
+
+
+@plugins_app.command("show")
+def plugins_show(
+    name: str,
+    *,
+    arch: Annotated[str, typer.Option(help="The network that it is put into.")] = "unet",
+    encoder: HostEncoder = "tu-resnet18",
+    as_json: Json = False,
+) -> None:
+    """Show one plug-in: its paper, its sites, what it costs there."""
+    from models.discovery import describe_plugin
+    from models.listing import plugin_page
+
+    record = describe_plugin(name, architecture=arch, encoder=encoder)
+    print_json(record) if as_json else print(plugin_page(record))
 
 
 def _describe(outcome: Outcome) -> str:

@@ -24,6 +24,11 @@ def option_names(constructor: type) -> list[str]:
     return list(_options(constructor))
 
 
+def option_defaults(constructor: type) -> dict[str, Any]:
+    """Return name -> default of the keyword-only arguments of `constructor`."""
+    return {name: default for name, (_, default) in _options(constructor).items()}
+
+
 def check_options(what: str, constructor: type, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options, converted to the annotated types; defaults are not filled in.
 

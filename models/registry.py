@@ -194,9 +194,7 @@ def create_model(
 
 def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> SegmentationNetwork:
     """Build the network that `spec` describes; downloads only if `encoder_weights` is given."""
-    architecture = ARCHITECTURES.get(spec.architecture)
-    if architecture is None:
-        raise UnknownNameError("architecture", spec.architecture, ARCHITECTURES)
+    architecture = get_architecture(spec.architecture)
     options = check_options(f"architecture {spec.architecture!r}", architecture, spec.options)
     plugins = _checked_plugins(spec.plugins)
     encoder = Encoder(
@@ -231,7 +229,7 @@ def create_plugin(name: str, *channels: int, **options: Any) -> nn.Module:
         >>> create_plugin("se", 64, reduction=8)(torch.zeros(1, 64, 7, 9)).shape
         torch.Size([1, 64, 7, 9])
     """
-    entry = _plugin(name)
+    entry = get_plugin(name)
     return entry.constructor(
         *channels, **check_options(f"plug-in {name!r}", entry.constructor, options)
     )
@@ -253,7 +251,7 @@ def list_plugins(pattern: str = "*", *, place: str | None = None) -> list[str]:
 
 def list_sites(network: SegmentationNetwork, name: str) -> list[str]:
     """Return the sites of `network` that fit the plug-in `name`."""
-    return [str(site) for site in Sites(network).of(_plugin(name))]
+    return [str(site) for site in Sites(network).of(get_plugin(name))]
 
 
 def list_models(pattern: str = "*", *, auxiliary: bool | None = None) -> list[str]:
@@ -270,7 +268,15 @@ def list_models(pattern: str = "*", *, auxiliary: bool | None = None) -> list[st
     ]
 
 
-def _plugin(name: str) -> PluginEntry:
+def get_architecture(name: str) -> type[Decoder]:
+    """Return the row of one architecture; raises UnknownNameError."""
+    if name not in ARCHITECTURES:
+        raise UnknownNameError("architecture", name, ARCHITECTURES)
+    return ARCHITECTURES[name]
+
+
+def get_plugin(name: str) -> PluginEntry:
+    """Return the row of one plug-in; raises UnknownNameError."""
     if name not in PLUGINS:
         raise UnknownNameError("plug-in", name, PLUGINS)
     return PLUGINS[name]
@@ -283,7 +289,7 @@ def _checked_plugins(
     checked = []
     mistakes = []
     for plugin in plugins:
-        entry = _plugin(plugin.name)
+        entry = get_plugin(plugin.name)
         if "out_channels" in set(plugin.options) & set(option_names(entry.constructor)):
             mistakes.append(f"{plugin.name}@{plugin.site}: a plug-in keeps the channels it finds")
         try:

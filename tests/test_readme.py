@@ -1,13 +1,9 @@
-"""The README's commands run, its addresses answer, its tables say what there is.
-
-`make readme` writes the tables anew.
-"""
+"""The README's commands run, its addresses answer, its files exist."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,12 +15,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import maskzoo
-from models import create_model, list_models, save_bundle
-from models.bundle import read_manifest
+from models import create_model, save_bundle
 from models.labels import LabelSet
 from models.preprocessing import Preprocessing
-from models.registry import ARCHITECTURES
-from models.shipped import list_bundles
 from service.app import create_app
 from service.settings import Settings
 from training.config import load_config
@@ -54,45 +47,6 @@ def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         maskzoo.main(list(arguments))
     return int(ended.value.code or 0)
-
-
-def architecture_row(name: str) -> str:
-    """Return the row of the README's table for one architecture, from its file's docstring."""
-    module = ARCHITECTURES[name].__module__
-    about = sys.modules[module].__doc__ or ""
-    idea = about.split("\n", 1)[0].partition(": ")[2].rstrip(".")
-    paper = re.search(r"Paper:(.*?)(https://\S+)", about, flags=re.DOTALL)
-    assert paper, f"{name}: its docstring names no paper with a link"
-    venue = paper[1].rpartition('",')[2].strip().rstrip(",")
-    stride = ARCHITECTURES[name].default_output_stride
-    link = f"[`{name}`]({module.replace('.', '/')}.py)"
-    return f"| {link} | {idea} | [{' '.join(venue.split())}]({paper[2]}) | {stride} |"
-
-
-def architecture_table() -> str:
-    """Return the README's table of all architectures."""
-    head = ["| name | idea | paper | stride |", "|---|---|---|---|"]
-    return "\n".join([*head, *map(architecture_row, list_models()), ""])
-
-
-def bundle_table() -> str:
-    """Return the README's table of the shipped bundles."""
-    lines = ["| bundle | network | classes | mean IoU, test |", "|---|---|---|---|"]
-    for path in list_bundles():
-        manifest = read_manifest(path)
-        link = f"[`{path.name}`](models/pretrained/{path.name}/README.md)"
-        score = f"{100 * manifest.metrics['mean_iou']:.1f} %"
-        names = ", ".join(manifest.labels.names)
-        lines.append(f"| {link} | {manifest.spec.architecture} | {names} | {score} |")
-    return "\n".join([*lines, ""])
-
-
-TABLES = {"architectures": architecture_table, "bundles": bundle_table}
-
-
-def between_marks(name: str) -> re.Pattern[str]:
-    """Match what stands between the README's marks around one generated table."""
-    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +126,6 @@ def test_the_training_example_runs_from_data_to_masks(
     assert len(list((tmp_path / "predictions" / "masks").iterdir())) == 4
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_every_generated_table_is_up_to_date(name: str) -> None:
-    assert between_marks(name).findall(README) == [TABLES[name]()], "run make readme"
-
-
 def test_every_file_that_is_named_exists() -> None:
     linked = re.findall(r"\]\((?!http)([^)#]+)\)", README)
     missing = [name for name in linked if not (ROOT / name).exists()]
@@ -196,10 +145,3 @@ def _write_data(root: Path) -> None:
             pixels = random.integers(0, 90, (64, 64, 3)) + 150 * mask[..., None]
             Image.fromarray(pixels.astype(np.uint8)).save(root / f"images/{split}/{index}.png")
             Image.fromarray(mask * 255).save(root / f"masks/{split}/{index}.png")
-
-
-if __name__ == "__main__":
-    text = README
-    for name, table in TABLES.items():
-        text = between_marks(name).sub(lambda _, table=table: table(), text)
-    (ROOT / "README.md").write_text(text, encoding="utf-8")

@@ -1,0 +1,172 @@
+"""Writes the tables that README.md and the pages here show from the code's own records.
+
+    python docs/tables.py            write them anew (`make readme`)
+    python docs/tables.py --check    end with 1 if one is out of date
+
+A table stands between the marks `<!-- name -->` and `<!-- end of name -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from models.about import About
+from models.bundle import read_manifest
+from models.discovery import about_architecture, about_plugin, architecture_costs, plugin_costs
+from models.registry import ARCHITECTURES, PLUGINS, list_models, list_plugins
+from models.shipped import list_bundles
+
+ROOT = Path(__file__).resolve().parents[1]
+ENCODER = "tu-resnet50c"  # of the costs of architectures
+PLUGIN_ENCODER = "tu-resnet18"
+
+
+def architectures(up: str = "") -> str:
+    """Return the table of all architectures; `up` leads from the page to the root."""
+    return table(
+        ("name", "idea", "paper", "stride"),
+        (
+            (
+                f"[`{name}`]({up}{about.file})",
+                about.idea,
+                papers(about),
+                ARCHITECTURES[name].default_output_stride,
+            )
+            for name, about in ((name, about_architecture(name)) for name in list_models())
+        ),
+    )
+
+
+def bundles() -> str:
+    """Return the table of the shipped bundles."""
+    manifests = [read_manifest(path) for path in list_bundles()]
+    return table(
+        ("bundle", "network", "classes", "mean IoU, test"),
+        (
+            (
+                f"[`{item.name}`](models/pretrained/{item.name}/README.md)",
+                item.spec.architecture,
+                ", ".join(item.labels.names),
+                f"{100 * item.metrics['mean_iou']:.1f} %",
+            )
+            for item in manifests
+        ),
+    )
+
+
+def plugins() -> str:
+    """Return the table of all plug-ins."""
+    return table(
+        ("name", "what it does", "paper", "sites", "starts as the identity"),
+        (
+            (
+                f"[`{name}`](../{about.file})",
+                about.idea,
+                papers(about),
+                ", ".join(f"`{place}`" for place in PLUGINS[name].places),
+                "yes" if PLUGINS[name].starts_as_identity else "no",
+            )
+            for name, about in ((name, about_plugin(name)) for name in list_plugins())
+        ),
+    )
+
+
+def licences() -> str:
+    """Return the table of those mechanisms whose public code must not be copied from."""
+    records = [about_architecture(name) for name in list_models()]
+    records += [about_plugin(name) for name in list_plugins()]
+    noted = [about for about in records if "Licence" in about.fields]
+    return table(
+        ("name", "note"), ((f"`{about.name}`", one_line(about.licence)) for about in noted)
+    )
+
+
+def costs() -> str:
+    """Return parameters and multiply-accumulates of every architecture."""
+    return table(
+        ("architecture", "parameters, M", "GMAC"),
+        (
+            (f"`{row['name']}`", f"{row['parameters'] / 1e6:.1f}", f"{row['macs'] / 1e9:.1f}")
+            for row in architecture_costs(ENCODER)
+        ),
+    )
+
+
+def costs_of_plugins() -> str:
+    """Return what every plug-in adds at one site."""
+    return table(
+        ("plug-in", "site", "parameters, M", "GMAC"),
+        (
+            (
+                f"`{row['name']}`",
+                f"`{row['site']}`",
+                f"{row['parameters'] / 1e6:+.3f}",
+                f"{row['macs'] / 1e9:+.3f}",
+            )
+            for row in plugin_costs(PLUGIN_ENCODER)
+        ),
+    )
+
+
+# page -> name of the mark -> what stands there
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"architectures": architectures, "bundles": bundles},
+    "docs/zoo.md": {
+        "plug-ins": plugins,
+        "licences": licences,
+        "costs": costs,
+        "costs of plug-ins": costs_of_plugins,
+    },
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table that ends with a line break."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *(list(map(str, row)) for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def papers(about: About) -> str:
+    """Return the links to a record's papers, named by their venue."""
+    return ", ".join(f"[{paper.venue}]({paper.link})" for paper in about.papers)
+
+
+def one_line(text: str) -> str:
+    """Return `text` without its line breaks."""
+    return " ".join(text.split())
+
+
+def between_marks(name: str) -> re.Pattern[str]:
+    """Match what stands between the marks around one table."""
+    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
+
+
+def links(text: str) -> list[str]:
+    """Return the files that a page links to, without addresses and anchors."""
+    return re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+
+
+def main() -> int:
+    """Write every table, or only compare them."""
+    stale = []
+    for page, tables in TABLES.items():
+        text = written = (ROOT / page).read_text(encoding="utf-8")
+        for name, make in tables.items():
+            made = make()
+            written = between_marks(name).sub(lambda _, made=made: made, written)
+        if written != text:
+            stale.append(page)
+        if "--check" not in sys.argv:
+            (ROOT / page).write_text(written, encoding="utf-8")
+    if "--check" in sys.argv and stale:
+        print(f"out of date: {', '.join(stale)}; run make readme", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
