@@ -6,6 +6,7 @@ errors to problem documents, routes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,12 +24,14 @@ from models.errors import ZooError
 from models.inference.predictor import Predictor
 from service.admission import Admission
 from service.batcher import Batcher
-from service.manager import LoadModel, ModelManager, Segmenter
+from service.entries import LoadModel, Segmenter
+from service.loading import warm_up
+from service.manager import ModelManager
 from service.openapi import build_openapi
 from service.pipeline import run_batch
 from service.problems import problem_of
 from service.queueing import BatchQueue
-from service.routes import health, models, pages, segment
+from service.routes import admin, health, models, pages, segment
 from service.schemas import ProblemDocument
 from service.security import REQUEST_ID, RequestGuard
 from service.settings import Settings
@@ -70,6 +73,8 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
     app.state.services = _services(settings, load_model or _loader(settings))
     for routes in (segment, models, health, pages):
         app.include_router(routes.router)
+    if settings.admin_token is not None:
+        app.include_router(admin.router)
     pages.mount_files(app)
     return app
 
@@ -79,7 +84,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     if services.settings.preload:
         services.manager.preload()
+    watching = asyncio.create_task(services.manager.watch(services.settings.reload_s))
     yield
+    watching.cancel()
     await services.batcher.close()
     services.manager.close()
     services.workers.close()
@@ -96,6 +103,9 @@ def _services(settings: Settings, load: LoadModel) -> Services:
             load=load,
             default=settings.default_model,
             wait_s=settings.load_wait_s,
+            max_bytes=settings.model_bytes,
+            pinned=settings.pinned_models,
+            aliases=settings.aliases,
         ),
         workers=workers,
         admission=Admission(settings.queue_pixels),
@@ -127,7 +137,9 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 def _loader(settings: Settings) -> LoadModel:
     def load(path: Path) -> Segmenter:
-        return Predictor.from_bundle(path, engine=settings.engine, device=settings.device)
+        predictor = Predictor.from_bundle(path, engine=settings.engine, device=settings.device)
+        warm_up(predictor)
+        return predictor
 
     return load
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from service.manager import LoadedModel
+from service.entries import LoadedModel
 from service.responses.forms import Form
 from service.schemas import SegmentOptions
 

@@ -1,8 +1,16 @@
-"""The models of one server: find bundles, load them off the request path, keep them apart.
+"""The models of one server: load them off the request path, keep what fits, follow the disk.
 
-A bundle that cannot be read or loaded is an entry like any other, in the state `failed` with its
-reason; it never keeps another from being served. Names come from a table that is filled at
-start: nothing that a client sends is ever joined to a path.
+* One load of a model serves all who wait for it, in threads of its own.
+* A model becomes ready when it is loaded and, with the service's loader, warmed up.
+* What does not fit into the memory limit leaves, the least recently used first; pinned models
+  stay. The limit bounds what is kept: a model that is asked for is loaded in any case.
+* A bundle that changes on disk is loaded beside the old one, which serves until the new one is
+  ready. Requests keep the model that they began with.
+* A bundle that cannot be read or loaded is an entry like any other, in the state `failed` with
+  its reason; it never keeps another from being served.
+
+Names come from a table: nothing that a client sends is ever joined to a path. Everything but the
+loads themselves runs in the event loop, so nothing here needs a lock.
 """
 
 from __future__ import annotations
@@ -10,89 +18,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Protocol
 
-import numpy as np
-
-from models.bundle import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest
-from models.errors import UnknownNameError, ZooError
-from models.inference.predictor import Segmentation
-from models.labels import LabelSet
-from service.errors import ModelBrokenError, ModelLoadingError, NoModelError
+from models.errors import UnknownNameError
+from service.aliases import Aliases
+from service.catalog import FolderWatch, FoundBundle, find_bundles
+from service.entries import LoadedModel, LoadModel, ModelEntry, give_names, short_version
+from service.errors import ModelBrokenError, ModelLoadingError, ModelUnloadedError, NoModelError
+from service.loading import Loaded, estimate_bytes, load_whole
+from service.memory import release_memory
 
 logger = logging.getLogger(__name__)
 
-State = Literal["found", "loading", "ready", "failed"]
-
-
-class Segmenter(Protocol):
-    """What the service needs of a predictor."""
-
-    def input_size(
-        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
-    ) -> tuple[int, int]:
-        """Return the (height, width) at which the network sees an image of that size."""
-
-    def segment_many(
-        self,
-        images: Sequence[np.ndarray],
-        *,
-        mode: str = "auto",
-        confidence: bool = True,
-        max_side: int | None = None,
-    ) -> list[Segmentation]:
-        """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
-
-    def logits(
-        self, image: np.ndarray, *, mode: str = "auto", max_side: int | None = None
-    ) -> np.ndarray:
-        """Return float32 (K, H, W) for one image."""
-
-
-LoadModel = Callable[[Path], Segmenter]
-
-
-@dataclass
-class ModelEntry:
-    """One bundle and what became of it.
-
-    Args:
-        reason: why it failed; None while it did not.
-        load_s: seconds that loading took.
-    """
-
-    name: str
-    path: Path
-    manifest: Manifest | None = None
-    predictor: Segmenter | None = None
-    state: State = "found"
-    reason: str | None = None
-    load_s: float | None = None
-
-    def fail(self, error: Exception) -> None:
-        """Record why this bundle cannot be served; its folder is not named to clients."""
-        text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
-        self.state = "failed"
-        self.reason = text.replace(str(self.path), self.name)
-        logger.error("event=model_failed model=%s path=%s reason=%r", self.name, self.path, text)
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model that is ready to work."""
-
-    name: str
-    manifest: Manifest
-    predictor: Segmenter
-
-    @property
-    def labels(self) -> LabelSet:
-        """The classes of the model."""
-        return self.manifest.labels
+_LOAD_THREADS = 2
 
 
 class ModelManager:
@@ -100,9 +42,13 @@ class ModelManager:
 
     Args:
         folders: bundles, or folders of bundles; the first of two equal names wins.
-        load: makes a predictor of a bundle's folder; runs in a thread of its own.
+        load: makes a predictor of a bundle's folder; runs in a thread.
         default: the model of a request that names none; None takes the first.
         wait_s: how long `get` waits for a model that is being loaded.
+        max_bytes: memory of all loaded models; None keeps them all.
+        pinned: names of models that never leave.
+        aliases: other names of models.
+        clock: orders the uses.
     """
 
     def __init__(
@@ -112,34 +58,66 @@ class ModelManager:
         load: LoadModel,
         default: str | None = None,
         wait_s: float = 20,
+        max_bytes: int | None = None,
+        pinned: Collection[str] = (),
+        aliases: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.entries: dict[str, ModelEntry] = {}
+        self.max_bytes = max_bytes
+        self.evictions: Counter[str] = Counter()
+        self.aliases = Aliases(aliases or {})
         self._load = load
         self._default = default
         self._wait_s = wait_s
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._loads: dict[str, asyncio.Task[None]] = {}
-        self._preloading = False
-        for path in _find_bundles(folders):
-            self._add(path)
+        self._pinned = tuple(pinned)
+        self._clock = clock
+        self._loader = ThreadPoolExecutor(_LOAD_THREADS, thread_name_prefix="load")
+        self._loads: dict[ModelEntry, asyncio.Task[None]] = {}
+        self._preloading: list[asyncio.Task[None]] = []
+        self._all: dict[Path, ModelEntry] = {}
+        self._shadowed: set[ModelEntry] = set()
+        self._watch = FolderWatch(folders)
+        for folder in folders:
+            if not folder.is_dir():
+                logger.warning("event=no_such_folder path=%s", folder)
+        for found in find_bundles(folders):
+            self._all[found.path] = ModelEntry.of(found)
+        self._publish()
 
     @property
     def default_name(self) -> str | None:
         """The model of a request that names none; the first that has not failed."""
         if self._default is not None:
             return self._default
-        usable = [entry.name for entry in self.entries.values() if entry.state != "failed"]
+        usable = [name for name, entry in self.entries.items() if entry.state != "failed"]
         return next(iter(usable or self.entries), None)
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all models that are loaded."""
+        return sum(entry.num_bytes or 0 for entry in self._all.values())
+
     def entry(self, name: str) -> ModelEntry:
-        """Look a model up.
+        """Look a model up by its name, `name@version` or an alias.
 
         Raises:
             UnknownNameError: there is no such model.
         """
-        if name not in self.entries:
-            raise UnknownNameError("model", name, self.entries)
-        return self.entries[name]
+        target = self.aliases.resolve(name)
+        if target in self.entries:
+            return self.entries[target]
+        base, _, version = target.partition("@")
+        for entry in self.entries.values():
+            if version and entry.base == base and entry.meets(version):
+                return entry
+        raise UnknownNameError("model", name, [*self.entries, *self.aliases.table])
+
+    def is_pinned(self, entry: ModelEntry) -> bool:
+        """Whether a model stays loaded whatever else is asked for."""
+        return any(
+            self.aliases.resolve(name) in (entry.name, entry.full_name) for name in self._pinned
+        )
 
     async def get(self, name: str | None = None) -> LoadedModel:
         """Return a model, loading it first where nobody has; one load serves all who wait.
@@ -148,82 +126,220 @@ class ModelManager:
             UnknownNameError: there is no such model.
             NoModelError: the server has no model at all.
             ModelBrokenError: the bundle cannot be used.
+            ModelUnloadedError: an operator has taken it out.
             ModelLoadingError: the model was not there in time.
         """
         name = name or self.default_name
         if name is None:
             raise NoModelError("no bundle was found; set MASKZOO_BUNDLES to a folder of bundles")
         entry = self.entry(name)
-        if entry.state in ("found", "loading"):
+        entry.last_used = self._clock()
+        if entry.state == "unloaded":
+            raise ModelUnloadedError(entry.name)
+        if entry.loaded is None and entry.state != "failed":
             await asyncio.wait([self._begin(entry)], timeout=self._wait_s)
+        if entry.loaded is not None:
+            return replace(entry.loaded, name=entry.name)  # other versions change who is bare
         if entry.state == "failed":
             raise ModelBrokenError(name, entry.reason or "")
-        if entry.predictor is None or entry.manifest is None:
-            raise ModelLoadingError(name, retry_after_s=max(1, round(self._wait_s)))
-        return LoadedModel(name, entry.manifest, entry.predictor)
+        raise ModelLoadingError(name, retry_after_s=max(1, round(self._wait_s)))
+
+    async def load(self, name: str) -> ModelEntry:
+        """Load a model, also one that was unloaded or has failed; wait for it as `get` does.
+
+        Raises:
+            UnknownNameError: there is no such model.
+        """
+        entry = self.entry(name)
+        if entry.loaded is None:
+            entry.reason = None
+            await asyncio.wait([self._begin(entry)], timeout=self._wait_s)
+        return entry
+
+    async def unload(self, name: str) -> ModelEntry:
+        """Take a model out until `load`; requests that use it go on to their end.
+
+        Raises:
+            UnknownNameError: there is no such model.
+        """
+        entry = self.entry(name)
+        task = self._loads.get(entry)
+        if task is not None:
+            await asyncio.wait([task])
+        self._drop(entry, "admin")
+        entry.state = "unloaded"
+        return entry
+
+    def set_alias(self, alias: str, target: str) -> ModelEntry:
+        """Let `alias` mean a model, in one step for all requests that follow.
+
+        Raises:
+            UnknownNameError: there is no such model.
+            AliasError: the name is not allowed, or is a model's.
+        """
+        entry = self.entry(target)
+        self.aliases.set(alias, target, taken={one.base for one in self._all.values()})
+        return entry
 
     def preload(self) -> None:
-        """Begin to load every model; `is_ready` waits for them from now on."""
-        self._preloading = True
-        for entry in self.entries.values():
-            if entry.state == "found":
-                self._begin(entry)
+        """Begin to load the models of bare names, as many as fit; `is_ready` waits for them.
+
+        Pinned models and the default one come first.
+        """
+        first = [self.entries.get(self.default_name or "")]
+        pinned = [entry for entry in self.entries.values() if self.is_pinned(entry)]
+        others = [entry for name, entry in self.entries.items() if "@" not in name]
+        room = self.max_bytes
+        for entry in dict.fromkeys([*pinned, *first, *others]):
+            if entry is None or entry.state != "found":
+                continue
+            need = estimate_bytes(entry)
+            if room is not None:
+                if need > room and entry not in pinned:
+                    continue
+                room -= need
+            self._preloading.append(self._begin(entry))
 
     def is_ready(self) -> bool:
         """Whether there is a model to work with, and none that is still being preloaded."""
-        states = [entry.state for entry in self.entries.values()]
-        waiting = self._preloading and ("found" in states or "loading" in states)
-        return not waiting and any(state != "failed" for state in states)
+        if not all(task.done() for task in self._preloading):
+            return False
+        return any(entry.state not in ("failed", "unloaded") for entry in self.entries.values())
+
+    async def watch(self, interval_s: float) -> None:
+        """Look at the folders again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await self.rescan()
+            except Exception:  # the next look may do better; the models of now go on serving
+                logger.exception("event=rescan_failed")
+
+    async def rescan(self) -> None:
+        """Take over what changed on disk, once two looks have seen the same."""
+        known = {path: entry.fingerprint for path, entry in self._all.items()}
+        loop = asyncio.get_running_loop()
+        changes = await loop.run_in_executor(self._loader, self._watch.look, known)
+        for path, bundle in changes.items():
+            self._take_over(path, bundle)
 
     def close(self) -> None:
-        """Forget what was not yet begun, and end the loader's thread when it is done."""
+        """Forget what was not yet begun, and end the loader's threads when they are done."""
         self._loader.shutdown(wait=False, cancel_futures=True)
 
-    def _add(self, path: Path) -> None:
-        entry = ModelEntry(path.name, path)
-        try:
-            entry.manifest = read_manifest(path)
-            entry.name = entry.manifest.name
-        except Exception as error:
-            entry.fail(error)
-        if entry.name in self.entries:
-            logger.warning("event=model_shadowed model=%s path=%s", entry.name, path)
-            return
-        self.entries[entry.name] = entry
+    def _take_over(self, path: Path, bundle: FoundBundle | None) -> None:
+        entry = self._all.get(path)
+        if bundle is None:
+            if entry is not None:
+                logger.info("event=model_removed model=%s path=%s", entry.name, path)
+                del self._all[path]
+                self._publish()
+                self._drop(entry, "removed")
+        elif entry is not None and (entry.loaded is not None or entry.state == "loading"):
+            entry.fingerprint = bundle.fingerprint
+            self._begin(entry, again=True)
+        else:
+            self._add(bundle, is_out=entry is not None and entry.state == "unloaded")
 
-    def _begin(self, entry: ModelEntry) -> asyncio.Task[None]:
-        task = self._loads.get(entry.name)
-        if task is None:
-            entry.state = "loading"
-            task = asyncio.create_task(self._run_load(entry), name=f"load {entry.name}")
-            self._loads[entry.name] = task
+    def _add(self, bundle: FoundBundle, *, is_out: bool) -> None:
+        """Take in a bundle that is new, or whose older form was not loaded.
+
+        Where another version serves, the new one takes over its name only once it is loaded.
+        """
+        entry = ModelEntry.of(bundle)
+        self._all[bundle.path] = entry
+        if entry.state == "found":
+            entry.is_waiting = any(
+                other.base == entry.base and other.loaded for other in self._all.values()
+            )
+            if is_out:
+                entry.state = "unloaded"
+        self._publish()
+        logger.info("event=model_found model=%s path=%s", entry.name, bundle.path)
+        if entry.state == "found" and (
+            entry.is_waiting or (self._preloading and not self.max_bytes)
+        ):
+            self._begin(entry)
+
+    def _publish(self) -> None:
+        """Give the names anew, after anything that decides about them has changed."""
+        self.entries = give_names(self._all.values())
+        shadowed = set(self._all.values()) - set(self.entries.values())
+        for entry in shadowed - self._shadowed:
+            logger.warning("event=model_shadowed model=%s path=%s", entry.full_name, entry.path)
+        self._shadowed = shadowed
+
+    def _begin(self, entry: ModelEntry, *, again: bool = False) -> asyncio.Task[None]:
+        task = self._loads.get(entry)
+        if task is None or again:
+            if entry.loaded is None:
+                entry.state = "loading"
+            task = asyncio.create_task(self._run_load(entry, after=task), name=f"load {entry.name}")
+            self._loads[entry] = task
         return task
 
-    async def _run_load(self, entry: ModelEntry) -> None:
-        begun = time.perf_counter()
+    async def _run_load(self, entry: ModelEntry, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
         try:
+            self._make_room(estimate_bytes(entry), keep=entry)
             loop = asyncio.get_running_loop()
-            entry.predictor = await loop.run_in_executor(self._loader, self._load, entry.path)
+            loaded = await loop.run_in_executor(self._loader, load_whole, self._load, entry.path)
         except Exception as error:
+            entry.is_waiting = False
             entry.fail(error)
+            self._publish()
             return
-        entry.load_s = time.perf_counter() - begun
-        entry.state = "ready"
-        logger.info("event=model_ready model=%s load_s=%.2f", entry.name, entry.load_s)
+        finally:
+            if self._loads.get(entry) is asyncio.current_task():
+                del self._loads[entry]
+        if self._all.get(entry.path) is not entry:
+            return  # it was removed meanwhile
+        self._settle(entry, loaded)
+        self._make_room(0, keep=entry)
 
+    def _settle(self, entry: ModelEntry, new: Loaded) -> None:
+        """Let the new model serve, in one step."""
+        replaced = entry.loaded is not None
+        entry.manifest, entry.base, entry.reason = new.manifest, new.manifest.name, None
+        if not entry.is_numbered:
+            entry.version = short_version(new.manifest)
+        entry.state, entry.is_waiting = "ready", False
+        entry.loaded = LoadedModel(
+            *(entry.name, entry.version, new.manifest, new.predictor), new.num_bytes, new.load_s
+        )
+        self._publish()
+        logger.info(
+            "event=model_ready model=%s version=%s load_s=%.2f bytes=%d replaced=%s",
+            *(entry.name, entry.version, new.load_s, new.num_bytes, replaced),
+        )
+        if replaced:
+            self._release()
 
-def _find_bundles(folders: Sequence[Path]) -> Iterator[Path]:
-    """Yield each folder that holds a `bundle.json`: the given ones, or their children."""
-    for folder in folders:
-        if (folder / MANIFEST_FILE).is_file():
-            yield folder
-        elif folder.is_dir():
-            children = sorted(child for child in folder.iterdir() if child.is_dir())
-            yield from (child for child in children if _looks_like_bundle(child))
-        else:
-            logger.warning("event=no_such_folder path=%s", folder)
+    def _make_room(self, need: int, keep: ModelEntry) -> None:
+        """Let the least recently used models go until `need` more bytes fit."""
+        if self.max_bytes is None:
+            return
+        while self.num_bytes + need > self.max_bytes:
+            loaded = [
+                entry
+                for entry in self._all.values()
+                if entry.loaded and entry is not keep and not self.is_pinned(entry)
+            ]
+            if not loaded:
+                return
+            self._drop(min(loaded, key=lambda entry: entry.last_used), "memory")
 
+    def _drop(self, entry: ModelEntry, reason: str) -> None:
+        if entry.loaded is None:
+            return
+        logger.info(
+            "event=model_evicted model=%s reason=%s bytes=%d", entry.name, reason, entry.num_bytes
+        )
+        entry.loaded, entry.state = None, "found"
+        self.evictions[reason] += 1
+        self._release()
 
-def _looks_like_bundle(path: Path) -> bool:
-    """Tell a bundle, even one that lost a file, from any other folder."""
-    return any((path / name).is_file() for name in (MANIFEST_FILE, WEIGHTS_FILE))
+    def _release(self) -> None:
+        """Return memory to the system, once those who still use it are done at the latest."""
+        self._loader.submit(release_memory)

@@ -14,8 +14,8 @@ import numpy as np
 from models.errors import ImageTooLargeError
 from models.inference.decode import DecodedImage, decode_image, read_header
 from models.inference.predictor import Segmentation
+from service.entries import LoadedModel, Segmenter
 from service.errors import BadParameterError
-from service.manager import LoadedModel, Segmenter
 from service.responses.answer import Answer, Timings
 from service.responses.choose import Found, apply_options, check_options
 from service.responses.forms import Form

@@ -148,9 +148,15 @@ class SegmentResult(BaseModel):
 class ModelSummary(BaseModel):
     """One line of `GET /models`."""
 
-    name: str
-    state: Literal["found", "loading", "ready", "failed"]
-    reason: str | None = Field(description="Why it failed.")
+    name: str = Field(description="What to send as `model`.")
+    version: str
+    aliases: list[str] = Field(description="Other names that mean it.")
+    state: Literal["found", "loading", "ready", "failed", "unloaded"]
+    reason: str | None = Field(
+        description="Why it failed; of a ready model, why the newer bundle on disk is not used."
+    )
+    pinned: bool = Field(description="It stays in memory, whatever else is asked for.")
+    bytes: int | None = Field(description="Memory that it holds.")
     default: bool
     architecture: str | None = None
     encoder: str | None = None

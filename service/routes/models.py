@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from service.manager import ModelEntry
+from service.entries import ModelEntry
+from service.manager import ModelManager
 from service.responses.documents import hex_colour
 from service.schemas import Limits, ModelDetail, ModelList, ModelSummary
 from service.state import ServicesDep
@@ -18,13 +19,9 @@ router = APIRouter(tags=["models"])
 async def list_models(services: ServicesDep) -> ModelList:
     """Every bundle that was found, also one that failed, with its reason."""
     manager, settings = services.manager, services.settings
-    default = manager.default_name
     return ModelList(
-        models=[
-            ModelSummary(**_describe(entry), default=entry.name == default)
-            for entry in manager.entries.values()
-        ],
-        default=default,
+        models=[ModelSummary(**describe(manager, entry)) for entry in manager.entries.values()],
+        default=manager.default_name,
         limits=Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels),
     )
 
@@ -34,15 +31,20 @@ async def show_model(name: str, services: ServicesDep) -> ModelDetail:
     """The bundle's record: network, classes, preprocessing, metrics and where it came from."""
     entry = services.manager.entry(name)
     manifest = entry.manifest.model_dump(mode="json") if entry.manifest else None
-    default = name == services.manager.default_name
-    return ModelDetail(**_describe(entry), default=default, manifest=manifest)
+    return ModelDetail(**describe(services.manager, entry), manifest=manifest)
 
 
-def _describe(entry: ModelEntry) -> dict[str, Any]:
+def describe(manager: ModelManager, entry: ModelEntry) -> dict[str, Any]:
+    """Return the fields of a `ModelSummary`."""
     described: dict[str, Any] = {
         "name": entry.name,
+        "version": entry.version,
+        "aliases": manager.aliases.of(entry.name, entry.full_name),
         "state": entry.state,
         "reason": entry.reason,
+        "default": entry.name == manager.default_name,
+        "pinned": manager.is_pinned(entry),
+        "bytes": entry.num_bytes,
         "load_s": None if entry.load_s is None else round(entry.load_s, 3),
     }
     if entry.manifest is None:

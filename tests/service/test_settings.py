@@ -36,3 +36,17 @@ def test_a_senseless_limit_is_refused_at_start(monkeypatch, value):
 
 def test_every_setting_is_described():
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_aliases_are_pairs(monkeypatch):
+    monkeypatch.setenv("MASKZOO_ALIASES", "prod=cells@2  test=cells@3")
+    assert Settings().aliases == {"prod": "cells@2", "test": "cells@3"}
+    monkeypatch.setenv("MASKZOO_ALIASES", "prod=cells@2 test")
+    with pytest.raises(ValidationError, match="'test' is no pair"):
+        Settings()
+
+
+def test_a_short_admin_token_is_refused(monkeypatch):
+    monkeypatch.setenv("MASKZOO_ADMIN_TOKEN", "short")
+    with pytest.raises(ValidationError, match="admin_token"):
+        Settings()

@@ -1,0 +1,45 @@
+"""How much memory a model holds, and giving it back to the system.
+
+A torch network is measured by its tensors, which is exact. Any other engine is measured by how
+much the process grew while it was loaded, which includes what others took meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from pathlib import Path
+from typing import Any
+
+_STATUS = Path("/proc/self/statm")
+_PAGE_BYTES = 4096
+
+
+def tensor_bytes(predictor: Any) -> int | None:
+    """Return the bytes of the parameters and buffers; None where the engine shows none."""
+    network = getattr(getattr(predictor, "engine", None), "network", None)
+    if network is None or not hasattr(network, "parameters"):
+        return None
+    tensors = [*network.parameters(), *network.buffers()]
+    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
+
+
+def resident_bytes() -> int:
+    """Return what the process holds in memory; 0 where the system does not say."""
+    try:
+        return int(_STATUS.read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system and the device."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
+        if trim is not None:
+            trim(0)

@@ -1,0 +1,101 @@
+"""What an operator does to a running service: load, unload, alias. Off unless a token is set.
+
+Changes live in this process: aliases that are to outlive it belong into the settings, and each of
+several processes has to be told.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from service.errors import AdminTokenError
+from service.routes.models import describe
+from service.schemas import ModelSummary, ProblemDocument
+from service.state import ServicesDep
+
+logger = logging.getLogger(__name__)
+
+_BEARER = HTTPBearer(auto_error=False, description="The server's MASKZOO_ADMIN_TOKEN.")
+
+
+def require_admin(
+    services: ServicesDep,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+) -> None:
+    """Let nobody pass without the token; the time it takes says nothing about it.
+
+    Raises:
+        AdminTokenError: it is missing or wrong, or the server has none.
+    """
+    token = services.settings.admin_token
+    sent = given.credentials if given else ""
+    right = token.get_secret_value() if token else ""
+    if not hmac.compare_digest(sent.encode(), right.encode()) or not right:
+        raise AdminTokenError()
+
+
+router = APIRouter(
+    prefix="/admin",
+    tags=["admin"],
+    dependencies=[Depends(require_admin)],
+    responses={
+        401: {"model": ProblemDocument, "description": "The token is missing or wrong."},
+        404: {"model": ProblemDocument, "description": "No such model."},
+    },
+)
+
+ModelName = Annotated[str, Path(description="A model, `name@version`, or an alias.")]
+
+
+class AliasTarget(BaseModel):
+    """What an alias is to mean."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=200, description="`name` or `name@version`.")
+
+
+@router.post(
+    "/models/{name}/load",
+    summary="Load a model",
+    response_model=ModelSummary,
+    responses={202: {"model": ModelSummary, "description": "It is still loading."}},
+)
+async def load_model(name: ModelName, services: ServicesDep) -> Response:
+    """Load it now, also when it was unloaded or has failed; a failure is in the answer."""
+    entry = await services.manager.load(name)
+    logger.info("event=admin_load model=%s state=%s", entry.name, entry.state)
+    summary = ModelSummary(**describe(services.manager, entry))
+    status = 202 if entry.state == "loading" else 200
+    return JSONResponse(summary.model_dump(), status_code=status)
+
+
+@router.post("/models/{name}/unload", summary="Take a model out of service")
+async def unload_model(name: ModelName, services: ServicesDep) -> ModelSummary:
+    """Free its memory; requests for it are refused until it is loaded again."""
+    entry = await services.manager.unload(name)
+    logger.info("event=admin_unload model=%s", entry.name)
+    return ModelSummary(**describe(services.manager, entry))
+
+
+@router.put("/aliases/{alias}", summary="Let an alias mean a model")
+async def set_alias(alias: str, target: AliasTarget, services: ServicesDep) -> dict[str, str]:
+    """Switch all requests that follow in one step; requests in flight keep their model."""
+    services.manager.set_alias(alias, target.model)
+    logger.info("event=admin_alias alias=%s model=%s", alias, target.model)
+    return services.manager.aliases.table
+
+
+@router.delete("/aliases/{alias}", summary="Forget an alias")
+async def remove_alias(alias: str, services: ServicesDep) -> dict[str, str]:
+    """Return the aliases that are left."""
+    services.manager.aliases.remove(alias)
+    logger.info("event=admin_alias alias=%s model=none", alias)
+    return services.manager.aliases.table
