@@ -6,8 +6,8 @@
 Every variant is trained by `maskzoo train` from random weights, with one recipe, and scored on the
 test split by the predictor. Prints a Markdown table: mean IoU as the mean over the seeds, the
 spread as the standard deviation over them, the difference from the bare network seed by seed, and
-the processor time of the whole run against the bare network's. A run that is finished is not run again, so the
-script can be stopped and started.
+the processor time of the whole run against the bare network's. A run that is finished is not run
+again, so the script can be stopped and started.
 """
 
 from __future__ import annotations
