@@ -50,7 +50,8 @@ def resize_logits(logits: Tensor, size: tuple[int, int], crop: tuple[int, int]) 
     return logits[:, : crop[0], : crop[1]].cpu().numpy()
 
 
-def _id_type(num_classes: int) -> type[np.uint8] | type[np.uint16]:
+def id_type(num_classes: int) -> type[np.uint8] | type[np.uint16]:
+    """Return the type of the ids of that many classes."""
     return np.uint8 if num_classes <= 256 else np.uint16
 
 
@@ -59,7 +60,7 @@ def _in_strips(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     coarse = _resize_columns(logits.numpy(), size[1])[:, :, : crop[1]]  # (h, K, W)
     num_classes = coarse.shape[1]
-    labels = np.empty(crop, _id_type(num_classes))
+    labels = np.empty(crop, id_type(num_classes))
     shares = np.empty(crop, np.float16) if confidence else None
     rows = min(crop[0], max(1, _STRIP_VALUES // (num_classes * crop[1])))
     above, below, weight = _row_weights(len(coarse), size[0])
@@ -101,7 +102,7 @@ def _first_true(flags: np.ndarray) -> np.ndarray:
     An argmax, five times as fast as numpy's over this axis.
     """
     num_classes = flags.shape[1]
-    weights = np.arange(num_classes, 0, -1, dtype=_id_type(num_classes + 1))[:, None]
+    weights = np.arange(num_classes, 0, -1, dtype=id_type(num_classes + 1))[:, None]
     return num_classes - (flags * weights).max(axis=1)
 
 
@@ -131,5 +132,5 @@ def _on_device(
         labels.append(ids.to(torch.uint8 if num_classes <= 256 else torch.int32).cpu().numpy())
         if confidence:
             shares.append((1 / (strip - highest).exp().sum(dim=0)).half().cpu().numpy())
-    found = np.concatenate(labels).astype(_id_type(num_classes), copy=False)
+    found = np.concatenate(labels).astype(id_type(num_classes), copy=False)
     return found, np.concatenate(shares) if confidence else None

@@ -4,16 +4,16 @@
 
 The label map has the size of the upright image, whatever the network saw. A predictor holds no
 state between calls: `segment` may run in many threads at once, and each gives what it would give
-alone. Tiled prediction of huge images is a third `Mode` of `models.inference.resize` and a second
-way through `_run`.
+alone. In mode ``tiled`` the same steps run on each tile (`models.inference.tiled`), and
+`segment_strips` gives the label map of an image that need not be in memory. With test-time
+augmentation (`models.inference.tta`) the engine runs once for each view.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,45 +22,34 @@ from torch import Tensor, nn
 from models.bundle import load_bundle
 from models.engines import EagerEngine, Engine
 from models.errors import ShapeError, UnknownNameError
-from models.inference.decode import DEFAULT_MAX_PIXELS, ImageInfo, decode_image
+from models.inference.decode import DEFAULT_MAX_PIXELS, decode_image
 from models.inference.postprocess import label_map, resize_logits
-from models.inference.preprocess import to_batch, to_channels
+from models.inference.preprocess import check_pixels, to_batch, to_channels
 from models.inference.resize import (
     DEFAULT_WHOLE_PIXELS,
     InputPlan,
     fit_to_plan,
     plan_input,
 )
-from models.inference.summary import class_shares
+from models.inference.segmentation import Clock, Segmentation
+from models.inference.tiled import (
+    ArrayRows,
+    LabelStrip,
+    OnTile,
+    PixelRows,
+    RunTile,
+    label_strips,
+    tiled_logits,
+)
+from models.inference.tiles import DEFAULT_OVERLAP, TileGrid, plan_tiles
+from models.inference.tta import Tta, parse_tta
 from models.labels import LabelSet
 from models.preprocessing import Preprocessing
 
 ENGINES = ("auto", "torch")
 
-
-@dataclass(frozen=True)
-class Segmentation:
-    """What a predictor found in one image.
-
-    Args:
-        labels: class ids, uint8 (H, W), or uint16 for more than 256 classes.
-        confidence: softmax of the chosen class, float16 (H, W); None where it was not asked for.
-        label_set: names and colours of the ids.
-        mode: ``whole`` or ``resize``.
-        timings: seconds of ``decode``, ``preprocess``, ``network``, ``postprocess``.
-        info: of the image file; None if an array was given.
-    """
-
-    labels: np.ndarray
-    confidence: np.ndarray | None
-    label_set: LabelSet
-    mode: str
-    timings: dict[str, float]
-    info: ImageInfo | None = None
-
-    def class_counts(self) -> np.ndarray:
-        """Count the pixels of each class: int64 (K,)."""
-        return class_shares(self.labels, self.label_set.num_classes)
+MIN_TILE_SIDE = 512
+"""The least side of a tile in mode `tiled`."""
 
 
 class Predictor:
@@ -74,7 +63,7 @@ class Predictor:
         device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``: CUDA if there is any. Not used for
             an engine, which has its own.
         max_pixels: the largest image that is decoded; None allows any.
-        whole_pixels: the largest image that mode ``auto`` does not shrink.
+        whole_pixels: the largest image that mode ``auto`` gives to the network in one piece.
 
     Raises:
         ShapeError: network, labels and preprocessing do not fit each other.
@@ -144,33 +133,94 @@ class Predictor:
         mode: str = "auto",
         confidence: bool = True,
         max_side: int | None = None,
+        tta: str = "none",
+        overlap: float = DEFAULT_OVERLAP,
+        on_tile: OnTile = lambda done, total: None,
     ) -> Segmentation:
         """Segment one image.
 
         Args:
             image: upright uint8 (H, W, 3) RGB, or an image file as a path or as bytes.
-            mode: ``auto``, ``whole`` or ``resize``; see `models.inference.resize.plan_input`.
+            mode: ``auto``, ``whole``, ``resize`` or ``tiled``; see
+                `models.inference.resize.plan_input`.
             confidence: whether to compute it.
             max_side: for this image in place of the bundle's.
+            tta: the views, in the words of `models.inference.tta`.
+            overlap: the least share of a tile that neighbours have in common.
+            on_tile: in mode ``tiled``: told the tiles done and their number; whatever it raises
+                ends the work.
 
         Raises:
             ImageError: the file cannot be read.
             ShapeError: the array is no uint8 (H, W, 3).
             UnknownNameError: there is no such mode.
+            SpecError: views or overlap are none.
         """
-        clock = _Clock()
+        views = parse_tta(tta)
+        clock = Clock()
         info = None
         if not isinstance(image, np.ndarray):
             decoded = decode_image(image, max_pixels=self.max_pixels)
             image, info = decoded.pixels, decoded.info
         clock.stop("decode")
+        if self._plan(check_pixels(image), mode, max_side).mode == "tiled":
+            labels, shares = self._segment_tiled(
+                image, confidence, clock, tta=tta, overlap=overlap, on_tile=on_tile
+            )
+            return Segmentation(labels, shares, self.labels, "tiled", clock.timings, info)
         batch, plan = self._prepare(image, mode, max_side)
         clock.stop("preprocess")
-        logits = self._run(batch)[0]
+        logits = self._run(batch, views)[0]
         clock.stop("network")
         labels, shares = label_map(logits, plan.covered, plan.image, confidence=confidence)
         clock.stop("postprocess")
         return Segmentation(labels, shares, self.labels, plan.mode, clock.timings, info)
+
+    def segment_strips(
+        self,
+        source: PixelRows,
+        *,
+        confidence: bool = False,
+        tta: str = "none",
+        overlap: float = DEFAULT_OVERLAP,
+        on_tile: OnTile = lambda done, total: None,
+        run_tile: RunTile | None = None,
+    ) -> Iterator[LabelStrip]:
+        """Segment a huge image by tiles; yield finished rows of its label map, top to bottom.
+
+        Memory does not grow with the height. Nothing runs until the first strip is asked for.
+
+        Args:
+            source: reads the pixels, a few rows at a time.
+            confidence: whether to compute it.
+            tta: the views, in the words of `models.inference.tta`.
+            overlap: the least share of a tile that neighbours have in common.
+            on_tile: told the tiles done and their number, before each tile and after the last;
+                whatever it raises ends the work.
+            run_tile: runs the network in place of this predictor's own ``logits(tile,
+                mode="whole", tta=tta)``, as a server does that has a queue for it.
+
+        Raises:
+            SpecError: views or overlap are none.
+        """
+        views = parse_tta(tta)
+        return label_strips(
+            source,
+            self.tile_grid((source.height, source.width), overlap=overlap),
+            run_tile or (lambda tile: self._whole_logits(tile, views)),
+            num_classes=self.labels.num_classes,
+            confidence=confidence,
+            on_tile=on_tile,
+        )
+
+    def tile_grid(self, image: tuple[int, int], *, overlap: float = DEFAULT_OVERLAP) -> TileGrid:
+        """Return the tiles of an image of that size: as large as the crops of the training.
+
+        Where these are smaller than 512, or not known, they are of 512: a larger tile has less
+        border, and whole images were larger than the crops too.
+        """
+        height, width = self.preprocessing.train_size or (0, 0)
+        return plan_tiles(image, (max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)), overlap)
 
     def segment_many(
         self,
@@ -179,21 +229,29 @@ class Predictor:
         mode: str = "auto",
         confidence: bool = True,
         max_side: int | None = None,
+        tta: str = "none",
+        overlap: float = DEFAULT_OVERLAP,
     ) -> list[Segmentation]:
         """Segment images whose `input_size` is the same in one run of the network.
 
-        The timings of each are those of the whole batch.
+        The timings of each are those of the whole batch. Images that are tiled run one by one.
 
         Raises:
             ShapeError: an array is no uint8 (H, W, 3), or the inputs differ in size.
         """
-        clock = _Clock()
-        prepared = [self._prepare(image, mode, max_side) for image in images]
-        sizes = {plan.padded for _, plan in prepared}
+        plans = [self._plan(check_pixels(image), mode, max_side) for image in images]
+        sizes = {plan.padded for plan in plans}
         if len(sizes) != 1:
             raise ShapeError(f"inputs of sizes {sorted(sizes)}; a batch takes one size")
+        if plans[0].mode == "tiled":
+            return [
+                self.segment(image, mode="tiled", confidence=confidence, tta=tta, overlap=overlap)
+                for image in images
+            ]
+        clock = Clock()
+        prepared = [self._prepare(image, mode, max_side) for image in images]
         clock.stop("preprocess")
-        logits = self._run(torch.cat([batch for batch, _ in prepared]))
+        logits = self._run(torch.cat([batch for batch, _ in prepared]), parse_tta(tta))
         clock.stop("network")
         maps = [
             label_map(one, plan.covered, plan.image, confidence=confidence)
@@ -208,15 +266,53 @@ class Predictor:
     def input_size(
         self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
     ) -> tuple[int, int]:
-        """Return the (height, width) at which the network sees an image of that size."""
+        """Return the (height, width) at which the network sees an image of that size.
+
+        For an image that is tiled this is its own size.
+        """
         return self._plan(image, mode, max_side).padded
 
     def logits(
-        self, image: np.ndarray, *, mode: str = "auto", max_side: int | None = None
+        self,
+        image: np.ndarray,
+        *,
+        mode: str = "auto",
+        max_side: int | None = None,
+        tta: str = "none",
+        overlap: float = DEFAULT_OVERLAP,
     ) -> np.ndarray:
-        """Return the float32 logits (K, H, W) of an upright uint8 (H, W, 3) RGB image."""
+        """Return the float32 logits (K, H, W) of an upright uint8 (H, W, 3) RGB image.
+
+        With more than one view, they are the logarithms of the mean probabilities.
+        """
+        views = parse_tta(tta)
+        if self._plan(check_pixels(image), mode, max_side).mode == "tiled":
+            return tiled_logits(
+                ArrayRows(image),
+                self.tile_grid(check_pixels(image), overlap=overlap),
+                lambda tile: self._whole_logits(tile, views),
+                num_classes=self.labels.num_classes,
+            )
         batch, plan = self._prepare(image, mode, max_side)
-        return resize_logits(self._run(batch)[0], plan.covered, plan.image)
+        return resize_logits(self._run(batch, views)[0], plan.covered, plan.image)
+
+    def _whole_logits(self, image: np.ndarray, views: Tta) -> np.ndarray:
+        batch, plan = self._prepare(image, "whole")
+        return resize_logits(self._run(batch, views)[0], plan.covered, plan.image)
+
+    def _segment_tiled(
+        self,
+        image: np.ndarray,
+        confidence: bool,
+        clock: Clock,
+        **options: Any,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        strips = list(self.segment_strips(ArrayRows(image), confidence=confidence, **options))
+        clock.stop("network")
+        labels = np.concatenate([strip.labels for strip in strips])
+        shares = [strip.confidence for strip in strips if strip.confidence is not None]
+        clock.stop("postprocess")
+        return labels, np.concatenate(shares) if shares else None
 
     def _plan(self, image: tuple[int, int], mode: str, max_side: int | None) -> InputPlan:
         return plan_input(
@@ -233,8 +329,8 @@ class Predictor:
         plan = self._plan((pixels.shape[0], pixels.shape[1]), mode, max_side)
         return to_batch(fit_to_plan(pixels, plan), self.preprocessing, self.engine.device), plan
 
-    def _run(self, batch: Tensor) -> Tensor:
-        logits = self.engine.run(batch)  # (N, K, h, w)
+    def _run(self, batch: Tensor, views: Tta) -> Tensor:
+        logits = views.run(self.engine.run, batch)  # (N, K, h, w)
         if logits.shape[1] != self.labels.num_classes:
             raise ShapeError(
                 f"the network gives {logits.shape[1]} classes and the label set has "
@@ -243,16 +339,3 @@ class Predictor:
         if logits.is_cuda:
             torch.cuda.synchronize(logits.device)
         return logits
-
-
-class _Clock:
-    """Seconds between stops, by name."""
-
-    def __init__(self) -> None:
-        self.timings: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def stop(self, name: str) -> None:
-        now = time.perf_counter()
-        self.timings[name] = now - self._last
-        self._last = now

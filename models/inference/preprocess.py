@@ -16,6 +16,19 @@ from models.errors import ShapeError
 from models.preprocessing import Preprocessing
 
 
+def check_pixels(pixels: np.ndarray) -> tuple[int, int]:
+    """Return (height, width) of uint8 (H, W, 3).
+
+    Raises:
+        ShapeError: `pixels` is something else, or empty.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise ShapeError(
+            f"image is {pixels.dtype} {pixels.shape}; the predictor takes uint8 (H, W, 3) RGB"
+        )
+    return pixels.shape[0], pixels.shape[1]
+
+
 def to_channels(pixels: np.ndarray, in_channels: int) -> np.ndarray:
     """Return (H, W, C) for a network of 1 or 3 input channels.
 
@@ -24,10 +37,7 @@ def to_channels(pixels: np.ndarray, in_channels: int) -> np.ndarray:
     Raises:
         ShapeError: `pixels` is not uint8 (H, W, 3), or the network takes other channels.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
-        raise ShapeError(
-            f"image is {pixels.dtype} {pixels.shape}; the predictor takes uint8 (H, W, 3) RGB"
-        )
+    check_pixels(pixels)
     if in_channels == 3:
         return pixels
     if in_channels == 1:

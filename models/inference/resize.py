@@ -14,10 +14,10 @@ import numpy as np
 
 from models.errors import UnknownNameError
 
-Mode = Literal["auto", "whole", "resize"]
+Mode = Literal["auto", "whole", "resize", "tiled"]
 
 DEFAULT_WHOLE_PIXELS = 2048 * 1024
-"""The largest image that mode `auto` gives to the network as it is."""
+"""The largest image that mode `auto` gives to the network in one piece."""
 
 MIN_SIDE = 32
 """Smaller images are padded to this side: the deepest feature has stride 32."""
@@ -28,13 +28,13 @@ class InputPlan:
     """The way of one image to the network's input.
 
     Args:
-        mode: ``whole`` or ``resize``, after ``auto`` was decided.
+        mode: ``whole``, ``resize`` or ``tiled``, after ``auto`` was decided.
         image: size of the image, and of the result.
         scaled: size after the resize; `image` where there is none.
         padded: size of the network's input; larger than `scaled` only for tiny images.
     """
 
-    mode: Literal["whole", "resize"]
+    mode: Literal["whole", "resize", "tiled"]
     image: tuple[int, int]
     scaled: tuple[int, int]
     padded: tuple[int, int]
@@ -58,9 +58,12 @@ def plan_input(
     """Decide the size at which an image is segmented.
 
     ``whole`` keeps it. ``resize`` shrinks it, never enlarges it: to `max_side` on its longer side
-    if the bundle has one (its network was trained on images of that size), else to `whole_pixels`
-    pixels, so that objects stay as close to their trained size as the limit allows. ``auto`` is
-    ``whole`` for an image that ``resize`` would not change, else ``resize``.
+    if the bundle has one, else to `whole_pixels` pixels. ``tiled`` keeps the size and takes the
+    image in pieces.
+
+    ``auto`` shows the network objects of the size at which it was trained. With `max_side`, these
+    were images shrunk to that side: an image that is larger is shrunk too. Without it, they were
+    crops of images as they are: an image of more than `whole_pixels` is tiled, any other is whole.
 
     Raises:
         UnknownNameError: `mode` is none of these.
@@ -68,18 +71,25 @@ def plan_input(
     if mode not in get_args(Mode):
         raise UnknownNameError("mode", mode, get_args(Mode))
     height, width = image
+    if mode == "auto":
+        mode = _decide(image, max_side, whole_pixels)
     if max_side is not None:
         factor = max_side / max(image)
     else:
         factor = math.sqrt(whole_pixels / (height * width))
     scaled = image
-    if mode != "whole" and factor < 1:
+    if mode == "resize" and factor < 1:
         scaled = (max(1, round(height * factor)), max(1, round(width * factor)))
-    chosen: Literal["whole", "resize"] = "resize" if mode == "resize" else "whole"
-    if mode == "auto" and scaled != image:
-        chosen = "resize"
     padded = (max(MIN_SIDE, scaled[0]), max(MIN_SIDE, scaled[1]))
-    return InputPlan(chosen, image, scaled, padded)
+    return InputPlan(mode, image, scaled, padded)
+
+
+def _decide(
+    image: tuple[int, int], max_side: int | None, whole_pixels: int
+) -> Literal["whole", "resize", "tiled"]:
+    if max_side is not None:
+        return "resize" if max(image) > max_side else "whole"
+    return "tiled" if image[0] * image[1] > whole_pixels else "whole"
 
 
 def fit_to_plan(pixels: np.ndarray, plan: InputPlan) -> np.ndarray:

@@ -90,7 +90,7 @@ def test_timings_name_every_stage():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 100), (100, 1), (31, 33), (40, 60), (2, 300)])
-@pytest.mark.parametrize("mode", ["auto", "whole", "resize"])
+@pytest.mark.parametrize("mode", ["auto", "whole", "resize", "tiled"])
 def test_the_mask_has_the_images_size(size, mode):
     network = Brightest()
     found = predictor(network, whole_pixels=1000).segment(scene(*size), mode=mode)
@@ -149,12 +149,13 @@ def test_resize_shrinks_to_the_bundles_side_and_comes_back():
     assert network.seen[-1] == (1, 3, 96, 128)
 
 
-def test_auto_shrinks_images_over_the_limit_only():
+def test_auto_tiles_images_over_the_limit_where_no_side_is_set():
     network = Brightest()
     limited = predictor(network, whole_pixels=48 * 64)
     assert limited.segment(scene(48, 64)).mode == "whole"
-    assert limited.segment(scene(96, 128)).mode == "resize"
-    assert network.seen == [(1, 3, 48, 64)] * 2
+    assert limited.segment(scene(96, 128)).mode == "tiled"
+    assert limited.segment(scene(96, 128), mode="resize").mode == "resize"
+    assert network.seen == [(1, 3, 48, 64), (1, 3, 96, 128), (1, 3, 48, 64)]
 
 
 def test_coarse_logits_are_resized_to_the_image():

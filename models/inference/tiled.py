@@ -1,0 +1,175 @@
+"""Label maps of huge images: tile by tile, strip by strip, in bounded memory.
+
+    rows of pixels -> tiles -> network -> weighted sum of logits -> largest -> strip of labels
+
+A strip is what one row of tiles finishes: it is as wide as the image and a tile less its overlap
+high. Held at one time are the pixels of one row of tiles, the weighted logits of one tile and
+those that the next row still adds to: classes x (overlap of the rows) x width float32 values. For
+19 classes, tiles of 512 at an overlap of a quarter and a width of 10 000 pixels that is 97 MB.
+
+Logits, not probabilities, are added up, as in mmsegmentation's sliding window; the weights are
+those of `models.inference.tiles`. Letters: K classes, H W the image, h w a tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from models.inference.postprocess import id_type, label_map
+from models.inference.tiles import TileGrid
+
+RunTile = Callable[[np.ndarray], np.ndarray]
+"""uint8 (h, w, 3) RGB -> float32 logits (K, h, w)."""
+
+OnTile = Callable[[int, int], None]
+"""Told the tiles done and their number, before each tile and after the last; may raise to stop."""
+
+
+class PixelRows(Protocol):
+    """An image that is read from top to bottom, a few rows at a time."""
+
+    height: int
+    width: int
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
+
+        Called with ranges that follow each other: each row is asked for once.
+        """
+        ...
+
+
+class ArrayRows:
+    """The rows of an array in memory, or of a memory map: uint8 (H, W, 3) RGB."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.height, self.width = pixels.shape[:2]
+        self._pixels = pixels
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        """Return a view of the rows."""
+        return self._pixels[top:bottom]
+
+
+@dataclass(frozen=True)
+class LabelStrip:
+    """Finished rows of a label map.
+
+    Args:
+        top: the first of the rows.
+        labels: class ids, uint8 (rows, W), or uint16 for more than 256 classes.
+        confidence: softmax of the chosen class, float16 (rows, W); None where not asked for.
+    """
+
+    top: int
+    labels: np.ndarray
+    confidence: np.ndarray | None
+
+
+def label_strips(
+    source: PixelRows,
+    grid: TileGrid,
+    run_tile: RunTile,
+    *,
+    num_classes: int,
+    confidence: bool = True,
+    on_tile: OnTile = lambda done, total: None,
+) -> Iterator[LabelStrip]:
+    """Yield the strips of an image from top to bottom; together they are its label map.
+
+    Args:
+        source: the pixels.
+        grid: the tiles, planned for the image's size.
+        run_tile: the network.
+        num_classes: K.
+        confidence: whether to compute it.
+        on_tile: progress; whatever it raises ends the work.
+    """
+    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tile, num_classes, on_tile):
+        labels = np.empty((bottom - top, source.width), id_type(num_classes))
+        shares = np.empty(labels.shape, np.float16) if confidence else None
+        for left, logits in blocks:
+            size = logits.shape[1], logits.shape[2]
+            found, share = label_map(torch.from_numpy(logits), size, size, confidence=confidence)
+            labels[:, left : left + size[1]] = found
+            if shares is not None and share is not None:
+                shares[:, left : left + size[1]] = share
+        yield LabelStrip(top, labels, shares)
+
+
+def tiled_logits(
+    source: PixelRows, grid: TileGrid, run_tile: RunTile, *, num_classes: int
+) -> np.ndarray:
+    """Return the blended float32 logits (K, H, W) of the whole image, in memory for all of it."""
+    logits = np.empty((num_classes, source.height, source.width), np.float32)
+    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tile, num_classes):
+        for left, block in blocks:
+            logits[:, top:bottom, left : left + block.shape[2]] = block
+    return logits
+
+
+Block = tuple[int, np.ndarray]
+"""The first column of finished logits, and these: (K, rows, columns)."""
+
+
+def _rows_of_blocks(
+    source: PixelRows,
+    grid: TileGrid,
+    run_tile: RunTile,
+    num_classes: int,
+    on_tile: OnTile = lambda done, total: None,
+) -> Iterator[tuple[int, int, Iterator[Block]]]:
+    """Yield for each row of tiles: first and last row that it finishes, and their blocks."""
+    blender = _Blender(grid, num_classes)
+    columns = grid.columns
+    pixels = np.empty((0, source.width, 3), np.uint8)
+    read_to = 0
+    for row, (top, bottom) in enumerate(zip(grid.rows.starts, grid.rows.stops, strict=True)):
+        kept = pixels[len(pixels) - (read_to - top) :]
+        pixels = np.concatenate([kept, source.read(read_to, bottom)])
+        read_to = bottom
+
+        def tiles(pixels: np.ndarray = pixels, row: int = row) -> Iterator[np.ndarray]:
+            spans = zip(columns.starts, columns.stops, strict=True)
+            for done, (left, right) in enumerate(spans, start=row * len(columns)):
+                on_tile(done, grid.num_tiles)
+                yield run_tile(np.ascontiguousarray(pixels[:, left:right]))
+
+        yield top, grid.rows.next_start(row), blender.add_row(row, tiles())
+    on_tile(grid.num_tiles, grid.num_tiles)
+
+
+class _Blender:
+    """Adds up weighted logits; keeps only what later tiles add to."""
+
+    def __init__(self, grid: TileGrid, num_classes: int) -> None:
+        self._grid = grid
+        self._row_weights = grid.rows.weights()
+        self._column_weights = grid.columns.weights()
+        self._window_size = (num_classes, grid.rows.max_size, grid.columns.max_size)
+        self._carried = np.zeros(
+            (num_classes, grid.rows.max_shared, grid.columns.length), np.float32
+        )
+        self._num_carried = 0  # rows of it that hold values
+
+    def add_row(self, row: int, tiles: Iterable[np.ndarray]) -> Iterator[Block]:
+        """Take the logits of one row of tiles from left to right; yield what they finish."""
+        rows, columns = self._grid.rows, self._grid.columns
+        height = rows.stops[row] - rows.starts[row]
+        num_done = rows.next_start(row) - rows.starts[row]
+        window = np.zeros(self._window_size, np.float32)[:, :height]
+        for column, logits in enumerate(tiles):
+            weight = self._row_weights[row][:, None] * self._column_weights[column]
+            window[:, :, : logits.shape[2]] += logits * weight
+            left, right = columns.starts[column], columns.next_start(column)
+            part = window[:, :, : right - left]
+            part[:, : self._num_carried] += self._carried[:, : self._num_carried, left:right]
+            self._carried[:, : height - num_done, left:right] = part[:, num_done:]
+            yield left, part[:, :num_done]
+            window = np.concatenate([window[:, :, right - left :], np.zeros_like(part)], axis=2)
+        self._num_carried = height - num_done

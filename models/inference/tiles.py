@@ -1,0 +1,140 @@
+"""Where the tiles of a large image lie, and how much each of them counts in each pixel.
+
+Nothing here knows a network: sizes in, boxes and weights out. Sizes are (height, width) in pixels.
+
+Tiles start at multiples of 32, the deepest stride of an encoder, so that each tile is sampled on
+the grid on which the whole image would be; the last one ends where the image ends and may be up
+to 31 pixels smaller. A side that is no longer than a tile has one tile of its own length.
+
+The weight of a tile is a Gaussian about its middle (deviation: an eighth of its side, as in
+nnU-Net, Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z). What differs: the outer
+quarter of each overlap counts nothing, because there the network saw padding where the image goes
+on. A network that looks no further than this quarter gives the same logits as on the whole image.
+The weights of all tiles over a pixel sum to 1. They are products of one factor for the row and one
+for the column, so both can be made so on their own axis, and no map of weight sums is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from models.errors import SpecError
+
+ALIGN = 32
+DEFAULT_OVERLAP = 0.25
+MIN_TILE = 64
+MAX_OVERLAP = 0.75
+_SIGMAS_PER_SIDE = 8
+
+
+@dataclass(frozen=True)
+class TileAxis:
+    """The tiles along one side of an image.
+
+    Args:
+        length: of the side.
+        starts, stops: of each tile, in order; neighbours overlap or touch.
+    """
+
+    length: int
+    starts: tuple[int, ...]
+    stops: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def next_start(self, index: int) -> int:
+        """Return where the tile after `index` starts; the length after the last one."""
+        return self.starts[index + 1] if index + 1 < len(self) else self.length
+
+    @property
+    def max_size(self) -> int:
+        """The length of the longest tile."""
+        return max(stop - start for start, stop in zip(self.starts, self.stops, strict=True))
+
+    @property
+    def max_shared(self) -> int:
+        """The most pixels that two neighbours share."""
+        overlaps = [stop - start for stop, start in zip(self.stops, self.starts[1:], strict=False)]
+        return max(overlaps, default=0)
+
+    def weights(self) -> list[np.ndarray]:
+        """Return for each tile float32 weights of its pixels, which sum to 1 over all tiles."""
+        raw = [self._bell(index) for index in range(len(self))]
+        total = np.zeros(self.length)
+        for values, start, stop in zip(raw, self.starts, self.stops, strict=True):
+            total[start:stop] += values
+        return [
+            (values / total[start:stop]).astype(np.float32)
+            for values, start, stop in zip(raw, self.starts, self.stops, strict=True)
+        ]
+
+    def _bell(self, index: int) -> np.ndarray:
+        start, stop = self.starts[index], self.stops[index]
+        size = stop - start
+        distance = np.arange(size) - (size - 1) / 2
+        values = np.exp(-0.5 * (distance * _SIGMAS_PER_SIDE / size) ** 2)
+        if index > 0:
+            values[: (self.stops[index - 1] - start) // 4] = 0
+        if index + 1 < len(self):
+            values[size - (stop - self.starts[index + 1]) // 4 :] = 0
+        return values
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """The tiles of one image: those of its rows by those of its columns."""
+
+    rows: TileAxis
+    columns: TileAxis
+
+    @property
+    def num_tiles(self) -> int:
+        """How many times the network runs."""
+        return len(self.rows) * len(self.columns)
+
+
+def plan_tiles(
+    image: tuple[int, int], tile: tuple[int, int], overlap: float = DEFAULT_OVERLAP
+) -> TileGrid:
+    """Lay tiles over an image.
+
+    Args:
+        image: size of the image.
+        tile: size of a tile; rounded up to multiples of 32.
+        overlap: the least share of a tile that neighbours have in common.
+
+    Raises:
+        SpecError: a tile is too small, or the overlap out of range.
+    """
+    mistakes = []
+    if min(tile) < MIN_TILE:
+        mistakes.append(f"tile size is {tile[0]} x {tile[1]}; a side needs {MIN_TILE} or more")
+    if not 0 <= overlap <= MAX_OVERLAP:
+        mistakes.append(f"overlap is {overlap}; it is a share of the tile from 0 to {MAX_OVERLAP}")
+    if mistakes:
+        raise SpecError("tiled prediction", mistakes)
+    rows, columns = (
+        _plan_axis(length, side, overlap) for length, side in zip(image, tile, strict=True)
+    )
+    return TileGrid(rows, columns)
+
+
+def _plan_axis(length: int, tile: int, overlap: float) -> TileAxis:
+    tile = _units(tile) * ALIGN
+    if length <= tile:
+        return TileAxis(length, (0,), (length,))
+    last = _units(length - tile)  # all in units of ALIGN, so that rounding keeps the overlap
+    step = max(1, int(tile * (1 - overlap)) // ALIGN)
+    count = -(-last // step)
+    starts = tuple(ALIGN * (index * last // count) for index in range(count + 1))
+    stops = tuple(start + tile for start in starts[:-1])
+    assert all(after > before for before, after in pairwise(starts)), "tiles move on"
+    return TileAxis(length, starts, (*stops, length))
+
+
+def _units(length: int) -> int:
+    return -(-length // ALIGN)

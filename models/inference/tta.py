@@ -1,0 +1,147 @@
+"""Test-time augmentation: one image seen several ways, the probabilities averaged.
+
+The views are scales of the input by symmetries of the square. Each view runs through the network,
+its answer is turned back, and the softmax of all is averaged, as in mmsegmentation. The result is
+the logarithm of that average: logits like any other, whose softmax is the average, so that whatever
+follows (resize, tiles, confidence) needs to know nothing of it.
+
+| words | views |
+| --- | --- |
+| ``none`` | 1 |
+| ``flip`` | 2: as it is, and mirrored left to right |
+| ``d4`` | 8: all mirrorings and quarter turns; for aerial and microscope images |
+| ``multiscale`` | 3: scales 0.75, 1, 1.25 |
+| ``multiscale:0.5,1,2`` | these scales |
+| ``flip+multiscale`` | 6: both |
+
+Letters: N batch, C channels, K classes, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.errors import SpecError, did_you_mean
+from models.inference.resize import MIN_SIDE
+
+Run = Callable[[Tensor], Tensor]
+
+_SCALES = (0.75, 1.0, 1.25)
+_MIN_SCALE, _MAX_SCALE = 0.25, 4.0
+_WORDS = ("none", "flip", "d4", "multiscale")
+_LOWEST = 1e-30  # of a probability, so that its logarithm is finite
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A mirroring, then quarter turns against the clock."""
+
+    mirrored: bool
+    turns: int
+
+    def apply(self, batch: Tensor) -> Tensor:
+        """Return (N, C, H, W) seen this way; H and W change places with each turn."""
+        batch = batch.flip(3) if self.mirrored else batch
+        return torch.rot90(batch, self.turns, (2, 3)) if self.turns else batch
+
+    def undo(self, batch: Tensor) -> Tensor:
+        """Return what `apply` was given."""
+        batch = torch.rot90(batch, -self.turns, (2, 3)) if self.turns else batch
+        return batch.flip(3) if self.mirrored else batch
+
+
+_PLAIN = Symmetry(mirrored=False, turns=0)
+_FLIPS = (_PLAIN, Symmetry(mirrored=True, turns=0))
+_D4 = tuple(Symmetry(mirrored, turns) for mirrored in (False, True) for turns in range(4))
+
+
+@dataclass(frozen=True)
+class Tta:
+    """The views of one image: every scale by every symmetry.
+
+    Args:
+        scales: of the network's input, largest first.
+        symmetries: as in the module's table.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    symmetries: tuple[Symmetry, ...] = (_PLAIN,)
+
+    @property
+    def num_views(self) -> int:
+        """How many times the network runs."""
+        return len(self.scales) * len(self.symmetries)
+
+    def run(self, run: Run, batch: Tensor) -> Tensor:
+        """Return logits (N, K, h, w) for a normalised batch (N, C, H, W).
+
+        With one view, they are the network's own; with more, their softmax is the mean.
+        """
+        if self.num_views == 1 and self.scales == (1.0,):
+            return run(batch)
+        total: Tensor | None = None
+        for scale in self.scales:
+            scaled = _resize(batch, scale)
+            for symmetry in self.symmetries:
+                shares = symmetry.undo(run(symmetry.apply(scaled))).softmax(dim=1)
+                if total is None:
+                    total = shares
+                    continue
+                if shares.shape != total.shape:
+                    size = total.shape[2:]
+                    shares = F.interpolate(shares, size, mode="bilinear", align_corners=False)
+                total = total + shares
+        assert total is not None, "there is a view"
+        return (total / self.num_views).clamp_min(_LOWEST).log()
+
+
+def parse_tta(text: str) -> Tta:
+    """Read the words of the module's table, joined by ``+``.
+
+    Raises:
+        SpecError: lists every word that is wrong.
+    """
+    mistakes: list[str] = []
+    scales: tuple[float, ...] = (1.0,)
+    symmetries: tuple[Symmetry, ...] = (_PLAIN,)
+    for part in text.split("+"):
+        word, _, argument = part.strip().partition(":")
+        if word not in _WORDS:
+            mistakes.append(f"unknown view {word!r}{did_you_mean(word, _WORDS)}")
+        elif argument and word != "multiscale":
+            mistakes.append(f"{word!r} takes no {argument!r}; only multiscale has scales")
+        elif word == "multiscale":
+            scales = _parse_scales(argument, mistakes) if argument else _SCALES
+        elif word != "none":
+            symmetries = _D4 if word == "d4" or symmetries == _D4 else _FLIPS
+    if mistakes:
+        raise SpecError(f"test-time augmentation {text!r}", mistakes)
+    return Tta(tuple(sorted(set(scales), reverse=True)), symmetries)
+
+
+def _parse_scales(text: str, mistakes: list[str]) -> tuple[float, ...]:
+    scales = []
+    for word in text.split(","):
+        try:
+            scale = float(word)
+        except ValueError:
+            scale = float("nan")
+        if not _MIN_SCALE <= scale <= _MAX_SCALE:
+            mistakes.append(f"scale {word!r} is no number from {_MIN_SCALE} to {_MAX_SCALE}")
+        scales.append(scale)
+    return tuple(scales)
+
+
+def _resize(batch: Tensor, scale: float) -> Tensor:
+    """Resize (N, C, H, W); shrinking averages, as the predictor's own resize does."""
+    if scale == 1:
+        return batch
+    height, width = (max(MIN_SIDE, round(side * scale)) for side in batch.shape[2:])
+    return F.interpolate(
+        batch, (height, width), mode="bilinear", align_corners=False, antialias=scale < 1
+    )

@@ -1,0 +1,71 @@
+"""Tiles: they cover the image, overlap enough, lie on the network's grid, and weigh 1 in all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import SpecError
+from models.inference.tiles import ALIGN, plan_tiles
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    height=st.integers(1, 700),
+    width=st.integers(1, 700),
+    tile=st.tuples(st.integers(64, 300), st.integers(64, 300)),
+    overlap=st.floats(0, 0.75),
+)
+def test_the_weights_over_each_pixel_sum_to_one(height, width, tile, overlap):
+    grid = plan_tiles((height, width), tile, overlap)
+    total = np.zeros((height, width))
+    for row, row_weights in enumerate(grid.rows.weights()):
+        for column, column_weights in enumerate(grid.columns.weights()):
+            part = np.s_[
+                grid.rows.starts[row] : grid.rows.stops[row],
+                grid.columns.starts[column] : grid.columns.stops[column],
+            ]
+            total[part] += row_weights[:, None] * column_weights
+            assert row_weights.dtype == column_weights.dtype == np.float32
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(length=st.integers(1, 3000), tile=st.integers(64, 600), overlap=st.floats(0, 0.75))
+def test_tiles_lie_on_the_grid_and_overlap_as_asked(length, tile, overlap):
+    axis = plan_tiles((length, length), (tile, tile), overlap).rows
+    side = -(-tile // ALIGN) * ALIGN
+    assert axis.starts[0] == 0
+    assert axis.stops[-1] == length
+    assert all(start % ALIGN == 0 for start in axis.starts)
+    assert all(stop - start == side for start, stop in zip(axis.starts, axis.stops[:-1]))  # noqa: B905
+    assert 0 < axis.stops[-1] - axis.starts[-1] <= side
+    for stop, start in zip(axis.stops[:-1], axis.starts[1:], strict=True):
+        assert stop - start >= min(side * overlap, side - ALIGN) - 1
+
+
+def test_a_side_shorter_than_a_tile_has_one():
+    grid = plan_tiles((50, 300), (128, 128), 0.25)
+    assert (grid.rows.starts, grid.rows.stops) == ((0,), (50,))
+    assert (grid.columns.starts, grid.columns.stops) == ((0, 96, 192), (128, 224, 300))
+    assert grid.num_tiles == 3
+
+
+def test_the_edge_of_a_tile_counts_nothing_where_another_covers_it():
+    first, last = plan_tiles((1, 160), (128, 128), 0.75).columns.weights()
+    assert len(first) == len(last) == 128
+    shared = 96
+    assert np.all(first[-shared // 4 :] == 0)
+    assert np.all(last[: shared // 4] == 0)
+    np.testing.assert_array_equal(first[:32], 1)
+    np.testing.assert_array_equal(last[-32:], 1)
+    assert np.all(np.diff(first[32:]) <= 0)
+
+
+def test_wrong_tiles_are_refused_all_at_once():
+    with pytest.raises(SpecError, match="2 mistake") as caught:
+        plan_tiles((500, 500), (16, 128), 1.0)
+    assert "tile size is 16 x 128; a side needs 64 or more" in str(caught.value)
+    assert "overlap is 1.0; it is a share of the tile from 0 to 0.75" in str(caught.value)
