@@ -2,7 +2,7 @@
 
 A batch starts at once where the network was idle; while it was busy, company gathers by itself,
 and a batch that is not full waits at most `wait_s` more. When a batch fails, its items run one by
-one, so that the one at fault fails alone. When memory runs out, the batch is halved and its bucket
+one, so that the one at fault fails alone. When memory runs out, the batch is halved and its network
 remembers that.
 """
 
@@ -53,11 +53,17 @@ class Batcher:
         self._workers: list[asyncio.Task[None]] = []
 
     async def submit(
-        self, bucket: Hashable, work: Any, *, pixels: int, deadline: float | None = None
+        self,
+        bucket: Hashable,
+        work: Any,
+        *,
+        pixels: int,
+        deadline: float | None = None,
+        network: Hashable = None,
     ) -> tuple[Any, float]:
         """Run `work` with others of its bucket; return its result and the seconds it waited.
 
-        Cancelling the caller takes the item out of the queue.
+        Cancelling the caller takes the item out of the queue. See `Item` for the arguments.
 
         Raises:
             DeadlineError: the deadline came before the item's turn.
@@ -67,7 +73,11 @@ class Batcher:
         self._start()
         answer: asyncio.Future[tuple[Any, float]] = asyncio.get_running_loop().create_future()
         self.queue.put(
-            Item(bucket, pixels, (work, answer), self._clock(), deadline, is_gone=answer.done)
+            Item(
+                *(bucket, pixels, (work, answer), self._clock(), deadline),
+                is_gone=answer.done,
+                network=network,
+            )
         )
         self._arrived.set()
         return await answer
@@ -120,6 +130,7 @@ class Batcher:
         except Exception as error:
             await self._recover(batch, begun, error)
             return
+        self.queue.limits.did_fit(batch[0].network, sum(item.pixels for item in batch))
         self.batch_sizes[len(batch)] = self.batch_sizes.get(len(batch), 0) + 1
         for item, result in zip(batch, results, strict=True):
             if not item.is_gone():
@@ -129,7 +140,8 @@ class Batcher:
         """Run what is left of a batch that failed in smaller ones; a single item just fails."""
         ran_out = is_out_of_memory(error)
         if ran_out:
-            self.queue.learn_limit(batch[0].bucket, sum(item.pixels for item in batch))
+            pixels = sum(item.pixels for item in batch)
+            self.queue.limits.ran_out(batch[0].network, pixels)
         if len(batch) == 1:
             _fail(batch[0], ModelMemoryError(batch[0].pixels) if ran_out else error)
             return

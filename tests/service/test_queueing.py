@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.queueing import BatchQueue, Item
+from service.queueing import BatchQueue, Item, PixelLimits
 
 
 def queue_of(*items: Item, max_batch_pixels: int = 100, max_batch_items: int = 4) -> BatchQueue:
@@ -48,13 +48,42 @@ def test_who_left_and_who_is_late_is_dropped_before_the_network_runs():
     assert take(queue, now=1.0) == ("ok", "gonelate")
 
 
-def test_a_batch_that_ran_out_of_memory_is_halved_from_then_on_for_its_bucket_only():
-    queue = queue_of(*(item(name) for name in "1234"), *(item(n, bucket="b") for n in "5678"))
-    queue.learn_limit("a", 40)
+def test_a_batch_that_ran_out_of_memory_is_halved_from_then_on_for_its_network_only():
+    queue = queue_of(
+        *(item(name, network="net") for name in "1234"),
+        *(item(n, bucket="b", network="other") for n in "5678"),
+    )
+    queue.limits.ran_out("net", 40)
     assert [take(queue)[0] for _ in range(3)] == ["12", "34", "5678"]
-    queue.learn_limit("a", 400)
-    queue.put(item("9", 30))
+    queue.limits.ran_out("net", 400)
+    assert queue.limits.of("net") == 20, "what is known is not forgotten for something larger"
+    queue.put(item("9", 30, network="net"))
     assert take(queue)[0] == "9", "one image is always tried"
+
+
+def test_a_limit_that_was_learned_grows_again_when_batches_near_it_go_well():
+    limits = PixelLimits(100)
+    limits.ran_out("net", 80)
+    for _ in range(64):
+        limits.did_fit("net", 10)
+    assert limits.of("net") == 40, "small batches say nothing about the limit"
+    for _ in range(64):
+        limits.did_fit("net", 30)
+    assert limits.of("net") == 50
+    for _ in range(64 * 4):
+        limits.did_fit("net", 100)
+    assert limits.of("net") == 100
+    limits.did_fit("net", 10_000)
+    assert limits.of("net") == 100
+
+
+def test_what_is_learned_about_networks_that_are_gone_is_forgotten():
+    limits = PixelLimits(100)
+    for number in range(1000):
+        limits.ran_out(number, 40)
+    assert limits.of(0) == 100
+    assert limits.of(999) == 20
+    assert len(limits._limits) <= 256
 
 
 @pytest.mark.parametrize(

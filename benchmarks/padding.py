@@ -1,0 +1,46 @@
+"""How much a network's answer changes when its input is padded: why batches never pad.
+
+    python benchmarks/padding.py
+
+Crops of odd sizes are segmented as they are, and padded (border repeated, right and below) to the
+next multiple of 32, 64 or 128 and cut back. Printed is the share of pixels whose class changes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from models.inference.decode import decode_image
+from models.inference.predictor import Predictor
+from models.shipped import list_bundles
+
+SAMPLES = Path(__file__).parents[1] / "service" / "web" / "samples"
+SIZES = ((301, 419), (355, 467), (251, 333))
+
+
+def changed_share(predictor: Predictor, image: np.ndarray, multiple: int) -> float:
+    """Return the share of pixels of another class once the image is padded."""
+    height, width = image.shape[:2]
+    below, right = -height % multiple, -width % multiple
+    padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    plain = predictor.segment(image, mode="whole", confidence=False).labels
+    found = predictor.segment(padded, mode="whole", confidence=False).labels
+    return float((plain != found[:height, :width]).mean())
+
+
+def main() -> None:
+    """Print one line for each shipped bundle and multiple."""
+    for path in list_bundles():
+        predictor = Predictor.from_bundle(path, device="cpu")
+        sample = "nuclei" if "nuclei" in path.name else "aerial"
+        pixels = decode_image(SAMPLES / f"{sample}.jpg").pixels
+        for multiple in (32, 64, 128):
+            shares = [changed_share(predictor, pixels[:h, :w], multiple) for h, w in SIZES]
+            print(f"{path.name:<14} to {multiple:>3}: {', '.join(f'{s:.2%}' for s in shares)}")
+
+
+if __name__ == "__main__":
+    main()
