@@ -27,15 +27,19 @@ from service.batcher import Batcher
 from service.entries import LoadModel, Segmenter
 from service.loading import warm_up
 from service.manager import ModelManager
+from service.metrics import Metrics
 from service.openapi import build_openapi
 from service.pipeline import run_batch
 from service.problems import problem_of
 from service.queueing import BatchQueue
 from service.routes import admin, health, models, pages, segment
+from service.routes import metrics as metrics_route
+from service.sampling import Sampler
 from service.schemas import ProblemDocument
 from service.security import REQUEST_ID, RequestGuard
 from service.settings import Settings
 from service.state import Services
+from service.telemetry import telemetry_options
 from service.workers import Workers
 
 DESCRIPTION = """\
@@ -56,6 +60,8 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
         load_model: makes a predictor of a bundle's folder; the real one by default.
     """
     settings = settings or Settings()
+    metrics = Metrics()
+    metrics.build(_version())
     app = FastAPI(
         title="maskzoo",
         version=_version(),
@@ -63,15 +69,16 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, metrics),
+        telemetry=telemetry_options(settings.telemetry),
         exception_handlers=dict.fromkeys(
             (ZooError, HTTPException, RequestValidationError), _answer_problem
         ),
         responses={"default": {"model": ProblemDocument, "description": "A problem document."}},
     )
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
-    app.state.services = _services(settings, load_model or _loader(settings))
-    for routes in (segment, models, health, pages):
+    app.state.services = _services(settings, load_model or _loader(settings), metrics)
+    for routes in (segment, models, health, metrics_route, pages):
         app.include_router(routes.router)
     if settings.admin_token is not None:
         app.include_router(admin.router)
@@ -85,43 +92,48 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if services.settings.preload:
         services.manager.preload()
     watching = asyncio.create_task(services.manager.watch(services.settings.reload_s))
+    sampling = asyncio.create_task(services.sampler.run())
     yield
     watching.cancel()
+    sampling.cancel()
     await services.batcher.close()
     services.manager.close()
     services.workers.close()
+    services.metrics.close()
 
 
-def _services(settings: Settings, load: LoadModel) -> Services:
+def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services:
     workers = Workers(
         image_threads=settings.image_threads, network_threads=settings.network_threads
     )
+    manager = ModelManager(
+        settings.bundle_folders,
+        load=load,
+        default=settings.default_model,
+        wait_s=settings.load_wait_s,
+        max_bytes=settings.model_bytes,
+        pinned=settings.pinned_models,
+        aliases=settings.aliases,
+    )
+    batcher = Batcher(
+        metrics.counted(partial(run_batch, workers)),
+        BatchQueue(max_batch_pixels=settings.batch_pixels, max_batch_items=settings.batch_items),
+        workers=settings.network_threads,
+        wait_s=settings.batch_wait_s,
+    )
     return Services(
         settings=settings,
-        manager=ModelManager(
-            settings.bundle_folders,
-            load=load,
-            default=settings.default_model,
-            wait_s=settings.load_wait_s,
-            max_bytes=settings.model_bytes,
-            pinned=settings.pinned_models,
-            aliases=settings.aliases,
-        ),
+        manager=manager,
         workers=workers,
         admission=Admission(settings.queue_pixels),
-        batcher=Batcher(
-            partial(run_batch, workers),
-            BatchQueue(
-                max_batch_pixels=settings.batch_pixels, max_batch_items=settings.batch_items
-            ),
-            workers=settings.network_threads,
-            wait_s=settings.batch_wait_s,
-        ),
+        batcher=batcher,
+        metrics=metrics,
+        sampler=Sampler(metrics, manager, batcher),
     )
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
-    layers = [Middleware(RequestGuard)]
+def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+    layers = [Middleware(RequestGuard, observe=metrics.request)]
     if settings.cors_origins:
         layers.append(
             Middleware(
@@ -145,7 +157,9 @@ def _loader(settings: Settings) -> LoadModel:
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
-    return problem_of(error).response(path=request.url.path, request_id=request.state.request_id)
+    problem = problem_of(error)
+    request.app.state.services.metrics.refusal(problem.kind.slug)
+    return problem.response(path=request.url.path, request_id=request.state.request_id)
 
 
 def _version() -> str:

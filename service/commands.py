@@ -10,8 +10,6 @@ import typer
 
 from models.console import Json, print_json
 
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-
 app = typer.Typer()
 
 
@@ -25,19 +23,19 @@ def serve(
     ] = None,
 ) -> None:
     """Answer POST /segment over HTTP, with a page at /."""
-    import logging
     import signal
 
     import uvicorn
 
     from models.shipped import list_bundles
     from service.app import create_app
+    from service.logs import configure
     from service.settings import Settings
 
     settings = Settings(bundles=tuple(bundles)) if bundles else Settings()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it is done
         signal.signal(number, lambda *_: sys.exit(0))
-    logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
+    configure(settings.log_level, settings.log_format)
     with _listen(host, port) as listener:
         names = [path.name for folder in settings.bundle_folders for path in list_bundles(folder)]
         shown = f"[{host}]" if ":" in host else host

@@ -8,6 +8,12 @@ import os
 import platform
 from typing import Any
 
+_OPTIONAL = {
+    "onnxruntime": "maskzoo[onnx]",
+    "openvino": "faster on a CPU",
+    "opentelemetry-sdk": "maskzoo[telemetry]",
+}
+
 
 def examine() -> dict[str, Any]:
     """Return versions, devices and what is wrong with the installation."""
@@ -19,19 +25,50 @@ def examine() -> dict[str, Any]:
         except ImportError as error:
             report[name] = None
             problems.append(f"{name} cannot be imported: {error}")
-    for name in ("onnxruntime", "openvino"):
+    for name in ("fastapi", "uvicorn", "prometheus-client"):
         try:
             report[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            report[name] = "not installed (optional)"
+            report[name] = None
+            problems.append(f"{name} is not installed: maskzoo serve cannot run")
+    for name, use in _OPTIONAL.items():
+        try:
+            report[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            report[name] = f"not installed (optional: {use})"
     if report["torch"]:
         import torch
 
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         report["cuda"] = names or "no device: the CPU is used"
+    report["service"], wrong = _examine_settings()
+    problems += wrong
     report["bundles"], broken = _check_bundles()
     report["problems"] = problems + broken
     return report
+
+
+def _examine_settings() -> tuple[dict[str, str], list[str]]:
+    """Return what the environment switches on and off, and what is wrong in it."""
+    from pydantic import ValidationError
+
+    from models.spec import describe_mistakes
+    from service.settings import Settings
+
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        return {}, [f"MASKZOO_*: {mistake}" for mistake in describe_mistakes(error)]
+    switches = {
+        "image by url": settings.url_input,
+        "telemetry": settings.telemetry,
+        "admin routes": settings.admin_token is not None,
+        "other origins (CORS)": bool(settings.cors_origins),
+        "metrics of several processes": "PROMETHEUS_MULTIPROC_DIR" in os.environ,
+    }
+    report = {name: "on" if is_on else "off" for name, is_on in switches.items()}
+    missing = [str(path) for path in settings.bundle_folders if not path.is_dir()]
+    return report, [f"MASKZOO_BUNDLES names {path!r}, which is no folder" for path in missing]
 
 
 def _check_bundles() -> tuple[list[str], list[str]]:

@@ -79,6 +79,7 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
         answer = _describe(job, decoded, found, mode, timings)
         with timings.measure("encode"):
             body = await services.workers.on_image(job.form.encode, answer, job.options)
+    services.metrics.image(job.model.name, info.width * info.height, timings.seconds)
     return answer, body
 
 
@@ -124,9 +125,10 @@ async def _segment(
     size = predictor.input_size((height, width), mode=options.mode, max_side=options.max_side)
     needs_confidence = job.form.needs_confidence or options.threshold is not None
     bucket = Bucket(predictor, size, options.mode, needs_confidence, options.max_side, wants_all)
-    (found, probabilities), queued_s = await services.batcher.submit(
-        bucket, decoded.pixels, pixels=size[0] * size[1], deadline=job.deadline
-    )
+    with services.metrics.queued(job.model.name):
+        (found, probabilities), queued_s = await services.batcher.submit(
+            bucket, decoded.pixels, pixels=size[0] * size[1], deadline=job.deadline
+        )
     timings.add("queue", queued_s)
     for stage, seconds in found.timings.items() if found else ():
         if stage != "decode":

@@ -6,10 +6,12 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.logs import request_id as logged_request_id
 from service.problems import problem_of
 
 logger = logging.getLogger(__name__)
@@ -30,15 +32,23 @@ SAFE_HEADERS = {
 }
 
 
+Observe = Callable[[str, str, int, float], None]
+"""Is told the route, model, status and seconds of each request."""
+
+
 class RequestGuard:
     """ASGI middleware around everything else.
 
     A client may send its own `X-Request-ID` (letters, digits, `._-`, at most 64); any other value
     is replaced. The id is in `scope["state"]["request_id"]`, in each answer and in each log line.
+
+    Args:
+        observe: is told of each request when it is over.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
         self.app = app
+        self.observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -47,6 +57,7 @@ class RequestGuard:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        logged_request_id.set(request_id)
         begun = time.perf_counter()
         status = 0
 
@@ -69,14 +80,26 @@ class RequestGuard:
             answer = problem_of(error).response(path=scope["path"], request_id=request_id)
             await answer(scope, receive, send_guarded)
         finally:
+            seconds = time.perf_counter() - begun
+            if self.observe is not None:
+                model = scope["state"].get("model", "")
+                self.observe(_route(scope), model, status, seconds)
             logger.info(
                 "event=request method=%s path=%r status=%d duration_ms=%.1f request_id=%s",
                 scope["method"],
                 scope["path"],
                 status,
-                1000 * (time.perf_counter() - begun),
+                1000 * seconds,
                 request_id,
             )
+
+
+def _route(scope: Scope) -> str:
+    """Return the pattern of the path, which is one of ours, and never what a client made up."""
+    pattern = getattr(scope.get("route"), "path", None)
+    if pattern is not None:
+        return str(pattern)
+    return "/web" if scope["path"].startswith("/web/") else "other"
 
 
 def _request_id(scope: Scope) -> str:

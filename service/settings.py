@@ -124,6 +124,14 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much is logged."
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people, or one JSON object each."
+    )
+    telemetry: bool = Field(
+        default=False,
+        description="Send OpenTelemetry traces and metrics to OTEL_EXPORTER_OTLP_ENDPOINT; needs "
+        "the extra `telemetry`.",
+    )
 
     @field_validator("bundles", mode="before")
     @classmethod

@@ -10,6 +10,8 @@ from fastapi import Depends, Request
 from service.admission import Admission
 from service.batcher import Batcher
 from service.manager import ModelManager
+from service.metrics import Metrics
+from service.sampling import Sampler
 from service.settings import Settings
 from service.workers import Workers
 
@@ -23,6 +25,8 @@ class Services:
     workers: Workers
     admission: Admission
     batcher: Batcher
+    metrics: Metrics
+    sampler: Sampler
 
 
 def _services(request: Request) -> Services:

@@ -152,6 +152,7 @@ class _Asked:
     async def job(self, upload: Upload, form: Form) -> Job:
         """Return the job of one image, which is fetched where it was named by its URL."""
         model = await self.services.manager.get(self.options.model)
+        self.request.state.model = model.name
         if upload.url is not None:
             settings = self.services.settings
             if not settings.url_input:
@@ -166,7 +167,11 @@ async def _single(asked: _Asked, submission: Submission) -> Response:
     form = choose_form(asked.accept, asked.options)
     job = await asked.job(submission.uploads[0], form)
     tag = tag_of(job.upload.data, job.model, asked.options, form)
-    if matches(asked.request.headers.get("if-none-match"), tag):
+    held = asked.request.headers.get("if-none-match")
+    metrics = asked.services.metrics
+    if held is not None:
+        (metrics.cache_hits if matches(held, tag) else metrics.cache_misses).inc()
+    if matches(held, tag):
         return Response(status_code=304, headers={"ETag": tag, **_CACHING})
     answer, body = await while_connected(asked.request, answer_job(asked.services, job))
     essence = form.media_type.essence

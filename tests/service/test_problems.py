@@ -37,6 +37,9 @@ EXAMPLES = [
     (errors.ModelLoadingError("m", 3), 503),
     (errors.ModelBrokenError("m", "r"), 503),
     (errors.NoModelError("none"), 503),
+    (errors.ModelUnloadedError("m"), 503),
+    (errors.AliasError("x"), 422),
+    (errors.AdminTokenError(), 401),
     (RuntimeError("secret of the house"), 500),
 ]
 

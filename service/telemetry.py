@@ -1,0 +1,38 @@
+"""OpenTelemetry, where the operator switched it on: FastAPI's own spans, sent as OTLP.
+
+Exporters read the usual `OTEL_EXPORTER_OTLP_ENDPOINT` and its like. Nothing of OpenTelemetry's
+SDK is imported, and no span is made, while `MASKZOO_TELEMETRY` is off.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from models.errors import ZooError
+
+_NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+
+
+def telemetry_options(is_on: bool) -> dict[str, Any]:
+    """Return what FastAPI's argument `telemetry` is to be.
+
+    Raises:
+        ZooError: it is on, and not installed.
+    """
+    if not is_on:
+        return {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    missing = [name for name in _NEEDED if not _exists(name)]
+    if missing:
+        raise ZooError(
+            f"MASKZOO_TELEMETRY is on and {', '.join(missing)} is not installed; "
+            "pip install 'maskzoo[telemetry]', or switch it off"
+        )
+    return {"auto_configure": True, "operation_spans": False, "logs": False}
+
+
+def _exists(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False

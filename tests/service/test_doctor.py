@@ -1,0 +1,21 @@
+"""What `maskzoo doctor` says of the service."""
+
+from __future__ import annotations
+
+from service.doctor import examine
+
+
+def test_the_doctor_names_what_is_on_and_off(monkeypatch):
+    monkeypatch.setenv("MASKZOO_URL_INPUT", "true")
+    report = examine()
+    assert report["service"]["image by url"] == "on"
+    assert report["service"]["admin routes"] == "off"
+    assert report["fastapi"]
+    assert report["problems"] == []
+
+
+def test_the_doctor_finds_a_wrong_setting_and_a_missing_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("MASKZOO_BUNDLES", str(tmp_path / "gone"))
+    assert any("gone" in problem for problem in examine()["problems"])
+    monkeypatch.setenv("MASKZOO_MAX_BYTES", "many")
+    assert any("max_bytes" in problem for problem in examine()["problems"])
