@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import cv2
 import numpy as np
 
 from models.errors import UnknownNameError
 
-Mode = Literal["auto", "whole", "resize", "tiled"]
+Chosen = Literal["whole", "resize", "tiled"]
+Mode = Literal["auto", Chosen]
 
 DEFAULT_WHOLE_PIXELS = 2048 * 1024
 """The largest image that mode `auto` gives to the network in one piece."""
@@ -34,7 +35,7 @@ class InputPlan:
         padded: size of the network's input; larger than `scaled` only for tiny images.
     """
 
-    mode: Literal["whole", "resize", "tiled"]
+    mode: Chosen
     image: tuple[int, int]
     scaled: tuple[int, int]
     padded: tuple[int, int]
@@ -71,22 +72,21 @@ def plan_input(
     if mode not in get_args(Mode):
         raise UnknownNameError("mode", mode, get_args(Mode))
     height, width = image
+    chosen = cast(Chosen, mode)
     if mode == "auto":
-        mode = _decide(image, max_side, whole_pixels)
+        chosen = _decide(image, max_side, whole_pixels)
     if max_side is not None:
         factor = max_side / max(image)
     else:
         factor = math.sqrt(whole_pixels / (height * width))
     scaled = image
-    if mode == "resize" and factor < 1:
+    if chosen == "resize" and factor < 1:
         scaled = (max(1, round(height * factor)), max(1, round(width * factor)))
     padded = (max(MIN_SIDE, scaled[0]), max(MIN_SIDE, scaled[1]))
-    return InputPlan(mode, image, scaled, padded)
+    return InputPlan(chosen, image, scaled, padded)
 
 
-def _decide(
-    image: tuple[int, int], max_side: int | None, whole_pixels: int
-) -> Literal["whole", "resize", "tiled"]:
+def _decide(image: tuple[int, int], max_side: int | None, whole_pixels: int) -> Chosen:
     if max_side is not None:
         return "resize" if max(image) > max_side else "whole"
     return "tiled" if image[0] * image[1] > whole_pixels else "whole"

@@ -72,7 +72,7 @@ class TiffHeader:
 def read_tiff_header(stream: BinaryIO, name: str) -> TiffHeader:
     """Read the first page's tags; no pixel is touched."""
     with _first_page(stream, name) as page:
-        return _header(page, stream, name)
+        return page_header(page, stream, name)
 
 
 def read_tiff(
@@ -89,8 +89,8 @@ def read_tiff(
         ImageDamagedError: the file is truncated or corrupt.
     """
     with _first_page(stream, name) as page:
-        header = _header(page, stream, name)
-        _check_size(page, name, max_pixels)
+        header = page_header(page, stream, name)
+        check_page(page, name, max_pixels)
         samples = _chunky(page.asarray(maxworkers=1), page, name)
         pixels, alpha, scaling = _to_rgb(samples, page, name)
         return header, pixels, alpha, scaling
@@ -112,14 +112,17 @@ def _first_page(stream: BinaryIO, name: str) -> Iterator[tifffile.TiffPage]:
         raise ImageDamagedError(f"{name} is a damaged TIFF: {error}") from error
 
 
-def _header(page: tifffile.TiffPage, stream: BinaryIO, name: str) -> TiffHeader:
+def page_header(page: tifffile.TiffPage, stream: BinaryIO, name: str) -> TiffHeader:
+    """Return what a page announces.
+
+    Raises:
+        ImageFormatError: its samples are of a type that is not read.
+    """
     if page.dtype is None or page.dtype.kind not in "buif" or min(page.shape, default=0) < 1:
         raise ImageFormatError(
             f"{name} is a TIFF with {page.bitspersample}-bit samples of format "
             f"{page.sampleformat}; save it with 8 or 16 bits a channel"
         )
-    kinds = (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA)
-    extras = tuple(int(kind) for kind in page.extrasamples)
     orientation = page.tags.valueof(274, 1)
     return TiffHeader(
         width=page.imagewidth,
@@ -127,13 +130,24 @@ def _header(page: tifffile.TiffPage, stream: BinaryIO, name: str) -> TiffHeader:
         bit_depth=int(page.bitspersample),
         mode=f"{page.dtype}x{page.samplesperpixel}",
         orientation=orientation if isinstance(orientation, int) else 1,
-        alpha_kind=extras[0] if extras and extras[0] in kinds else 0,
+        alpha_kind=alpha_kind(page),
         has_icc_profile=34675 in page.tags,
         pages=_count_pages(stream),
     )
 
 
-def _check_size(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> None:
+def alpha_kind(page: tifffile.TiffPage) -> int:
+    """Return 0 for no alpha, 1 for associated (premultiplied), 2 for unassociated."""
+    kind = int(page.extrasamples[0]) if page.extrasamples else 0
+    return kind if kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA) else 0
+
+
+def check_page(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> None:
+    """Refuse a page of too many pixels, of a kind that is not read, or that is cut off.
+
+    Raises:
+        ImageError: the reason.
+    """
     if max_pixels is not None and page.imagewidth * page.imagelength > max_pixels:
         raise ImageTooLargeError(page.imagewidth, page.imagelength, max_pixels)
     if page.compression not in _COMPRESSIONS:
