@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -12,7 +12,8 @@ import numpy as np
 
 from models.bundle import Manifest, read_manifest
 from models.errors import ZooError
-from models.inference.predictor import Segmentation
+from models.inference.segmentation import Segmentation
+from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTile
 from models.labels import LabelSet
 from service.catalog import Fingerprint, FoundBundle, natural_key
 
@@ -39,13 +40,38 @@ class Segmenter(Protocol):
         mode: str = "auto",
         confidence: bool = True,
         max_side: int | None = None,
+        tta: str = "none",
     ) -> list[Segmentation]:
         """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
 
     def logits(
-        self, image: np.ndarray, *, mode: str = "auto", max_side: int | None = None
+        self,
+        image: np.ndarray,
+        *,
+        mode: str = "auto",
+        max_side: int | None = None,
+        tta: str = "none",
     ) -> np.ndarray:
         """Return float32 (K, H, W) for one image."""
+
+    def chosen_mode(
+        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
+    ) -> str:
+        """Return what mode `auto` means for an image of that (height, width)."""
+
+    def logits_many(self, images: Sequence[np.ndarray], *, tta: str = "none") -> list[np.ndarray]:
+        """Return float32 (K, H, W) for each of some images of one size, as they are."""
+
+    def segment_strips(
+        self,
+        source: PixelRows,
+        *,
+        confidence: bool = False,
+        tta: str = "none",
+        on_tile: OnTile = lambda done, total: None,
+        run_tile: RunTile | None = None,
+    ) -> Iterator[LabelStrip]:
+        """Yield the label map of a huge image, a few rows at a time."""
 
 
 LoadModel = Callable[[Path], Segmenter]

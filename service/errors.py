@@ -128,6 +128,17 @@ class DeadlineError(RequestError):
     """The answer was not ready in time."""
 
 
+class StoppedError(RequestError):
+    """Work was given up, because nobody wants it any more or the service ends."""
+
+
+class DiskFullError(RequestError):
+    """There is no room for one more job."""
+
+    def __init__(self) -> None:
+        super().__init__("the server's disk has no room for another job")
+
+
 class ClientGoneError(RequestError):
     """Nobody waits for the answer any more; the status is for the log only."""
 

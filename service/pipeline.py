@@ -6,6 +6,7 @@ fit beside the others is refused before it is decoded.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from service.responses.forms import Form
 from service.responses.runs import LabelRuns
 from service.schemas import SegmentOptions
 from service.state import Services
+from service.tiling import TileBucket, TileRunner, segment_tiled
 from service.uploads import Upload
 from service.workers import Workers
 
@@ -53,6 +55,7 @@ class Bucket:
     mode: str
     confidence: bool
     max_side: int | None = None
+    tta: str = "none"
     probabilities: bool = False
 
 
@@ -84,9 +87,11 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
 
 
 async def run_batch(
-    workers: Workers, bucket: Bucket, images: Sequence[np.ndarray]
-) -> list[tuple[Segmentation | None, np.ndarray | None]]:
-    """Run one batch in a thread of the networks; return segmentations, or probabilities."""
+    workers: Workers, bucket: Bucket | TileBucket, images: Sequence[np.ndarray]
+) -> Sequence[tuple[Segmentation | None, np.ndarray | None] | np.ndarray]:
+    """Run one batch in a thread of the networks; return segmentations, probabilities or logits."""
+    if isinstance(bucket, TileBucket):
+        return await workers.on_network(bucket.run, images)
     if bucket.probabilities:
         return [(None, await workers.on_network(_probabilities, bucket, image)) for image in images]
     found = await workers.on_network(
@@ -95,13 +100,16 @@ async def run_batch(
         mode=bucket.mode,
         confidence=bucket.confidence,
         max_side=bucket.max_side,
+        tta=bucket.tta,
     )
     return [(one, None) for one in found]
 
 
 def _probabilities(bucket: Bucket, image: np.ndarray) -> np.ndarray:
     """Return the softmax of all classes, float32 (K, H, W)."""
-    logits = bucket.predictor.logits(image, mode=bucket.mode, max_side=bucket.max_side)
+    logits = bucket.predictor.logits(
+        image, mode=bucket.mode, max_side=bucket.max_side, tta=bucket.tta
+    )
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=0)
@@ -122,24 +130,49 @@ async def _segment(
                 f"more than {_MAX_PROBABILITIES} values; send a smaller image"
             ]
         )
-    size = predictor.input_size((height, width), mode=options.mode, max_side=options.max_side)
     needs_confidence = job.form.needs_confidence or options.threshold is not None
-    bucket = Bucket(predictor, size, options.mode, needs_confidence, options.max_side, wants_all)
+    mode = predictor.chosen_mode((height, width), mode=options.mode, max_side=options.max_side)
     with services.metrics.queued(job.model.name):
-        (found, probabilities), queued_s = await services.batcher.submit(
-            bucket, decoded.pixels, pixels=size[0] * size[1], deadline=job.deadline
-        )
-    timings.add("queue", queued_s)
+        if mode == "tiled" and not wants_all:
+            found, probabilities = await _tiled(services, job, decoded, needs_confidence), None
+        else:
+            size = predictor.input_size((height, width), mode=mode, max_side=options.max_side)
+            bucket = Bucket(
+                *(predictor, size, mode, needs_confidence, options.max_side, options.tta, wants_all)
+            )
+            (found, probabilities), queued_s = await services.batcher.submit(
+                *(bucket, decoded.pixels),
+                pixels=size[0] * size[1],
+                deadline=job.deadline,
+                network=job.model.manifest.weights_sha256,
+            )
+            timings.add("queue", queued_s)
     for stage, seconds in found.timings.items() if found else ():
         if stage != "decode":
             timings.add(stage, seconds)
     raw = _raw(found, probabilities, decoded.pixels)
-    mode = found.mode if found else options.mode
     with timings.measure("postprocess"):
         chosen = await services.workers.on_image(
             apply_options, raw, options, labels, orientation=decoded.info.orientation
         )
     return chosen, mode
+
+
+async def _tiled(
+    services: Services, job: Job, decoded: DecodedImage, confidence: bool
+) -> Segmentation:
+    """Segment a large image tile by tile, among the others."""
+    tiles = TileRunner(
+        *(services.batcher, asyncio.get_running_loop(), job.model),
+        tta=job.options.tta,
+        deadline=job.deadline,
+    )
+    try:
+        return await services.workers.on_tiles(
+            segment_tiled, job.model, decoded.pixels, tiles, confidence=confidence
+        )
+    finally:
+        tiles.stop()  # the thread, where nobody waits for it any more
 
 
 def _raw(found: Segmentation | None, probabilities: np.ndarray | None, pixels: np.ndarray) -> Found:

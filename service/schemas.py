@@ -7,12 +7,14 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from models.errors import did_you_mean
+from models.errors import ZooError, did_you_mean
+from models.inference.tta import parse_tta
 
 FormatName = Literal["png", "json", "geojson", "npz", "mixed"]
 VariantName = Literal["indexed", "color", "overlay", "confidence", "cutout"]
 MaskName = Literal["none", "rle", "coco", "polygons", "png"]
-ModeName = Literal["auto", "whole", "resize"]
+_MAX_TTA_COST = 32  # runs of the network at the image's size
+ModeName = Literal["auto", "whole", "resize", "tiled"]
 
 
 class SegmentOptions(BaseModel):
@@ -50,14 +52,21 @@ class SegmentOptions(BaseModel):
     mode: ModeName = Field(
         default="auto",
         description="How the network is applied: `whole` at the image's size, `resize` at the "
-        "size that the model was trained for, `auto` as its bundle says.",
+        "size that the model was trained for, `tiled` at the image's size in overlapping pieces, "
+        "`auto` as its bundle says.",
     )
     max_side: int | None = Field(
         default=None,
         ge=32,
         le=8192,
         description="Longest side, in pixels, at which the network sees the image; the mask has "
-        "the image's size all the same. Not with mode=whole.",
+        "the image's size all the same. Not with mode=whole or tiled.",
+    )
+    tta: str = Field(
+        default="none",
+        description="Test-time augmentation: `none`, `flip` (2 views), `d4` (8, for images "
+        "without an up), `multiscale`, `multiscale:0.5,1,2` or several joined by `+`. The network "
+        "runs once for each view.",
     )
     classes: str | None = Field(
         default=None,
@@ -97,10 +106,24 @@ class SegmentOptions(BaseModel):
         _check_words(value.split(","), get_args(MaskName))
         return value
 
+    @field_validator("tta")
+    @classmethod
+    def _check_tta(cls, value: str) -> str:
+        try:
+            views = parse_tta(value)
+        except ZooError as error:
+            raise ValueError(str(error)) from None
+        cost = len(views.symmetries) * sum(scale**2 for scale in views.scales)
+        if cost > _MAX_TTA_COST:
+            raise ValueError(
+                f"{value!r} costs {cost:.0f} times one run; at most {_MAX_TTA_COST} are allowed"
+            )
+        return value
+
     @model_validator(mode="after")
     def _check_max_side(self) -> SegmentOptions:
-        if self.max_side is not None and self.mode == "whole":
-            raise ValueError("max_side: not with mode=whole, which keeps the image's size")
+        if self.max_side is not None and self.mode in ("whole", "tiled"):
+            raise ValueError(f"max_side: not with mode={self.mode}, which keeps the image's size")
         return self
 
     @property

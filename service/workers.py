@@ -16,11 +16,15 @@ T = TypeVar("T")
 
 
 class Workers:
-    """Two thread pools: one for images, one for networks."""
+    """Thread pools: for images, for networks, and for walking over huge images tile by tile.
+
+    The last mostly wait for the network; in the pool of images they would keep the others out.
+    """
 
     def __init__(self, *, image_threads: int, network_threads: int) -> None:
         self._images = ThreadPoolExecutor(image_threads, thread_name_prefix="image")
         self._networks = ThreadPoolExecutor(network_threads, thread_name_prefix="network")
+        self._tiles = ThreadPoolExecutor(image_threads, thread_name_prefix="tiles")
 
     async def on_image(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run decoding or encoding."""
@@ -30,9 +34,13 @@ class Workers:
         """Run a network."""
         return await _run(self._networks, lambda: work(*args, **kwargs))
 
+    async def on_tiles(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what goes over an image tile by tile and waits for the network."""
+        return await _run(self._tiles, lambda: work(*args, **kwargs))
+
     def close(self) -> None:
         """Drop what has not begun; running work ends by itself."""
-        for pool in (self._images, self._networks):
+        for pool in (self._images, self._networks, self._tiles):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -272,6 +272,28 @@ class Predictor:
         """
         return self._plan(image, mode, max_side).padded
 
+    def chosen_mode(
+        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
+    ) -> str:
+        """Return what `auto` means for an image of that (height, width); any other mode itself."""
+        return self._plan(image, mode, max_side).mode
+
+    def logits_many(self, images: Sequence[np.ndarray], *, tta: str = "none") -> list[np.ndarray]:
+        """Return float32 logits (K, H, W) of images of one size, as they are, in one run.
+
+        Raises:
+            ShapeError: an array is no uint8 (H, W, 3), or they differ in size.
+        """
+        views = parse_tta(tta)
+        prepared = [self._prepare(image, "whole") for image in images]
+        if len({batch.shape for batch, _ in prepared}) != 1:
+            raise ShapeError("a batch takes images of one size; give them apart")
+        logits = self._run(torch.cat([batch for batch, _ in prepared]), views)
+        return [
+            resize_logits(one, plan.covered, plan.image)
+            for one, (_, plan) in zip(logits, prepared, strict=True)
+        ]
+
     def logits(
         self,
         image: np.ndarray,

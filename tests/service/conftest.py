@@ -14,7 +14,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from models import create_model, save_bundle
-from models.inference.predictor import Segmentation
+from models.inference.segmentation import Segmentation
+from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTile, label_strips
+from models.inference.tiles import plan_tiles
 from models.labels import LabelSet
 from models.preprocessing import Preprocessing
 from service.app import create_app
@@ -26,11 +28,17 @@ LABELS = LabelSet(
 
 
 class BrightnessModel:
-    """Calls a pixel class 1 where its red value is over 127; certain by its distance from it."""
+    """Calls a pixel class 1 where its red value is over 127; certain by its distance from it.
+
+    Images of more than `whole_pixels` are tiled by mode `auto`; tiles have a side of 64.
+    """
+
+    whole_pixels = 1_000_000
 
     def __init__(self) -> None:
         self.calls = 0
         self.batches: list[int] = []
+        self.tiles: list[int] = []
 
     def input_size(
         self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
@@ -45,14 +53,48 @@ class BrightnessModel:
         mode: str = "auto",
         confidence: bool = True,
         max_side: int | None = None,
+        tta: str = "none",
     ) -> list[Segmentation]:
         """Segment by one comparison each."""
         self.calls += 1
         self.batches.append(len(images))
         return [self._segment(image, mode, confidence) for image in images]
 
+    def chosen_mode(
+        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
+    ) -> str:
+        """Tile large images."""
+        is_large = image[0] * image[1] > self.whole_pixels
+        return mode if mode != "auto" else "tiled" if is_large else "whole"
+
+    def logits_many(self, images: Sequence[np.ndarray], *, tta: str = "none") -> list[np.ndarray]:
+        """Give the logits of each."""
+        self.tiles.append(len(images))
+        return [self.logits(image) for image in images]
+
+    def segment_strips(
+        self,
+        source: PixelRows,
+        *,
+        confidence: bool = False,
+        tta: str = "none",
+        on_tile: OnTile = lambda done, total: None,
+        run_tile: RunTile | None = None,
+    ) -> Iterator[LabelStrip]:
+        """Go over the image in tiles of 64."""
+        grid = plan_tiles((source.height, source.width), (64, 64))
+        run = run_tile or self.logits
+        return label_strips(
+            source, grid, run, num_classes=2, confidence=confidence, on_tile=on_tile
+        )
+
     def logits(
-        self, image: np.ndarray, *, mode: str = "auto", max_side: int | None = None
+        self,
+        image: np.ndarray,
+        *,
+        mode: str = "auto",
+        max_side: int | None = None,
+        tta: str = "none",
     ) -> np.ndarray:
         """Give class 1 the logit red / 64 - 2, class 0 its negative."""
         bright = image[:, :, 0].astype(np.float32) / 64 - 2
@@ -85,6 +127,7 @@ class HeldModel(BrightnessModel):
         mode: str = "auto",
         confidence: bool = True,
         max_side: int | None = None,
+        tta: str = "none",
     ) -> list[Segmentation]:
         """Wait, then segment."""
         self.begun.set()

@@ -1,0 +1,117 @@
+"""The files of jobs: one folder each, made when the job is accepted, removed when it expires.
+
+    FOLDER/jobs.sqlite
+    FOLDER/incoming/…          uploads that are still coming in
+    FOLDER/work/JOB/upload     the image, until the result is there
+    FOLDER/work/JOB/labels, confidence     raw arrays, while the job runs
+    FOLDER/work/JOB/result.SUFFIX
+
+Job ids are made by this server and looked up in the store before they become a path.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from service.errors import DiskFullError
+
+_ORPHAN_S = 3600
+
+
+class JobFiles:
+    """The files below one folder.
+
+    Args:
+        folder: made if it is not there.
+        free_bytes: what is left free on the disk.
+    """
+
+    def __init__(self, folder: Path, *, free_bytes: int) -> None:
+        self._incoming = folder / "incoming"
+        self._work = folder / "work"
+        self._free_bytes = free_bytes
+        for part in (self._incoming, self._work):
+            part.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def check_space(self, need: int) -> None:
+        """Refuse what would fill the disk.
+
+        Raises:
+            DiskFullError: less than the reserve would be left.
+        """
+        if shutil.disk_usage(self._work).free - need < self._free_bytes:
+            raise DiskFullError()
+
+    def new_upload(self) -> Path:
+        """Return a path for an upload that comes in; nobody else has it."""
+        return self._incoming / secrets.token_hex(16)
+
+    def take_in(self, upload: Path, job_id: str) -> None:
+        """Make an upload that is complete a job's, through to the disk."""
+        folder = self._work / job_id
+        folder.mkdir(mode=0o700)
+        with upload.open("rb") as file:
+            os.fsync(file.fileno())
+        upload.rename(folder / "upload")
+        for changed in (folder, self._work):
+            _sync_folder(changed)
+
+    def upload(self, job_id: str) -> Path:
+        """Return where a job's image is."""
+        return self._work / job_id / "upload"
+
+    def array(self, job_id: str, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
+        """Return an array in a file, all zeros; its pages need not stay in memory."""
+        return np.memmap(self._work / job_id / name, dtype, "w+", shape=shape)
+
+    def write_result(self, job_id: str, suffix: str, write: Callable[[Path], None]) -> Path:
+        """Let `write` fill a file, and make it the result once it is whole; drop the rest."""
+        folder = self._work / job_id
+        part = folder / "result.part"
+        write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        return part.rename(folder / f"result.{suffix}")
+
+    def drop_inputs(self, job_id: str) -> None:
+        """Remove what a finished job needs no longer."""
+        for name in ("upload", "labels", "confidence"):
+            (self._work / job_id / name).unlink(missing_ok=True)
+
+    def result(self, job_id: str, name: str) -> Path:
+        """Return where a result is."""
+        return self._work / job_id / name
+
+    def remove(self, job_id: str) -> None:
+        """Remove all files of a job."""
+        shutil.rmtree(self._work / job_id, ignore_errors=True)
+
+    def remove_orphans(self, is_known: Callable[[str], bool]) -> None:
+        """Remove what belongs to no job: uploads that broke off, jobs that were never accepted."""
+        oldest = time.time() - _ORPHAN_S
+        for path in [*self._incoming.iterdir(), *self._work.iterdir()]:
+            try:
+                is_old = path.stat().st_mtime < oldest
+            except FileNotFoundError:
+                continue
+            if not is_old or (path.parent == self._work and is_known(path.name)):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

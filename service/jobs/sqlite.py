@@ -1,0 +1,184 @@
+"""Jobs in an SQLite file: durable, and shared by the processes of one machine.
+
+Each change is one transaction, written through to the disk before it counts (`synchronous=FULL`).
+A job is claimed under SQLite's write lock, so no two workers get the same one. The file must lie
+on a local disk: SQLite's locks do not hold on network file systems.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from service.jobs.records import MAX_ATTEMPTS, JobRecord
+
+_JSON = ("options", "error", "result")
+_TYPES = {"float": "REAL", "int": "INTEGER"}
+_BUSY_S = 30
+_WORN_OUT = {
+    "status": 500,
+    "title": "the server made a mistake",
+    "detail": f"{MAX_ATTEMPTS} server processes ended while they worked on this job",
+}
+
+
+class SqliteJobStore:
+    """A `JobStore` in one file, which is made if it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(
+            path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        columns = ", ".join(_column(field.name, str(field.type)) for field in fields(JobRecord))
+        with self._transaction() as execute:
+            execute(f"CREATE TABLE IF NOT EXISTS jobs ({columns})")
+            execute("CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created)")
+
+    def add(self, job: JobRecord) -> None:
+        """Remember a job."""
+        values = _to_row(asdict(job))
+        marks = ", ".join("?" * len(values))
+        with self._transaction() as execute:
+            execute(f"INSERT INTO jobs ({', '.join(values)}) VALUES ({marks})", *values.values())
+
+    def get(self, job_id: str) -> JobRecord | None:
+        """Return a job; None where there is none."""
+        with self._transaction(write=False) as execute:
+            row = execute("SELECT * FROM jobs WHERE id = ?", job_id).fetchone()
+        return _of_row(row) if row else None
+
+    def claim(self, worker: str, *, now: float, lease_s: float) -> JobRecord | None:
+        """Give the oldest job that waits, or whose lease ran out, to a worker."""
+        with self._transaction() as execute:
+            execute(
+                "UPDATE jobs SET state = 'failed', finished = ?, error = ? "
+                "WHERE state = 'running' AND lease < ? AND attempts >= ?",
+                *(now, json.dumps(_WORN_OUT), now, MAX_ATTEMPTS),
+            )
+            row = execute(
+                "SELECT * FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease < ?) "
+                "ORDER BY created LIMIT 1",
+                now,
+            ).fetchone()
+            if row is None:
+                return None
+            execute(
+                "UPDATE jobs SET state = 'running', worker = ?, lease = ?, attempts = attempts + 1,"
+                " started = ?, done = 0, total = 0 WHERE id = ?",
+                *(worker, now + lease_s, now, row["id"]),
+            )
+            return _of_row(execute("SELECT * FROM jobs WHERE id = ?", row["id"]).fetchone())
+
+    def renew(self, job: JobRecord, *, done: int, total: int, lease: float) -> bool:
+        """Record progress and prolong the lease; False when the job is no longer the worker's."""
+        return self._update_held(job, "done = ?, total = ?, lease = ?", done, total, lease)
+
+    def finish(
+        self,
+        job: JobRecord,
+        *,
+        now: float,
+        error: Mapping[str, Any] | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Record the end of a job; False when it is no longer the worker's."""
+        state = "done" if error is None else "failed"
+        changes = "state = ?, finished = ?, error = ?, result = ?"
+        return self._update_held(
+            job,
+            changes,
+            state,
+            now,
+            *(None if one is None else _dump(one) for one in (error, result)),
+        )
+
+    def give_back(self, job: JobRecord) -> None:
+        """Let a job wait again; the attempt does not count."""
+        self._update_held(job, "state = 'queued', worker = '', attempts = attempts - 1")
+
+    def cancel(self, job_id: str, *, now: float) -> bool:
+        """End a job that has not ended; False when there is none."""
+        with self._transaction() as execute:
+            done = execute(
+                "UPDATE jobs SET state = 'cancelled', finished = ? "
+                "WHERE id = ? AND state IN ('queued', 'running')",
+                *(now, job_id),
+            )
+        return bool(done.rowcount)
+
+    def count_active(self) -> int:
+        """Return the number of jobs that wait or are worked on."""
+        with self._transaction(write=False) as execute:
+            sql = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"
+            return int(execute(sql).fetchone()[0])
+
+    def finished_before(self, time: float) -> list[str]:
+        """Return the ids of jobs that ended before a time."""
+        with self._transaction(write=False) as execute:
+            rows = execute("SELECT id FROM jobs WHERE finished < ?", time).fetchall()
+        return [row["id"] for row in rows]
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job."""
+        with self._transaction() as execute:
+            execute("DELETE FROM jobs WHERE id = ?", job_id)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _update_held(self, job: JobRecord, changes: str, *values: object) -> bool:
+        """Change a job that its worker still holds."""
+        with self._transaction() as execute:
+            done = execute(
+                f"UPDATE jobs SET {changes} WHERE id = ? AND state = 'running' AND worker = ?",
+                *(*values, job.id, job.worker),
+            )
+        return bool(done.rowcount)
+
+    @contextmanager
+    def _transaction(self, *, write: bool = True) -> Iterator[Any]:
+        """Yield a function that executes SQL; all of it counts, or nothing."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                yield lambda sql, *values: self._connection.execute(sql, values)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def _column(name: str, kind: str) -> str:
+    sql = _TYPES.get(kind.removesuffix(" | None"), "TEXT")
+    return f"{name} {sql}" + (" PRIMARY KEY" if name == "id" else "")
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _to_row(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _dump(value) if name in _JSON and value is not None else value
+        for name, value in values.items()
+    }
+
+
+def _of_row(row: sqlite3.Row) -> JobRecord:
+    values = {
+        name: json.loads(row[name]) if name in _JSON and row[name] is not None else row[name]
+        for name in row.keys()  # noqa: SIM118 — iterating a row gives its values
+    }
+    return JobRecord(**values)

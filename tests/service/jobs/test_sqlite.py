@@ -1,0 +1,137 @@
+"""The store: each job goes to one worker, and what was accepted is not lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from service.jobs.records import MAX_ATTEMPTS, JobRecord
+from service.jobs.sqlite import SqliteJobStore
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "jobs.sqlite"
+
+
+@pytest.fixture
+def store(path):
+    store = SqliteJobStore(path)
+    yield store
+    store.close()
+
+
+JOB = JobRecord(
+    "a",
+    created=10.5,
+    owner="key-1",
+    options={"mode": "tiled", "masks": "rle"},
+    accept="image/png",
+    file_name="große Karte.tif",
+    width=3,
+    height=2,
+    request_id="r",
+)
+
+
+def test_a_job_comes_back_as_it_was_also_from_the_file(store, path):
+    store.add(JOB)
+    assert store.get("a") == JOB
+    assert SqliteJobStore(path).get("a") == JOB
+    assert store.get("b") is None
+
+
+def test_the_oldest_waits_shortest_and_each_job_goes_to_one_worker(store):
+    for name, created in [("b", 2.0), ("a", 1.0)]:
+        store.add(replace(JOB, id=name, created=created))
+    first = store.claim("w1", now=100, lease_s=10)
+    assert (first.id, first.state, first.worker, first.attempts) == ("a", "running", "w1", 1)
+    assert first.started == 100
+    assert first.lease == 110
+    assert store.claim("w2", now=100, lease_s=10).id == "b"
+    assert store.claim("w3", now=100, lease_s=10) is None
+    assert store.count_active() == 2
+
+
+def test_fifty_jobs_and_eight_workers_of_two_processes(path):
+    stores = [SqliteJobStore(path), SqliteJobStore(path)]
+    for number in range(50):
+        stores[0].add(replace(JOB, id=str(number), created=number))
+
+    def work(worker: int) -> list[str]:
+        taken = []
+        while job := stores[worker % 2].claim(str(worker), now=1, lease_s=10):
+            taken.append(job.id)
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [job for part in pool.map(work, range(8)) for job in part]
+    assert sorted(taken, key=int) == [str(number) for number in range(50)]
+    for store in stores:
+        store.close()
+
+
+def test_progress_prolongs_the_lease_of_the_worker_alone(store):
+    store.add(JOB)
+    job = store.claim("w1", now=0, lease_s=10)
+    assert store.renew(job, done=3, total=12, lease=20)
+    assert store.get("a").progress == 0.25
+    assert store.claim("w2", now=15, lease_s=10) is None
+    taken = store.claim("w2", now=21, lease_s=10)
+    assert (taken.worker, taken.attempts, taken.done) == ("w2", 2, 0)
+    assert not store.renew(job, done=4, total=12, lease=99)
+    assert not store.finish(job, now=22, result={"file": "x"})
+    assert store.finish(taken, now=22, result={"file": "y"})
+    done = store.get("a")
+    assert (done.state, done.result, done.finished, done.progress) == ("done", {"file": "y"}, 22, 1)
+
+
+def test_a_job_that_takes_processes_down_is_given_up(store):
+    store.add(JOB)
+    for attempt in range(MAX_ATTEMPTS):
+        assert store.claim("w", now=100 * attempt, lease_s=10).attempts == attempt + 1
+    assert store.claim("w", now=1000, lease_s=10) is None
+    job = store.get("a")
+    assert job.state == "failed"
+    assert "processes ended" in job.error["detail"]
+
+
+def test_a_job_that_is_given_back_waits_again_and_the_attempt_does_not_count(store):
+    store.add(JOB)
+    store.give_back(store.claim("w", now=0, lease_s=10))
+    job = store.get("a")
+    assert (job.state, job.attempts) == ("queued", 0)
+
+
+def test_a_cancelled_job_is_its_workers_no_longer(store):
+    store.add(JOB)
+    job = store.claim("w", now=0, lease_s=10)
+    assert store.cancel("a", now=5)
+    assert not store.cancel("a", now=6)
+    assert not store.cancel("b", now=6)
+    assert not store.renew(job, done=1, total=2, lease=20)
+    assert not store.finish(job, now=7, error={"status": 500})
+    assert store.get("a").state == "cancelled"
+    assert store.count_active() == 0
+
+
+def test_what_ended_long_ago_is_listed_and_can_be_forgotten(store):
+    store.add(JOB)
+    store.add(replace(JOB, id="b"))
+    store.cancel("a", now=5)
+    assert store.finished_before(5) == []
+    assert store.finished_before(5.1) == ["a"]
+    store.remove("a")
+    assert store.get("a") is None
+    assert store.get("b") is not None
+
+
+def test_a_change_that_fails_leaves_nothing_behind(store):
+    store.add(JOB)
+    with pytest.raises(sqlite3.IntegrityError):
+        store.add(JOB)
+    store.add(replace(JOB, id="b"))
+    assert store.count_active() == 2

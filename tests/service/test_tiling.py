@@ -1,0 +1,121 @@
+"""Large images go to the network tile by tile, through the queue that all share."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from models.inference.predictor import Predictor
+from service.app import create_app
+from service.settings import Settings
+
+
+def large_picture(height: int = 150, width: int = 200) -> np.ndarray:
+    rows, columns = np.mgrid[:height, :width]
+    bright = (rows // 17 + columns // 23) % 2 == 0
+    return np.where(bright, 220, 20).astype(np.uint8)[..., None].repeat(3, axis=2)
+
+
+def labels_of(answer) -> np.ndarray:
+    assert answer.status_code == 200, answer.text
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def test_a_large_image_is_tiled_and_its_mask_is_that_of_the_whole(start, counted_model, encode):
+    counted_model.whole_pixels = 10_000
+    client = start(counted_model)
+    pixels = large_picture()
+    answer = client.post("/segment", content=encode(pixels))
+    assert (labels_of(answer) == (pixels[..., 0] > 127)).all()
+    assert counted_model.calls == 0
+    assert sum(counted_model.tiles) > 4
+    report = client.post("/segment?format=json", content=encode(pixels)).json()
+    assert report["mode"] == "tiled"
+    assert report["classes"][1]["confidence"] == pytest.approx(0.946, abs=0.01)
+
+
+def test_mode_tiled_is_obeyed_for_a_small_image_too(start, counted_model, png):
+    client = start(counted_model)
+    assert client.post("/segment?mode=tiled", content=png).status_code == 200
+    assert counted_model.tiles == [1]
+    assert client.post("/segment?mode=tiled&max_side=64", content=png).status_code == 422
+
+
+def test_tiles_of_two_images_run_together(start, held_model, encode, wait_until, png):
+    held_model.whole_pixels = 10_000
+    client = start(held_model)
+    queue = client.app.state.services.batcher.queue
+    with ThreadPoolExecutor(3) as pool:
+        blocker = pool.submit(client.post, "/segment", content=png)
+        assert held_model.begun.wait(30)
+        body = encode(large_picture())
+        waiting = [pool.submit(client.post, "/segment", content=body) for _ in range(2)]
+        wait_until(lambda: len(queue) == 2)
+        held_model.release.set()
+        assert [one.result().status_code for one in [blocker, *waiting]] == [200] * 3
+    assert 2 in held_model.tiles
+
+
+def test_a_deadline_stops_the_walk_over_the_image(start, held_model, encode, png, wait_until):
+    held_model.whole_pixels = 10_000
+    client = start(held_model)
+    with ThreadPoolExecutor(1) as pool:
+        blocker = pool.submit(client.post, "/segment", content=png)
+        assert held_model.begun.wait(30)
+        late = client.post(
+            "/segment",
+            content=encode(large_picture()),
+            headers={"x-request-timeout-seconds": "0.1"},
+        )
+        assert late.status_code == 504
+        held_model.release.set()
+        assert blocker.result().status_code == 200
+    assert held_model.tiles == []
+    assert client.post("/segment", content=encode(large_picture())).status_code == 200
+
+
+def test_a_failing_tile_fails_its_image_alone(start, counted_model, encode, png):
+    counted_model.whole_pixels = 10_000
+    client = start(counted_model)
+
+    def fail(images, *, tta="none"):
+        raise RuntimeError("broken")
+
+    counted_model.logits_many = fail
+    assert client.post("/segment", content=encode(large_picture())).status_code == 500
+    assert client.post("/segment", content=png).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("sideways", "unknown view 'sideways'"),
+        ("d4+multiscale:4,3.9,3.8", "at most 32"),
+        ("flip:2", "only multiscale has scales"),
+    ],
+)
+def test_views_that_are_none_or_too_many_are_refused(client, png, words, message):
+    answer = client.post("/segment", params={"tta": words}, content=png)
+    assert answer.status_code == 422
+    assert message in answer.json()["detail"]
+
+
+def test_a_real_network_gives_over_http_what_its_predictor_gives(bundles, encode):
+    predictor = Predictor.from_bundle(bundles / "cells", engine="torch", device="cpu")
+    pixels = np.random.default_rng(3).integers(0, 255, (530, 80, 3), np.uint8)
+    settings = Settings(
+        bundles=(bundles,), shipped_bundles=False, preload=False, engine="torch", device="cpu"
+    )
+    with TestClient(create_app(settings)) as client:
+        for query, options in [
+            ("mode=tiled", {"mode": "tiled"}),
+            ("mode=whole&tta=d4", {"mode": "whole", "tta": "d4"}),
+            ("mode=tiled&tta=flip", {"mode": "tiled", "tta": "flip"}),
+        ]:
+            found = labels_of(client.post(f"/segment?model=cells&{query}", content=encode(pixels)))
+            assert (found == predictor.segment(pixels, **options).labels).all()
