@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from models.console import Bundle, Device, Json, print_json
+from models.console import (
+    Bundle,
+    Device,
+    Json,
+    Mode,
+    Overlap,
+    Tta,
+    print_json,
+    show_tiles,
+)
 
 if TYPE_CHECKING:
     from models.inference.folder import Outcome
@@ -28,9 +37,12 @@ def predict(
     images: Annotated[list[str], typer.Argument(help="Image files, folders, glob patterns.")],
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for masks/ and overlays/.")],
-    mode: Annotated[str, typer.Option(help="auto, whole or resize.")] = "auto",
+    mode: Mode = "auto",
+    tta: Tta = "none",
+    overlap: Overlap = 0.25,
     overlays: Annotated[bool, typer.Option(help="Write the overlays too.")] = True,
     device: Device = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Write a mask, and an overlay, for each image."""
@@ -40,9 +52,11 @@ def predict(
 
     folder = find_bundle(bundle)
     tasks = plan(images, out, overlays=overlays)
-    predictor = Predictor.from_bundle(folder, device=device)
+    predictor = Predictor.from_bundle(folder, engine=engine, device=device)
     outcomes = []
-    for outcome in predict_files(predictor, tasks, mode=mode):
+    for outcome in predict_files(
+        predictor, tasks, mode=mode, tta=tta, overlap=overlap, on_tile=show_tiles
+    ):
         outcomes.append(outcome)
         if outcome.error is not None:
             print(f"error: {outcome.error}", file=sys.stderr)
@@ -54,6 +68,41 @@ def predict(
     if num_failed:
         print(f"{num_failed} of {len(outcomes)} images have no mask", file=sys.stderr)
         raise typer.Exit(2)
+
+
+@app.command()
+def export(
+    bundle: Bundle,
+    *,
+    engine: Annotated[
+        Literal["openvino", "onnxruntime"], typer.Option(help="What is to run it.")
+    ] = "openvino",
+    precision: Annotated[
+        Literal["fp32", "fp16"], typer.Option(help="Of the stored weights; openvino only.")
+    ] = "fp32",
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="Image to compare with torch on."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Parent folder.  [default: BUNDLE/engines]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a bundle for a faster engine, which `serve` and `predict` then take by themselves."""
+    from models.export.engines import export_engine
+    from models.inference.decode import decode_image
+    from models.shipped import find_bundle
+
+    images = [decode_image(path).pixels for path in check or ()]
+    artefact = export_engine(
+        find_bundle(bundle), engine, precision=precision, images=images or None, out=out
+    )
+    record = artefact.record
+    if as_json:
+        print_json({"folder": str(artefact.folder), **record.model_dump()})
+    else:
+        print(f"{artefact.folder}: torch's class for {record.agreement:.2%} of the check pixels")
 
 
 @models_app.command("list")

@@ -52,6 +52,10 @@ class ExportError(ZooError):
     """A network could not be written for another runtime, or computes something else there."""
 
 
+class EngineError(ZooError):
+    """An engine is not installed, or cannot run what it was given."""
+
+
 class ImageError(ZooError):
     """Bytes could not be read as an image."""
 

@@ -14,6 +14,7 @@ class Engine(Protocol):
     `run` is called from several threads at once and must not depend on earlier calls.
     """
 
+    name: str
     device: torch.device
     in_channels: int
     num_classes: int

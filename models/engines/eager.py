@@ -22,6 +22,8 @@ class EagerEngine:
         device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``: CUDA if there is any.
     """
 
+    name = "torch"
+
     def __init__(
         self, network: nn.Module, *, in_channels: int, num_classes: int, device: str = "auto"
     ) -> None:

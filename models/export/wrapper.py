@@ -8,12 +8,14 @@ The network itself never asks whether it is being exported.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-Output = Literal["logits", "labels"]
+from models.network import SegmentationNetwork
+
+Output = Literal["logits", "coarse", "labels"]
 
 
 class ExportWrapper(nn.Module):
@@ -23,8 +25,9 @@ class ExportWrapper(nn.Module):
         network: gives logits (N, K, H, W) for normalised images.
         mean, std: for values in 0 … 1; given, the input is an image in 0 … 255 and is normalised
             here. Without them the input is normalised already.
-        output: ``logits``; or ``labels``: class ids int64 (N, H, W), and the probability of that
-            class float32 (N, H, W).
+        output: ``logits`` at the image's size; ``coarse``: logits as the classifier gives them, for
+            callers that resize (`models.network.SegmentationNetwork.forward_coarse`); ``labels``:
+            class ids int64 (N, H, W), and the probability of that class float32 (N, H, W).
     """
 
     scale: Tensor
@@ -53,12 +56,14 @@ class ExportWrapper(nn.Module):
     @property
     def output_names(self) -> list[str]:
         """Names of what `forward` returns, in order."""
-        return ["logits"] if self.output == "logits" else ["labels", "confidence"]
+        return ["labels", "confidence"] if self.output == "labels" else ["logits"]
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits, or labels and confidence, of images (N, C, H, W) float32."""
         if self.normalise:
             image = image * self.scale + self.shift
+        if self.output == "coarse":
+            return cast(SegmentationNetwork, self.network).forward_coarse(image)
         logits = self.network(image)
         if self.output == "logits":
             return logits

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.bundle import load_bundle
+from models.bundle import read_manifest
 from models.engines import EagerEngine, Engine
-from models.errors import ShapeError, UnknownNameError
+from models.engines.choose import open_engine
+from models.errors import ShapeError
 from models.inference.decode import DEFAULT_MAX_PIXELS, decode_image
 from models.inference.postprocess import label_map, resize_logits
 from models.inference.preprocess import check_pixels, to_batch, to_channels
@@ -45,8 +46,6 @@ from models.inference.tiles import DEFAULT_OVERLAP, TileGrid, plan_tiles
 from models.inference.tta import Tta, parse_tta
 from models.labels import LabelSet
 from models.preprocessing import Preprocessing
-
-ENGINES = ("auto", "torch")
 
 MIN_TILE_SIDE = 512
 """The least side of a tile in mode `tiled`."""
@@ -110,18 +109,20 @@ class Predictor:
     ) -> Predictor:
         """Load the bundle in folder `path`.
 
+        Args:
+            engine: one of `models.engines.choose.ENGINES`; ``auto`` takes the fastest that is
+                there and agrees with torch.
+
         Raises:
             BundleError: it is incomplete, damaged or of a newer schema.
             UnknownNameError: there is no such engine or device.
+            EngineError: the engine that was named cannot run this bundle here.
         """
-        if engine not in ENGINES:
-            raise UnknownNameError("engine", engine, ENGINES)
-        bundle = load_bundle(path)
-        runner = EagerEngine.of(bundle.network, bundle.manifest.spec, device)
+        manifest = read_manifest(path)
         return cls(
-            runner,
-            bundle.manifest.labels,
-            bundle.manifest.preprocessing,
+            open_engine(path, manifest, engine=engine, device=device),
+            manifest.labels,
+            manifest.preprocessing,
             max_pixels=max_pixels,
             whole_pixels=whole_pixels,
         )

@@ -1,0 +1,163 @@
+"""A network in another runtime's format, stored beside the bundle it was made from.
+
+    BUNDLE/engines/openvino-fp32/
+        engine.json          what it is, made from which weights, sha256 of each file
+        model.xml, model.bin or model.onnx
+        check.npz            a few images and the classes that torch gives for them
+
+A folder counts only if it was made from the bundle's very weights, if its files are whole, and if
+the engine gives torch's classes for the check images (`models.engines.choose`). Where the bundle
+cannot be written, the folder lies in the user's cache, under the hash of the weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.bundle import Manifest
+from models.errors import BundleError
+
+EngineName = Literal["openvino", "onnxruntime"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+RECORD = "engine.json"
+CHECK = "check.npz"
+MODEL = {"openvino": "model.xml", "onnxruntime": "model.onnx"}
+
+
+class Record(BaseModel):
+    """What `engine.json` says.
+
+    Attributes:
+        engine: the runtime that it is for.
+        precision: of the stored weights; the runtime may compute in another.
+        weights_sha256: of the bundle's weights that it was made from.
+        made_with: versions of the libraries that made it.
+        agreement: share of pixels of the check images whose class is torch's, when it was made.
+        files: sha256 of each file beside this one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    engine: EngineName
+    precision: Precision
+    weights_sha256: str
+    made_with: dict[str, str]
+    agreement: float
+    files: dict[str, str]
+
+
+class Artefact:
+    """One folder of that form.
+
+    Args:
+        folder: which has been read.
+        record: what it says.
+    """
+
+    def __init__(self, folder: Path, record: Record) -> None:
+        self.folder = folder
+        self.record = record
+
+    @property
+    def model(self) -> Path:
+        """The file that the runtime loads."""
+        return self.folder / MODEL[self.record.engine]
+
+    def verify(self) -> None:
+        """Compare every file with its hash.
+
+        Raises:
+            BundleError: a file is missing or changed.
+        """
+        for name, wanted in self.record.files.items():
+            path = self.folder / name
+            if not path.is_file() or _sha256(path) != wanted:
+                raise BundleError(f"{path}: missing or changed since it was made; export it again")
+
+
+def find_artefacts(bundle: Path, manifest: Manifest, engine: EngineName) -> Iterator[Artefact]:
+    """Yield what was made for `engine` from this bundle's weights, the most precise first."""
+    for precision in ("fp32", "fp16", "int8"):
+        for parent in (bundle / "engines", cache_folder(manifest.weights_sha256)):
+            folder = parent / f"{engine}-{precision}"
+            record = _read(folder)
+            if record is not None and record.weights_sha256 == manifest.weights_sha256:
+                yield Artefact(folder, record)
+
+
+def store_artefact(
+    bundle: Path,
+    name: str,
+    weights_sha256: str,
+    make: Callable[[Path], Record],
+    *,
+    out: Path | None = None,
+) -> Artefact:
+    """Make the folder `name`: `make` puts the files into an empty one and returns their record.
+
+    It appears whole or not at all, and two processes may make it at once: the later one stays.
+
+    Args:
+        out: the parent folder in place of the bundle's `engines`, or of the cache where that
+            cannot be written.
+    """
+    parent = out or _writable(bundle / "engines") or cache_folder(weights_sha256)
+    parent.mkdir(parents=True, exist_ok=True)
+    target = parent / name
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".making-") as temporary:
+        made = Path(temporary) / "artefact"
+        made.mkdir()
+        record = make(made)
+        files = {path.name: _sha256(path) for path in sorted(made.iterdir())}
+        record = record.model_copy(update={"files": files})
+        (made / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        _replace(made, target, Path(temporary) / "old")
+    return Artefact(target, record)
+
+
+def _replace(made: Path, target: Path, old: Path) -> None:
+    """Put `made` in the place of `target`, which steps aside: folders are not replaced at once."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(target, old)
+    try:
+        os.rename(made, target)
+    except OSError:
+        if not target.is_dir():  # else another process has put the same thing there meanwhile
+            raise
+
+
+def cache_folder(weights_sha256: str) -> Path:
+    """Return where artefacts of bundles that cannot be written lie."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "maskzoo" / "engines" / weights_sha256[:32]
+
+
+def _read(folder: Path) -> Record | None:
+    """Return the record in `folder`; None where there is none, or one of another schema."""
+    try:
+        return Record.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _writable(folder: Path) -> Path | None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,81 @@
+"""Does an engine give torch's classes? Asked with a few images whose answers are stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from models.engines.base import Engine
+from models.inference.preprocess import to_batch
+from models.preprocessing import Preprocessing
+
+LEAST_AGREEMENT = 0.999
+"""Share of pixels whose class must be torch's for an engine to be taken by ``auto``."""
+
+_SIZES = ((96, 128), (97, 61), (64, 64))
+
+
+class CheckImages:
+    """Images with the classes that torch gives for them, at the network's own resolution.
+
+    Args:
+        pixels: uint8 (H, W, C), one for each image.
+        labels: (h, w), the argmax of the engine's logits.
+    """
+
+    def __init__(self, pixels: list[np.ndarray], labels: list[np.ndarray]) -> None:
+        self.pixels = pixels
+        self.labels = labels
+
+    @classmethod
+    def of(
+        cls, torch_engine: Engine, preprocessing: Preprocessing, pixels: list[np.ndarray]
+    ) -> CheckImages:
+        """Ask torch for the answers."""
+        return cls(pixels, [_classes(torch_engine, one, preprocessing) for one in pixels])
+
+    @classmethod
+    def load(cls, path: Path) -> CheckImages:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as stored:
+            count = len(stored.files) // 2
+            return cls(
+                [stored[f"pixels_{index}"] for index in range(count)],
+                [stored[f"labels_{index}"] for index in range(count)],
+            )
+
+    def save(self, path: Path) -> None:
+        """Write images and answers to one compressed file."""
+        arrays = {f"pixels_{index}": one for index, one in enumerate(self.pixels)}
+        arrays |= {f"labels_{index}": one for index, one in enumerate(self.labels)}
+        np.savez_compressed(path, allow_pickle=False, **arrays)
+
+    def agreement(self, engine: Engine, preprocessing: Preprocessing) -> float:
+        """Return the share of pixels of 0 to 1 that have torch's class."""
+        same = [
+            _classes(engine, pixels, preprocessing) == labels
+            for pixels, labels in zip(self.pixels, self.labels, strict=True)
+        ]
+        return float(np.concatenate([one.ravel() for one in same]).mean())
+
+
+def generated_images(in_channels: int) -> list[np.ndarray]:
+    """Return images of soft blobs and noise, of several sizes and contrasts; always the same."""
+    random = np.random.default_rng(0)
+    return [_blobs(random, size, in_channels) for size in _SIZES]
+
+
+def _blobs(random: np.random.Generator, size: tuple[int, int], channels: int) -> np.ndarray:
+    height, width = size
+    coarse = random.uniform(0, 255, (height // 16, width // 16, channels)).astype(np.float32)
+    soft = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    noise = random.normal(0, random.uniform(2, 20), (height, width, channels))
+    return np.clip(soft.reshape(height, width, channels) + noise, 0, 255).astype(np.uint8)
+
+
+def _classes(engine: Engine, pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    logits = engine.run(to_batch(pixels, preprocessing, engine.device))[0]
+    return logits.argmax(dim=0).to(torch.int16).cpu().numpy()

@@ -1,0 +1,99 @@
+"""A bundle's network, written for a faster engine and proved to give the same classes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.bundle import load_bundle
+from models.engines.artefact import (
+    CHECK,
+    MODEL,
+    Artefact,
+    EngineName,
+    Precision,
+    Record,
+    store_artefact,
+)
+from models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
+from models.engines.choose import open_model
+from models.engines.eager import EagerEngine
+from models.errors import ExportError
+from models.export.onnx import export_onnx
+from models.network import SegmentationNetwork
+
+
+def export_engine(
+    bundle: Path,
+    engine: EngineName = "openvino",
+    *,
+    precision: Precision = "fp32",
+    images: list[np.ndarray] | None = None,
+    out: Path | None = None,
+) -> Artefact:
+    """Write the bundle's network for `engine`, beside the bundle.
+
+    Args:
+        precision: of the stored weights. ``fp16`` halves the files; the CPU computes in its own.
+        images: check images, uint8 (H, W, C); None takes generated ones.
+        out: the parent folder in place of the bundle's `engines`.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        ExportError: the engine's package is missing, the network cannot be converted, or the
+            engine gives other classes than torch for more than 0.1 % of the check pixels.
+    """
+    loaded = load_bundle(bundle)
+    manifest, network = loaded.manifest, loaded.network.eval()
+    if engine == "onnxruntime" and precision != "fp32":
+        raise ExportError(f"onnxruntime is written in fp32 only, not in {precision}")
+    check = CheckImages.of(
+        EagerEngine.of(network, manifest.spec, "cpu"),
+        manifest.preprocessing,
+        images or generated_images(manifest.spec.in_channels),
+    )
+
+    def make(folder: Path) -> Record:
+        path = folder / MODEL[engine]
+        if engine == "openvino":
+            _write_openvino(network, path, precision)
+        else:
+            export_onnx(network, path, output="coarse")
+        agreement = check.agreement(open_model(engine, path, manifest), manifest.preprocessing)
+        if agreement < LEAST_AGREEMENT:
+            raise ExportError(
+                f"{engine} gives torch's class for {agreement:.3%} of the check pixels; "
+                f"{LEAST_AGREEMENT:.1%} is the least that is allowed"
+            )
+        check.save(folder / CHECK)
+        return Record(
+            engine=engine,
+            precision=precision,
+            weights_sha256=manifest.weights_sha256,
+            made_with=_versions(engine),
+            agreement=agreement,
+            files={},
+        )
+
+    name = f"{engine}-{precision}"
+    return store_artefact(bundle, name, manifest.weights_sha256, make, out=out)
+
+
+def _write_openvino(network: SegmentationNetwork, path: Path, precision: Precision) -> None:
+    """Write the network by way of ONNX: OpenVINO's own converter of torch reports its use home."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise ExportError("OpenVINO is not installed: pip install openvino") from error
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = export_onnx(network, Path(folder) / "model.onnx", output="coarse")
+        model = openvino.Core().read_model(onnx)
+        openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
+
+
+def _versions(engine: EngineName) -> dict[str, str]:
+    return {"torch": torch.__version__.split("+")[0], engine: importlib.metadata.version(engine)}

@@ -1,0 +1,239 @@
+"""Engines: the same logits as torch, chosen and stored as promised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import Predictor, create_model, save_bundle
+from models.bundle import read_manifest
+from models.engines.artefact import Record, cache_folder, find_artefacts, store_artefact
+from models.engines.check import CheckImages, generated_images
+from models.engines.choose import open_engine
+from models.engines.eager import EagerEngine
+from models.errors import BundleError, EngineError, ExportError, UnknownNameError
+from models.export.engines import export_engine
+from models.labels import LabelSet
+from models.preprocessing import Preprocessing
+
+pytest.importorskip("openvino")
+pytest.importorskip("onnxscript")
+
+ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
+PREPROCESSING = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def make_bundle(folder: Path, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    network = create_model(
+        "unet",
+        encoder="tu-resnet18",
+        encoder_options=ENCODER,
+        num_classes=3,
+        channels=[8, 8, 8, 8],
+    )
+    labels = LabelSet.generic(3)
+    return save_bundle(folder, network, name="tiny", labels=labels, preprocessing=PREPROCESSING)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that was exported for both engines; tests leave it as it is."""
+    bundle = make_bundle(tmp_path_factory.mktemp("exported") / "tiny")
+    export_engine(bundle, "openvino")
+    export_engine(bundle, "onnxruntime")
+    return bundle
+
+
+@pytest.fixture
+def copied(exported: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(exported, tmp_path / "tiny"))
+
+
+def made_before(exported: Path) -> Callable[[Path], Record]:
+    """Make an artefact in no time: the same weights have been exported already."""
+
+    def make(folder: Path) -> Record:
+        (artefact,) = find_artefacts(exported, read_manifest(exported), "openvino")
+        for name in artefact.record.files:
+            shutil.copy(artefact.folder / name, folder)
+        return artefact.record
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 64, 64), (2, 3, 97, 130), (1, 3, 33, 201), (3, 3, 32, 32)]
+)
+def test_an_exported_engine_gives_torch_s_logits_at_any_size(
+    exported: Path, name: str, shape: tuple[int, ...]
+) -> None:
+    manifest = read_manifest(exported)
+    torch.manual_seed(1)
+    batch = torch.randn(shape)
+    wanted = open_engine(exported, manifest, engine="torch").run(batch)
+    given = open_engine(exported, manifest, engine=name).run(batch)
+    assert given.dtype == torch.float32
+    torch.testing.assert_close(given, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_an_answer_outlives_the_next_run(exported: Path) -> None:
+    engine = open_engine(exported, read_manifest(exported), engine="openvino")
+    first = engine.run(torch.zeros(1, 3, 64, 64))
+    before = first.clone()
+    engine.run(torch.ones(1, 3, 64, 64))
+    assert torch.equal(first, before)
+
+
+def test_runs_in_many_threads_do_not_mix(exported: Path) -> None:
+    engine = open_engine(exported, read_manifest(exported), engine="openvino")
+    batches = [torch.full((1, 3, 64, 64 + 16 * (index % 3)), index / 8) for index in range(16)]
+    alone = [engine.run(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(engine.run, batches))
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_the_predictor_takes_openvino_where_it_was_exported_and_segments_alike(
+    exported: Path,
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 75, 3), np.uint8)
+    fast = Predictor.from_bundle(exported, device="cpu")
+    plain = Predictor.from_bundle(exported, engine="torch", device="cpu")
+    assert (fast.engine.name, plain.engine.name) == ("openvino", "torch")
+    same = fast.segment(image).labels == plain.segment(image).labels
+    assert same.mean() >= 0.999
+
+
+def test_without_an_export_torch_runs_and_the_log_says_what_would_be_faster(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = make_bundle(tmp_path / "tiny")
+    with caplog.at_level(logging.INFO):
+        engine = open_engine(bundle, read_manifest(bundle), device="cpu")
+    assert engine.name == "torch"
+    assert f"maskzoo export {bundle}" in caplog.text
+
+
+def test_an_engine_that_disagrees_is_not_taken_and_the_log_says_why(
+    copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("openvino-fp32", "onnxruntime-fp32"):
+        folder = copied / "engines" / name
+        check = CheckImages.load(folder / "check.npz")
+        CheckImages(check.pixels, [(one + 1) % 3 for one in check.labels]).save(
+            folder / "check.npz"
+        )
+        record = json.loads((folder / "engine.json").read_text())
+        record["files"]["check.npz"] = hashlib.sha256(
+            (folder / "check.npz").read_bytes()
+        ).hexdigest()
+        (folder / "engine.json").write_text(json.dumps(record))
+    engine = open_engine(copied, read_manifest(copied), device="cpu")
+    assert engine.name == "torch"
+    assert "gives torch's class for 0.000% of the check pixels" in caplog.text
+    with pytest.raises(EngineError, match="export it again"):
+        open_engine(copied, read_manifest(copied), engine="openvino")
+
+
+def test_a_damaged_file_is_noticed_and_the_next_engine_taken(
+    copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = copied / "engines" / "openvino-fp32" / "model.bin"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    assert open_engine(copied, read_manifest(copied), device="cpu").name == "onnxruntime"
+    assert "model.bin: missing or changed" in caplog.text
+    with pytest.raises(BundleError, match=r"model\.bin"):
+        open_engine(copied, read_manifest(copied), engine="openvino")
+
+
+def test_an_export_of_other_weights_does_not_count(copied: Path, tmp_path: Path) -> None:
+    other = make_bundle(tmp_path / "other", seed=1)
+    (copied / "engines").rename(other / "engines")
+    manifest = read_manifest(other)
+    assert list(find_artefacts(other, manifest, "openvino")) == []
+    assert open_engine(other, manifest, device="cpu").name == "torch"
+
+
+@pytest.mark.parametrize(
+    ("engine", "cure"),
+    [
+        ("openvino", "--engine openvino"),
+        ("onnxruntime", "--engine onnxruntime"),
+        ("openvino-int8", "--precision int8 --calibrate DATA"),
+    ],
+)
+def test_an_engine_that_was_asked_for_and_not_exported_names_the_command(
+    tmp_path: Path, engine: str, cure: str
+) -> None:
+    bundle = make_bundle(tmp_path / "tiny")
+    with pytest.raises(EngineError, match=cure):
+        open_engine(bundle, read_manifest(bundle), engine=engine)
+
+
+def test_an_unknown_engine_is_answered_with_the_known_ones(exported: Path) -> None:
+    with pytest.raises(UnknownNameError, match="openvino"):
+        open_engine(exported, read_manifest(exported), engine="openvin")
+
+
+def test_a_bundle_that_cannot_be_written_is_exported_into_the_cache(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_bundle(tmp_path / "tiny")
+    (bundle / "engines").write_text("a file in the way, as good as a read-only folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    manifest = read_manifest(bundle)
+    made = store_artefact(bundle, "openvino-fp32", manifest.weights_sha256, made_before(exported))
+    assert made.folder.parent == cache_folder(manifest.weights_sha256)
+    assert tmp_path / "cache" in made.folder.parents
+    assert open_engine(bundle, manifest, device="cpu").name == "openvino"
+
+
+def test_an_export_that_fails_leaves_nothing_behind(exported: Path, tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "model.xml").write_text("half")
+        raise ExportError("no")
+
+    bundle = tmp_path / "tiny"
+    (bundle / "engines").mkdir(parents=True)
+    with pytest.raises(ExportError):
+        store_artefact(bundle, "openvino-fp32", "0" * 64, fail)  # type: ignore[arg-type]
+    assert list((bundle / "engines").iterdir()) == []
+
+
+def test_a_second_export_takes_the_place_of_the_first(exported: Path, copied: Path) -> None:
+    folder = copied / "engines" / "openvino-fp32"
+    (folder / "stale").write_text("of the first")
+    weights = read_manifest(copied).weights_sha256
+    store_artefact(copied, "openvino-fp32", weights, made_before(exported))
+    assert not (folder / "stale").exists()
+    assert {path.name for path in (copied / "engines").iterdir()} == {
+        "openvino-fp32",
+        "onnxruntime-fp32",
+    }
+    assert open_engine(copied, read_manifest(copied), device="cpu").name == "openvino"
+
+
+def test_the_check_images_tell_a_wrong_network_from_the_right_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    images = generated_images(3)
+    one, other = (
+        EagerEngine(torch.nn.Conv2d(3, 4, 1), in_channels=3, num_classes=4, device="cpu")
+        for _ in range(2)
+    )
+    check = CheckImages.of(one, PREPROCESSING, images)
+    check.save(tmp_path / "check.npz")
+    loaded = CheckImages.load(tmp_path / "check.npz")
+    assert loaded.agreement(one, PREPROCESSING) == 1
+    assert loaded.agreement(other, PREPROCESSING) < 0.9
