@@ -42,7 +42,6 @@ from models.errors import BundleError, SpecError, UnknownNameError
 from models.labels import LabelSet
 from models.network import SegmentationNetwork
 from models.preprocessing import Preprocessing
-from models.registry import build_network
 from models.spec import ModelSpec, describe_mistakes
 
 SCHEMA_VERSION: Final = 1
@@ -202,6 +201,10 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> Bundle:
         BundleError: what `read_manifest` finds, and weights that are missing, changed, or of
             another network.
     """
+    # Brings all encoders' libraries; who only reads manifests, or runs an exported network, need
+    # not wait for them.
+    from models.registry import build_network
+
     path = Path(path)
     manifest = read_manifest(path)
     try:

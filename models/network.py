@@ -12,16 +12,19 @@ evaluation. Losses that need more call `forward_train`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from models.decoder import Decoder
-from models.encoders import Encoder
 from models.errors import ShapeError
 from models.layers import Classifier, resize
 from models.neck import Neck, PluginChain, Warp
 from models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from models.encoders import Encoder  # timm takes seconds to import
 
 
 @dataclass
@@ -113,6 +116,19 @@ class SegmentationNetwork(nn.Module):
         known = {id(parameter) for parameter in encoder}
         head = [parameter for parameter in self.parameters() if id(parameter) not in known]
         return {"encoder": encoder, "head": head}
+
+    def rate_factors(self) -> dict[int, float]:
+        """Return, by their id, the parameters that learn slower than their group, and by how much.
+
+        A module says so by an attribute `lr_mult`: what predicts positions, where a small step of
+        the weights moves the whole image.
+        """
+        factors: dict[int, float] = {}
+        for module in self.modules():
+            factor = getattr(module, "lr_mult", None)
+            if isinstance(factor, float):
+                factors |= {id(parameter): factor for parameter in module.parameters()}
+        return factors
 
     def _forward_features(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         self._check(x)

@@ -74,7 +74,8 @@ def test_an_allowed_import_is_not_taken_for_a_forbidden_one(tmp_path: Path) -> N
     ("module", "absent"),
     [
         ("models", ["lightning", "albumentations", "fastapi", "training", "service"]),
-        ("service.app", ["lightning", "albumentations", "training"]),
+        ("service.app", ["lightning", "albumentations", "training", "timm", "torchvision"]),
+        ("models.inference.predictor", ["timm", "torchvision", "openvino", "onnxruntime"]),
         ("training.fit", ["fastapi", "service"]),
     ],
 )
