@@ -3,23 +3,41 @@
 `OUT/masks/NAME.png` is the indexed mask with the palette, `OUT/overlays/NAME.jpg` the mask over the
 image. NAME is the input's path below the folder that was given, or its bare name, without suffix.
 Two inputs that would be written to one file are refused before any work.
+
+An image that is tiled is read a few rows at a time (`models.inference.rows`), so that its size is
+bounded by its mask, one byte for each pixel; its overlay is shrunk to about 8 megapixels.
 """
 
 from __future__ import annotations
 
 import glob
 import io
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from models.errors import DataError, ZooError
-from models.inference.decode import decode_image
+from models.inference.decode import decode_image, read_header
 from models.inference.draw import encode_indexed_png, overlay
+from models.inference.postprocess import id_type
 from models.inference.predictor import Predictor
+from models.inference.rows import open_rows
+from models.inference.summary import class_shares
+from models.inference.tiled import OnTile, PixelRows
+from models.inference.tiles import DEFAULT_OVERLAP
+from models.inference.tta import parse_tta
+from models.labels import LabelSet
+
+MAX_TILED_PIXELS = 1_000_000_000
+"""The largest image that is tiled."""
+
+_OVERLAY_PIXELS = 8_000_000
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 
@@ -93,39 +111,107 @@ def plan(inputs: Sequence[str], out: Path, *, overlays: bool = True) -> list[Tas
 
 
 def predict_files(
-    predictor: Predictor, tasks: Sequence[Task], *, mode: str = "auto", opacity: float = 0.5
+    predictor: Predictor,
+    tasks: Sequence[Task],
+    *,
+    mode: str = "auto",
+    tta: str = "none",
+    overlap: float = DEFAULT_OVERLAP,
+    opacity: float = 0.5,
+    on_tile: OnTile = lambda done, total: None,
 ) -> Iterator[Outcome]:
     """Segment and write each task in turn; an image that cannot be read becomes an `error`.
 
     Args:
         predictor: the network to use.
         tasks: what to read and write, from `plan`.
-        mode: as in `Predictor.segment`.
+        mode, tta, overlap: as in `Predictor.segment`.
         opacity: of the mask in the overlay, 0-1.
+        on_tile: told the tiles of the image that are done, and their number.
+
+    Raises:
+        UnknownNameError: there is no such mode.
+        SpecError: views or overlap are none.
     """
+    predictor.chosen_mode((1, 1), mode=mode)  # refused once, not for each image
+    predictor.tile_grid((1, 1), overlap=overlap)
+    parse_tta(tta)
     for task in tasks:
         try:
-            yield _predict_file(predictor, task, mode, opacity)
+            header = read_header(task.image)
+            size = header.height, header.width
+            if predictor.chosen_mode(size, mode=mode) == "tiled":
+                yield _predict_tiled(predictor, task, opacity, tta, overlap, on_tile)
+            else:
+                yield _predict_file(predictor, task, mode, opacity, tta)
         except ZooError as error:
             yield Outcome(task, error=str(error))
 
 
-def _predict_file(predictor: Predictor, task: Task, mode: str, opacity: float) -> Outcome:
+def _predict_file(predictor: Predictor, task: Task, mode: str, opacity: float, tta: str) -> Outcome:
     decoded = decode_image(task.image, name=str(task.image))
-    result = predictor.segment(decoded.pixels, mode=mode)
-    labels, names = result.labels, result.label_set.names
-    task.mask.parent.mkdir(parents=True, exist_ok=True)
-    task.mask.write_bytes(encode_indexed_png(labels, result.label_set))
+    result = predictor.segment(decoded.pixels, mode=mode, tta=tta, confidence=False)
     if task.overlay is not None:
-        picture = io.BytesIO()
-        drawn = overlay(decoded.pixels, labels, result.label_set, opacity)
-        Image.fromarray(drawn).save(picture, "JPEG", quality=92)
-        task.overlay.parent.mkdir(parents=True, exist_ok=True)
-        task.overlay.write_bytes(picture.getvalue())
-    counts = np.bincount(labels.ravel(), minlength=len(names))[: len(names)] / labels.size
+        drawn = overlay(decoded.pixels, result.labels, result.label_set, opacity)
+        _write_jpeg(task.overlay, drawn)
+    return _finish(task, result.labels, result.label_set, dict(result.timings))
+
+
+def _predict_tiled(
+    predictor: Predictor,
+    task: Task,
+    opacity: float,
+    tta: str,
+    overlap: float,
+    on_tile: OnTile,
+) -> Outcome:
+    begun = time.perf_counter()
+    names = predictor.labels
+    with open_rows(task.image, max_pixels=MAX_TILED_PIXELS) as source:
+        labels = np.empty((source.height, source.width), id_type(names.num_classes))
+        for strip in predictor.segment_strips(source, tta=tta, overlap=overlap, on_tile=on_tile):
+            labels[strip.top : strip.top + len(strip.labels)] = strip.labels
+        seconds = {"network": time.perf_counter() - begun}
+        if task.overlay is not None:
+            _write_jpeg(task.overlay, _draw_small(source, labels, names, opacity))
+    return _finish(task, labels, names, seconds)
+
+
+def _finish(
+    task: Task, labels: np.ndarray, label_set: LabelSet, seconds: dict[str, float]
+) -> Outcome:
+    names = label_set.names
+    task.mask.parent.mkdir(parents=True, exist_ok=True)
+    task.mask.write_bytes(encode_indexed_png(labels, label_set))
+    counts = class_shares(labels, len(names)) / labels.size
     shares = {names[index]: float(counts[index]) for index in np.argsort(-counts) if counts[index]}
     height, width = labels.shape
-    return Outcome(task, height, width, shares, dict(result.timings))
+    return Outcome(task, height, width, shares, seconds)
+
+
+def _draw_small(
+    source: PixelRows, labels: np.ndarray, label_set: LabelSet, opacity: float
+) -> np.ndarray:
+    """Return an overlay of at most about `_OVERLAY_PIXELS`, drawn from top to bottom."""
+    height, width = labels.shape
+    factor = max(1.0, math.sqrt(labels.size / _OVERLAY_PIXELS))
+    small_width = max(1, round(width / factor))
+    small = np.empty((max(1, round(height / factor)), small_width, 3), np.uint8)
+    rows = max(1, 256 // math.ceil(factor))  # of the small picture, drawn at a time
+    for top in range(0, len(small), rows):
+        bottom = min(top + rows, len(small))
+        span = slice(round(top * height / len(small)), round(bottom * height / len(small)))
+        drawn = overlay(source.read(span.start, span.stop), labels[span], label_set, opacity)
+        part = cv2.resize(drawn, (small_width, bottom - top), interpolation=cv2.INTER_AREA)
+        small[top:bottom] = part
+    return small
+
+
+def _write_jpeg(path: Path, pixels: np.ndarray) -> None:
+    picture = io.BytesIO()
+    Image.fromarray(pixels).save(picture, "JPEG", quality=92)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture.getvalue())
 
 
 def _expand(text: str, out: Path) -> list[tuple[Path, Path]]:

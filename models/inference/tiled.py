@@ -39,7 +39,8 @@ class PixelRows(Protocol):
     def read(self, top: int, bottom: int) -> np.ndarray:
         """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
 
-        Called with ranges that follow each other: each row is asked for once.
+        Tiled prediction asks for each row once, in order; images from
+        `models.inference.rows.open_rows` give any rows at any time.
         """
         ...
 

@@ -1,0 +1,87 @@
+"""Files of images that are tiled: the mask in full, the overlay shrunk, the same as from pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from models.errors import SpecError, UnknownNameError
+from models.inference.folder import plan, predict_files
+from models.inference.predictor import Predictor
+from models.labels import LabelSet
+from models.preprocessing import Preprocessing
+
+
+class Brightest(nn.Module):
+    """Its logits are the input's channels, averaged a little."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 3, 1, 1) * 10
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    preprocessing = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3)
+    return Predictor(Brightest(), LabelSet.generic(3), preprocessing, device="cpu")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    coarse = np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8)
+    pixels = np.asarray(Image.fromarray(coarse).resize((700, 610), Image.Resampling.BICUBIC))
+    path = tmp_path / "scene.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", rowsperstrip=50, compression="zlib")
+    return path
+
+
+def test_a_tiled_file_gives_the_mask_of_its_pixels(
+    predictor: Predictor, image: Path, tmp_path: Path
+):
+    told: list[tuple[int, ...]] = []
+    tasks = plan([str(image)], tmp_path / "out")
+    (outcome,) = predict_files(
+        predictor, tasks, mode="tiled", on_tile=lambda *counts: told.append(counts)
+    )
+    assert outcome.error is None
+    expected = predictor.segment(image, mode="tiled").labels
+    with Image.open(outcome.task.mask) as mask:
+        np.testing.assert_array_equal(np.array(mask), expected)
+    assert (outcome.width, outcome.height) == (700, 610)
+    assert sum((outcome.shares or {}).values()) == pytest.approx(1)
+    assert told[-1] == (4, 4)
+
+
+def test_the_overlay_of_a_huge_image_is_small(
+    predictor: Predictor, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("models.inference.folder._OVERLAY_PIXELS", 5000)
+    (tiled,) = predict_files(predictor, plan([str(image)], tmp_path / "tiled"), mode="tiled")
+    with Image.open(tiled.task.overlay) as found:
+        assert found.size == (76, 66)
+        assert found.width * found.height == pytest.approx(5000, rel=0.02)
+        small = np.asarray(found.convert("L")).astype(float)
+    (whole,) = predict_files(predictor, plan([str(image)], tmp_path / "whole"), mode="whole")
+    with Image.open(whole.task.overlay) as full:
+        assert full.size == (700, 610)
+        shrunk = full.convert("L").resize((76, 66), Image.Resampling.BOX)
+        expected = np.asarray(shrunk).astype(float)
+    assert np.abs(small - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"mode": "tile"}, UnknownNameError),
+        ({"tta": "flop"}, SpecError),
+        ({"overlap": 2}, SpecError),
+    ],
+)
+def test_wrong_options_end_it_at_once(predictor: Predictor, image: Path, options, error):
+    with pytest.raises(error):
+        list(predict_files(predictor, plan([str(image)], image.parent / "out"), **options))
