@@ -32,7 +32,7 @@ from service.openapi import build_openapi
 from service.pipeline import run_batch
 from service.problems import problem_of
 from service.queueing import BatchQueue
-from service.routes import admin, health, models, pages, segment
+from service.routes import adapters, admin, health, jobs, models, oip, pages, segment
 from service.routes import metrics as metrics_route
 from service.sampling import Sampler
 from service.schemas import ProblemDocument
@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
     )
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
     app.state.services = _services(settings, load_model or _loader(settings), metrics)
-    for routes in (segment, models, health, metrics_route, pages):
+    for routes in (segment, jobs, models, health, metrics_route, oip, adapters, pages):
         app.include_router(routes.router)
     if settings.admin_token is not None:
         app.include_router(admin.router)

@@ -92,12 +92,15 @@ class Problem:
         }
 
     def response(self, *, path: str, request_id: str) -> Response:
-        """Write the document for the request to `path`."""
+        """Write the document for the request to `path`; under /v2 as that protocol has it."""
+        is_oip = path == "/v2" or path.startswith("/v2/")
         document = self.document(path=path, request_id=request_id)
+        if is_oip:
+            document = {"error": self.detail}
         return Response(
             json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
             status_code=self.kind.status,
-            media_type=MEDIA_TYPE,
+            media_type="application/json" if is_oip else MEDIA_TYPE,
             headers={**self.headers, "Cache-Control": "no-store"},
         )
 

@@ -91,6 +91,14 @@ class Settings(BaseSettings):
         "by default.",
     )
     url_timeout_s: float = Field(default=10, gt=0, description="Longest time to fetch one URL.")
+    label_studio_url: str | None = Field(
+        default=None,
+        description="Where Label Studio is, as in http://label-studio:8080; images that its tasks "
+        "name by a path are fetched there.",
+    )
+    label_studio_token: SecretStr | None = Field(
+        default=None, description="Its access token for those images."
+    )
     max_pixels: int = Field(
         default=50_000_000, ge=1, description="Largest image in pixels; more is a 413."
     )

@@ -7,14 +7,15 @@ SDK is imported, and no span is made, while `MASKZOO_TELEMETRY` is off.
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+
+from fastapi.telemetry import TelemetryConfig
 
 from models.errors import ZooError
 
 _NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
 
-def telemetry_options(is_on: bool) -> dict[str, Any]:
+def telemetry_options(is_on: bool) -> TelemetryConfig:
     """Return what FastAPI's argument `telemetry` is to be.
 
     Raises:

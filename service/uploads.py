@@ -84,11 +84,7 @@ async def read_uploads(request: Request, *, max_bytes: int, max_images: int) -> 
         UploadTooLargeError: more than `max_bytes`.
         BadRequestError: no image in it, or too many, or a body that cannot be parsed.
     """
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
-    if coding != "identity":
-        raise UnsupportedMediaTypeError(
-            f"content-encoding {coding}", ACCEPTED_TYPES, "without Content-Encoding"
-        )
+    refuse_coding(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
         return await _read_form(request, max_bytes, max_images)
@@ -100,6 +96,36 @@ async def read_uploads(request: Request, *, max_bytes: int, max_images: int) -> 
     if not data:
         raise BadRequestError("the body is empty; send the bytes of an image")
     return Submission([Upload(data)])
+
+
+def refuse_coding(request: Request) -> None:
+    """Refuse a compressed body: it may be a bomb.
+
+    Raises:
+        UnsupportedMediaTypeError: it is one.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedMediaTypeError(
+            f"content-encoding {coding}", ACCEPTED_TYPES, "without Content-Encoding"
+        )
+
+
+def body_type(request: Request, accepted: Sequence[str]) -> str:
+    """Return how the body is packed: one of `accepted`, where `image/*` stands for all raw images.
+
+    Raises:
+        UnsupportedMediaTypeError: in no way that is taken, or it is compressed.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedMediaTypeError(
+            f"content-encoding {coding}", accepted, "without Content-Encoding"
+        )
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in accepted and not _is_raw(media_type):
+        raise UnsupportedMediaTypeError(media_type, accepted, _advice(media_type))
+    return media_type
 
 
 async def read_limited(request: Request, max_bytes: int) -> bytes:

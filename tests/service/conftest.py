@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from models import create_model, save_bundle
@@ -153,13 +155,19 @@ StartClient = Callable[..., TestClient]
 
 
 @pytest.fixture
-def start(bundles: Path) -> Iterator[StartClient]:
+def start(bundles: Path, tmp_path: Path) -> Iterator[StartClient]:
     """Start services: `start(model, **settings)` gives a client whose models are all ready."""
     with ExitStack() as stack:
 
         def begin(model: BrightnessModel | None = None, **settings: object) -> TestClient:
             chosen = model or BrightnessModel()
-            known = {"bundles": (bundles,), "shipped_bundles": False, **settings}
+            known = {
+                "bundles": (bundles,),
+                "shipped_bundles": False,
+                "state_folder": tmp_path / "state",
+                "job_free_bytes": 0,
+                **settings,
+            }
             app = create_app(Settings(**known), load_model=lambda _: chosen)
             client = stack.enter_context(TestClient(app))
             if app.state.services.settings.preload:
@@ -173,6 +181,27 @@ def start(bundles: Path) -> Iterator[StartClient]:
 def client(start: StartClient) -> TestClient:
     """A service with default settings."""
     return start()
+
+
+@pytest.fixture
+def serve(bundles: Path) -> Iterator[object]:
+    """Start services that listen: `serve(model, **settings)` gives an address."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def begin(model: object, **settings: object) -> str:
+        known = {"bundles": (bundles,), "shipped_bundles": False, **settings}
+        app = create_app(Settings(**known), load_model=lambda _: model)
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield begin
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(10)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import uvicorn
-
-from service.app import create_app
-from service.settings import Settings
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -37,27 +30,6 @@ def browser() -> Iterator[object]:
         browser = driver.chromium.launch(executable_path=executable, args=_QUIET)
         yield browser
         browser.close()
-
-
-@pytest.fixture
-def serve(bundles: Path) -> Iterator[object]:
-    """Start services that listen: `serve(model, **settings)` gives an address."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def begin(model: object, **settings: object) -> str:
-        known = {"bundles": (bundles,), "shipped_bundles": False, **settings}
-        app = create_app(Settings(**known), load_model=lambda _: model)
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    yield begin
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(10)
 
 
 @pytest.fixture

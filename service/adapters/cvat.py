@@ -1,0 +1,87 @@
+"""CVAT: masks as a serverless (Nuclio) detector gives them, and as CVAT stores them.
+
+A detector's mask is the pixels (0 or 1) of its box, row by row, then the box; CVAT makes run
+lengths of it. A stored shape's `points` are those run lengths, zeros first, then the box. A box
+is left, top, right, bottom, the last pixel included.
+Source: cvat/apps/lambda_manager/views.py, cvat_sdk/masks.py.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import numpy as np
+
+from service.errors import BadRequestError
+from service.json_bodies import decode_base64, load_object
+from service.responses.answer import Answer
+from service.responses.polygons import find_polygons, signed_area
+
+FormName = Literal["flat", "rle"]
+
+
+def parse_request(body: bytes) -> tuple[bytes, float]:
+    """Return the image and the least confidence of a class, of `{"image": base64, "threshold"}`.
+
+    Raises:
+        BadRequestError: no image, or a threshold that is no number.
+    """
+    document = load_object(body)
+    image, threshold = document.get("image"), document.get("threshold") or 0
+    if not isinstance(image, str) or not image:
+        raise BadRequestError("'image' is the image in base64")
+    if not isinstance(threshold, int | float):
+        raise BadRequestError(f"'threshold' is a number, not {threshold!r}")
+    return decode_base64(image), float(threshold)
+
+
+def encode_shapes(answer: Answer, *, threshold: float, form: FormName) -> bytes:
+    """Return the list of the classes that occur, without the background."""
+    polygons = find_polygons(answer.runs.labels, simplify=1) if form == "flat" else {}
+    shapes: list[dict[str, Any]] = []
+    for label, name in answer.class_names().items():
+        confidence = answer.mean_confidences[label]
+        if label == answer.labels.background or confidence < threshold:
+            continue
+        shape = {"confidence": str(round(confidence, 4)), "label": name, "type": "mask"}
+        if form == "rle":
+            shapes.append({**shape, "points": encode_mask(answer.runs.labels == label)})
+            continue
+        rings = [polygon[0] for polygon in polygons[label]]
+        outline = max(rings, key=signed_area).reshape(-1).tolist() if rings else []
+        mask = flatten_mask(answer.runs.labels == label)
+        shapes.append({**shape, "mask": mask, "points": outline})
+    return json.dumps(shapes).encode()
+
+
+def describe_function(name: str, classes: list[str], background: int | None) -> dict[str, Any]:
+    """Return what CVAT reads from a function's annotations."""
+    labels = [
+        {"id": index, "name": label, "type": "mask"}
+        for index, label in enumerate(classes)
+        if index != background
+    ]
+    return {"name": name, "type": "detector", "spec": labels}
+
+
+def flatten_mask(mask: np.ndarray) -> list[int]:
+    """Return the pixels of the box around a bool mask (H, W), and the box."""
+    left, top, right, bottom = _box(mask)
+    inside = mask[top : bottom + 1, left : right + 1]
+    return [*inside.reshape(-1).astype(np.uint8).tolist(), left, top, right, bottom]
+
+
+def encode_mask(mask: np.ndarray) -> list[int]:
+    """Return the run lengths inside the box around a bool mask (H, W), and the box."""
+    left, top, right, bottom = _box(mask)
+    flat = mask[top : bottom + 1, left : right + 1].reshape(-1)
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    lengths = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    return [*([0] if flat[0] else []), *lengths, left, top, right, bottom]
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    assert rows.size, "a class that occurs has pixels"
+    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])

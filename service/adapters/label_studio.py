@@ -1,0 +1,125 @@
+"""Label Studio's ML backend: brush masks as its own run lengths.
+
+Masks are RGBA images read as one line of bytes, in the bit stream of thi.ng's rle-pack: 32 bits
+number of bytes, 5 bits word size - 1, four times 4 bits of a length's size - 1 (3, 4, 8, 16 bits),
+then records: 1 bit (a run), 2 bits which size, the length - 1, 8 bits value.
+Protocol: label_studio_ml/api.py; form of a result: label_studio_converter/brush.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from service.errors import BadParameterError
+from service.responses.answer import Answer
+from service.responses.runs import LabelRuns
+
+_SIZES = (3, 4, 8, 16)
+_LONGEST = 1 << _SIZES[-1]
+_MAX_CONFIG = 1_000_000
+
+
+@dataclass(frozen=True)
+class BrushConfig:
+    """What a labelling configuration says of brushes.
+
+    Args:
+        from_name, to_name: of the control and of its image.
+        image_key: member of a task's data that holds the image.
+        labels: names of the brush labels.
+    """
+
+    from_name: str
+    to_name: str
+    image_key: str
+    labels: tuple[str, ...]
+
+
+def parse_config(xml: str) -> BrushConfig:
+    """Read the first brush control and its image.
+
+    Raises:
+        BadParameterError: it cannot be read, or has no brushes.
+    """
+    if len(xml) > _MAX_CONFIG or "<!" in xml.replace("<!--", ""):  # no entities, so no bombs
+        raise BadParameterError(["label_config: too long, or holds a document type"])
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError as error:
+        raise BadParameterError([f"label_config: no XML: {error}"]) from None
+    brush = next(root.iter("BrushLabels"), None)
+    if brush is None:
+        raise BadParameterError(["label_config: has no <BrushLabels>"])
+    target = brush.get("toName", "")
+    image = next((item for item in root.iter("Image") if item.get("name") == target), None)
+    if image is None:
+        raise BadParameterError([f"label_config: has no <Image name={target!r}>"])
+    return BrushConfig(
+        from_name=brush.get("name", ""),
+        to_name=target,
+        image_key=image.get("value", "").removeprefix("$"),
+        labels=tuple(item.get("value", "") for item in brush.iter("Label")),
+    )
+
+
+def describe_prediction(answer: Answer, config: BrushConfig) -> dict[str, Any]:
+    """Return the prediction of one task: one brush result for each class that has a label."""
+    results, scores = [], []
+    for label, name in answer.class_names().items():
+        if name not in config.labels:
+            continue
+        score = round(answer.mean_confidences[label], 4)
+        scores.append((score, answer.runs.areas[label]))
+        results.append(
+            {
+                "type": "brushlabels",
+                "from_name": config.from_name,
+                "to_name": config.to_name,
+                "original_width": answer.runs.width,
+                "original_height": answer.runs.height,
+                "image_rotation": 0,
+                "score": score,
+                "value": {
+                    "format": "rle",
+                    "rle": encode_brush(answer.runs, label),
+                    "brushlabels": [name],
+                },
+            }
+        )
+    area = sum(pixels for _, pixels in scores)
+    mean = sum(score * pixels for score, pixels in scores) / area if area else 0.0
+    return {"result": results, "score": round(mean, 4)}
+
+
+def encode_brush(runs: LabelRuns, label: int) -> list[int]:
+    """Return the mask of one label as the bytes of the stream, in numbers."""
+    counts = runs.rows.counts_of_label(label)  # not-label first
+    values = np.where(np.arange(len(counts)) % 2, 255, 0)[counts > 0]
+    lengths, values = _split(4 * counts[counts > 0], values)
+    sizes = np.searchsorted([1 << size for size in _SIZES], lengths)
+    widths = np.take(_SIZES, sizes)
+    words = (((4 | sizes) << widths | (lengths - 1)) << 8) | values  # 1, size, length - 1, value
+    head = _bits(np.array([4 * runs.rows.total, 7]), np.array([32, 5]))
+    head_sizes = _bits(np.array(_SIZES) - 1, np.full(4, 4))
+    stream = np.concatenate([head, head_sizes, _bits(words, 3 + widths + 8)])
+    padded = np.append(stream, np.zeros(8 - len(stream) % 8, np.uint8))  # as brush.py does
+    packed: list[int] = np.packbits(padded).tolist()
+    return packed
+
+
+def _split(lengths: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut what is longer than a record can say."""
+    parts = -(-lengths // _LONGEST)
+    cut = np.repeat(np.full(len(lengths), _LONGEST), parts)
+    cut[np.cumsum(parts) - 1] = lengths - (parts - 1) * _LONGEST
+    return cut, np.repeat(values, parts)
+
+
+def _bits(words: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """Return the lowest `widths` bits of each word, highest first, one after the other."""
+    table = np.unpackbits(words.astype(">u4").view(np.uint8).reshape(-1, 4), axis=1)
+    return table[np.arange(32) >= 32 - widths[:, None]]

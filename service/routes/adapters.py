@@ -1,0 +1,123 @@
+"""Hugging Face, Label Studio and CVAT: point their clients here instead of at their own server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from models.errors import ZooError
+from service.adapters import cvat, huggingface, label_studio
+from service.adapters.label_studio_images import find_image
+from service.adapters.run import json_form, run_image
+from service.problems import problem_of
+from service.state import Services, ServicesDep
+from service.uploads import Upload, read_limited, refuse_coding
+
+router = APIRouter(tags=["other protocols"])
+
+_MAX_TASKS = 64
+
+
+async def _read(request: Request, services: Services) -> bytes:
+    refuse_coding(request)
+    return await read_limited(request, -(-services.settings.max_bytes // 3) * 4 + 64 * 1024)
+
+
+@router.post("/huggingface/{model}", summary="Hugging Face image segmentation")
+async def segment_huggingface(request: Request, services: ServicesDep, model: str) -> Response:
+    """Raw bytes, or `{"inputs": base64, "parameters": {…}}`; gives `[{score, label, mask}]`."""
+    body = await _read(request, services)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    image, parameters = await asyncio.to_thread(huggingface.parse_request, body, media_type)
+    form = json_form(lambda answer: huggingface.encode_segments(answer, parameters))
+    _, written = await run_image(request, services, Upload(image), form, model=model)
+    return Response(written, media_type="application/json")
+
+
+@router.get("/cvat/{model}", summary="A CVAT function's labels")
+async def describe_cvat(services: ServicesDep, model: str) -> dict[str, Any]:
+    """What belongs into the annotations of a Nuclio function that forwards here."""
+    loaded = await services.manager.get(model)
+    return cvat.describe_function(loaded.name, list(loaded.labels.names), loaded.labels.background)
+
+
+@router.post("/cvat/{model}", summary="CVAT detector")
+async def segment_cvat(
+    request: Request,
+    services: ServicesDep,
+    model: str,
+    form: Annotated[
+        cvat.FormName, Query(description="`flat` for Nuclio, `rle` for `points` of stored masks.")
+    ] = "flat",
+) -> Response:
+    """`{"image": base64, "threshold": 0.5}`; gives `[{confidence, label, type, mask, points}]`."""
+    body = await _read(request, services)
+    image, threshold = await asyncio.to_thread(cvat.parse_request, body)
+    written_as = json_form(
+        lambda answer: cvat.encode_shapes(answer, threshold=threshold, form=form)
+    )
+    _, written = await run_image(request, services, Upload(image), written_as, model=model)
+    return Response(written, media_type="application/json")
+
+
+class PredictRequest(BaseModel):
+    """What Label Studio sends to /predict; further members are its own business."""
+
+    tasks: list[dict[str, Any]] = Field(max_length=_MAX_TASKS)
+    label_config: str
+
+
+@router.get("/label-studio/health", summary="Label Studio: is the backend there?")
+@router.get("/label-studio/{model}/health", include_in_schema=False)
+async def label_studio_health() -> dict[str, str]:
+    """As the ML backend's own."""
+    return {"status": "UP", "model_class": "maskzoo"}
+
+
+@router.post("/label-studio/setup", summary="Label Studio: begin")
+@router.post("/label-studio/{model}/setup", include_in_schema=False)
+async def label_studio_setup(services: ServicesDep, model: str | None = None) -> dict[str, str]:
+    """Says which model answers; nothing is kept."""
+    loaded = await services.manager.get(model)
+    return {"model_version": f"{loaded.name}@{loaded.version}"}
+
+
+@router.post("/label-studio/predict", summary="Label Studio: predictions")
+@router.post("/label-studio/{model}/predict", include_in_schema=False)
+async def label_studio_predict(
+    request: Request, services: ServicesDep, asked: PredictRequest, model: str | None = None
+) -> Response:
+    """One prediction for each task; one that fails is empty and says why in `error`."""
+    loaded = await services.manager.get(model)
+    version = f"{loaded.name}@{loaded.version}"
+    config = label_studio.parse_config(asked.label_config)
+    results = []
+    for task in asked.tasks:
+        try:
+            upload = await find_image(task, config.image_key, services.settings)
+            prediction = await _predict(request, services, upload, config, loaded.name)
+        except ZooError as error:
+            problem = problem_of(error)
+            prediction = {"result": [], "score": 0.0, "error": problem.detail}
+        results.append({**prediction, "model_version": version})
+    return JSONResponse({"results": results, "model_version": version})
+
+
+async def _predict(
+    request: Request,
+    services: Services,
+    upload: Upload,
+    config: label_studio.BrushConfig,
+    model: str,
+) -> dict[str, Any]:
+    form = json_form(
+        lambda answer: json.dumps(label_studio.describe_prediction(answer, config)).encode()
+    )
+    _, written = await run_image(request, services, upload, form, model=model)
+    described: dict[str, Any] = json.loads(written)
+    return described

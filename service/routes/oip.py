@@ -1,0 +1,111 @@
+"""`/v2`: the Open Inference Protocol; `service.problems` gives its errors their own form."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from service.adapters.oip import build_outputs, describe_model, read_images, wanted_outputs
+from service.adapters.run import json_form, run_images
+from service.adapters.tensors import HEADER_LENGTH, parse_inference, write_answer
+from service.entries import LoadedModel
+from service.state import Services, ServicesDep
+from service.uploads import Upload, read_limited, refuse_coding
+
+router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+
+_JSON_ROOM = 64 * 1024
+
+
+@router.get("", summary="The server")
+async def server(request: Request) -> dict[str, Any]:
+    """Name, version and extensions."""
+    version = request.app.version
+    return {"name": "maskzoo", "version": version, "extensions": ["binary_tensor_data"]}
+
+
+@router.get("/health/live", summary="Is the process alive?")
+async def live() -> dict[str, bool]:
+    """Answers while models load and networks work."""
+    return {"live": True}
+
+
+@router.get("/health/ready", summary="Can the service work?")
+async def ready(services: ServicesDep) -> Response:
+    """200 once a model can be used and none is being preloaded; 503 before."""
+    is_ready = services.manager.is_ready()
+    return JSONResponse({"ready": is_ready}, status_code=200 if is_ready else 503)
+
+
+@router.get("/models", summary="The models' names")
+async def list_models(services: ServicesDep) -> dict[str, list[str]]:
+    """Every model that has not failed."""
+    entries = services.manager.entries.values()
+    return {"models": [entry.name for entry in entries if entry.state != "failed"]}
+
+
+@router.get("/models/{model}", summary="A model's inputs and outputs")
+@router.get("/models/{model}/versions/{version}", include_in_schema=False)
+async def metadata(services: ServicesDep, model: str, version: str | None = None) -> dict[str, Any]:
+    """What it takes and gives, and its classes."""
+    loaded = await _get(services, model, version)
+    return describe_model(model, loaded.version, loaded.labels)
+
+
+@router.get("/models/{model}/ready", summary="Can a model work?")
+@router.get("/models/{model}/versions/{version}/ready", include_in_schema=False)
+async def model_ready(services: ServicesDep, model: str, version: str | None = None) -> Response:
+    """200 where it is in memory, 503 where it is not."""
+    entry = services.manager.entry(_full_name(model, version))
+    is_ready = entry.state == "ready"
+    return JSONResponse({"name": model, "ready": is_ready}, status_code=200 if is_ready else 503)
+
+
+@router.post("/models/{model}/infer", summary="Segment images", response_class=Response)
+@router.post(
+    "/models/{model}/versions/{version}/infer", include_in_schema=False, response_class=Response
+)
+async def infer(
+    request: Request, services: ServicesDep, model: str, version: str | None = None
+) -> Response:
+    """Input `image` (BYTES, files) or `pixels` (UINT8); outputs `mask`, `confidence`, `png`.
+
+    Tensors are JSON, or bytes behind the JSON by the binary tensor data extension.
+    """
+    refuse_coding(request)
+    settings = services.settings
+    max_body = -(-settings.max_bytes // 3) * 4 + _JSON_ROOM
+    body = await read_limited(request, max_body)
+    header_length = request.headers.get(HEADER_LENGTH)
+    inference = await asyncio.to_thread(parse_inference, body, header_length)
+    names = wanted_outputs(inference)
+    limits = {"max_images": settings.max_images, "max_pixels": settings.max_pixels}
+    images = await services.workers.on_image(read_images, inference, **limits)
+    loaded = await _get(services, model, version)
+    form = json_form(lambda _: b"", needs_confidence="confidence" in names)
+    uploads = [Upload(image, f"image {number}") for number, image in enumerate(images)]
+    found = await run_images(request, services, uploads, form, model=loaded.name)
+    answers = [answer for answer, _ in found]
+    outputs = await services.workers.on_image(build_outputs, names, answers)
+    head = {"model_name": model, "model_version": loaded.version}
+    if inference.request.id is not None:
+        head["id"] = inference.request.id
+    answer_body, length = await asyncio.to_thread(write_answer, head, outputs, inference)
+    if length is None:
+        return Response(answer_body, media_type="application/json")
+    return Response(
+        answer_body,
+        media_type="application/octet-stream",
+        headers={HEADER_LENGTH: str(length)},
+    )
+
+
+async def _get(services: Services, model: str, version: str | None) -> LoadedModel:
+    return await services.manager.get(_full_name(model, version))
+
+
+def _full_name(model: str, version: str | None) -> str:
+    return model if version is None else f"{model}@{version}"

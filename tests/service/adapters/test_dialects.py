@@ -1,0 +1,107 @@
+"""Mask dialects of others: golden vectors, and the readers of the projects themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.adapters.cvat import encode_mask, flatten_mask
+from service.adapters.label_studio import encode_brush, parse_config
+from service.errors import BadParameterError
+from service.responses.runs import LabelRuns
+
+MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
+CONFIG = """<View><Image name="image" value="$photo"/><!-- a comment -->
+<BrushLabels name="tag" toName="image"><Label value="nucleus"/><Label value="x"/></BrushLabels>
+</View>"""
+
+
+def decode_brush(stream: list[int]) -> np.ndarray:
+    """Read rle-pack bit by bit, after its specification; every fourth byte is a pixel's alpha."""
+    bits = "".join(f"{byte:08b}" for byte in stream)
+    place = 0
+
+    def take(width: int) -> int:
+        nonlocal place
+        place += width
+        return int(bits[place - width : place], 2)
+
+    total, word = take(32), take(5) + 1
+    sizes = [take(4) + 1 for _ in range(4)]
+    out: list[int] = []
+    while len(out) < total:
+        is_run, length = take(1), take(sizes[take(2)]) + 1
+        out += [take(word)] * length if is_run else [take(word) for _ in range(length)]
+    return np.array(out[3::4], np.uint8)
+
+
+MASKS = {
+    "example": MASK,
+    "full": np.ones((3, 5), np.uint8),
+    "first": np.array([[1, 0], [0, 0]], np.uint8),
+    "last": np.array([[0, 0], [0, 1]], np.uint8),
+    "long": np.repeat(np.array([[0, 1]], np.uint8), 40_000, axis=0).T.copy(),
+    "noise": (np.random.default_rng(0).random((37, 53)) > 0.6).astype(np.uint8),
+    "blocks": np.kron(np.eye(3, dtype=np.uint8), np.ones((5, 7), np.uint8)),
+}
+
+
+def test_label_studios_golden_vector():
+    expected = [0, 0, 0, 48, 57, 27, 252, 224, 17, 255, 206, 1, 63, 253, 176, 9, 255, 192]
+    assert encode_brush(LabelRuns(MASK), 1) == expected
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_brush_run_lengths_are_read_back_by_the_specification(name):
+    mask = MASKS[name]
+    stream = encode_brush(LabelRuns(mask), 1)
+    assert np.array_equal(decode_brush(stream).reshape(mask.shape), mask * 255)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_brush_run_lengths_are_those_of_label_studios_converter(name):
+    brush = pytest.importorskip(
+        "label_studio_converter.brush", reason="label-studio-converter is not installed"
+    )
+    mask = MASKS[name]
+    stream = encode_brush(LabelRuns(mask), 1)
+    assert stream == brush.mask2rle(mask * 255)
+    decoded = brush.decode_rle(stream).reshape(*mask.shape, 4)
+    assert np.array_equal(decoded[:, :, 3], mask * 255)
+
+
+def test_cvats_golden_vector():
+    assert encode_mask(MASK == 1) == [1, 1, 1, 2, 2, 2, 1, 0, 3, 2]
+    assert flatten_mask(MASK == 1) == [0, 1, 0, 1, 1, 0, 0, 1, 1, 1, 0, 3, 2]
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_cvats_masks_are_read_by_its_own_sdk(name):
+    masks = pytest.importorskip("cvat_sdk.masks", reason="cvat-sdk is not installed")
+    mask = MASKS[name] == 1
+    encoded = encode_mask(mask)
+    assert encoded == [int(value) for value in masks.encode_mask(mask)]
+    height, width = mask.shape
+    decoded = masks.decode_mask(encoded, image_width=width, image_height=height)
+    assert np.array_equal(decoded, mask)
+
+
+def test_a_labelling_configuration_names_its_brush_and_image():
+    config = parse_config(CONFIG)
+    assert (config.from_name, config.to_name, config.image_key) == ("tag", "image", "photo")
+    assert config.labels == ("nucleus", "x")
+
+
+@pytest.mark.parametrize(
+    ("xml", "reason"),
+    [
+        ("<View>", "no XML"),
+        ("<View/>", "no <BrushLabels>"),
+        ('<View><BrushLabels name="a" toName="b"/></View>', "no <Image name='b'>"),
+        ('<!DOCTYPE x [<!ENTITY a "aa">]><View>&a;</View>', "document type"),
+        ("<View>" + " " * 1_000_000 + "</View>", "too long"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_refused(xml, reason):
+    with pytest.raises(BadParameterError, match=reason):
+        parse_config(xml)
