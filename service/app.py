@@ -24,12 +24,13 @@ from models.errors import ZooError
 from models.inference.predictor import Predictor
 from service.admission import Admission
 from service.batcher import Batcher
+from service.buckets import run_batch
 from service.entries import LoadModel, Segmenter
+from service.jobs.runner import Jobs
 from service.loading import warm_up
 from service.manager import ModelManager
 from service.metrics import Metrics
 from service.openapi import build_openapi
-from service.pipeline import run_batch
 from service.problems import problem_of
 from service.queueing import BatchQueue
 from service.routes import adapters, admin, health, jobs, models, oip, pages, segment
@@ -92,10 +93,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if services.settings.preload:
         services.manager.preload()
     watching = asyncio.create_task(services.manager.watch(services.settings.reload_s))
+    await services.jobs.start()
     sampling = asyncio.create_task(services.sampler.run())
     yield
     watching.cancel()
     sampling.cancel()
+    await services.jobs.close()
     await services.batcher.close()
     services.manager.close()
     services.workers.close()
@@ -127,6 +130,7 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         workers=workers,
         admission=Admission(settings.queue_pixels),
         batcher=batcher,
+        jobs=Jobs(settings, manager, batcher),
         metrics=metrics,
         sampler=Sampler(metrics, manager, batcher),
     )

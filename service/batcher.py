@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
-from service.errors import DeadlineError, ModelMemoryError
+from service.errors import DeadlineError, ModelMemoryError, StoppedError
 from service.queueing import BatchQueue, Item
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Batcher:
         self._clock = clock
         self._arrived = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
+        self._is_closed = False
 
     async def submit(
         self,
@@ -66,10 +67,13 @@ class Batcher:
         Cancelling the caller takes the item out of the queue. See `Item` for the arguments.
 
         Raises:
+            StoppedError: `close` was called.
             DeadlineError: the deadline came before the item's turn.
             ModelMemoryError: it does not fit into memory even alone.
             Exception: whatever `run` raised for this item alone.
         """
+        if self._is_closed:
+            raise StoppedError("the service is stopping")
         self._start()
         answer: asyncio.Future[tuple[Any, float]] = asyncio.get_running_loop().create_future()
         self.queue.put(
@@ -83,7 +87,8 @@ class Batcher:
         return await answer
 
     async def close(self) -> None:
-        """Stop the workers; what still waits is cancelled."""
+        """Stop the workers; what still waits is cancelled, what comes is refused."""
+        self._is_closed = True
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)

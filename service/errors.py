@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.errors import ZooError
+from models.errors import ImageTooLargeError, ZooError
 
 
 class RequestError(ZooError):
@@ -137,6 +137,45 @@ class DiskFullError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("the server's disk has no room for another job")
+
+
+class JobsOffError(RequestError):
+    """The folder in which jobs would be kept cannot be used."""
+
+    def __init__(self) -> None:
+        super().__init__("this server keeps no jobs: its MASKZOO_STATE_FOLDER cannot be written to")
+
+
+class JobNotFoundError(RequestError):
+    """There is no such job, or it is not for this client to see."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"there is no job {job_id!r}; jobs are forgotten some time after they have ended"
+        )
+
+
+class JobNotDoneError(RequestError):
+    """A result was asked for that is not there."""
+
+    def __init__(self, state: str, progress: float) -> None:
+        self.state = state
+        self.progress = round(progress, 4)
+        self.retry_after_s = 1 if state in ("queued", "running") else None
+        super().__init__(f"the job is {state}, {progress:.0%} done; it has no result")
+
+
+class ImageNeedsJobError(ImageTooLargeError):
+    """The image is too large for an answer at once, and fit for a job."""
+
+    jobs = "/jobs"
+
+    def __init__(self, width: int, height: int, max_pixels: int) -> None:
+        super().__init__(width, height, max_pixels)
+        self.args = (
+            f"image is {width} x {height} = {width * height / 1e6:.1f} megapixels; at once at most "
+            f"{max_pixels / 1e6:.1f} are answered: send it to POST /jobs",
+        )
 
 
 class ClientGoneError(RequestError):

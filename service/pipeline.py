@@ -7,7 +7,6 @@ fit beside the others is refused before it is decoded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +14,17 @@ import numpy as np
 from models.errors import ImageTooLargeError
 from models.inference.decode import DecodedImage, decode_image, read_header
 from models.inference.predictor import Segmentation
-from service.entries import LoadedModel, Segmenter
-from service.errors import BadParameterError
+from service.buckets import Bucket
+from service.entries import LoadedModel
+from service.errors import BadParameterError, ImageNeedsJobError
 from service.responses.answer import Answer, Timings
 from service.responses.choose import Found, apply_options, check_options
 from service.responses.forms import Form
 from service.responses.runs import LabelRuns
 from service.schemas import SegmentOptions
 from service.state import Services
-from service.tiling import TileBucket, TileRunner, segment_tiled
+from service.tiling import TileRunner, segment_tiled
 from service.uploads import Upload
-from service.workers import Workers
 
 _MAX_PROBABILITIES = 2**26  # values: 256 MB of float32 while they are worked out
 
@@ -46,19 +45,6 @@ class Job:
     deadline: float
 
 
-@dataclass(frozen=True)
-class Bucket:
-    """Images of equal buckets may run together."""
-
-    predictor: Segmenter
-    input_size: tuple[int, int]
-    mode: str
-    confidence: bool
-    max_side: int | None = None
-    tta: str = "none"
-    probabilities: bool = False
-
-
 async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
     """Return what was found, and the body of the answer.
 
@@ -72,7 +58,9 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
     with timings.measure("decode"):
         info = await services.workers.on_image(read_header, upload.data, name=upload.name)
     if info.width * info.height > limit:
-        raise ImageTooLargeError(info.width, info.height, limit)
+        fits = info.width * info.height <= services.settings.job_max_pixels
+        refuse = ImageNeedsJobError if fits else ImageTooLargeError
+        raise refuse(info.width, info.height, limit)
     with services.admission.admit(info.width * info.height):
         with timings.measure("decode"):
             decoded = await services.workers.on_image(
@@ -84,36 +72,6 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
             body = await services.workers.on_image(job.form.encode, answer, job.options)
     services.metrics.image(job.model.name, info.width * info.height, timings.seconds)
     return answer, body
-
-
-async def run_batch(
-    workers: Workers, bucket: Bucket | TileBucket, images: Sequence[np.ndarray]
-) -> Sequence[tuple[Segmentation | None, np.ndarray | None] | np.ndarray]:
-    """Run one batch in a thread of the networks; return segmentations, probabilities or logits."""
-    if isinstance(bucket, TileBucket):
-        return await workers.on_network(bucket.run, images)
-    if bucket.probabilities:
-        return [(None, await workers.on_network(_probabilities, bucket, image)) for image in images]
-    found = await workers.on_network(
-        bucket.predictor.segment_many,
-        images,
-        mode=bucket.mode,
-        confidence=bucket.confidence,
-        max_side=bucket.max_side,
-        tta=bucket.tta,
-    )
-    return [(one, None) for one in found]
-
-
-def _probabilities(bucket: Bucket, image: np.ndarray) -> np.ndarray:
-    """Return the softmax of all classes, float32 (K, H, W)."""
-    logits = bucket.predictor.logits(
-        image, mode=bucket.mode, max_side=bucket.max_side, tta=bucket.tta
-    )
-    logits -= logits.max(axis=0)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=0)
-    return logits
 
 
 async def _segment(

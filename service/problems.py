@@ -48,6 +48,11 @@ KINDS: dict[type[Exception], Kind] = {
     errors.ModelBrokenError: Kind("model-broken", 503, "the model's bundle cannot be used"),
     errors.ModelLoadingError: Kind("model-loading", 503, "the model is still loading"),
     errors.ModelUnloadedError: Kind("model-unloaded", 503, "the model was taken out of service"),
+    errors.JobsOffError: Kind("jobs-off", 503, "this server keeps no jobs"),
+    errors.JobNotFoundError: Kind("unknown-job", 404, "no such job"),
+    errors.JobNotDoneError: Kind("job-not-done", 409, "the job has no result"),
+    errors.DiskFullError: Kind("disk-full", 507, "there is no room on the server's disk"),
+    errors.StoppedError: Kind("stopping", 503, "the server is stopping"),
     errors.AdminTokenError: Kind("admin-token", 401, "the admin token is missing or wrong"),
     errors.AliasError: Kind("alias", 422, "the alias cannot be set or removed"),
     errors.NoModelError: Kind("no-model", 503, "there is no model to serve"),
@@ -129,7 +134,7 @@ def table_of_problems() -> list[Kind]:
 
 def _members(error: Exception) -> dict[str, Any]:
     names = ["width", "height", "max_pixels", "max_bytes", "max_corners"]
-    names += ["offered", "accepted", "mistakes"]
+    names += ["offered", "accepted", "mistakes", "jobs", "state", "progress"]
     members = {name: getattr(error, name) for name in names if hasattr(error, name)}
     if isinstance(error, zoo.UnknownNameError):
         members |= {"suggestions": error.suggestions, "known": error.allowed}

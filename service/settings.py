@@ -108,6 +108,32 @@ class Settings(BaseSettings):
         description="Pixels of all images that are being worked on or wait; beyond, 503 with "
         "Retry-After.",
     )
+    state_folder: Path | None = Field(
+        default=None,
+        description="Where jobs and their results are kept; processes on one machine may share "
+        "it. $XDG_STATE_HOME/maskzoo or ~/.local/state/maskzoo by default.",
+    )
+    job_max_bytes: int = Field(default=2**30, ge=1, description="Largest upload of a job.")
+    job_max_pixels: int = Field(
+        default=400_000_000, ge=1, description="Largest image of a job, in pixels."
+    )
+    max_jobs: int = Field(
+        default=100, ge=1, description="Jobs that wait or are worked on; beyond, 503."
+    )
+    job_threads: int = Field(
+        default=1, ge=1, description="Jobs that this process works on at the same time."
+    )
+    job_keep_s: float = Field(
+        default=24 * 3600, gt=0, description="How long a result is kept after its job has ended."
+    )
+    job_lease_s: float = Field(
+        default=15,
+        gt=0,
+        description="How long after a process was killed another one takes its jobs up.",
+    )
+    job_free_bytes: int = Field(
+        default=2**30, ge=0, description="What jobs leave free on the disk; beyond, 507."
+    )
     request_timeout_s: float = Field(
         default=60,
         gt=0,
@@ -163,6 +189,12 @@ class Settings(BaseSettings):
     @classmethod
     def _split_words(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @property
+    def job_folder(self) -> Path:
+        """Where jobs are kept."""
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return (self.state_folder or Path(state) / "maskzoo") / "jobs"
 
     @property
     def bundle_folders(self) -> tuple[Path, ...]:

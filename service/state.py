@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from service.admission import Admission
 from service.batcher import Batcher
+from service.jobs.runner import Jobs
 from service.manager import ModelManager
 from service.metrics import Metrics
 from service.sampling import Sampler
@@ -25,6 +26,7 @@ class Services:
     workers: Workers
     admission: Admission
     batcher: Batcher
+    jobs: Jobs
     metrics: Metrics
     sampler: Sampler
 
@@ -37,5 +39,11 @@ def _request_id(request: Request) -> str:
     return cast(str, request.state.request_id)
 
 
+def _owner(request: Request) -> str:
+    """Return whose request this is: the id of its API key, or nothing where keys are off."""
+    return cast(str, getattr(request.state, "api_key", None) or "")
+
+
 ServicesDep = Annotated[Services, Depends(_services)]
 RequestId = Annotated[str, Depends(_request_id)]
+Owner = Annotated[str, Depends(_owner)]

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
@@ -20,21 +19,9 @@ import numpy as np
 from models.inference.segmentation import Segmentation
 from models.inference.tiled import ArrayRows
 from service.batcher import Batcher
-from service.entries import LoadedModel, Segmenter
+from service.buckets import TileBucket
+from service.entries import LoadedModel
 from service.errors import StoppedError
-
-
-@dataclass(frozen=True)
-class TileBucket:
-    """Tiles of equal buckets may run together."""
-
-    predictor: Segmenter
-    size: tuple[int, int]
-    tta: str
-
-    def run(self, tiles: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return float32 logits (K, h, w) of each uint8 (h, w, 3) tile."""
-        return self.predictor.logits_many(tiles, tta=self.tta)
 
 
 def segment_tiled(
@@ -78,7 +65,14 @@ class TileRunner:
         self._waiting: Future[tuple[Any, float]] | None = None
 
     def __call__(self, tile: np.ndarray) -> np.ndarray:
-        """Return the logits of one tile once its turn has come.
+        """Return the logits of one tile once its turn has come; raises what `submit` raises."""
+        size = (tile.shape[0], tile.shape[1])
+        bucket = TileBucket(self._model.predictor, size, self._tta)
+        logits: np.ndarray = self.submit(bucket, tile, pixels=size[0] * size[1])
+        return logits
+
+    def submit(self, bucket: Hashable, work: Any, *, pixels: int) -> Any:
+        """Return what the batcher makes of `work`; waits for it.
 
         Raises:
             StoppedError: `stop` was called, or the service ends.
@@ -86,22 +80,20 @@ class TileRunner:
         """
         if self._stopped.is_set():
             raise StoppedError("the work was stopped")
-        size = (tile.shape[0], tile.shape[1])
         self._waiting = asyncio.run_coroutine_threadsafe(
             self._batcher.submit(
-                TileBucket(self._model.predictor, size, self._tta),
-                tile,
-                pixels=size[0] * size[1],
+                *(bucket, work),
+                pixels=pixels,
                 deadline=self._deadline,
                 network=self._model.manifest.weights_sha256,
             ),
             self._loop,
         )
         try:
-            logits, _ = self._waiting.result()
+            result, _ = self._waiting.result()
         except CancelledError:
             raise StoppedError("the work was stopped") from None
-        return logits
+        return result
 
     def stop(self) -> None:
         """End the work at the next tile; called from the loop."""

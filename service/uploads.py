@@ -7,7 +7,7 @@ media type only says how the body is packed. Compressed bodies are refused.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,14 @@ from service.json_bodies import parse_body
 
 RAW_TYPES = ("image/*", "application/octet-stream")
 JSON_TYPE = "application/json"
-ACCEPTED_TYPES = ("multipart/form-data", *RAW_TYPES, JSON_TYPE)
+FORM_TYPE = "multipart/form-data"
+ACCEPTED_TYPES = (FORM_TYPE, *RAW_TYPES, JSON_TYPE)
 _REFUSED_IMAGES = ("image/svg+xml",)
 _CURL_DEFAULT = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 32
-# Room for the boundaries and fields around files, so that `max_bytes` means the files.
-_ROOM = 64 * 1024
+
+FORM_ROOM = 64 * 1024
+"""Bytes for the boundaries and fields around files, so that `max_bytes` means the files."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ async def read_limited(request: Request, max_bytes: int) -> bytes:
     Raises:
         UploadTooLargeError: it has more than `max_bytes`.
     """
-    return b"".join([chunk async for chunk in _limited(request, max_bytes, max_bytes)])
+    return b"".join([chunk async for chunk in limited(request, max_bytes, max_bytes)])
 
 
 def _is_raw(media_type: str) -> bool:
@@ -149,7 +151,7 @@ def _advice(media_type: str) -> str:
     return ""
 
 
-async def _limited(request: Request, max_body: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def limited(request: Request, max_body: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """Yield the body; refuse by its announced length at once, by its real length as it comes."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and len(announced) < 20 and int(announced) > max_body:
@@ -163,8 +165,8 @@ async def _limited(request: Request, max_body: int, max_bytes: int) -> AsyncGene
 
 
 async def _read_json(request: Request, max_bytes: int, max_images: int) -> Submission:
-    max_body = -(-max_bytes // 3) * 4 + _ROOM  # base64 makes four bytes of three
-    body = b"".join([chunk async for chunk in _limited(request, max_body, max_bytes)])
+    max_body = -(-max_bytes // 3) * 4 + FORM_ROOM  # base64 makes four bytes of three
+    body = b"".join([chunk async for chunk in limited(request, max_body, max_bytes)])
     parsed = await asyncio.to_thread(parse_body, body, max_bytes=max_bytes, max_images=max_images)
     uploads = [Upload(image.data, image.name, parsed.options, image.url) for image in parsed.images]
     return Submission(uploads, parsed.options, parsed.is_many)
@@ -173,11 +175,11 @@ async def _read_json(request: Request, max_bytes: int, max_images: int) -> Submi
 async def _read_form(request: Request, max_bytes: int, max_images: int) -> Submission:
     parser = MultiPartParser(
         request.headers,
-        _limited(request, max_bytes + _ROOM, max_bytes),
+        limited(request, max_bytes + FORM_ROOM, max_bytes),
         max_files=max_images,
         max_fields=_MAX_FIELDS,
     )
-    parser.spool_max_size = max_bytes + _ROOM  # in memory: the disk may be read-only
+    parser.spool_max_size = max_bytes + FORM_ROOM  # in memory: the disk may be read-only
     try:
         form = await parser.parse()
     except MultiPartException as error:

@@ -3,8 +3,11 @@
     FOLDER/jobs.sqlite
     FOLDER/incoming/…          uploads that are still coming in
     FOLDER/work/JOB/upload     the image, until the result is there
-    FOLDER/work/JOB/labels, confidence     raw arrays, while the job runs
+    FOLDER/work/JOB/labels-WORKER, confidence-WORKER, result-WORKER     while the job runs
     FOLDER/work/JOB/result.SUFFIX
+
+A worker that lost its job may go on for a moment beside the one that has it now; each has files
+of its own.
 
 Job ids are made by this server and looked up in the store before they become a path.
 """
@@ -21,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import DiskFullError
+from service.jobs.records import JobRecord
 
 _ORPHAN_S = 3600
 
@@ -67,23 +71,26 @@ class JobFiles:
         """Return where a job's image is."""
         return self._work / job_id / "upload"
 
-    def array(self, job_id: str, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
+    def array(self, job: JobRecord, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
         """Return an array in a file, all zeros; its pages need not stay in memory."""
-        return np.memmap(self._work / job_id / name, dtype, "w+", shape=shape)
+        path = self._work / job.id / f"{name}-{job.worker}"
+        return np.memmap(path, dtype, "w+", shape=shape)
 
-    def write_result(self, job_id: str, suffix: str, write: Callable[[Path], None]) -> Path:
-        """Let `write` fill a file, and make it the result once it is whole; drop the rest."""
-        folder = self._work / job_id
-        part = folder / "result.part"
+    def write_result(self, job: JobRecord, suffix: str, write: Callable[[Path], None]) -> Path:
+        """Let `write` fill a file, and make it the result once it is whole."""
+        folder = self._work / job.id
+        part = folder / f"result-{job.worker}"
         write(part)
         with part.open("rb") as file:
             os.fsync(file.fileno())
         return part.rename(folder / f"result.{suffix}")
 
     def drop_inputs(self, job_id: str) -> None:
-        """Remove what a finished job needs no longer."""
-        for name in ("upload", "labels", "confidence"):
-            (self._work / job_id / name).unlink(missing_ok=True)
+        """Remove all but the result, once the job has ended."""
+        folder = self._work / job_id
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if not path.name.startswith("result."):
+                path.unlink(missing_ok=True)
 
     def result(self, job_id: str, name: str) -> Path:
         """Return where a result is."""

@@ -1,0 +1,88 @@
+"""Uploads of jobs: to the disk as they come in, never as a whole in memory.
+
+A raw body is written as it arrives. A form is parsed by the framework, which keeps its file in
+the temporary folder (`TMPDIR`) until it is complete.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from service.errors import BadRequestError
+from service.uploads import FORM_ROOM, FORM_TYPE, RAW_TYPES, body_type, limited
+
+ACCEPTED_TYPES = (FORM_TYPE, *RAW_TYPES)
+_MAX_FIELDS = 32
+_WRITE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What came in beside the image.
+
+    Args:
+        name: the client's file name, for messages only; never a path to anything.
+        fields: the other fields of a form, as text.
+    """
+
+    name: str = "image"
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+async def receive(request: Request, target: Path, *, max_bytes: int) -> Intake:
+    """Write the image of a request to `target`.
+
+    Raises:
+        UnsupportedMediaTypeError: the body is of a type that is not taken, or is compressed.
+        UploadTooLargeError: more than `max_bytes`.
+        BadRequestError: no image in it, or a form that cannot be read.
+    """
+    if body_type(request, ACCEPTED_TYPES) == FORM_TYPE:
+        return await _receive_form(request, target, max_bytes)
+    await _receive_raw(request, target, max_bytes)
+    return Intake()
+
+
+async def _receive_raw(request: Request, target: Path, max_bytes: int) -> None:
+    size, waiting = 0, bytearray()
+    with target.open("xb") as file:
+        async for chunk in limited(request, max_bytes, max_bytes):
+            size += len(chunk)
+            waiting += chunk
+            if len(waiting) >= _WRITE_BYTES:
+                await run_in_threadpool(file.write, bytes(waiting))
+                waiting.clear()
+        await run_in_threadpool(file.write, bytes(waiting))
+    if not size:
+        raise BadRequestError("the body is empty; send the bytes of an image")
+
+
+async def _receive_form(request: Request, target: Path, max_bytes: int) -> Intake:
+    chunks = limited(request, max_bytes + FORM_ROOM, max_bytes)
+    parser = MultiPartParser(request.headers, chunks, max_files=1, max_fields=_MAX_FIELDS)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise BadRequestError(f"the form cannot be read: {error.message}") from None
+    try:
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile) or not upload.size:
+            raise BadRequestError("the form has no file, or an empty one, in the field 'file'")
+        await run_in_threadpool(_copy, upload, target)
+        fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
+        return Intake(upload.filename or "image", fields)
+    finally:
+        await form.close()
+
+
+def _copy(upload: UploadFile, target: Path) -> None:
+    with target.open("xb") as file:
+        shutil.copyfileobj(upload.file, file, _WRITE_BYTES)

@@ -1,0 +1,331 @@
+"""Jobs of one process: accept them, work on them, say how far they are, forget them in time.
+
+The store and the files say what there is to do; this process holds nothing that it could lose. A
+job that was accepted and not finished is taken up by the next process that asks, its own successor
+or another one on the same folder, as soon as its lease has run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from service.batcher import Batcher
+from service.errors import (
+    JobNotFoundError,
+    JobsOffError,
+    ModelLoadingError,
+    OverloadedError,
+    StoppedError,
+)
+from service.jobs.files import JobFiles
+from service.jobs.records import JobRecord, JobStore
+from service.jobs.sqlite import SqliteJobStore
+from service.jobs.work import Task, do_job
+from service.manager import ModelManager
+from service.problems import problem_of
+from service.responses.forms import choose_form
+from service.schemas import SegmentOptions
+from service.settings import Settings
+from service.tiling import TileRunner
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_STORE_FILE = "jobs.sqlite"
+_POLL_S = 1.0  # how soon a job of another process is seen
+_SWEEP_S = 60.0
+
+
+@dataclass
+class Progress:
+    """How far a thread is; written by it, read by the loop."""
+
+    done: int = 0
+    total: int = 0
+    is_stopped: bool = False
+
+    def on_tile(self, done: int, total: int) -> None:
+        """Take note.
+
+        Raises:
+            StoppedError: nobody wants the rest.
+        """
+        self.done, self.total = done, total
+        if self.is_stopped:
+            raise StoppedError("the job was stopped")
+
+
+class Jobs:
+    """The jobs below one folder, and this process's share of the work.
+
+    Args:
+        settings: the folder, and the limits of jobs.
+        clock: seconds since 1970; every process on the folder must agree about it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        manager: ModelManager,
+        batcher: Batcher,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self._manager = manager
+        self._batcher = batcher
+        self._clock = clock
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._store: JobStore | None = None
+        self._files: JobFiles | None = None
+        self._arrived = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._working: dict[str, tuple[Progress, TileRunner]] = {}
+        self._seconds_per_job = 30.0
+        # The store gets a thread of its own: a query never waits for work.
+        self._store_thread = ThreadPoolExecutor(1, thread_name_prefix="job-store")
+        self._threads = ThreadPoolExecutor(settings.job_threads, thread_name_prefix="job")
+
+    @property
+    def folder(self) -> Path:
+        """Where jobs are kept."""
+        return self.settings.job_folder
+
+    async def start(self) -> None:
+        """Take up what an earlier process left; without any, nothing is made on the disk."""
+        if (self.folder / _STORE_FILE).exists():
+            with suppress(JobsOffError):  # told in the log, and to who sends a job
+                await self._open()
+
+    async def close(self) -> None:
+        """Stop the work, give unfinished jobs back, and let go of the store."""
+        for progress, tiles in self._working.values():
+            progress.is_stopped = True
+            tiles.stop()
+        if self._working:
+            logger.info("event=jobs_given_back jobs=%s", ",".join(self._working))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._store is not None:
+            await self._ask(self._store.close)
+        self._store_thread.shutdown(wait=False)
+
+    async def files(self) -> JobFiles:
+        """Return the files, ready to take an upload.
+
+        Raises:
+            JobsOffError: the folder cannot be used.
+        """
+        if self._files is None:
+            await self._open()
+        assert self._files is not None, "opening makes it"
+        return self._files
+
+    async def check_room(self) -> None:
+        """Refuse a job that would wait behind too many others.
+
+        Raises:
+            OverloadedError: with a guess of when there is room.
+            JobsOffError: jobs are not kept here.
+        """
+        store = await self._opened()
+        active = await self._ask(store.count_active)
+        if active >= self.settings.max_jobs:
+            wait = self._seconds_per_job / self.settings.job_threads
+            raise OverloadedError(max(1, min(3600, round(wait))))
+
+    async def accept(self, job: JobRecord, upload: Path) -> None:
+        """Take a job in; when this returns, it outlives the process."""
+        files, store = await self.files(), await self._opened()
+        await self._ask(files.take_in, upload, job.id)
+        await self._ask(store.add, job)
+        self._arrived.set()
+        logger.info("event=job_accepted job=%s request_id=%s", job.id, job.request_id)
+
+    async def get(self, job_id: str, *, owner: str) -> JobRecord:
+        """Return a job of its owner.
+
+        Raises:
+            JobNotFoundError: there is none.
+        """
+        if self._store is None and not (self.folder / _STORE_FILE).exists():
+            raise JobNotFoundError(job_id)
+        store = await self._opened()
+        job = await self._ask(store.get, job_id)
+        if job is None or job.owner != owner:
+            raise JobNotFoundError(job_id)
+        return job
+
+    async def watch(self, job_id: str, *, owner: str, every_s: float) -> AsyncIterator[JobRecord]:
+        """Yield a job whenever it has changed, until it has ended.
+
+        Raises:
+            JobNotFoundError: there is none, or none any more.
+        """
+        before = None
+        while True:
+            job = await self.get(job_id, owner=owner)
+            if job != before:
+                yield job
+            if not job.is_active:
+                return
+            before = job
+            await asyncio.sleep(every_s)
+
+    async def cancel(self, job: JobRecord) -> None:
+        """End a job that has not ended; forget one that has. Its files go in either case."""
+        files, store = await self.files(), await self._opened()
+        if await self._ask(store.cancel, job.id, now=self._clock()):
+            logger.info("event=job_cancelled job=%s", job.id)
+            if job.id in self._working:
+                progress, tiles = self._working[job.id]
+                progress.is_stopped = True
+                tiles.stop()
+        else:
+            await self._ask(store.remove, job.id)
+        await self._ask(files.remove, job.id)
+
+    async def sweep(self) -> None:
+        """Forget jobs whose time is over, and files that belong to none."""
+        files, store = await self.files(), await self._opened()
+        limit = self._clock() - self.settings.job_keep_s
+        for job_id in await self._ask(store.finished_before, limit):
+            await self._ask(files.remove, job_id)
+            await self._ask(store.remove, job_id)
+            logger.info("event=job_expired job=%s", job_id)
+        await self._ask(files.remove_orphans, lambda name: store.get(name) is not None)
+
+    async def _opened(self) -> JobStore:
+        if self._store is None:
+            await self._open()
+        assert self._store is not None, "opening makes it"
+        return self._store
+
+    async def _open(self) -> None:
+        try:
+            files, store = await self._ask(self._open_folder)
+        except (OSError, sqlite3.Error) as error:
+            logger.error("event=jobs_off folder=%s error=%r", self.folder, error)
+            raise JobsOffError() from error
+        if self._store is not None:  # another request was faster
+            await self._ask(store.close)
+            return
+        self._files, self._store = files, store
+        self._tasks = [
+            *(asyncio.create_task(self._work()) for _ in range(self.settings.job_threads)),
+            asyncio.create_task(self._sweep_now_and_then()),
+        ]
+
+    def _open_folder(self) -> tuple[JobFiles, JobStore]:
+        files = JobFiles(self.folder, free_bytes=self.settings.job_free_bytes)
+        return files, SqliteJobStore(self.folder / _STORE_FILE)
+
+    async def _sweep_now_and_then(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except Exception:  # the next one may do better
+                logger.exception("event=job_sweep_failed")
+            await asyncio.sleep(_SWEEP_S)
+
+    async def _work(self) -> None:
+        store = await self._opened()
+        while True:
+            try:
+                self._arrived.clear()
+                lease_s = self.settings.job_lease_s
+                job = await self._ask(store.claim, self._name, now=self._clock(), lease_s=lease_s)
+                if job is not None:
+                    await self._do(job)
+                    continue
+            except Exception:  # the store is away: jobs wait until it is back
+                logger.exception("event=job_store_failed")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), _POLL_S)
+
+    async def _do(self, job: JobRecord) -> None:
+        """Work on one job to its end, and keep its lease meanwhile."""
+        store, begun = await self._opened(), time.perf_counter()
+        progress = Progress()
+        keeping = asyncio.create_task(self._keep(job, progress))
+        result: dict[str, Any] | None = None
+        error: dict[str, Any] | None = None
+        try:
+            result = await self._run(job, progress)
+        except (StoppedError, asyncio.CancelledError) as stop:
+            await asyncio.shield(self._ask(store.give_back, job))  # unless it was cancelled
+            if isinstance(stop, asyncio.CancelledError):
+                raise
+            return
+        except Exception as failure:
+            problem = problem_of(failure)
+            level = logging.ERROR if problem.kind.status >= 500 else logging.INFO
+            logger.log(level, "event=job_failed job=%s", job.id, exc_info=failure)
+            error = problem.document(path=f"/jobs/{job.id}", request_id=job.request_id)
+        finally:
+            keeping.cancel()
+        if await self._ask(store.finish, job, now=self._clock(), error=error, result=result):
+            await self._ask((await self.files()).drop_inputs, job.id)
+            elapsed = time.perf_counter() - begun
+            self._seconds_per_job += 0.3 * (elapsed - self._seconds_per_job)
+            logger.info("event=job_ended job=%s ok=%s s=%.1f", job.id, error is None, elapsed)
+
+    async def _run(self, job: JobRecord, progress: Progress) -> dict[str, Any]:
+        options = SegmentOptions.model_validate(job.options)
+        form = choose_form(job.accept, options)
+        while True:
+            try:
+                model = await self._manager.get(options.model)
+                break
+            except ModelLoadingError:
+                if progress.is_stopped:
+                    raise StoppedError("the job was stopped") from None
+        loop = asyncio.get_running_loop()
+        tiles = TileRunner(self._batcher, loop, model, tta=options.tta)
+        files = await self.files()
+        task = Task(
+            job,
+            *(files, model, options, form, tiles, progress.on_tile),
+            max_pixels=self.settings.job_max_pixels,
+        )
+        self._working[job.id] = (progress, tiles)
+        try:
+            return await loop.run_in_executor(self._threads, do_job, task)
+        finally:
+            progress.is_stopped = True
+            tiles.stop()
+            del self._working[job.id]
+
+    async def _keep(self, job: JobRecord, progress: Progress) -> None:
+        """Prolong the lease; stop the work once the job is somebody else's, or cancelled."""
+        store, lease_s = await self._opened(), self.settings.job_lease_s
+        while not progress.is_stopped:
+            await asyncio.sleep(min(1.0, lease_s / 5))
+            now = self._clock()
+            held = await self._ask(
+                store.renew, job, done=progress.done, total=progress.total, lease=now + lease_s
+            )
+            if not held:
+                progress.is_stopped = True
+                if job.id in self._working:
+                    self._working[job.id][1].stop()
+
+    async def _ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something of the store or the files in their thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._store_thread, lambda: work(*args, **kwargs))

@@ -1,0 +1,163 @@
+"""The work of one job, in a thread of its own: from the image's file to the result's.
+
+Label maps are arrays in files, written strip by strip, so memory holds a few rows of tiles and
+not the image. What remains in memory at the end is what the form of the answer needs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.inference.decode import ImageInfo, decode_image, read_header
+from models.inference.postprocess import id_type
+from models.inference.rows import open_rows
+from service.buckets import Bucket
+from service.entries import LoadedModel
+from service.jobs.files import JobFiles
+from service.jobs.records import JobRecord
+from service.responses.answer import Answer, Timings
+from service.responses.choose import Found, apply_options, check_options
+from service.responses.forms import Form
+from service.responses.runs import LabelRuns
+from service.schemas import SegmentOptions
+from service.tiling import TileRunner
+
+_PICTURES = ("overlay", "cutout")  # variants that show the image itself
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job, with what it needs.
+
+    Args:
+        tiles: the way to the network.
+        on_tile: told the tiles done and their number; raises to stop the work.
+        max_pixels: of the image.
+    """
+
+    job: JobRecord
+    files: JobFiles
+    model: LoadedModel
+    options: SegmentOptions
+    form: Form
+    tiles: TileRunner
+    on_tile: Callable[[int, int], None]
+    max_pixels: int
+
+    @property
+    def needs_pixels(self) -> bool:
+        """Whether the answer shows the image itself."""
+        return self.form.variant in _PICTURES
+
+    @property
+    def needs_confidence(self) -> bool:
+        """Whether the answer, or the way to it, needs the network's confidence."""
+        return self.form.needs_confidence or self.options.threshold is not None
+
+
+def do_job(task: Task) -> dict[str, Any]:
+    """Write the result of a job; return what the store is to know of it.
+
+    Raises:
+        ZooError: the job cannot be done.
+        StoppedError: it was stopped.
+    """
+    check_options(task.options, task.model.labels)
+    path = task.files.upload(task.job.id)
+    info = read_header(path)
+    timings = Timings()
+    with timings.measure("network"):
+        raw, mode = _segment(task, path, info)
+    with timings.measure("postprocess"):
+        found = apply_options(raw, task.options, task.model.labels, orientation=info.orientation)
+    answer = _describe(task, found, info, mode, timings)
+    with timings.measure("encode"):
+        result = task.files.write_result(
+            task.job,
+            task.form.suffix,
+            lambda part: _write(part, task.form.encode(answer, task.options)),
+        )
+    return {
+        "file": result.name,
+        "media_type": task.form.media_type.essence,
+        "bytes": result.stat().st_size,
+        "model": task.model.name,
+        "version": task.model.version,
+        "classes": json.dumps(answer.class_names()),
+        "timings": timings.header(),
+    }
+
+
+def _segment(task: Task, path: Path, info: ImageInfo) -> tuple[Found, str]:
+    """Return the label map, and the mode by which it was found."""
+    size, options = (info.height, info.width), task.options
+    predictor = task.model.predictor
+    mode = predictor.chosen_mode(size, mode=options.mode, max_side=options.max_side)
+    if mode == "tiled":
+        labels, confidence = _segment_strips(task, path)
+    else:
+        labels, confidence = _segment_at_once(task, path, mode)
+    pixels = np.empty((0, 0, 3), np.uint8)
+    if task.needs_pixels:
+        pixels = decode_image(path, max_pixels=task.max_pixels).pixels
+    return Found(labels, confidence, pixels), mode
+
+
+def _segment_strips(task: Task, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    with open_rows(path, max_pixels=task.max_pixels) as rows:
+        shape = (rows.height, rows.width)
+        kind = id_type(task.model.labels.num_classes)
+        labels = task.files.array(task.job, "labels", shape, kind)
+        confidence = None
+        if task.needs_confidence:
+            confidence = task.files.array(task.job, "confidence", shape, np.float16)
+        for strip in task.model.predictor.segment_strips(
+            rows,
+            confidence=task.needs_confidence,
+            tta=task.options.tta,
+            on_tile=task.on_tile,
+            run_tile=task.tiles,
+        ):
+            part = slice(strip.top, strip.top + len(strip.labels))
+            labels[part] = strip.labels
+            if confidence is not None:
+                confidence[part] = strip.confidence
+    return labels, confidence
+
+
+def _segment_at_once(task: Task, path: Path, mode: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Segment an image that the network sees as a whole, shrunk or not."""
+    task.on_tile(0, 1)
+    pixels = decode_image(path, max_pixels=task.max_pixels).pixels
+    options, predictor = task.options, task.model.predictor
+    size = predictor.input_size(pixels.shape[:2], mode=mode, max_side=options.max_side)
+    confidence = task.needs_confidence
+    bucket = Bucket(predictor, size, mode, confidence, options.max_side, options.tta)
+    found, _ = task.tiles.submit(bucket, pixels, pixels=size[0] * size[1])
+    task.on_tile(1, 1)
+    return found.labels, found.confidence
+
+
+def _describe(task: Task, found: Found, info: ImageInfo, mode: str, timings: Timings) -> Answer:
+    return Answer(
+        model=task.model.name,
+        labels=task.model.labels,
+        runs=LabelRuns(found.labels),
+        confidence=found.confidence,
+        pixels=found.pixels,
+        mode=mode,
+        info=info.to_json(),
+        request_id=task.job.request_id,
+        file_name=task.job.file_name,
+        timings=timings,
+    )
+
+
+def _write(path: Path, body: bytes) -> None:
+    path.write_bytes(body)

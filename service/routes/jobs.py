@@ -1,0 +1,240 @@
+"""`/jobs`: images too large for an answer at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+
+from models.errors import ImageTooLargeError
+from models.inference.decode import read_header
+from service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
+from service.jobs.documents import JobDocument, describe_job
+from service.jobs.intake import receive
+from service.jobs.records import JobRecord
+from service.responses.choose import check_options
+from service.responses.forms import choose_form
+from service.routes.segment import merge_options
+from service.schemas import ProblemDocument, SegmentOptions
+from service.state import Owner, RequestId, Services, ServicesDep
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+_IMAGE = {"schema": {"type": "string", "format": "binary"}}
+_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "string", "format": "binary"}},
+            }
+        },
+        "application/octet-stream": _IMAGE,
+        "image/*": _IMAGE,
+    },
+}
+_RESULTS = ("image/png", "application/json", "application/geo+json", "image/tiff")
+_WATCH_S = 0.25
+_ALIVE_S = 15.0  # proxies cut connections that are silent for longer
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": ProblemDocument, "description": "No such job."}
+}
+
+JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As `Location` gave it.")]
+
+
+@router.post(
+    "",
+    summary="Segment a large image in the background",
+    status_code=202,
+    response_model=JobDocument,
+    responses={
+        202: {"description": "Accepted; `Location` is where to ask for its state."},
+        400: {"model": ProblemDocument, "description": "Not an image, or a damaged one."},
+        404: {"model": ProblemDocument, "description": "No such model."},
+        406: {"model": ProblemDocument, "description": "No form of the answer meets Accept."},
+        413: {"model": ProblemDocument, "description": "Too many bytes or pixels even for a job."},
+        415: {"model": ProblemDocument, "description": "The body's type is not supported."},
+        422: {"model": ProblemDocument, "description": "An option is wrong."},
+        503: {"model": ProblemDocument, "description": "Too many jobs wait, or none are kept."},
+        507: {"model": ProblemDocument, "description": "The server's disk is full."},
+    },
+    openapi_extra={"requestBody": _BODY},
+)
+async def create_job(
+    request: Request,
+    query: Annotated[SegmentOptions, Query()],
+    services: ServicesDep,
+    request_id: RequestId,
+    owner: Owner,
+) -> Response:
+    """Send the image as the body, or as the field `file` of a form; options as for /segment.
+
+    The answer comes as soon as the image is stored. What was accepted is worked on also when the
+    server ends meanwhile and is started again. The form of the result is chosen now, by `format`
+    or the Accept header.
+    """
+    jobs = services.jobs
+    files = await jobs.files()
+    await jobs.check_room()
+    announced = request.headers.get("content-length", "")
+    files.check_space(int(announced) if announced.isdecimal() and len(announced) < 20 else 0)
+    upload = files.new_upload()
+    try:
+        intake = await receive(request, upload, max_bytes=services.settings.job_max_bytes)
+        options = merge_options(query, intake.fields)
+        await _check(services, options, request.headers.get("accept"))
+        info = await services.workers.on_image(read_header, upload, name=intake.name)
+        limit = services.settings.job_max_pixels
+        if info.width * info.height > limit:
+            raise ImageTooLargeError(info.width, info.height, limit)
+        job = JobRecord(
+            secrets.token_hex(16),
+            created=time.time(),
+            owner=owner,
+            options=options.model_dump(exclude_unset=True),
+            accept=request.headers.get("accept"),
+            file_name=intake.name,
+            width=info.width,
+            height=info.height,
+            request_id=request_id,
+        )
+        await jobs.accept(job, upload)
+    finally:
+        upload.unlink(missing_ok=True)
+    headers = {"Location": f"/jobs/{job.id}", "Retry-After": "1", "Cache-Control": "no-store"}
+    return JSONResponse(_document(services, job), status_code=202, headers=headers)
+
+
+@router.get("/{job_id}", summary="How far is a job?", responses=_NOT_FOUND)
+async def show_job(
+    job_id: JobId, services: ServicesDep, response: Response, owner: Owner
+) -> JobDocument:
+    """The state of a job, its progress from 0 to 1, and where its result is once it is done."""
+    job = await services.jobs.get(job_id, owner=owner)
+    response.headers["Cache-Control"] = "no-store"
+    if job.is_active:
+        response.headers["Retry-After"] = "1"
+    return describe_job(job, keep_s=services.settings.job_keep_s)
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="Be told how far a job is",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "Server-sent events of the type `state` with the document of the job, "
+            "one at once and one after each change; the last one when it has ended.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **_NOT_FOUND,
+    },
+)
+async def watch_job(job_id: JobId, services: ServicesDep, owner: Owner) -> Response:
+    """For `new EventSource("/jobs/…/events")`; it may be opened again at any time."""
+    await services.jobs.get(job_id, owner=owner)
+    return StreamingResponse(
+        _events(services, job_id, owner),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+@router.get(
+    "/{job_id}/result",
+    summary="Fetch the result of a job",
+    response_class=FileResponse,
+    responses={
+        200: {
+            "description": "As `POST /segment` would have answered; ranges are served.",
+            "content": dict.fromkeys(_RESULTS, _IMAGE),
+        },
+        206: {"description": "The range that was asked for."},
+        409: {"model": ProblemDocument, "description": "The job has no result (yet)."},
+        416: {"description": "No such range."},
+        **_NOT_FOUND,
+    },
+)
+async def fetch_result(job_id: JobId, services: ServicesDep, owner: Owner) -> Response:
+    """It is there until the job expires; fetching it does not remove it."""
+    job = await services.jobs.get(job_id, owner=owner)
+    if job.state != "done" or job.result is None:
+        raise JobNotDoneError(job.state, job.progress)
+    path = (await services.jobs.files()).result(job.id, job.result["file"])
+    if not path.is_file():
+        raise JobNotFoundError(job_id)
+    return FileResponse(
+        path,
+        media_type=job.result["media_type"],
+        filename=f"mask.{path.suffix[1:]}",
+        content_disposition_type="inline",
+        headers={
+            "Cache-Control": "private, no-cache",
+            "Maskzoo-Model": job.result["model"],
+            "Maskzoo-Classes": job.result["classes"],
+            "Server-Timing": job.result["timings"],
+        },
+    )
+
+
+@router.delete(
+    "/{job_id}",
+    summary="Cancel or forget a job",
+    status_code=204,
+    response_class=Response,
+    responses=_NOT_FOUND,
+)
+async def delete_job(job_id: JobId, services: ServicesDep, owner: Owner) -> Response:
+    """A job that has not ended is cancelled; one that has is forgotten. Its files are removed."""
+    await services.jobs.cancel(await services.jobs.get(job_id, owner=owner))
+    return Response(status_code=204)
+
+
+async def _check(services: Services, options: SegmentOptions, accept: str | None) -> None:
+    """Refuse now what would fail later.
+
+    Raises:
+        BadParameterError, UnknownNameError, NotAcceptableError: the options cannot be met.
+    """
+    choose_form(accept, options)
+    if options.probabilities:
+        raise BadParameterError(["probabilities: not for jobs; they would fill the disk"])
+    entry = services.manager.entry(options.model or services.manager.default_name or "")
+    if entry.manifest is not None:
+        check_options(options, entry.manifest.labels)
+
+
+def _document(services: Services, job: JobRecord) -> dict[str, Any]:
+    return describe_job(job, keep_s=services.settings.job_keep_s).model_dump(mode="json")
+
+
+async def _events(services: Services, job_id: str, owner: str) -> AsyncIterator[bytes]:
+    """Write the changes of a job as server-sent events.
+
+    Form: https://html.spec.whatwg.org/multipage/server-sent-events.html
+    """
+    changes = services.jobs.watch(job_id, owner=owner, every_s=_WATCH_S)
+    coming = asyncio.ensure_future(anext(changes))
+    yield b"retry: 2000\n\n"
+    try:
+        while True:
+            done, _ = await asyncio.wait({coming}, timeout=_ALIVE_S)
+            if not done:
+                yield b": still here\n\n"
+                continue
+            document = json.dumps(_document(services, coming.result()))
+            yield f"event: state\ndata: {document}\n\n".encode()
+            coming = asyncio.ensure_future(anext(changes))
+    except (StopAsyncIteration, JobNotFoundError):
+        return
+    finally:
+        coming.cancel()
