@@ -15,13 +15,16 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 
 from models.attention import use_form
 from models.errors import ExportError
+from models.export.pools import use_portable_pools
 from models.export.wrapper import ExportWrapper, Output
 from models.network import SegmentationNetwork
 from models.plugins.dcn import use_portable_operators
+from models.spec import ModelSpec
 
 # torch.export ties a program to whether a map has one pixel or more, so the declared range begins
 # where the smallest map, at stride 32 or just below, has two. ONNX itself knows no such limit.
@@ -54,16 +57,26 @@ def export_onnx(
     Raises:
         ExportError: the packages of the extra are missing, or the network cannot be converted.
     """
-    path = Path(path)
+    wrapper = exportable(network, mean=mean, std=std, output=output)
+    program = export_program(wrapper, network.spec.in_channels, size=size)
+    return write_onnx(
+        program, path, spec=network.spec, output_names=wrapper.output_names, size=size, opset=opset
+    )
+
+
+def exportable(
+    network: SegmentationNetwork,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    output: Output = "logits",
+) -> ExportWrapper:
+    """Return a copy of `network` that exporters take; arguments as in `export_onnx`."""
     wrapper = ExportWrapper(copy.deepcopy(network).eval(), mean=mean, std=std, output=output)
     use_form(wrapper, "graph")
     use_portable_operators(wrapper)
-    program = export_program(wrapper, network.spec.in_channels, size=size)
-    free = {0: "batch"} if size is not None else {0: "batch", 2: "height", 3: "width"}
-    converted = _convert(program, free, wrapper.output_names, opset)
-    converted.model.metadata_props["maskzoo.spec"] = network.spec.model_dump_json()
-    _save(converted, path)
-    return path
+    use_portable_pools(wrapper)
+    return wrapper
 
 
 def export_program(
@@ -86,7 +99,41 @@ def export_program(
     example = torch.zeros(batch, in_channels, height, width, device=reference.device)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own internals, nothing a caller can act on
-        return torch.export.export(module, (example,), dynamic_shapes=(dynamic,), strict=False)
+        try:
+            return torch.export.export(module, (example,), dynamic_shapes=(dynamic,), strict=False)
+        except UserError as error:
+            raise ExportError(
+                "torch.export cannot leave batch and size free in this network; give one size: "
+                f"{error}"
+            ) from error
+
+
+def write_onnx(
+    program: ExportedProgram,
+    path: Path | str,
+    *,
+    spec: ModelSpec,
+    output_names: Sequence[str],
+    size: tuple[int, int] | None = None,
+    opset: int = 18,
+) -> Path:
+    """Write a program of `export_program` to one ONNX file and return its path.
+
+    Args:
+        program: of an `exportable` network; it is of no use afterwards.
+        path, size, opset: see `export_onnx`.
+        spec: goes into the metadata.
+        output_names: of the wrapper.
+
+    Raises:
+        ExportError: the packages of the extra are missing, or the program cannot be converted.
+    """
+    path = Path(path)
+    free = {0: "batch"} if size is not None else {0: "batch", 2: "height", 3: "width"}
+    converted = _convert(program, free, output_names, opset)
+    converted.model.metadata_props["maskzoo.spec"] = spec.model_dump_json()
+    _save(converted, path)
+    return path
 
 
 def _convert(

@@ -27,6 +27,9 @@ from models.plugins.convolution import ConvolutionLike
 
 Operator = Literal["torchvision", "torch"]
 
+# On the learning rate of offsets and masks, from the authors' configuration of v2.
+LR_MULT = 0.1
+
 
 class DeformableConv(ConvolutionLike):
     """Deformable convolution v1.
@@ -88,6 +91,7 @@ class DeformableConv(ConvolutionLike):
         nn.init.zeros_(conv.weight)
         assert conv.bias is not None, "built with a bias"
         nn.init.zeros_(conv.bias)
+        conv.lr_mult = LR_MULT
         return conv
 
 
