@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -68,41 +68,6 @@ def predict(
     if num_failed:
         print(f"{num_failed} of {len(outcomes)} images have no mask", file=sys.stderr)
         raise typer.Exit(2)
-
-
-@app.command()
-def export(
-    bundle: Bundle,
-    *,
-    engine: Annotated[
-        Literal["openvino", "onnxruntime"], typer.Option(help="What is to run it.")
-    ] = "openvino",
-    precision: Annotated[
-        Literal["fp32", "fp16"], typer.Option(help="Of the stored weights; openvino only.")
-    ] = "fp32",
-    check: Annotated[
-        list[Path] | None,
-        typer.Option(exists=True, dir_okay=False, help="Image to compare with torch on."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Parent folder.  [default: BUNDLE/engines]")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Write a bundle for a faster engine, which `serve` and `predict` then take by themselves."""
-    from models.export.engines import export_engine
-    from models.inference.decode import decode_image
-    from models.shipped import find_bundle
-
-    images = [decode_image(path).pixels for path in check or ()]
-    artefact = export_engine(
-        find_bundle(bundle), engine, precision=precision, images=images or None, out=out
-    )
-    record = artefact.record
-    if as_json:
-        print_json({"folder": str(artefact.folder), **record.model_dump()})
-    else:
-        print(f"{artefact.folder}: torch's class for {record.agreement:.2%} of the check pixels")
 
 
 @models_app.command("list")

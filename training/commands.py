@@ -9,9 +9,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from models.console import Bundle, Data, Device, Json, print_json
+from models.console import Bundle, Data, Device, Json, Mode, Overlap, Tta, print_json
 
 app = typer.Typer()
+AllowBad = Annotated[
+    int, typer.Option("--allow-bad", min=0, help="Leave out so many samples with errors.")
+]
 
 
 @app.command()
@@ -37,16 +40,28 @@ def train(
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Twenty steps, all the way to a bundle.")
     ] = False,
+    allow_bad: AllowBad = 0,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the settings as YAML and do nothing.")
+    ] = False,
 ) -> None:
     """Train on a folder of images and masks."""
-    from training.config import load_config
+    from training.config import dump_config, load_config
     from training.fit import dry_run
     from training.fit import train as fit
     from training.interrupt import TrainingInterrupted
 
-    given = {"model.architecture": arch, "model.encoder": encoder, "model.plugins": plugin}
+    given = {
+        "model.architecture": arch,
+        "model.encoder": encoder,
+        "model.plugins": plugin,
+        "allow_bad": allow_bad,
+    }
     options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
     chosen = load_config([*options, *(settings or [])], config, preset=preset)
+    if print_config:
+        print(dump_config(chosen), end="")
+        return
     run_dir = out or Path("runs") / data.resolve().name
     if dry and resume:
         raise typer.BadParameter("a dry run is always new; leave out --resume")
@@ -69,15 +84,30 @@ def evaluate(
     data: Data,
     *,
     split: Annotated[Literal["train", "val", "test"], typer.Option()] = "test",
+    mode: Mode = "auto",
+    tta: Tta = "none",
+    overlap: Overlap = 0.25,
     device: Device = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Measure a bundle on a folder of images and masks."""
     from models.shipped import find_bundle
+    from training.data.progress import progress_bar
+    from training.evaluate import Options
     from training.evaluate import evaluate as measure
 
-    result = measure(find_bundle(bundle), data, split=split, device=device)
-    print_json(result.to_json()) if as_json else print(result.table())
+    with progress_bar("evaluating") as progress:
+        result = measure(
+            find_bundle(bundle),
+            data,
+            split=split,
+            device=device,
+            engine=engine,
+            options=Options(mode=mode, tta=tta, overlap=overlap),
+            on_image=progress,
+        )
+    print_json(result.details()) if as_json else print(result.table())
 
 
 @app.command()
@@ -86,16 +116,100 @@ def inspect(
     *,
     write: Annotated[bool, typer.Option("--write", help="Write dataset.yaml there.")] = False,
     picture: Annotated[Path | None, typer.Option(help="PNG to draw the samples into.")] = None,
+    allow_bad: AllowBad = 0,
     as_json: Json = False,
 ) -> None:
     """Say what is in a folder of images and masks."""
     from training.data.inspect import inspect as look
+    from training.data.progress import progress_bar
 
-    report = look(data)
+    with progress_bar("reading images and masks") as progress:
+        report = look(data, progress=progress)
     print_json(report.to_json()) if as_json else print(report.table(), end="")
     if write:
         print(f"wrote {report.write_yaml()}", file=sys.stderr)
     if picture is not None:
         print(f"wrote {report.picture(picture)}", file=sys.stderr)
-    if report.num_errors:
+    if report.num_errors and not report.is_usable(allow_bad=allow_bad):
         raise typer.Exit(2)
+
+
+@app.command("augment-preview")
+def augment_preview(
+    data: Data,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As for train.")
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", help="PNG to draw into.")],
+    preset: Annotated[str | None, typer.Option(help="Named settings to start from.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file of settings.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Images to show.")] = 4,
+    draws: Annotated[int, typer.Option(min=1, help="Crops beside each image.")] = 5,
+) -> None:
+    """Draw what training would show the network: images, and crops of the first epochs."""
+    from training.config import load_config
+    from training.data.preview import preview
+
+    chosen = load_config(settings or [], config, preset=preset)
+    print(f"wrote {preview(data, chosen, out, num_samples=samples, num_draws=draws)}")
+
+
+@app.command()
+def export(
+    bundle: Bundle,
+    *,
+    engine: Annotated[
+        Literal["openvino", "onnxruntime"], typer.Option(help="What is to run it.")
+    ] = "openvino",
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"], typer.Option(help="fp16 and int8: openvino only.")
+    ] = "fp32",
+    calibrate: Annotated[
+        Path | None, typer.Option(exists=True, help="Data to calibrate int8 with, and score it on.")
+    ] = None,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points of mean IoU that int8 may lose.")
+    ] = 0.5,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Parent folder.  [default: BUNDLE/engines]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a bundle for a faster engine; `serve` and `predict` take fp32 and fp16 by themselves.
+
+    int8 is taken where the engine openvino-int8 is asked for.
+    """
+    from models.shipped import find_bundle
+
+    folder = find_bundle(bundle)
+    if (precision == "int8") != (calibrate is not None):
+        raise typer.BadParameter("--precision int8 and --calibrate DATA go together")
+    if calibrate is not None:
+        from training.quantize import export_int8
+
+        artefact = export_int8(
+            folder,
+            calibrate,
+            max_drop=max_drop,
+            out=out,
+            say=lambda line: print(line, file=sys.stderr),
+        )
+    else:
+        from models.export.engines import export_engine
+
+        artefact = export_engine(folder, engine, precision=precision, out=out)
+    record = artefact.record
+    if as_json:
+        print_json({"folder": str(artefact.folder), **record.model_dump()})
+        return
+    score = record.score
+    if score is None:
+        print(f"{artefact.folder}: torch's class for {record.agreement:.2%} of the check pixels")
+    else:
+        print(
+            f"{artefact.folder}: mean IoU on {score.split} {100 * score.mean_iou_torch:.2f} with "
+            f"torch, {100 * score.mean_iou:.2f} in int8"
+        )

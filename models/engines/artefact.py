@@ -33,6 +33,24 @@ CHECK = "check.npz"
 MODEL = {"openvino": "model.xml", "onnxruntime": "model.onnx"}
 
 
+class Score(BaseModel):
+    """What a loss of precision costs, measured through the predictor.
+
+    Attributes:
+        data, split: what it was measured on.
+        images: how many.
+        mean_iou_torch, mean_iou: of torch and of the engine, 0 to 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    split: str
+    images: int
+    mean_iou_torch: float
+    mean_iou: float
+
+
 class Record(BaseModel):
     """What `engine.json` says.
 
@@ -42,6 +60,7 @@ class Record(BaseModel):
         weights_sha256: of the bundle's weights that it was made from.
         made_with: versions of the libraries that made it.
         agreement: share of pixels of the check images whose class is torch's, when it was made.
+        score: of an engine that changes the answers: mean IoU of torch and of it, and on what.
         files: sha256 of each file beside this one.
     """
 
@@ -53,6 +72,7 @@ class Record(BaseModel):
     weights_sha256: str
     made_with: dict[str, str]
     agreement: float
+    score: Score | None = None
     files: dict[str, str]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from models.bundle import load_bundle
 from models.engines.artefact import (
@@ -25,6 +25,15 @@ from models.engines.eager import EagerEngine
 from models.errors import ExportError
 from models.export.onnx import export_onnx
 from models.network import SegmentationNetwork
+
+if TYPE_CHECKING:
+    import openvino
+
+# int8 needs images to calibrate with and a score to defend: `training.quantize`.
+_PRECISIONS: dict[EngineName, tuple[Precision, ...]] = {
+    "openvino": ("fp32", "fp16"),
+    "onnxruntime": ("fp32",),
+}
 
 
 def export_engine(
@@ -49,8 +58,9 @@ def export_engine(
     """
     loaded = load_bundle(bundle)
     manifest, network = loaded.manifest, loaded.network.eval()
-    if engine == "onnxruntime" and precision != "fp32":
-        raise ExportError(f"onnxruntime is written in fp32 only, not in {precision}")
+    if precision not in _PRECISIONS[engine]:
+        allowed = " or ".join(_PRECISIONS[engine])
+        raise ExportError(f"{engine} is written in {allowed} here, not in {precision}")
     check = CheckImages.of(
         EagerEngine.of(network, manifest.spec, "cpu"),
         manifest.preprocessing,
@@ -74,7 +84,7 @@ def export_engine(
             engine=engine,
             precision=precision,
             weights_sha256=manifest.weights_sha256,
-            made_with=_versions(engine),
+            made_with=versions(engine),
             agreement=agreement,
             files={},
         )
@@ -84,16 +94,29 @@ def export_engine(
 
 
 def _write_openvino(network: SegmentationNetwork, path: Path, precision: Precision) -> None:
-    """Write the network by way of ONNX: OpenVINO's own converter of torch reports its use home."""
+    model = to_openvino(network)
+    import openvino
+
+    openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
+
+
+def to_openvino(network: SegmentationNetwork) -> openvino.Model:
+    """Return the network as OpenVINO's model of coarse logits, with free batch and size.
+
+    It goes by way of ONNX: OpenVINO's own converter of torch reports its use home.
+
+    Raises:
+        ExportError: OpenVINO or the packages of the extra `onnx` are missing.
+    """
     try:
         import openvino
     except ImportError as error:
         raise ExportError("OpenVINO is not installed: pip install openvino") from error
     with tempfile.TemporaryDirectory() as folder:
         onnx = export_onnx(network, Path(folder) / "model.onnx", output="coarse")
-        model = openvino.Core().read_model(onnx)
-        openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
+        return openvino.Core().read_model(onnx)
 
 
-def _versions(engine: EngineName) -> dict[str, str]:
-    return {"torch": torch.__version__.split("+")[0], engine: importlib.metadata.version(engine)}
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of torch and of the packages that made an artefact."""
+    return {name: importlib.metadata.version(name) for name in ("torch", *packages)}
