@@ -1,20 +1,35 @@
 """Scores of a network on labelled images, through the predictor that also serves.
 
 The prediction has the image's own size, upright; it is compared with the mask at that size.
-Training's validation, the metrics in a bundle and `maskzoo evaluate` are all this file.
+Training's validation, the metrics in a bundle and `maskzoo evaluate` are all this file, and the
+mask that the server sends scores the same.
+
+| score | defined in |
+| --- | --- |
+| IoU, Dice, precision, recall, pixel accuracy | `training.metrics` |
+| boundary IoU | `training.boundary` |
+| expected calibration error | `training.calibration` |
+| interval of the mean IoU | `training.bootstrap` |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from models.bundle import read_manifest
 from models.errors import DataError
 from models.inference.predictor import Predictor
+from models.inference.segmentation import Segmentation
+from models.inference.tiles import DEFAULT_OVERLAP
 from models.labels import LabelSet
+from training.bootstrap import Interval, mean_iou_interval
+from training.boundary import SHARE_OF_DIAGONAL, BoundaryCounts
+from training.calibration import Calibration
 from training.data.dataset import SegmentationData, open_dataset
 from training.data.index import Sample, Split
 from training.metrics import ConfusionMatrix, Scores
@@ -23,48 +38,115 @@ from training.report.table import scores_table
 HOW = (
     "one confusion matrix over all pixels of the split at original size, ignored pixels left out; "
     "mean IoU over the classes whose union is not empty (mmsegmentation's definition); "
-    "through models.Predictor, mode {mode}"
+    "through models.Predictor, mode {mode}{views}"
 )
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the predictor is asked; as in `Predictor.segment`."""
+
+    mode: str = "auto"
+    tta: str = "none"
+    overlap: float = DEFAULT_OVERLAP
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image, its truth and what the predictor made of it.
+
+    Args:
+        counts: int64 (K, K) of its pixels, the truth in rows.
+    """
+
+    sample: Sample
+    image: np.ndarray
+    truth: np.ndarray
+    found: Segmentation
+    counts: np.ndarray
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores of one bundle on one split.
 
-    Attributes:
-        images: how many were scored.
+    Args:
         fingerprint: of the data.
+        options: how the predictor was asked.
+        images: how many were scored.
+        boundary: intersections and unions of the outlines.
+        calibration: accuracy by confidence.
+        interval: of the mean IoU; None for a single image.
+        matrix: int64 (K, K), the truth in rows.
+        seconds_per_image: that the predictor took, by stage.
     """
 
     bundle: str
     data: str
     fingerprint: str
     split: str
-    mode: str
+    options: Options
     images: int
     scores: Scores
+    boundary: BoundaryCounts
+    calibration: Calibration
+    interval: Interval | None
+    matrix: np.ndarray
+    seconds_per_image: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types; this is also what a bundle keeps as its metrics."""
+        scores = self.scores.to_json()
+        for row, iou in zip(scores["per_class"], self.boundary.ious(), strict=True):
+            row["boundary_iou"] = iou
+        views = "" if self.options.tta == "none" else f", views {self.options.tta}"
         return {
             "bundle": self.bundle,
             "data": self.data,
             "data_fingerprint": self.fingerprint,
             "split": self.split,
-            "mode": self.mode,
+            **asdict(self.options),
             "images": self.images,
-            "how": HOW.format(mode=self.mode),
-            **self.scores.to_json(),
+            "how": HOW.format(mode=self.options.mode, views=views),
+            **scores,
+            "mean_boundary_iou": self.boundary.mean(),
+            "boundary_width": f"{SHARE_OF_DIAGONAL:.0%} of the diagonal",
+            "expected_calibration_error": self.calibration.error(),
+            "mean_iou_interval": self.interval.to_json() if self.interval else None,
+        }
+
+    def details(self) -> dict[str, Any]:
+        """Return `to_json`, and with it the confusion matrix, the bins and the times."""
+        return self.to_json() | {
+            "confusion": self.matrix.tolist(),
+            "calibration": self.calibration.bins(),
+            "seconds_per_image": self.seconds_per_image,
         }
 
     def table(self) -> str:
         """Return the scores as text for a terminal."""
         title = f"{self.bundle} on {self.data}, split {self.split}, {self.images} images"
-        return scores_table(self.scores, title=title)
+        table = scores_table(self.scores, title=title, boundary=self.boundary.ious())
+        interval, error = self.interval, self.calibration.error()
+        if interval is not None:
+            table += (
+                f"mean IoU {interval.level:.0%} interval {100 * interval.low:.2f} to "
+                f"{100 * interval.high:.2f} (bootstrap over {interval.images} images)\n"
+            )
+        return table + (
+            "" if error is None else f"expected calibration error {100 * error:.2f} %\n"
+        )
 
 
 def evaluate(
-    bundle: Path, data: Path, *, split: Split = "test", device: str = "auto", mode: str = "auto"
+    bundle: Path,
+    data: Path,
+    *,
+    split: Split = "test",
+    device: str = "auto",
+    engine: str = "auto",
+    options: Options | None = None,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Score the bundle at `bundle` on one split of the data at `data`.
 
@@ -72,17 +154,25 @@ def evaluate(
 
     Args:
         split: `train`, `val` or `test`.
-        device: where to compute.
-        mode: the predictor's way with large images.
+        device, engine: where and by what to compute.
+        options: the predictor's way with large images, and its views.
+        on_image: is told the number of images done, and of all.
 
     Raises:
         DataError: the split is empty, or the data has other classes than the bundle.
     """
     recipe = read_manifest(bundle).provenance.get("recipe") or {}
     opened = open_dataset(data, seed=recipe.get("seed", 0))
-    predictor = Predictor.from_bundle(bundle, device=device)
+    predictor = Predictor.from_bundle(bundle, device=device, engine=engine)
     check_classes(predictor.labels, opened.labels)
-    return evaluate_split(predictor, opened, split=split, name=bundle.name, mode=mode)
+    return evaluate_split(
+        predictor,
+        opened,
+        split=split,
+        name=bundle.name,
+        options=options or Options(),
+        on_image=on_image,
+    )
 
 
 def evaluate_split(
@@ -91,43 +181,86 @@ def evaluate_split(
     *,
     split: Split,
     name: str,
-    mode: str = "auto",
-    on_image: Callable[[int], None] = lambda done: None,
+    options: Options | None = None,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+    watch: Callable[[Scored], None] = lambda scored: None,
 ) -> Evaluation:
-    """Score `predictor` on one split; `on_image` is told the number of images done."""
+    """Score `predictor` on one split.
+
+    Args:
+        name: of the bundle, for the reader.
+        on_image: is told the number of images done, and of all.
+        watch: is shown each image with its prediction, one at a time.
+
+    Raises:
+        DataError: the split is empty.
+    """
+    options = options or Options()
     samples = data.samples(split)
     if not samples:
         raise DataError(
             f"split {split!r} of {str(data.root)!r} has no images; it has "
             + ", ".join(f"{word} ({len(some)})" for word, some in data.splits.items())
         )
-    matrix = count_pixels(predictor, data, samples, mode=mode, on_image=on_image)
+    classes, ignored = data.labels.num_classes, data.labels.ignore_index
+    matrix = ConfusionMatrix(classes, ignore_index=ignored)
+    boundary = BoundaryCounts(classes, ignore_index=ignored)
+    calibration = Calibration(ignore_index=ignored)
+    seconds: dict[str, float] = {}
+    each: list[np.ndarray] = []
+    for done, scored in enumerate(score_images(predictor, data, samples, options), start=1):
+        matrix.counts += scored.counts
+        each.append(scored.counts)
+        found = scored.found
+        boundary.update(scored.truth, found.labels)
+        assert found.confidence is not None, "it was asked for"
+        calibration.update(scored.truth, found.labels, found.confidence)
+        for stage, value in found.timings.items():
+            seconds[stage] = seconds.get(stage, 0) + value / len(samples)
+        watch(scored)
+        on_image(done, len(samples))
     return Evaluation(
         bundle=name,
         data=data.name,
         fingerprint=data.fingerprint,
         split=split,
-        mode=mode,
+        options=options,
         images=len(samples),
         scores=matrix.scores(data.labels.names),
+        boundary=boundary,
+        calibration=calibration,
+        interval=mean_iou_interval(each),
+        matrix=matrix.counts,
+        seconds_per_image=seconds,
     )
 
 
-def count_pixels(
+def score_images(
     predictor: Predictor,
     data: SegmentationData,
     samples: Sequence[Sample],
+    options: Options,
     *,
-    mode: str = "auto",
-    on_image: Callable[[int], None] = lambda done: None,
+    confidence: bool = True,
+) -> Iterator[Scored]:
+    """Yield each image with its prediction; one is in memory at a time."""
+    labels = data.labels
+    for sample in samples:
+        image, truth = data.read(sample)
+        found = predictor.segment(image, confidence=confidence, **asdict(options))
+        matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
+        matrix.update(truth, found.labels)
+        yield Scored(sample, image, truth, found, matrix.counts)
+
+
+def count_pixels(
+    predictor: Predictor, data: SegmentationData, samples: Sequence[Sample]
 ) -> ConfusionMatrix:
-    """Return the confusion matrix of `samples`; one image is in memory at a time."""
+    """Return the confusion matrix of `samples`: what a validation needs, and no more."""
     labels = data.labels
     matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
-    for done, sample in enumerate(samples, start=1):
-        image, mask = data.read(sample)
-        matrix.update(mask, predictor.segment(image, mode=mode, confidence=False).labels)
-        on_image(done)
+    for scored in score_images(predictor, data, samples, Options(), confidence=False):
+        matrix.counts += scored.counts
     return matrix
 
 

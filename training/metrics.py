@@ -103,9 +103,9 @@ class ConfusionMatrix:
         )
         total = int(self.counts.sum())
         return Scores(
-            mean_iou=_mean(columns["iou"]),
-            mean_dice=_mean(columns["dice"]),
-            mean_recall=_mean(columns["recall"]),
+            mean_iou=mean_of_known(columns["iou"]),
+            mean_dice=mean_of_known(columns["dice"]),
+            mean_recall=mean_of_known(columns["recall"]),
             pixel_accuracy=int(hits.sum()) / total if total else None,
             classes_counted=sum(value is not None for value in columns["iou"]),
             pixels_counted=total,
@@ -117,6 +117,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> list[float | None]:
     return [int(a) / int(b) if b else None for a, b in zip(above, below, strict=True)]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def mean_of_known(values: Sequence[float | None]) -> float | None:
+    """Return the mean of what is not None; None if nothing is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

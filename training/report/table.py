@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from training.metrics import Scores
+from training.metrics import Scores, mean_of_known
 from training.plan import Decision
 
 
-def scores_table(scores: Scores, *, title: str) -> str:
-    """Return the scores of each class and of all, as text."""
+def scores_table(
+    scores: Scores, *, title: str, boundary: Sequence[float | None] | None = None
+) -> str:
+    """Return the scores of each class and of all, as text.
+
+    Args:
+        boundary: the boundary IoU of each class, where it was measured.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("class")
-    for heading in ("IoU", "Dice", "precision", "recall", "pixels"):
+    headings = ["IoU", "boundary IoU", "Dice", "precision", "recall", "pixels"]
+    for heading in headings if boundary else [word for word in headings if word[0] != "b"]:
         table.add_column(heading, justify="right")
-    for row in scores.per_class:
-        values = (row.iou, row.dice, row.precision, row.recall)
+    for index, row in enumerate(scores.per_class):
+        values = [row.iou, row.dice, row.precision, row.recall]
+        if boundary:
+            values.insert(1, boundary[index])
         table.add_row(row.name, *(_percent(value) for value in values), f"{row.pixels:,}")
     table.add_section()
-    mean = f"mean of {scores.classes_counted} classes"
+    means = [scores.mean_iou, scores.mean_dice, None, scores.mean_recall]
+    if boundary:
+        means.insert(1, mean_of_known(boundary))
     table.add_row(
-        mean,
-        _percent(scores.mean_iou),
-        _percent(scores.mean_dice),
-        "",
-        _percent(scores.mean_recall),
+        f"mean of {scores.classes_counted} classes",
+        *("" if value is None else _percent(value) for value in means),
         f"{scores.pixels_counted:,}",
     )
-    table.add_row("pixel accuracy", _percent(scores.pixel_accuracy), "", "", "", "")
+    table.add_row("pixel accuracy", _percent(scores.pixel_accuracy))
     return _render(table)
 
 
@@ -41,7 +50,7 @@ def plan_table(decisions: list[Decision]) -> str:
         table.add_column(heading)
     for decision in decisions:
         name = decision.key.rpartition(".")[2]
-        table.add_row(f"{name} = {decision.value}", decision.why, f"{decision.key}=…")
+        table.add_row(f"{name} = {decision.shown}", decision.why, f"{decision.key}=…")
     return _render(table)
 
 
