@@ -33,7 +33,7 @@ from service.metrics import Metrics
 from service.openapi import build_openapi
 from service.problems import problem_of
 from service.queueing import BatchQueue
-from service.routes import adapters, admin, health, models, oip, pages, segment
+from service.routes import adapters, admin, health, jobs, models, oip, pages, segment
 from service.routes import metrics as metrics_route
 from service.sampling import Sampler
 from service.schemas import ProblemDocument
