@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.errors import SpecError, did_you_mean
+from training.auto import Auto, resolved
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
@@ -30,6 +31,7 @@ Mask = npt.NDArray[np.uint8]
 _FILL = (124, 116, 104)  # ImageNet's mean: close to 0 after normalisation
 _CROP_TRIES = 10  # as mmsegmentation's cat_max_ratio
 Probability = Field(default=0.0, ge=0.0, le=1.0)
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class ExtraTransform(BaseModel):
@@ -51,6 +53,8 @@ class ExtraTransform(BaseModel):
 class AugmentConfig(BaseModel):
     """What happens to a training sample; all probabilities are per sample.
 
+    What is `auto` depends on the data: see `training.plan`.
+
     Args:
         scale: range of the random scale, drawn uniformly in its logarithm.
         max_class_share: a crop with more of one class than this is drawn again, up to ten times.
@@ -69,10 +73,10 @@ class AugmentConfig(BaseModel):
 
     scale: tuple[float, float] = (0.5, 2.0)
     max_class_share: float = Field(default=1.0, gt=0.0, le=1.0)
-    rare_class_crops: float = Probability
+    rare_class_crops: Share | Auto = "auto"
     flip_horizontal: float = Field(default=0.5, ge=0.0, le=1.0)
-    flip_vertical: float = Probability
-    rotate90: float = Probability
+    flip_vertical: Share | Auto = "auto"
+    rotate90: Share | Auto = "auto"
     rotate: float = Field(default=0.0, ge=0.0, le=180.0)
     colour: float = Field(default=0.5, ge=0.0, le=1.0)
     brightness: float = Field(default=0.25, ge=0.0, le=1.0)
@@ -112,22 +116,34 @@ class Augmentation:
     def __call__(self, image: Image, mask: Mask, seed: int) -> tuple[Image, Mask]:
         """Return the image and the mask, transformed, both of the crop's size."""
         rng = np.random.default_rng(seed)
-        image, mask = self._cut(image, mask, rng)
+        turns = self._quarter_turns(rng)
+        image, mask = self._cut(image, mask, self.crop[::-1] if turns % 2 else self.crop, rng)
+        if turns:
+            image, mask = (np.ascontiguousarray(np.rot90(part, turns)) for part in (image, mask))
         self.compose.set_random_seed(int(rng.integers(2**31)))
         result = self.compose(image=image, mask=mask)
         return np.ascontiguousarray(result["image"]), np.ascontiguousarray(result["mask"])
 
-    def _cut(self, image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+    def _quarter_turns(self, rng: np.random.Generator) -> int:
+        """Draw 0 to 3 turns; ours, since a crop that is not square is cut the other way first."""
+        probability = resolved(self.config.rotate90)
+        if probability == 0 or rng.random() >= probability:
+            return 0
+        return int(rng.integers(4))
+
+    def _cut(
+        self, image: Image, mask: Mask, crop: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[Image, Mask]:
         low, high = self.config.scale
         for _ in range(_CROP_TRIES):
             scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-            height, width = (max(1, round(side / scale)) for side in self.crop)
+            height, width = (max(1, round(side / scale)) for side in crop)
             top, left = self._corner(mask, (height, width), rng)
             cut = _window(mask, (top, left), (height, width), self.ignore_index)
             if self._is_mixed(cut):
                 break
         fill = _window(image, (top, left), (height, width), _FILL)
-        return _resize(fill, self.crop, scale), _resize_labels(cut, self.crop)
+        return _resize(fill, crop, scale), _resize_labels(cut, crop)
 
     def _corner(
         self, mask: Mask, window: tuple[int, int], rng: np.random.Generator
@@ -146,7 +162,8 @@ class Augmentation:
         return corner[0], corner[1]
 
     def _target(self, mask: Mask, rng: np.random.Generator) -> tuple[int, int] | None:
-        if self.config.rare_class_crops == 0 or rng.random() >= self.config.rare_class_crops:
+        probability = resolved(self.config.rare_class_crops)
+        if probability == 0 or rng.random() >= probability:
             return None
         present = np.flatnonzero(self._label_counts(mask))
         if present.size == 0:
@@ -175,7 +192,7 @@ def build_augmentation(
     """Build the augmentation of a run.
 
     Args:
-        config: what to do.
+        config: what to do; without `auto`.
         crop: height and width of what comes out.
         ignore_index: label of everything outside the image.
 
@@ -203,8 +220,7 @@ def _compose(config: AugmentConfig, ignore_index: int) -> Any:
             steps.append(getattr(library, name)(p=probability, **options))
 
     add(config.flip_horizontal, "HorizontalFlip")
-    add(config.flip_vertical, "VerticalFlip")
-    add(config.rotate90, "RandomRotate90")
+    add(resolved(config.flip_vertical), "VerticalFlip")
     add(
         0.5 if config.rotate else 0.0,
         "Rotate",

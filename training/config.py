@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,15 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.errors import SpecError, UnknownNameError
 from models.spec import Scalar
 from training.augment import AugmentConfig
+from training.auto import Auto
 from training.losses.config import LossConfig
 from training.overrides import apply_override, describe, merge
 
 _PRESETS = Path(__file__).parent / "presets"
 
-Auto = Literal["auto"]
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-T = TypeVar("T")
 
 
 class Section(BaseModel):
@@ -56,7 +55,8 @@ class OptimizerConfig(Section):
     """How weights move.
 
     Args:
-        lr: learning rate of the encoder at its peak.
+        lr: learning rate of the encoder at its peak; auto makes a range test, see
+            `training.range_test`, and `rule` takes the rule of thumb that the test starts from.
         head_lr_mult: factor on `lr` for everything behind the encoder.
         weight_decay: not applied to norms and biases.
         clip_norm: largest L2 norm of the gradient; None leaves it alone.
@@ -66,7 +66,7 @@ class OptimizerConfig(Section):
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
-    lr: Annotated[float, Field(gt=0)] | Auto = "auto"
+    lr: Annotated[float, Field(gt=0)] | Literal["auto", "rule"] = "auto"
     head_lr_mult: Annotated[float, Field(gt=0)] | Auto = "auto"
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     momentum: Share = 0.9
@@ -101,12 +101,14 @@ class LoaderConfig(Section):
             often as a small one.
         num_workers: processes that read and augment.
         prefetch: batches that each process prepares ahead.
+        cache_mib: memory for decoded images, in MiB over all processes; 0 decodes each time.
     """
 
     crop_size: PositiveInt | tuple[PositiveInt, PositiveInt] | Auto = "auto"
     crops_per_image: PositiveInt | Literal["area"] | Auto = "auto"
     num_workers: Annotated[int, Field(ge=0)] | Auto = "auto"
     prefetch: PositiveInt = 2
+    cache_mib: Annotated[int, Field(ge=0)] | Auto = "auto"
 
 
 class RuntimeConfig(Section):
@@ -147,6 +149,7 @@ class TrainConfig(Section):
 
     Args:
         seed: of everything random.
+        allow_bad: so many samples with errors are left out; more stop the run.
         epochs: passes over the training images (times `loader.crops_per_image`).
         max_steps: end after so many steps, if the epochs do not end before.
         batch_size: images in one step, over all devices and micro-batches together.
@@ -159,6 +162,7 @@ class TrainConfig(Section):
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
+    allow_bad: Annotated[int, Field(ge=0)] = 0
     epochs: PositiveInt | Auto = "auto"
     max_steps: PositiveInt | None = None
     batch_size: PositiveInt | Auto = "auto"
@@ -175,12 +179,6 @@ class TrainConfig(Section):
     augment: AugmentConfig = AugmentConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     bundle: BundleConfig = BundleConfig()
-
-
-def resolved(value: T | Auto) -> T:
-    """Return a value of a configuration that `training.plan` has gone over."""
-    assert value != "auto", "training.plan resolves every value before it is used"
-    return cast(T, value)
 
 
 def list_presets() -> list[str]:

@@ -4,6 +4,7 @@ A run's folder holds:
 
     config.yaml         the configuration with every value resolved
     plan.json           what was decided from the data, and why
+    range_test.json     the curve by which the learning rate was chosen
     log.jsonl           each step and each validation
     last.ckpt           from which the run resumes; previous.ckpt is the one before
     best.safetensors    the weights of the best validation
@@ -14,6 +15,7 @@ A run's folder holds:
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass
@@ -23,38 +25,32 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from pydantic import ValidationError
-from torch.utils.data import DataLoader
 
 from models.errors import DataError, SpecError, ZooError
-from models.inference.predictor import Predictor
 from models.network import SegmentationNetwork
-from models.preprocessing import Preprocessing
-from models.registry import build_network
-from models.spec import ModelSpec
-from training.augment import build_augmentation
-from training.checkpoint import Checkpoint, CheckpointError, Progress, read_checkpoint
-from training.config import BundleConfig, TrainConfig, dump_config, resolved
-from training.data.dataset import CropDataset, SegmentationData, open_dataset
+from training.build import make_loader, make_network, make_parts, measure, try_rates
+from training.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from training.config import BundleConfig, TrainConfig, dump_config
+from training.data.dataset import SegmentationData, open_dataset
+from training.data.inspect import inspect
+from training.data.progress import progress_bar
 from training.display import Display
 from training.finish import finish
-from training.interrupt import leave_signals_to_parent
-from training.loop import LAST, Parts, TrainingLoop, restore
-from training.losses.total import SegmentationLoss
-from training.optim import WeightAverage, build_optimizer
+from training.loop import LAST, TrainingLoop
+from training.memory import free_ram
 from training.origin import flat_settings, run_command
 from training.overrides import describe
-from training.plan import crop_counts, crop_size, resolve, survey
+from training.plan import Plan, choose_machine, resolve, rule_of_thumb, run_lengths
+from training.range_test import range_test_steps
 from training.report.table import plan_table
-from training.runlog import RunLog
-from training.step import Normalise, TrainStep
-from training.stream import SampleStream
-from training.warm_start import start_from
+from training.survey import survey
 
 _DRY_STEPS = 20
 # What a resumed run may change without becoming another run.
 _FREE_ON_RESUME = frozenset(
     {
-        *("loader.num_workers", "loader.prefetch", "checkpoint_minutes", "max_bad_steps"),
+        *("loader.num_workers", "loader.prefetch", "loader.cache_mib"),
+        *("checkpoint_minutes", "max_bad_steps"),
         *(f"bundle.{name}" for name in BundleConfig.model_fields),
     }
 )
@@ -97,25 +93,26 @@ def train(
     config = config or TrainConfig()
     command = checkpoint.command if checkpoint else ""
     command = command or run_command(sys.argv, data, config)
+    display = display or Display()
     if checkpoint is not None:
         config = _resumed_config(checkpoint, config)
-    opened = open_dataset(data, seed=config.seed)
+        opened = open_dataset(data, seed=config.seed, allow_bad=config.allow_bad)
+    else:
+        opened = _inspected(data, config, display)
     _check_data(opened, checkpoint)
-    plan = resolve(config, survey(opened)) if checkpoint is None else None
-    config = plan.config if plan else config
-    fabric = _fabric(config)
-    display = display or Display()
+    machine = choose_machine(config)
+    fabric = _fabric(machine.config)
     display.enabled = fabric.is_global_zero
+    network = make_network(machine.config, opened, fabric, display, is_new=checkpoint is None)
+    if checkpoint is None:
+        config = _planned(machine, opened, fabric, network, display, run_dir)
     if fabric.is_global_zero:
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-        if plan is not None:
-            display.say(plan_table(plan.decisions))
-            chosen = [asdict(decision) for decision in plan.decisions]
-            (run_dir / "plan.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
     fabric.barrier()
-    parts = _build(config, opened, run_dir, fabric, display, checkpoint, command)
-    TrainingLoop(parts).run(_loader(parts))
+    parts = make_parts(config, opened, run_dir, fabric, network, display, checkpoint, command)
+    start, stop = parts.progress.step, parts.total_steps
+    TrainingLoop(parts).run(make_loader(config, opened, fabric, start=start, stop=stop))
     result = finish(parts) if fabric.is_global_zero else None
     fabric.barrier()
     bundle, metrics = result or (run_dir / "bundle", {})
@@ -131,6 +128,56 @@ def dry_run(data: Path, config: TrainConfig, *, run_dir: Path) -> TrainResult:
     folder = run_dir / "dry-run"
     shutil.rmtree(folder, ignore_errors=True)
     return train(data, config.model_copy(update={"max_steps": _DRY_STEPS}), run_dir=folder)
+
+
+def _inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:
+    """Inspect the data and show what it holds; a new run stops here if it is not good enough."""
+    with progress_bar("reading images and masks") as progress:
+        report = inspect(data, seed=config.seed, progress=progress)
+    is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    if is_first:
+        display.say(report.table(verdict=False))
+    opened = report.data(allow_bad=config.allow_bad)
+    for note in opened.notes[len(report.findings.notes) :] if is_first else ():
+        display.say(note)
+    return opened
+
+
+def _planned(
+    machine: Plan,
+    data: SegmentationData,
+    fabric: Fabric,
+    network: SegmentationNetwork,
+    display: Display,
+    run_dir: Path,
+) -> TrainConfig:
+    """Resolve what is left, show the plan, keep it in `plan.json`; all ranks take rank 0's."""
+    plan = resolve(
+        machine,
+        survey(data),
+        measure=lambda config: measure(network, config, data),
+        free_ram=free_ram(),
+    )
+    plan = fabric.broadcast(plan)
+    if plan.config.optimizer.lr == "auto":
+        rule, why = rule_of_thumb(plan.config)
+        steps = range_test_steps(run_lengths(plan.config, survey(data).sizes)[1])
+        if steps:
+            tested = try_rates(plan.config, data, fabric, network, display, rule=rule, steps=steps)
+            rule, why = tested.lr, tested.why
+            _keep(run_dir, "range_test.json", asdict(tested), fabric)
+        else:
+            why += "; the run is too short for a range test"
+        plan = fabric.broadcast(plan.decided("optimizer.lr", rule, why))
+    display.say(plan_table(plan.decisions))
+    _keep(run_dir, "plan.json", [asdict(decision) for decision in plan.decisions], fabric)
+    return plan.config
+
+
+def _keep(run_dir: Path, name: str, content: Any, fabric: Fabric) -> None:
+    if fabric.is_global_zero:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        (run_dir / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
@@ -157,7 +204,7 @@ def _resumed_config(checkpoint: Checkpoint, given: TrainConfig) -> TrainConfig:
     known = flat_settings(stored)
     mistakes = []
     for key, value in flat_settings(given.model_dump(mode="json", exclude_unset=True)).items():
-        if key in known and value in ("auto", known[key]):
+        if key in known and value in ("auto", "rule", known[key]):
             continue
         if key in _FREE_ON_RESUME:
             section, _, leaf = key.rpartition(".")
@@ -197,135 +244,3 @@ def _fabric(config: TrainConfig) -> Fabric:
     )
     fabric.launch()
     return fabric
-
-
-def _build(
-    config: TrainConfig,
-    data: SegmentationData,
-    run_dir: Path,
-    fabric: Fabric,
-    display: Display,
-    checkpoint: Checkpoint | None,
-    command: str,
-) -> Parts:
-    torch.manual_seed(config.seed)
-    network = _network(config, data, fabric, display, is_new=checkpoint is None)
-    average = WeightAverage(network, decay=config.ema) if config.ema else None
-    optimizer = build_optimizer(network, config.optimizer)
-    progress = Progress(micro_batch=resolved(config.runtime.micro_batch))
-    if checkpoint is not None:
-        restore(checkpoint, network, optimizer, average)
-        progress = checkpoint.progress
-    module, fabric_optimizer = fabric.setup(network, optimizer)
-    module.mark_forward_method("forward_train")
-    step = TrainStep(
-        fabric,
-        module,
-        fabric_optimizer,
-        _loss(config, data, network).to(fabric.device),
-        normalise=Normalise(
-            network.encoder.mean,
-            network.encoder.std,
-            device=fabric.device,
-            channels_last=bool(config.runtime.channels_last),
-        ),
-        clip_norm=config.optimizer.clip_norm,
-        say=display.say,
-    )
-    train_size = crop_size(config)
-    preprocessing = Preprocessing(
-        mean=network.encoder.mean, std=network.encoder.std, train_size=train_size
-    )
-    evaluated = average.network if average else network
-    per_epoch = sum(crop_counts(config, survey(data).sizes))
-    steps_per_epoch = max(1, round(per_epoch / resolved(config.batch_size)))
-    steps = steps_per_epoch * resolved(config.epochs)
-    return Parts(
-        config=config,
-        data=data,
-        run_dir=run_dir,
-        fabric=fabric,
-        network=network,
-        optimizer=optimizer,
-        average=average,
-        step=step,
-        predictor=Predictor(evaluated, data.labels, preprocessing, device=str(fabric.device)),
-        preprocessing=preprocessing,
-        progress=progress,
-        total_steps=min(steps, config.max_steps or steps),
-        steps_per_epoch=steps_per_epoch,
-        display=display,
-        log=RunLog(run_dir / "log.jsonl", step=progress.step) if fabric.is_global_zero else None,
-        command=command,
-    )
-
-
-def _network(
-    config: TrainConfig, data: SegmentationData, fabric: Fabric, display: Display, *, is_new: bool
-) -> SegmentationNetwork:
-    model = config.model
-    spec = ModelSpec.build(
-        architecture=model.architecture,
-        encoder=model.encoder,
-        num_classes=data.labels.num_classes,
-        output_stride=model.output_stride,
-        encoder_options=model.encoder_options,
-        options=model.options,
-        plugins=model.plugins,
-    )
-    network = build_network(spec, encoder_weights=model.encoder_weights if is_new else None)
-    if model.start_from and is_new:
-        display.say(start_from(network, data.labels, Path(model.start_from)))
-    if fabric.world_size > 1 and fabric.device.type == "cuda":  # it exists on no other device
-        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    network = network.to(fabric.device)
-    if config.runtime.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-    return network
-
-
-def _loss(
-    config: TrainConfig, data: SegmentationData, network: SegmentationNetwork
-) -> SegmentationLoss:
-    weights = config.loss.class_weights
-    if weights is not None and len(weights) != data.labels.num_classes:
-        raise SpecError(
-            "configuration",
-            [
-                f"loss.class_weights: needs {data.labels.num_classes} numbers, one for each of "
-                f"{', '.join(data.labels.names)}; given {len(weights)}"
-            ],
-        )
-    return SegmentationLoss(
-        config.loss,
-        ignore_index=data.labels.ignore_index,
-        class_weights=None if weights is None else torch.tensor(weights),
-        aux_weights=network.aux_weights,
-        scene_weight=network.scene_weight,
-    )
-
-
-def _loader(parts: Parts) -> DataLoader:
-    """Return the batches of all steps that are left; its processes start once for the run."""
-    config, fabric = parts.config, parts.fabric
-    augmentation = build_augmentation(
-        config.augment, crop=crop_size(config), ignore_index=parts.data.labels.ignore_index
-    )
-    workers = resolved(config.loader.num_workers)
-    return DataLoader(
-        CropDataset(parts.data, "train", augmentation, config.seed),
-        batch_sampler=SampleStream(
-            counts=crop_counts(config, survey(parts.data).sizes),
-            batch_size=resolved(config.batch_size),
-            seed=config.seed,
-            start=parts.progress.step,
-            stop=parts.total_steps,
-            rank=fabric.global_rank,
-            world_size=fabric.world_size,
-        ),
-        num_workers=workers,
-        prefetch_factor=config.loader.prefetch if workers else None,
-        worker_init_fn=leave_signals_to_parent,
-        pin_memory=fabric.device.type == "cuda",
-        generator=torch.Generator().manual_seed(config.seed),
-    )

@@ -26,8 +26,9 @@ from models.errors import ZooError
 from models.inference.predictor import Predictor
 from models.network import SegmentationNetwork
 from models.preprocessing import Preprocessing
+from training.auto import resolved
 from training.checkpoint import Checkpoint, Progress, read_checkpoint, write_checkpoint
-from training.config import TrainConfig, resolved
+from training.config import TrainConfig
 from training.data.dataset import SegmentationData
 from training.display import Display, Status
 from training.evaluate import count_pixels

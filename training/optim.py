@@ -16,7 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, AdamW, Optimizer
 
 from models.network import SegmentationNetwork
-from training.config import OptimizerConfig, ScheduleConfig, resolved
+from training.auto import resolved
+from training.config import OptimizerConfig, ScheduleConfig
 
 
 def parameter_groups(
@@ -29,16 +30,18 @@ def parameter_groups(
 ) -> list[dict]:
     """Return groups of weights that share rate and decay; weights without gradient are in none.
 
-    Norms and biases (everything of rank 0 or 1) are not decayed. The key `peak_lr` keeps the
-    rate that the schedule scales.
+    Norms and biases (everything of rank 0 or 1) are not decayed. What `network.rate_factors` names
+    learns slower. The key `peak_lr` keeps the rate that the schedule scales.
     """
     groups: dict[tuple[str, float, bool], list[nn.Parameter]] = {}
     distances = block_distances(network)
+    factors = network.rate_factors()
     for name, parameters in network.parameter_groups().items():
         for parameter in parameters:
             if parameter.requires_grad:
                 distance = distances.get(id(parameter), 0)
                 rate = lr * (head_lr_mult if name == "head" else layer_decay**distance)
+                rate *= factors.get(id(parameter), 1.0)
                 groups.setdefault((name, rate, parameter.ndim > 1), []).append(parameter)
     return [
         {"params": chosen, "lr": rate, "peak_lr": rate, "weight_decay": weight_decay * decayed}

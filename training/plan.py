@@ -1,24 +1,36 @@
-"""The plan of a run: every ``"auto"`` becomes a value, with the reason and how to change it."""
+"""The plan of a run: every ``"auto"`` becomes a value, with the reason and how to change it.
+
+`choose_machine` decides what must be known before anything is built, `resolve` the rest from a
+survey of the data and from a measured step. The learning rate alone may stay open: its range test
+(`training.range_test`) trains, so it comes last, and `decided` puts its result into the plan.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from models.errors import SpecError
-from training.config import TrainConfig, resolved
-from training.data.dataset import SegmentationData
+from training.auto import resolved
+from training.config import TrainConfig
+from training.losses.config import CrossEntropyTerm, DiceTerm
+from training.memory import StepMemory
 from training.overrides import merge
+from training.survey import Survey, balanced_weights
 
 _CROPS = {"cpu": 20_000, "cuda": 160_000, "mps": 60_000}  # crops that a whole run sees
 _LARGEST_CROP = {"cpu": 256, "cuda": 512, "mps": 384}
 _BATCH = {"cpu": 8, "cuda": 16, "mps": 8}
+_RARE = 0.01  # share of the pixels below which a class is rare
+_MANY_CLASSES = 64  # a batch holds few of so many: Dice is left out
+_CACHE_SHARE = 0.3  # of the free main memory, for decoded images
+
+Measure = Callable[[TrainConfig], StepMemory | None]
 
 
 @dataclass(frozen=True)
@@ -29,20 +41,15 @@ class Decision:
     value: Any
     why: str
 
-
-@dataclass(frozen=True)
-class Survey:
-    """What the training images are like.
-
-    Attributes:
-        median_size: height and width.
-        class_pixels: counted pixels of each class.
-        sizes: height and width of each image.
-    """
-
-    median_size: tuple[int, int]
-    class_pixels: np.ndarray
-    sizes: list[tuple[int, int]]
+    @property
+    def shown(self) -> str:
+        """The value for a person: a loss as a sum, a long list by its first numbers."""
+        if not isinstance(self.value, tuple):
+            return str(self.value)
+        if all(isinstance(item, dict) for item in self.value):
+            return " + ".join(f"{item['weight']:g} {item['name']}" for item in self.value)
+        first = ", ".join(f"{item:g}" for item in self.value[:6])
+        return first + (f" … ({len(self.value)})" if len(self.value) > 6 else "")
 
 
 @dataclass
@@ -52,23 +59,52 @@ class Plan:
     config: TrainConfig
     decisions: list[Decision] = field(default_factory=list)
 
+    def decided(self, key: str, value: Any, why: str) -> Plan:
+        """Return the plan with one more decision; a value that was given stays."""
+        section: Any = self.config
+        for name in key.split("."):
+            section = getattr(section, name)
+        if section not in ("auto", "rule"):
+            return self
+        values = self.config.model_dump()
+        change: Any = value
+        for name in reversed(key.split(".")):
+            change = {name: change}
+        merge(values, change)
+        config = TrainConfig.model_validate(values)
+        return Plan(config, [*self.decisions, Decision(key, value, why)])
 
-def survey(data: SegmentationData) -> Survey:
-    """Sum up the training images of `data`."""
-    samples = data.samples("train")
-    sizes = [data.sizes[sample.stem] for sample in samples]
-    height, width = (int(value) for value in np.median(sizes, axis=0))
-    return Survey((height, width), np.array(data.pixels["train"]), sizes)
 
-
-def resolve(config: TrainConfig, seen: Survey, *, cpu_count: int | None = None) -> Plan:
-    """Replace every ``"auto"``; values that were given stay."""
-    planner = _Planner(config, seen, cpu_count or os.cpu_count() or 1)
+def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> Plan:
+    """Decide on what the run computes."""
+    planner = _Planner(Plan(config), None, cpu_count or os.cpu_count() or 1)
     planner.machine()
+    return planner.plan
+
+
+def resolve(
+    machine: Plan,
+    seen: Survey,
+    *,
+    measure: Measure = lambda config: None,
+    free_ram: int | None = None,
+) -> Plan:
+    """Replace every ``"auto"`` except the learning rate's; values that were given stay.
+
+    Args:
+        machine: of `choose_machine`.
+        seen: what the training images are like.
+        measure: measures a step of a configuration that has its crop size.
+        free_ram: bytes of main memory that are free.
+    """
+    planner = _Planner(machine, seen, 1)
     planner.sizes()
-    planner.lengths()
+    planner.lengths(measure)
+    planner.objective()
+    planner.augmentation()
     planner.learning()
-    return Plan(planner.config, planner.decisions)
+    planner.cache(free_ram)
+    return planner.plan
 
 
 def has_bf16(accelerator: str) -> bool:
@@ -80,34 +116,41 @@ def has_bf16(accelerator: str) -> bool:
     return False
 
 
-def balanced_weights(pixels: np.ndarray) -> tuple[float, ...]:
-    """Return 1 / ln(1.02 + share of pixels) for each class, scaled to mean 1 (ENet's rule)."""
-    share = pixels / max(1, pixels.sum())
-    weights = 1 / np.log(1.02 + share)
-    return tuple(round(float(weight), 4) for weight in weights / weights.mean())
+def rule_of_thumb(config: TrainConfig) -> tuple[float, str]:
+    """Return a learning rate by optimizer, encoder and batch alone, with the reason."""
+    pretrained = _starts_trained(config)
+    batch = resolved(config.batch_size)
+    name = config.optimizer.name
+    if name == "sgd":
+        rate = 0.01 * batch / 16
+    else:
+        rate = 1e-4 if pretrained else 5e-4 * math.sqrt(batch / 8)
+    state = "trained" if pretrained else "untrained"
+    return float(f"{rate:.3g}"), f"usual for {name}, {state} encoder, batch {batch}"
+
+
+def _starts_trained(config: TrainConfig) -> bool:
+    return config.model.encoder_weights is not None or config.model.start_from is not None
 
 
 class _Planner:
-    def __init__(self, config: TrainConfig, seen: Survey, cpu_count: int) -> None:
-        self.config = config
-        self.seen = seen
+    def __init__(self, plan: Plan, seen: Survey | None, cpu_count: int) -> None:
+        self.plan = plan
+        self._seen = seen
         self.cpu_count = cpu_count
-        self.decisions: list[Decision] = []
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.plan.config
+
+    @property
+    def seen(self) -> Survey:
+        assert self._seen is not None, "only the machine is chosen without a survey"
+        return self._seen
 
     def decide(self, key: str, value: Any, why: str) -> None:
         """Set `key` to `value` if the person left it to us."""
-        section: Any = self.config
-        for name in key.split("."):
-            section = getattr(section, name)
-        if section != "auto":
-            return
-        values = self.config.model_dump()
-        change: Any = value
-        for name in reversed(key.split(".")):
-            change = {name: change}
-        merge(values, change)
-        self.config = TrainConfig.model_validate(values)
-        self.decisions.append(Decision(key, value, why))
+        self.plan = self.plan.decided(key, value, why)
 
     def machine(self) -> None:
         cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -141,19 +184,20 @@ class _Planner:
             "loader.crops_per_image", "area", "each image as often as crops fit into it, 1 to 16"
         )
 
-    def lengths(self) -> None:
+    def lengths(self, measure: Measure) -> None:
         devices = resolved(self.config.runtime.devices) * self.config.runtime.num_nodes
         crops = sum(crop_counts(self.config, self.seen.sizes))
         batch = min(_BATCH[self.device], max(1, crops // 4)) // devices * devices
-        self.decide("batch_size", max(devices, batch), f"usual on {self.device}")
+        few = "" if crops >= 4 * _BATCH[self.device] else f", a quarter of {crops} crops at most"
+        self.decide("batch_size", max(devices, batch), f"usual on {self.device}{few}")
         if resolved(self.config.batch_size) % devices:
             raise SpecError(
                 "configuration",
                 [f"batch_size {self.config.batch_size} must be a multiple of {devices} devices"],
             )
-        self.decide(
-            "runtime.micro_batch", resolved(self.config.batch_size) // devices, "all at once"
-        )
+        if self.config.runtime.micro_batch == "auto":
+            share = resolved(self.config.batch_size) // devices
+            self.decide("runtime.micro_batch", *_micro_batch(share, measure(self.config)))
         epochs = min(300, max(5, round(_CROPS[self.device] / crops)))
         self.decide("epochs", epochs, f"about {epochs * crops} crops in all, {crops} an epoch")
         self.decide(
@@ -162,25 +206,73 @@ class _Planner:
             "about 20 validations in all",
         )
 
+    def objective(self) -> None:
+        classes = len(self.seen.names)
+        many = classes > _MANY_CLASSES
+        terms = (CrossEntropyTerm(),) if many else (CrossEntropyTerm(), DiceTerm(weight=0.5))
+        why = (
+            f"a batch holds few of {classes} classes, so Dice would be mostly noise"
+            if many
+            else "cross-entropy counts pixels, Dice counts overlap as mean IoU does"
+        )
+        self.decide("loss.terms", tuple(term.model_dump() for term in terms), why)
+        share, text = self.seen.rarest()
+        weights = balanced_weights(self.seen.class_pixels) if share < _RARE else None
+        rule = "1 / ln(1.02 + share)" if weights else "no class is rarer than 1 %"
+        self.decide("loss.class_weights", weights, f"{rule}: {text}")
+
+    def augmentation(self) -> None:
+        share, text = self.seen.rarest()
+        height, width = crop_size(self.config)
+        larger = self.seen.median_size[0] > height or self.seen.median_size[1] > width
+        self.decide(
+            "augment.rare_class_crops",
+            0.3 if share < _RARE and larger else 0.0,
+            text if larger else "a crop holds a whole image",
+        )
+        free = self.seen.has_up is False
+        self.decide("augment.flip_vertical", 0.5 if free else 0.0, self.seen.up_reason)
+        self.decide("augment.rotate90", 0.5 if free else 0.0, self.seen.up_reason)
+
     def learning(self) -> None:
-        pretrained = self.config.model.encoder_weights is not None
-        state = "pre-trained" if pretrained else "untrained"
-        sgd = self.config.optimizer.name == "sgd"
-        batch = resolved(self.config.batch_size)
-        rate = 0.01 * batch / 16 if sgd else 1e-4 if pretrained else 5e-4 * math.sqrt(batch / 8)
-        name = self.config.optimizer.name
-        self.decide("optimizer.lr", float(f"{rate:.3g}"), f"{name}, {state} encoder, batch {batch}")
-        self.decide("optimizer.head_lr_mult", 10.0 if pretrained else 1.0, f"{state} encoder")
-        share = self.seen.class_pixels / max(1, self.seen.class_pixels.sum())
-        rare = float(share[share > 0].min()) if (share > 0).any() else 1.0
-        if rare < 0.01:
-            weights = balanced_weights(self.seen.class_pixels)
-            self.decide("loss.class_weights", weights, f"the rarest class has {rare:.2%} of pixels")
-        self.decide("loss.class_weights", None, f"the rarest class has {rare:.2%} of pixels")
+        pretrained = _starts_trained(self.config)
+        self.decide(
+            "optimizer.head_lr_mult",
+            10.0 if self.config.model.encoder_weights else 1.0,
+            "the encoder begins trained, the rest does not"
+            if self.config.model.encoder_weights
+            else "all begins trained"
+            if pretrained
+            else "all begins untrained",
+        )
+        if self.config.optimizer.lr == "rule":
+            self.decide("optimizer.lr", *rule_of_thumb(self.config))
+
+    def cache(self, free_ram: int | None) -> None:
+        needed = math.ceil(sum(4 * height * width for height, width in self.seen.sizes) / 2**20)
+        if free_ram is None:
+            self.decide("loader.cache_mib", min(1024, needed), "free memory is not known here")
+            return
+        allowed = int(_CACHE_SHARE * free_ram) >> 20
+        self.decide(
+            "loader.cache_mib",
+            min(allowed, needed),
+            f"all images decoded take {needed} MiB; at most {_CACHE_SHARE:.0%} of the "
+            f"{free_ram >> 20} MiB that are free",
+        )
 
     @property
     def device(self) -> str:
         return self.config.runtime.accelerator
+
+
+def _micro_batch(share: int, memory: StepMemory | None) -> tuple[int, str]:
+    """Return how many of the `share` images of a device go through at once, and why."""
+    if memory is None:
+        return share, "all at once: memory cannot be measured here"
+    if memory.images >= share:
+        return share, f"all at once: {memory.text()}"
+    return max(1, memory.images), memory.text()
 
 
 def crop_size(config: TrainConfig) -> tuple[int, int]:
@@ -203,3 +295,15 @@ def crop_counts(config: TrainConfig, sizes: Sequence[tuple[int, int]]) -> list[i
     crop_height, crop_width = crop_size(config)
     area = crop_height * crop_width
     return [min(16, max(1, round(height * width / area))) for height, width in sizes]
+
+
+def run_lengths(config: TrainConfig, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the steps of an epoch and of the whole run; the lengths must be resolved.
+
+    Args:
+        sizes: height and width of each training image.
+    """
+    per_epoch = sum(crop_counts(config, sizes))
+    steps_per_epoch = max(1, round(per_epoch / resolved(config.batch_size)))
+    steps = steps_per_epoch * resolved(config.epochs)
+    return steps_per_epoch, min(steps, config.max_steps or steps)

@@ -26,6 +26,7 @@ _TINY = (
     "loader.crops_per_image=1",
     "loader.num_workers=0",
     "batch_size=4",
+    "runtime.micro_batch=4",
     "epochs=100",
     "max_steps=6",
     "validate_every=2",

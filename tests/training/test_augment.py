@@ -7,7 +7,13 @@ from pydantic import ValidationError
 from models.errors import SpecError
 from training.augment import AugmentConfig, ExtraTransform, build_augmentation
 
+LEFT_TO_THE_PLAN = {"rare_class_crops": 0.0, "flip_vertical": 0.0, "rotate90": 0.0}
 PLAIN = {"scale": (1.0, 1.0), "flip_horizontal": 0.0, "colour": 0.0}
+
+
+def settings(**given: object) -> AugmentConfig:
+    """Return settings without `auto`."""
+    return AugmentConfig(**LEFT_TO_THE_PLAN | given)
 
 
 def pair(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -17,7 +23,7 @@ def pair(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_seed_decides_everything():
-    augmentation = build_augmentation(AugmentConfig(rotate90=0.5, noise=0.5), crop=(24, 24))
+    augmentation = build_augmentation(settings(rotate90=0.5, noise=0.5), crop=(24, 24))
     image, mask = pair()
     first = augmentation(image, mask, 5)
     _ = [augmentation(image, mask, seed) for seed in range(3)]
@@ -29,7 +35,7 @@ def test_the_seed_decides_everything():
 
 
 def test_image_and_mask_move_alike():
-    config = AugmentConfig(**{**PLAIN, "flip_horizontal": 0.5}, flip_vertical=0.5, rotate90=0.5)
+    config = settings(**{**PLAIN, "flip_horizontal": 0.5}, flip_vertical=0.5, rotate90=0.5)
     augmentation = build_augmentation(config, crop=(24, 24))
     image, mask = pair()
     for seed in range(30):
@@ -37,9 +43,22 @@ def test_image_and_mask_move_alike():
         assert np.array_equal(moved[..., 0], labels)
 
 
+def test_a_crop_that_is_not_square_keeps_its_size_when_it_is_turned():
+    image, mask = pair(90, 90)
+    augmentation = build_augmentation(settings(**PLAIN | {"rotate90": 1.0}), crop=(20, 36))
+    slopes = set()
+    for seed in range(24):
+        moved, labels = augmentation(image, mask, seed)
+        assert labels.shape == (20, 36)
+        assert np.array_equal(moved[..., 0], labels)
+        middle = labels[:5, :5].astype(int)
+        slopes.add((np.sign(middle[1, 0] - middle[0, 0]), np.sign(middle[0, 1] - middle[0, 0])))
+    assert len(slopes & {(1, 1), (1, -1), (-1, 1), (-1, -1)}) == 4  # the four turns
+
+
 def test_a_plain_crop_is_a_part_of_the_image():
     image, mask = pair()
-    cut, labels = build_augmentation(AugmentConfig(**PLAIN), crop=(10, 12))(image, mask, 0)
+    cut, labels = build_augmentation(settings(**PLAIN), crop=(10, 12))(image, mask, 0)
     windows = np.lib.stride_tricks.sliding_window_view(mask, (10, 12))
     assert (windows == labels).all(axis=(2, 3)).any()
     assert cut.shape == (10, 12, 3)
@@ -47,7 +66,7 @@ def test_a_plain_crop_is_a_part_of_the_image():
 
 def test_small_images_are_padded_with_ignore():
     image, mask = pair(8, 9)
-    augmentation = build_augmentation(AugmentConfig(**PLAIN), crop=(16, 16), ignore_index=255)
+    augmentation = build_augmentation(settings(**PLAIN), crop=(16, 16), ignore_index=255)
     for seed in range(10):
         padded, labels = augmentation(image, mask, seed)
         inside = labels != 255
@@ -58,7 +77,7 @@ def test_small_images_are_padded_with_ignore():
 
 def test_turns_fill_the_mask_with_ignore_and_never_with_class_0():
     image, mask = np.full((64, 64, 3), 90, np.uint8), np.full((64, 64), 3, np.uint8)
-    config = AugmentConfig(
+    config = settings(
         **PLAIN,
         rotate=45,
         extra=(ExtraTransform(name="Affine", p=1.0, options={"translate_percent": 0.3}),),
@@ -72,7 +91,7 @@ def test_scales_span_the_range_given():
     image = np.zeros((200, 200, 3), np.uint8)
     mask = np.zeros((200, 200), np.uint8)
     mask[90:110, 90:110] = 1
-    config = AugmentConfig(scale=(0.5, 2.0), flip_horizontal=0, colour=0)
+    config = settings(scale=(0.5, 2.0), flip_horizontal=0, colour=0)
     augmentation = build_augmentation(config, crop=(400, 400))
     areas = [int((augmentation(image, mask, seed)[1] == 1).sum()) for seed in range(60)]
     sides = np.sqrt(areas) / 20
@@ -87,7 +106,7 @@ def test_rare_class_crops_find_the_rare_class():
     mask[3:6, 190:193] = 1
     shares = []
     for probability in (0.0, 1.0):
-        config = AugmentConfig(**PLAIN, rare_class_crops=probability)
+        config = settings(**PLAIN, rare_class_crops=probability)
         augmentation = build_augmentation(config, crop=(32, 32))
         shares.append(np.mean([(augmentation(image, mask, s)[1] == 1).any() for s in range(60)]))
     assert shares[0] < 0.2
@@ -99,7 +118,7 @@ def test_crops_of_one_class_are_drawn_again():
     mask[:, 50:] = 1
     shares = []
     for limit in (1.0, 0.75):
-        config = AugmentConfig(**PLAIN, max_class_share=limit)
+        config = settings(**PLAIN, max_class_share=limit)
         augmentation = build_augmentation(config, crop=(20, 20))
         shares.append(np.mean([augmentation(image, mask, s)[1].std() > 0 for s in range(60)]))
     assert shares[1] > shares[0] + 0.2
@@ -107,7 +126,7 @@ def test_crops_of_one_class_are_drawn_again():
 
 def test_a_mask_of_nothing_but_ignore_passes():
     image, mask = np.zeros((30, 30, 3), np.uint8), np.full((30, 30), 255, np.uint8)
-    config = AugmentConfig(max_class_share=0.75, rare_class_crops=1.0)
+    config = settings(max_class_share=0.75, rare_class_crops=1.0)
     assert (build_augmentation(config, crop=(16, 16))(image, mask, 0)[1] == 255).all()
 
 
@@ -131,11 +150,11 @@ def test_wrong_settings_are_errors_and_not_warnings(settings, complaint):
 
 
 def test_wrong_options_of_a_known_argument_are_errors():
-    config = AugmentConfig(extra=(ExtraTransform(name="GaussNoise", options={"std_range": "x"}),))
+    config = settings(extra=(ExtraTransform(name="GaussNoise", options={"std_range": "x"}),))
     with pytest.raises(SpecError, match="GaussNoise"):
         build_augmentation(config, crop=(8, 8))
 
 
 def test_a_crop_needs_a_size():
     with pytest.raises(SpecError, match="must be at least 1 x 1"):
-        build_augmentation(AugmentConfig(), crop=(0, 8))
+        build_augmentation(settings(), crop=(0, 8))

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-import training.fit
+import training.build
 from models import load_bundle
 from models.bundle import read_manifest
 from models.errors import SpecError, ZooError
@@ -205,8 +205,13 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(
     shown: Callable[[], str],
 ) -> None:
     train(discs, tiny("batch_size=8", "runtime.micro_batch=2"), run_dir=tmp_path / "small")
-    monkeypatch.setattr(training.fit, "SegmentationLoss", _Scarce)
-    train(discs, tiny("batch_size=8"), run_dir=tmp_path / "halved", display=display)
+    monkeypatch.setattr(training.build, "SegmentationLoss", _Scarce)
+    train(
+        discs,
+        tiny("batch_size=8", "runtime.micro_batch=8"),
+        run_dir=tmp_path / "halved",
+        display=display,
+    )
     assert shown().count("out of memory") == 2
     assert "4 instead of 8 images at once" in shown()
     assert "2 instead of 4 images at once" in shown()
@@ -224,7 +229,7 @@ class _NoMemory(SegmentationLoss):
 def test_out_of_memory_with_one_image_says_what_to_do(
     discs: Path, tiny: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.fit, "SegmentationLoss", _NoMemory)
+    monkeypatch.setattr(training.build, "SegmentationLoss", _NoMemory)
     with pytest.raises(ZooError, match=r"out of memory with 1 image.*loader\.crop_size"):
         train(discs, tiny("loader.crop_size=64"), run_dir=tmp_path)
 
@@ -251,7 +256,7 @@ def test_a_loss_that_is_no_number_rolls_back_and_halves_the_rate(
     display: Display,
     shown: Callable[[], str],
 ) -> None:
-    monkeypatch.setattr(training.fit, "SegmentationLoss", _failing(5))
+    monkeypatch.setattr(training.build, "SegmentationLoss", _failing(5))
     config = tiny("schedule.warmup=0", "optimizer.lr=0.001", "max_steps=8")
     train(discs, config, run_dir=tmp_path, display=display)
     assert "step 6 gave a loss or gradient that is no number" in shown()
@@ -269,7 +274,7 @@ def test_a_loss_that_is_no_number_rolls_back_and_halves_the_rate(
 def test_a_run_gives_up_after_too_many_steps_without_a_number(
     discs: Path, tiny: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.fit, "SegmentationLoss", _failing(1, 2, 3))
+    monkeypatch.setattr(training.build, "SegmentationLoss", _failing(1, 2, 3))
     with pytest.raises(ZooError, match=r"gave up after 3 steps .*lower optimizer\.lr"):
         train(discs, tiny("max_bad_steps=3"), run_dir=tmp_path)
 

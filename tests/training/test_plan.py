@@ -10,8 +10,12 @@ import torch
 
 from models.errors import SpecError
 from training.config import TrainConfig, load_config
-from training.plan import Plan, Survey, balanced_weights, crop_counts, resolve
+from training.memory import StepMemory
+from training.plan import Decision, Plan, choose_machine, crop_counts, resolve
 from training.report.table import plan_table
+from training.survey import Survey, balanced_weights
+
+GIB = 2**30
 
 
 @pytest.fixture(autouse=True)
@@ -22,21 +26,28 @@ def _cpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def survey(
-    size: tuple[int, int] = (300, 400), images: int = 100, pixels: tuple[int, ...] = (60, 40)
+    size: tuple[int, int] = (300, 400),
+    images: int = 100,
+    pixels: tuple[int, ...] = (60, 40),
+    *,
+    has_up: bool | None = None,
 ) -> Survey:
-    return Survey(size, np.array(pixels), [size] * images)
+    names = tuple(f"class_{label}" for label in range(len(pixels)))
+    held = tuple(images if count else 0 for count in pixels)
+    return Survey(size, [size] * images, names, np.array(pixels), held, has_up, "as told")
 
 
-def plan(*overrides: str, **seen: object) -> Plan:
-    return resolve(load_config(overrides), survey(**seen), cpu_count=6)  # type: ignore[arg-type]
+def plan(*overrides: str, memory: StepMemory | None = None, **seen: object) -> Plan:
+    machine = choose_machine(load_config(overrides), cpu_count=6)
+    return resolve(machine, survey(**seen), measure=lambda config: memory, free_ram=8 * GIB)  # type: ignore[arg-type]
 
 
 def test_nothing_is_left_to_decide_and_each_decision_has_a_reason() -> None:
-    made = plan()
+    made = plan().decided("optimizer.lr", 0.01, "tested")
     assert "auto" not in str(made.config.model_dump(exclude={"bundle"}))
     assert made.config.bundle.name == "auto"  # named after the data at the end
     keys = [decision.key for decision in made.decisions]
-    assert len(keys) == len(set(keys)) == 13
+    assert len(keys) == len(set(keys)) == 18
     assert all(decision.why for decision in made.decisions)
     text = plan_table(made.decisions)
     assert all(key.split(".")[-1] in text for key in keys)
@@ -44,9 +55,10 @@ def test_nothing_is_left_to_decide_and_each_decision_has_a_reason() -> None:
 
 def test_a_plan_of_a_resolved_configuration_changes_nothing() -> None:
     made = plan()
-    again = resolve(made.config, survey(), cpu_count=1)
+    again = resolve(choose_machine(made.config, cpu_count=1), survey())
     assert again.config == made.config
     assert again.decisions == []
+    assert made.config.optimizer.lr == "auto"  # left to the range test
 
 
 def test_what_was_given_stays() -> None:
@@ -107,7 +119,7 @@ def test_the_batch_is_shared_evenly_by_all_devices() -> None:
 def test_the_rate_follows_optimizer_encoder_and_batch(
     overrides: list[str], lr: float, mult: float
 ) -> None:
-    optimizer = plan(*overrides).config.optimizer
+    optimizer = plan(*overrides, "optimizer.lr=rule").config.optimizer
     assert (optimizer.lr, optimizer.head_lr_mult) == (lr, mult)
 
 
@@ -126,5 +138,58 @@ def test_weights_of_classes_have_mean_1() -> None:
 
 def test_workers_leave_cores_to_the_network() -> None:
     assert plan().config.loader.num_workers == 3
-    assert resolve(TrainConfig(), survey(), cpu_count=1).config.loader.num_workers == 1
-    assert resolve(TrainConfig(), survey(), cpu_count=64).config.loader.num_workers == 8
+    for cores, workers in ((1, 1), (64, 8)):
+        machine = choose_machine(TrainConfig(), cpu_count=cores)
+        assert machine.config.loader.num_workers == workers
+
+
+def test_the_micro_batch_is_what_memory_holds_and_the_batch_stays() -> None:
+    tight = StepMemory(fixed=1 * GIB, per_image=GIB // 2, free=4 * GIB)
+    assert tight.images == 4  # 0.8 * 4 GiB - 1 GiB = 2.2 GiB
+    made = plan(memory=tight)
+    assert (made.config.batch_size, made.config.runtime.micro_batch) == (8, 4)
+    reasons = {decision.key: decision.why for decision in made.decisions}
+    assert reasons["runtime.micro_batch"] == (
+        "a step was measured: 1024 MiB and 512 MiB an image, of 4096 MiB that are free"
+    )
+    assert plan(memory=StepMemory(0, 1, GIB)).config.runtime.micro_batch == 8
+    assert plan(memory=StepMemory(2 * GIB, GIB, GIB)).config.runtime.micro_batch == 1
+    assert plan("runtime.micro_batch=3", memory=tight).config.runtime.micro_batch == 3
+
+
+def test_rare_classes_are_sought_where_crops_are_smaller_than_images() -> None:
+    assert plan(pixels=(9950, 50)).config.augment.rare_class_crops == 0.3
+    assert plan(pixels=(9850, 150)).config.augment.rare_class_crops == 0
+    assert plan("loader.crop_size=512", pixels=(9950, 50)).config.augment.rare_class_crops == 0
+    why = {decision.key: decision.why for decision in plan(pixels=(9950, 50)).decisions}
+    told = "the rarest class, class_1, has 0.50% of the pixels, in 100 of 100 images"
+    assert why["augment.rare_class_crops"] == told
+
+
+@pytest.mark.parametrize(("has_up", "turns"), [(True, 0.0), (None, 0.0), (False, 0.5)])
+def test_pictures_are_turned_only_if_they_have_no_up(has_up: bool | None, turns: float) -> None:
+    augment = plan(has_up=has_up).config.augment
+    assert (augment.flip_vertical, augment.rotate90) == (turns, turns)
+    assert plan("augment.rotate90=1", has_up=has_up).config.augment.rotate90 == 1
+
+
+def test_dice_is_left_out_where_a_batch_holds_few_of_the_classes() -> None:
+    def names(classes: int) -> list[str]:
+        terms = plan(pixels=(1,) * classes).config.loss.terms
+        assert terms != "auto"
+        return [term.name for term in terms]
+
+    assert names(64) == ["ce", "dice"]
+    assert names(65) == ["ce"]
+
+
+def test_the_cache_takes_no_more_than_the_data_or_a_part_of_the_memory() -> None:
+    assert plan(size=(512, 512), images=100).config.loader.cache_mib == 100
+    assert plan(size=(512, 512), images=10_000).config.loader.cache_mib == int(0.3 * 8 * 1024)
+
+
+def test_values_are_shown_short() -> None:
+    assert Decision("a", tuple(range(9)), "").shown == "0, 1, 2, 3, 4, 5 … (9)"
+    shown = {decision.key: decision.shown for decision in plan().decisions}
+    assert shown["loss.terms"] == "1 ce + 0.5 dice"
+    assert shown["loss.class_weights"] == "None"

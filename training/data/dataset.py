@@ -22,10 +22,12 @@ from models.errors import DataError
 from models.inference.decode import decode_image
 from models.labels import LabelSet
 from training.augment import Augmentation
+from training.data.cache import DecodeCache
 from training.data.checks import find_problems
 from training.data.encodings import IGNORE, MaskEncoding, decode_labels
 from training.data.findings import Findings, look
 from training.data.index import SPLITS, Sample, Split
+from training.data.orientation import Orientation, find_orientation
 from training.data.polygons import Annotations
 from training.data.problems import Problem
 from training.data.scan import Progress, load_raw_mask, turned
@@ -52,6 +54,7 @@ class SegmentationData:
         pixels: number of pixels of each class id, by split; ignored ones are not counted.
         sizes: upright (H, W) of each image, by stem.
         presence: class ids in each mask, by stem.
+        orientation: whether the pictures of train have an up.
         annotations: draws masks that are stored as polygons.
         turn_masks: masks are turned as EXIF turns their image.
     """
@@ -67,6 +70,7 @@ class SegmentationData:
     pixels: Mapping[Split, tuple[int, ...]]
     sizes: Mapping[str, tuple[int, int]]
     presence: Mapping[str, frozenset[int]]
+    orientation: Orientation
     annotations: Annotations | None = None
     turn_masks: bool = False
 
@@ -125,7 +129,13 @@ def open_dataset(
         SpecError: with every mistake in the description.
     """
     findings = look(root, seed=seed, description=description, progress=progress)
-    return accept(findings, find_problems(findings), allow_bad=allow_bad)
+    problems = find_problems(findings)
+    data = accept(findings, problems, allow_bad=allow_bad)
+    for note in data.notes:
+        logger.info("data=%s %s", data.name, note)
+    for problem in problems:
+        logger.warning("data=%s %s", data.name, problem.title)
+    return data
 
 
 def accept(
@@ -148,12 +158,7 @@ def accept(
         if again:
             return accept(findings, tuple(again))
     warnings = [problem for problem in problems if problem.severity == "warning"]
-    data = _assemble(findings, tuple(problem.text(findings.root) for problem in warnings))
-    for note in data.notes:
-        logger.info("data=%s %s", data.name, note)
-    for problem in warnings:
-        logger.warning("data=%s %s", data.name, problem.title)
-    return data
+    return _assemble(findings, tuple(problem.text(findings.root) for problem in warnings))
 
 
 def _assemble(findings: Findings, warnings: tuple[str, ...]) -> SegmentationData:
@@ -184,23 +189,34 @@ def _assemble(findings: Findings, warnings: tuple[str, ...]) -> SegmentationData
         pixels={split: tuple(map(int, counts[:num_classes])) for split, counts in pixels.items()},
         sizes=sizes,
         presence=presence,
+        orientation=_orientation(findings),
         annotations=findings.index.annotations,
         turn_masks=findings.said.turn_masks_with_exif,
     )
+
+
+def _orientation(findings: Findings) -> Orientation:
+    halves = [
+        findings.half_counts(fact)
+        for sample, fact in zip(findings.samples, findings.facts, strict=True)
+        if sample.split == "train"
+    ]
+    return find_orientation(halves, findings.detected.labels.names)
 
 
 class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Augmented crops; an item is a pure function of (seed, epoch, index).
 
     `dataset[epoch, index]` gives the image as uint8 (3, H, W), not yet normalised, and the mask
-    as int64 (H, W). Decoded samples are kept in memory while they fit.
+    as int64 (H, W). Decoded samples are kept in memory while they fit, for all workers together.
 
     Args:
         data: the data set.
         split: which part of it.
         transform: what is done to a sample.
         seed: the run's seed.
-        cache_bytes: bound on the memory for decoded samples, in each worker.
+        cache_bytes: bound on the memory for decoded samples, all workers together.
+        num_workers: processes that will read from it.
     """
 
     def __init__(
@@ -211,50 +227,38 @@ class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         seed: int,
         *,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        num_workers: int = 0,
     ) -> None:
         self.data = data
         self.samples = data.samples(split)
         self.transform = transform
         self.seed = seed
-        self._cache = DecodeCache(cache_bytes)
+        self._cache = DecodeCache(
+            self.samples,
+            [data.sizes[sample.stem] for sample in self.samples],
+            max_bytes=cache_bytes,
+            num_processes=max(1, num_workers),
+        )
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         epoch, index = place
-        image, mask = self._cache.read(self.data, self.samples[index])
+        image, mask = self._read(index)
         image, mask = self.transform(image, mask, sample_seed(self.seed, epoch, index))
-        planes = torch.from_numpy(image).permute(2, 0, 1).contiguous()
-        return planes, torch.from_numpy(mask).long()
+        planes = np.require(image.transpose(2, 0, 1), requirements=["C", "W"])
+        return torch.from_numpy(planes), torch.from_numpy(mask.astype(np.int64))
+
+    def _read(self, index: int) -> tuple[Pixels, Pixels]:
+        kept = self._cache.get(index)
+        if kept is None:
+            kept = self.data.read(self.samples[index])
+            self._cache.put(index, *kept)
+        return kept
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
     """Return the seed of one sample in one epoch, well mixed."""
     state = np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint64)
     return int(state[0])
-
-
-class DecodeCache:
-    """Decoded samples up to a bound in bytes; what came first stays.
-
-    Keeping the first and not the latest is right here: every epoch visits every sample once, and
-    a least-recently-used rule would then throw out each sample just before its turn.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.num_bytes = 0
-        self._kept: dict[str, tuple[Pixels, Pixels]] = {}
-
-    def read(self, data: SegmentationData, sample: Sample) -> tuple[Pixels, Pixels]:
-        """Return the decoded sample, from memory if it is there."""
-        kept = self._kept.get(sample.stem)
-        if kept is not None:
-            return kept
-        image, mask = data.read(sample)
-        needed = image.nbytes + mask.nbytes
-        if self.num_bytes + needed <= self.max_bytes:
-            self._kept[sample.stem] = (image, mask)
-            self.num_bytes += needed
-        return image, mask

@@ -222,7 +222,12 @@ def _from_values(census: Census) -> Detected:
         return _binary(census, 255, "0/255")
     if present == [0, 1]:
         return _binary(census, 1, "ids 0 and 1")
-    ignored = [code for code in _NO_CLASS if code in present and len(present) > 1]
+    white = len(present) > 2 and _is_grey_scale(present)
+    ignored = [
+        code
+        for code in _NO_CLASS
+        if code in present and len(present) > 1 and not (code == 255 and white)
+    ]
     codes = [code for code in present if code not in ignored]
     notes = [f"{census.describe(code)} is taken for void: ignored" for code in ignored]
     form = census.form
@@ -244,6 +249,13 @@ def _from_values(census: Census) -> Detected:
     labels = LabelSet(names=names, colours=_colours(codes, census.palette))
     encoding = MaskEncoding("values", tuple(sorted(table.items())))
     return Detected(encoding, labels, form, tuple(notes))
+
+
+def _is_grey_scale(codes: Sequence[int]) -> bool:
+    """Tell whether codes are levels from 0 to 255 at even distances, as 0, 127, 255."""
+    step = 255 / (len(codes) - 1)
+    even = all(abs(code - place * step) <= 1 for place, code in enumerate(codes))
+    return even and step >= 5
 
 
 def _binary(census: Census, foreground: int, form: str) -> Detected:
@@ -271,6 +283,8 @@ def _check_number(count: int, census: Census) -> None:
 
 def _peaks(census: Census) -> list[int] | None:
     """Return the few codes that the others are noise around, or None if there is no noise."""
+    if census.kind == "colours" and (solid := _solid_colours(census)) is not None:
+        return solid
     limit = 32 if census.kind == "values" else 64
     deep = census.kind == "values" and max(census.pixels) > 255
     if len(census.pixels) <= limit or deep:
@@ -292,6 +306,32 @@ def _peaks(census: Census) -> list[int] | None:
     if not 2 <= len(strong) <= 64 or sum(held[peak] for peak in strong) < 0.95 * total:
         return None
     return sorted(_without_blends(strong, held, census.kind))
+
+
+def _solid_colours(census: Census) -> list[int] | None:
+    """Return the colours that the others are blends of, or None if that is not what they are.
+
+    It finds the few blends that a mask of straight edges gets when it is scaled.
+    """
+    solid = [code for code in census.pixels if census.share(code) >= 0.005]
+    solid = _without_blends(solid, census.pixels, "colours")
+    thin = {code: count for code, count in census.pixels.items() if code not in solid}
+    if not 2 <= len(solid) <= 64 or len(thin) < 3 * len(solid):
+        return None
+    mass = sum(thin.values())
+    if mass > 0.15 * sum(census.pixels.values()):
+        return None
+    blends = sum(count for code, count in thin.items() if _is_blend(code, solid))
+    return sorted(solid) if blends >= 0.95 * mass else None
+
+
+def _is_blend(code: int, solid: Sequence[int]) -> bool:
+    return any(
+        _distance(a, code, "colours") + _distance(code, b, "colours")
+        < 1.02 * _distance(a, b, "colours")
+        for place, a in enumerate(solid)
+        for b in solid[place + 1 :]
+    )
 
 
 _REACH: dict[Kind, float] = {"values": 16.0, "colours": 44.0}

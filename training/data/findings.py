@@ -63,9 +63,22 @@ class Findings:
 
     def class_counts(self, fact: Facts) -> dict[int, int]:
         """Return the pixels of each class id in a mask; codes in no class are left out."""
+        return self._by_class(self.code_counts(fact))
+
+    def half_counts(self, fact: Facts) -> tuple[dict[int, int], dict[int, int]]:
+        """Return the pixels of each class id in the upper and in the lower half of a mask."""
+        if fact.mask is None:
+            return {}, {}
+        upper = fact.mask.upper
+        if self.encoding.kind == "colours":
+            upper = fact.mask.by_colour(upper)
+        above = self._by_class(upper)
+        every = self.class_counts(fact)
+        return above, {label: count - above.get(label, 0) for label, count in every.items()}
+
+    def _by_class(self, counts: Mapping[int, int]) -> dict[int, int]:
         result: Counter[int] = Counter()
         table = self.encoding.codes
-        counts = self.code_counts(fact)
         for code, count in counts.items():
             label = table.get(code)
             if label is None and self.encoding.nearest:

@@ -2,7 +2,8 @@
 
 Only names are read here, nothing is opened. Within a pair of folders a mask belongs to the image
 of the same stem. If none has, well-known affixes (`_mask`, `_leftImg8bit`, `img_` …) are taken
-off; if that finds nothing either, the affix that most masks share is worked out from the names.
+off; if that finds nothing either, the affix that most masks share is worked out from the names, or
+what all images and all masks have around a number.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -24,7 +26,20 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 _AFFIXES = (
     *("leftimg8bit", "gtfine_labeltrainids", "gtfine_labelids", "labeltrainids", "labelids"),
     *("segmentation", "groundtruth", "ground_truth", "images", "image", "imgs", "img", "masks"),
-    *("mask", "labels", "label", "annotation", "annot", "gt", "seg", "sat", "rgb", "bw", "l"),
+    *(
+        "mask",
+        "labels",
+        "label",
+        "lbl",
+        "annotation",
+        "annot",
+        "gt",
+        "seg",
+        "sat",
+        "rgb",
+        "bw",
+        "l",
+    ),
 )
 _AFFIX = "|".join(_AFFIXES)
 _PREFIX_PATTERN = re.compile(rf"^(?:{_AFFIX})[ _.-]+", re.IGNORECASE)
@@ -157,8 +172,12 @@ def match_stems(
         if len(cores) == len(image_keys) and cores.keys() & groups.keys():
             image_keys = cores
         else:
-            cut = _shared_affix(image_keys, [_relative_stem(mask_folder, path) for path in masks])
-            groups = _by_key(mask_folder, masks, cut)
+            mask_stems = [_relative_stem(mask_folder, path) for path in masks]
+            groups = _by_key(mask_folder, masks, _shared_affix(image_keys, mask_stems))
+            if not image_keys.keys() & groups.keys():
+                ours, theirs = _common_affixes(list(image_keys)), _common_affixes(mask_stems)
+                image_keys = {ours(stem): path for stem, path in image_keys.items()}
+                groups = _by_key(mask_folder, masks, theirs)
     matched: list[tuple[str, Path, Path]] = []
     twice: list[Path] = []
     for key in sorted(image_keys.keys() & groups.keys()):
@@ -201,6 +220,24 @@ def _shared_affix(image_stems: Iterable[str], mask_stems: Sequence[str]) -> Call
         return str
     head, tail = votes.most_common(1)[0][0]
     return lambda stem: stem.removeprefix(head).removesuffix(tail)
+
+
+def _common_affixes(stems: Sequence[str]) -> Callable[[str], str]:
+    """Return what cuts off the beginning and the end that all of several stems share.
+
+    Digits at the cut belong to the number of the image, so they stay.
+    """
+    if len(stems) < 2:
+        return str
+    head = _common_start(stems)
+    tail = _common_start([stem[::-1] for stem in stems])
+    return lambda stem: stem[len(head) : len(stem) - len(tail)]
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)  # what these two share, all share
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(letter for letter, _ in same).rstrip("0123456789")
 
 
 def _preference(path: Path) -> tuple[int, str]:

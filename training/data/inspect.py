@@ -77,6 +77,14 @@ class Inspection:
         """
         return accept(self.findings, self.problems, allow_bad=allow_bad)
 
+    def is_usable(self, *, allow_bad: int = 0) -> bool:
+        """Tell whether `data` gives a data set."""
+        try:
+            self.data(allow_bad=allow_bad)
+        except DataError:
+            return False
+        return True
+
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON values."""
         findings = self.findings
@@ -97,8 +105,8 @@ class Inspection:
             "seconds": round(self.seconds, 2),
         }
 
-    def table(self) -> str:
-        """Return a report to be read in a terminal."""
+    def table(self, *, verdict: bool = True) -> str:
+        """Return a report to be read in a terminal; the verdict is what to do next."""
         stream = io.StringIO()
         console = Console(file=stream, width=_TABLE_WIDTH, highlight=False, markup=False)
         findings = self.findings
@@ -113,7 +121,8 @@ class Inspection:
         console.print(self._class_table())
         for problem in self.problems:
             console.print(problem.text(findings.root), soft_wrap=True)
-        console.print(self._verdict(), soft_wrap=True)
+        if verdict:
+            console.print(self._verdict(), soft_wrap=True)
         return stream.getvalue()
 
     def write_yaml(self, path: Path | None = None, *, overwrite: bool = False) -> Path:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from models.builtin_labels import BUILTIN_LABELS
 from training.data.maskfile import Kind
 
 
@@ -36,41 +37,18 @@ class KnownLabels:
     stems: str | None = None
 
 
-_CITYSCAPES = (
-    *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic_light", "traffic_sign"),
-    *("vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "train"),
-    *("motorcycle", "bicycle"),
-)
+def _published(name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return names and packed colours of a label set that `models` knows."""
+    rows = [item.split(":") for item in BUILTIN_LABELS[name].split()]
+    return tuple(word for word, _ in rows), tuple(int(colour, 16) for _, colour in rows)
+
+
+_CITYSCAPES, _CITYSCAPES_COLOURS = _published("cityscapes")
 _CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-_CITYSCAPES_COLOURS = (
-    *(0x804080, 0xF423E8, 0x464646, 0x66669C, 0xBE9999, 0x999999, 0xFAAA1E, 0xDCDC00, 0x6B8E23),
-    *(0x98FB98, 0x4682B4, 0xDC143C, 0xFF0000, 0x00008E, 0x000046, 0x003C64, 0x005064, 0x0000E6),
-    0x770B20,
-)
-_VOC = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
-    *("cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
-    *("train", "tvmonitor"),
-)
-_CAMVID_11 = (
-    *("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car"),
-    *("pedestrian", "bicyclist"),
-)
-_CAMVID_COLOURS = (
-    *(0x808080, 0x800000, 0xC0C080, 0x804080, 0x3C28DE, 0x808000, 0xC08080, 0x404080, 0x400080),
-    *(0x404000, 0x0080C0),
-)
+_VOC, _VOC_COLOURS = _published("voc")
+_CAMVID, _CAMVID_COLOURS = _published("camvid")
+_ADE20K, _ADE20K_COLOURS = _published("ade20k")
 _CAMVID_STEMS = r"(^|/)(0001TP|0006R0|0016E5|Seq05VD)_"
-
-
-def voc_colour(index: int) -> int:
-    """Return colour `index` of the PASCAL VOC palette, packed."""
-    red = green = blue = 0
-    for bit in range(8):
-        red |= (index >> (3 * bit) & 1) << (7 - bit)
-        green |= (index >> (3 * bit + 1) & 1) << (7 - bit)
-        blue |= (index >> (3 * bit + 2) & 1) << (7 - bit)
-    return red << 16 | green << 8 | blue
 
 
 KNOWN: tuple[KnownLabels, ...] = (
@@ -98,7 +76,7 @@ KNOWN: tuple[KnownLabels, ...] = (
     KnownLabels(
         "PASCAL VOC colours",
         "colours",
-        tuple((name, voc_colour(index)) for index, name in enumerate(_VOC)),
+        tuple(zip(_VOC, _VOC_COLOURS, strict=True)),
         ignore=(0xE0E0C0,),
         background="background",
     ),
@@ -131,7 +109,7 @@ KNOWN: tuple[KnownLabels, ...] = (
     KnownLabels(
         "CamVid with 11 classes (SegNet)",
         "values",
-        tuple((name, index) for index, name in enumerate(_CAMVID_11)),
+        tuple((name, index) for index, name in enumerate(_CAMVID)),
         ignore=(11, 255),
         colours=_CAMVID_COLOURS,
         stems=_CAMVID_STEMS,
@@ -158,14 +136,15 @@ KNOWN: tuple[KnownLabels, ...] = (
         tuple((name, index) for index, name in enumerate(_VOC)),
         ignore=(255,),
         background="background",
-        colours=tuple(voc_colour(index) for index in range(21)),
+        colours=_VOC_COLOURS,
         stems=r"^20(07|08|09|10|11|12)_\d{6}$",
     ),
     KnownLabels(
         "ADE20K with 150 classes",
         "values",
-        tuple((f"class_{index}", index) for index in range(1, 151)),
+        tuple((name, index) for index, name in enumerate(_ADE20K, start=1)),
         ignore=(0,),
+        colours=_ADE20K_COLOURS,
         stems=r"^ADE_(train|val)_\d{8}$",
     ),
 )

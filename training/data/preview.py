@@ -8,10 +8,33 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from training.augment import Augmentation
-from training.data.dataset import SegmentationData, sample_seed
+from models.errors import DataError
+from training.augment import Augmentation, build_augmentation
+from training.config import TrainConfig
+from training.data.dataset import SegmentationData, open_dataset, sample_seed
 from training.data.index import Split
 from training.data.picture import overlay_labels
+from training.plan import choose_machine, crop_size, resolve
+from training.survey import survey
+
+
+def preview(
+    root: Path, config: TrainConfig, path: Path, *, num_samples: int = 4, num_draws: int = 5
+) -> Path:
+    """Draw what a run of `config` on the data at `root` would see; return the PNG's path."""
+    data = open_dataset(root, seed=config.seed, allow_bad=config.allow_bad)
+    planned = resolve(choose_machine(config), survey(data)).config
+    augmentation = build_augmentation(
+        planned.augment, crop=crop_size(planned), ignore_index=data.labels.ignore_index
+    )
+    return draw_preview(
+        data,
+        augmentation,
+        path,
+        num_samples=num_samples,
+        num_draws=num_draws,
+        seed=config.seed,
+    )
 
 
 def draw_preview(
@@ -36,6 +59,8 @@ def draw_preview(
         seed: of the run.
     """
     samples = data.samples(split)
+    if not samples:
+        raise DataError(f"{str(data.root)!r} has no images in its split {split!r}")
     places = np.unique(np.linspace(0, len(samples) - 1, num_samples).round().astype(int))
     columns = num_draws + 1
     figure = Figure(figsize=(3 * columns, 3 * len(places)), layout="constrained")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class MaskFacts:
         kind, mode, palette: as in `RawMask`; the palette only for the indices in use.
         height_width: H and W.
         counts: pixels of each code, at most `MAX_CODES` of them, the most frequent.
+        upper: the same of the upper half alone.
         num_codes: number of different codes in the file.
         sha256: hash of the file.
     """
@@ -46,16 +48,21 @@ class MaskFacts:
     mode: str
     height_width: tuple[int, int]
     counts: Mapping[int, int]
+    upper: Mapping[int, int]
     num_codes: int
     sha256: str
     palette: Mapping[int, int] | None = None
 
     def as_colours(self) -> dict[int, int]:
         """Return the counts by packed colour."""
+        return self.by_colour(self.counts)
+
+    def by_colour(self, counts: Mapping[int, int]) -> dict[int, int]:
+        """Return counts of this file's codes by packed colour."""
         if self.kind == "colours":
-            return dict(self.counts)
+            return dict(counts)
         result: dict[int, int] = {}
-        for code, count in self.counts.items():
+        for code, count in counts.items():
             grey = min(code, 255) * 0x010101
             colour = grey if self.palette is None else self.palette.get(code, grey)
             result[colour] = result.get(colour, 0) + count
@@ -196,13 +203,19 @@ def file_hash(path: Path) -> str:
 
 def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
     """Count the codes of a mask."""
-    codes, counts = count_codes(raw.codes)
-    order = np.argsort(-counts, kind="stable")[:MAX_CODES]
-    kept = {int(codes[place]): int(counts[place]) for place in order}
+    middle = len(raw.codes) // 2
+    upper, lower = (
+        dict(zip(*(part.tolist() for part in count_codes(half)), strict=True))
+        for half in (raw.codes[:middle], raw.codes[middle:])
+    )
+    counts = Counter(upper) + Counter(lower)
+    kept = dict(sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:MAX_CODES])
+    above = {code: count for code, count in upper.items() if code in kept}
     palette = raw.palette
     if palette is not None:
         palette = {code: palette[code] for code in sorted(kept) if code in palette}
-    return MaskFacts(raw.kind, raw.mode, raw.height_width, kept, len(codes), sha256, palette)
+    size = raw.height_width
+    return MaskFacts(raw.kind, raw.mode, size, kept, above, len(counts), sha256, palette)
 
 
 def count_codes(
@@ -210,6 +223,8 @@ def count_codes(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the different codes and their counts; -1 and the like become 65535."""
     flat = codes.ravel()
+    if flat.size == 0:  # the upper half of a mask of one row
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if flat.dtype == np.uint8:
         counts = np.bincount(flat, minlength=256)
         present = np.flatnonzero(counts)

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.auto import Auto
+
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -81,15 +83,13 @@ class LossConfig(BaseModel):
     """A weighted sum of terms.
 
     Args:
-        terms: what is added up.
+        terms: what is added up; auto takes cross-entropy and half of Dice, without Dice where
+            there are so many classes that a batch holds few of them.
         class_weights: one factor for each class in cross-entropy-like terms; auto takes
             1 / ln(1.02 + share of pixels), scaled to mean 1, where classes are unequal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)] = (
-        CrossEntropyTerm(),
-        DiceTerm(weight=0.5),
-    )
+    terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)] | Auto = "auto"
     class_weights: tuple[Positive, ...] | Literal["auto"] | None = "auto"

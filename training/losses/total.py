@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.network import TrainOutput
+from training.auto import resolved
 from training.losses.boundary import boundary
 from training.losses.config import AnyTerm, LossConfig
 from training.losses.cross_entropy import cross_entropy
@@ -51,7 +52,7 @@ class SegmentationLoss(nn.Module):
         scene_weight: float,
     ) -> None:
         super().__init__()
-        self.terms = config.terms
+        self.terms = resolved(config.terms)
         self.ignore_index = ignore_index
         self.aux_weights = dict(aux_weights)
         self.scene_weight = scene_weight

@@ -10,7 +10,9 @@ from torch.utils.data import DataLoader
 
 from models.errors import DataError
 from training.augment import AugmentConfig, build_augmentation
-from training.data.dataset import CropDataset, DecodeCache, open_dataset, sample_seed
+from training.data.dataset import CropDataset, open_dataset, sample_seed
+
+FIXED = {"rare_class_crops": 0, "flip_vertical": 0, "rotate90": 0}
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def masks(ids):
 def crops(make_folder, masks):
     def build(**options):
         data = open_dataset(make_folder(masks))
-        augmentation = build_augmentation(AugmentConfig(noise=1.0), crop=(16, 20))
+        augmentation = build_augmentation(AugmentConfig(noise=1.0, **FIXED), crop=(16, 20))
         return CropDataset(data, "train", augmentation, 7, **options)
 
     return build
@@ -135,16 +137,6 @@ def test_workers_do_not_change_the_crops(crops):
 def test_seeds_of_samples_differ():
     seeds = {sample_seed(a, b, c) for a in range(3) for b in range(20) for c in range(50)}
     assert len(seeds) == 3 * 20 * 50
-
-
-def test_the_cache_keeps_within_its_bytes(make_folder, masks):
-    data = open_dataset(make_folder(masks))
-    one = 24 * 32 * 4
-    cache = DecodeCache(2 * one + 10)
-    first = [cache.read(data, sample) for sample in data.samples("train")]
-    again = [cache.read(data, sample) for sample in data.samples("train")]
-    assert cache.num_bytes == 2 * one
-    assert [a[0] is b[0] for a, b in zip(first, again, strict=True)] == [True] * 2 + [False] * 3
 
 
 def test_an_opened_data_set_can_be_sent_to_workers(make_folder, masks):

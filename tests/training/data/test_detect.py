@@ -78,6 +78,13 @@ def test_grey_levels_far_apart_are_classes(detected, ids):
     assert table(result) == {0: 0, 85: 1, 170: 2, 240: 3}
 
 
+def test_white_at_the_end_of_an_even_grey_scale_is_a_class(detected, ids):
+    result = detected([ids(0, 127, 255), ids(0, 255)])
+    assert table(result) == {0: 0, 127: 1, 255: 2}
+    uneven = detected([ids(0, 60, 255)])
+    assert table(uneven)[255] == IGNORE
+
+
 def test_equal_palettes_give_ids_and_colours(detected, ids):
     palette = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
     result = detected([ids(0, 1), ids(0, 2)], palettes=[palette, palette])
@@ -187,6 +194,15 @@ def test_soft_edges_between_colours_are_no_classes(detected):
     codes = pack_colours(noisy)
     labels = decode_labels(RawMask(codes, "colours", "RGB"), result.encoding)
     assert np.unique(labels).tolist() == [0, 1, 2]
+
+
+def test_many_rare_colours_that_are_no_blends_stay_classes(detected):
+    rng = np.random.default_rng(0)
+    mask = np.tile(rgb("red", "green", "blue", size=(96, 96)), (4, 4, 1))
+    rare = rng.integers(0, 256, (12, 3), np.uint8)
+    for number, colour in enumerate(rare):
+        mask[30 * number : 30 * number + 8, 10:18] = colour
+    assert detected([mask]).labels.num_classes == 15
 
 
 def test_more_values_than_classes_can_be_is_explained(detected):

@@ -132,7 +132,9 @@ def test_real_data_is_usable_as_it_is(shared, tmp_path, name, warnings):
 
 
 def test_the_preview_shows_what_training_sees(folder, tmp_path):
-    augmentation = build_augmentation(AugmentConfig(), crop=(16, 24))
+    augmentation = build_augmentation(
+        AugmentConfig(rare_class_crops=0, flip_vertical=0, rotate90=0.5), crop=(16, 24)
+    )
     path = tmp_path / "preview.png"
     written = []
     for _ in range(2):

@@ -61,7 +61,9 @@ def test_two_terms_of_one_name_are_both_reported() -> None:
 def test_all_outputs_without_a_counted_pixel_cost_0_without_gradient() -> None:
     logits, aux, scene = torch.randn(1, 2, 4, 4), torch.randn(1, 2, 4, 4), torch.randn(1, 2)
     tensors = [tensor.requires_grad_() for tensor in (logits, aux, scene)]
-    loss = build(LossConfig(), aux_weights={"a": 0.4}, scene_weight=0.2)
+    loss = build(
+        LossConfig(terms=(CrossEntropyTerm(), DiceTerm())), aux_weights={"a": 0.4}, scene_weight=0.2
+    )
     total, _ = loss(TrainOutput(logits, {"a": aux}, scene), torch.full((1, 4, 4), IGNORE))
     total.backward()
     assert total.item() == 0

@@ -1,0 +1,350 @@
+"""Every layout and every encoding that maskzoo says it reads: opened without an edit.
+
+Each form stores the same truth, three classes in patches; what is read back must be that truth up
+to the numbers of the classes. Twelve images, so that nothing but the form can be wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from training.data.encodings import decode_labels
+from training.data.inspect import inspect
+from training.data.maskfile import read_raw_mask
+
+NUMBER = 12
+COLOURS = np.array([(10, 10, 200), (200, 10, 10), (10, 200, 10)], np.uint8)
+
+
+def truth(number):
+    """Return a mask of three classes: a ground, a rectangle and a disc."""
+    rng = np.random.default_rng(number)
+    mask = np.zeros((48, 64), np.uint8)
+    top, left = (int(value) for value in rng.integers(2, 12, 2))
+    mask[top : top + 20, left : left + 24] = 1
+    cv2.circle(mask, (int(rng.integers(44, 50)), int(rng.integers(24, 34))), 10, 2, -1)
+    return mask
+
+
+def photo(number):
+    rng = np.random.default_rng(1000 + number)
+    return cv2.resize(rng.integers(0, 255, (12, 16, 3), np.uint8), (64, 48))
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    picture.save(path, **options)
+
+
+def split_of(number):
+    return "train" if number < 8 else "val"
+
+
+def write_pairs(root, image, mask, write):
+    """Write all samples by patterns with {n} and {split}; `write` stores one mask."""
+    for number in range(NUMBER):
+        words = {"n": f"{number:03}", "split": split_of(number)}
+        save(root / image.format(**words), photo(number))
+        path = root / mask.format(**words)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, truth(number), number)
+
+
+def assert_truth(root, *, ignore_ground=False):
+    """Read the data set as training does and compare each mask, up to the classes' numbers."""
+    report = inspect(root)
+    assert [problem.text(root) for problem in report.problems if problem.severity == "error"] == []
+    data = report.data()
+    assert len(data.all_samples) == NUMBER
+    seen = {}
+    for sample in data.all_samples:
+        number = int(re.findall(r"\d{3}", sample.image.name)[0])
+        image, labels = data.read(sample)
+        assert image.shape == (48, 64, 3)
+        for ours, theirs in zip(labels.ravel(), truth(number).ravel(), strict=True):
+            assert seen.setdefault(int(theirs), int(ours)) == ours, (sample.mask, ours, theirs)
+    assert len(set(seen.values())) == 3
+    assert data.labels.num_classes >= (2 if ignore_ground else 3)
+    return report
+
+
+def ids(path, mask, number):
+    save(path, mask)
+
+
+LAYOUTS = {
+    "splits below": ("images/{split}/{n}.png", "masks/{split}/{n}.png"),
+    "splits above": ("{split}/images/{n}.png", "{split}/masks/{n}.png"),
+    "no splits": ("images/{n}.png", "masks/{n}.png"),
+    "suffixes": ("images/{n}.jpg", "masks/{n}_mask.png"),
+    "prefixes": ("imgs/img_{n}.png", "labels/lbl_{n}.png"),
+    "prefixes nobody foresaw": ("images/shot7_{n}.png", "masks/truth-{n}-v2.png"),
+    "odd stems": ("images/{n}_sat.jpg", "masks/{n}_gt.tif"),
+    "one folder": ("{n}.jpg", "{n}_mask.png"),
+    "one folder a split": ("{split}/{n}.jpg", "{split}/{n}_mask.png"),
+    "capitals": ("Images/{n}.JPG", "Masks/{n}.PNG"),
+    "CamVid": ("{split}/{n}.png", "{split}annot/{n}.png"),
+    "CamVid raw": ("701_StillsRaw_full/{n}.png", "LabeledApproved_full/{n}_L.png"),
+    "Cityscapes": (
+        "leftImg8bit/{split}/ulm/ulm_{n}_leftImg8bit.png",
+        "gtFine/{split}/ulm/ulm_{n}_gtFine_labelTrainIds.png",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_of_files_is_read(name, tmp_path):
+    image, mask = LAYOUTS[name]
+    write_pairs(tmp_path, image, mask, ids)
+    assert_truth(tmp_path)
+
+
+def test_ade20k_is_read(tmp_path):
+    for number in range(NUMBER):
+        split = {"train": "training", "val": "validation"}[split_of(number)]
+        name = f"ADE_{split_of(number)}_{number:08}"
+        save(tmp_path / "images" / split / f"{name}.jpg", photo(number))
+        save(tmp_path / "annotations" / split / f"{name}.png", truth(number) + 1)
+    report = inspect(tmp_path)
+    assert report.num_errors == 0
+    assert report.to_json()["splits"] == {"train": 8, "val": 4, "test": 0}
+    assert report.findings.detected.labels.names[:3] == ("wall", "building", "sky")
+    assert report.findings.detected.labels.num_classes == 150
+
+
+def test_voc_is_read_by_its_lists(tmp_path):
+    root = tmp_path / "VOC2012"
+    palette = [0, 0, 0, 128, 0, 0, 0, 128, 0]
+
+    def indexed(path, mask, number):
+        picture = Image.fromarray(mask)
+        picture.putpalette(palette)
+        save(path, picture)
+
+    write_pairs(root, "JPEGImages/{n}.jpg", "SegmentationClass/{n}.png", indexed)
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    for split in ("train", "val"):
+        stems = [f"{number:03}" for number in range(NUMBER) if split_of(number) == split]
+        (lists / f"{split}.txt").write_text("\n".join(stems))
+    report = assert_truth(tmp_path)
+    assert report.to_json()["splits"] == {"train": 8, "val": 4, "test": 0}
+
+
+def polygons(number):
+    """Return the truth's shapes as (class, points), largest first."""
+    mask = truth(number)
+    found = []
+    for label in (1, 2):
+        outline, _ = cv2.findContours(
+            (mask == label).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        found += [(label, part.reshape(-1, 2)) for part in outline]
+    return found
+
+
+def test_coco_json_is_read(tmp_path):
+    for split in ("train", "val"):
+        numbers = [number for number in range(NUMBER) if split_of(number) == split]
+        content = {
+            "images": [
+                {"id": n, "file_name": f"{n:03}.png", "height": 48, "width": 64} for n in numbers
+            ],
+            "categories": [{"id": 3, "name": "box"}, {"id": 7, "name": "disc"}],
+            "annotations": [],
+        }
+        for number in numbers:
+            save(tmp_path / split / f"{number:03}.png", photo(number))
+            for label, points in polygons(number):
+                row = {
+                    "id": len(content["annotations"]) + 1,
+                    "image_id": number,
+                    "category_id": (3, 7)[label - 1],
+                    "segmentation": [points.ravel().tolist()],
+                    "area": float(cv2.contourArea(points.astype(np.float32))),
+                }
+                content["annotations"].append(row)
+        folder = tmp_path / "annotations"
+        folder.mkdir(exist_ok=True)
+        (folder / f"instances_{split}.json").write_text(json.dumps(content))
+    report = assert_truth(tmp_path)
+    assert [row["name"] for row in report.to_json()["classes"]] == ["background", "box", "disc"]
+
+
+def test_yolo_text_is_read(tmp_path):
+    def write(path, mask, number):
+        lines = [
+            f"{label - 1} " + " ".join(f"{value:.6f}" for value in (points / (64, 48)).ravel())
+            for label, points in polygons(number)
+        ]
+        path.write_text("\n".join(lines))
+
+    write_pairs(tmp_path, "images/{split}/{n}.png", "labels/{split}/{n}.txt", write)
+    (tmp_path / "data.yaml").write_text("names: [box, disc]\ntrain: images/train\n")
+    assert_truth(tmp_path)
+
+
+def test_labelme_json_beside_the_images_is_read(tmp_path):
+    def write(path, mask, number):
+        shapes = [
+            {
+                "label": ("box", "disc")[label - 1],
+                "points": points.tolist(),
+                "shape_type": "polygon",
+            }
+            for label, points in polygons(number)
+        ]
+        path.write_text(json.dumps({"shapes": shapes, "imagePath": "", "imageData": None}))
+
+    write_pairs(tmp_path, "{n}.jpg", "{n}.json", write)
+    assert_truth(tmp_path)
+
+
+@pytest.mark.parametrize("columns", [("image", "mask", "split"), ("filename", "label_path", "set")])
+def test_csv_lists_are_read(tmp_path, columns):
+    write_pairs(tmp_path, "a/{n}.png", "b/m{n}.png", ids)
+    with (tmp_path / "list.csv").open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(columns)
+        for number in range(NUMBER):
+            rows.writerow((f"a/{number:03}.png", f"b/m{number:03}.png", split_of(number)))
+    report = assert_truth(tmp_path)
+    if columns[2] == "split":
+        assert report.to_json()["splits"]["val"] == 4
+
+
+def test_text_lists_are_read(tmp_path):
+    write_pairs(tmp_path, "a/{n}.png", "b/m{n}.png", ids)
+    for split in ("train", "val"):
+        lines = [
+            f"a/{number:03}.png b/m{number:03}.png"
+            for number in range(NUMBER)
+            if split_of(number) == split
+        ]
+        (tmp_path / f"{split}.txt").write_text("\n".join(lines))
+    assert assert_truth(tmp_path).to_json()["splits"] == {"train": 8, "val": 4, "test": 0}
+
+
+def grey(path, mask, number):
+    save(path, np.array([0, 127, 255], np.uint8)[mask])
+
+
+def grey_without_white(path, mask, number):
+    save(path, np.array([30, 90, 200], np.uint8)[mask])
+
+
+def palette(path, mask, number):
+    picture = Image.fromarray(mask)
+    picture.putpalette(COLOURS.ravel().tolist())
+    save(path, picture)
+
+
+def palettes(path, mask, number):
+    order = np.random.default_rng(number).permutation(3)
+    picture = Image.fromarray(np.argsort(order).astype(np.uint8)[mask])
+    picture.putpalette(COLOURS[order].ravel().tolist())
+    save(path, picture)
+
+
+def rgb(path, mask, number):
+    save(path, COLOURS[mask])
+
+
+def rgba(path, mask, number):
+    save(path, np.dstack([COLOURS[mask], np.full_like(mask, 255)]))
+
+
+def rgb_ids(path, mask, number):
+    save(path, np.dstack([mask] * 3))
+
+
+def mixed(path, mask, number):
+    (rgb, palettes, rgba)[number % 3](path, mask, number)
+
+
+def one_hot(path, mask, number):
+    planes = np.stack([mask == label for label in range(3)]).astype(np.uint8) * 255
+    tifffile.imwrite(path, planes, photometric="minisblack")
+
+
+def one_hot_last(path, mask, number):
+    planes = np.stack([mask == label for label in range(5)], axis=-1).astype(np.uint8)
+    tifffile.imwrite(path, planes, photometric="minisblack")
+
+
+def deep(path, mask, number):
+    save(path, mask.astype(np.uint16) * 1000)
+
+
+def deep_tiff(path, mask, number):
+    tifffile.imwrite(path, mask.astype(np.int32))
+
+
+ENCODINGS = {
+    "ids": (ids, ".png"),
+    "grey palette with white": (grey, ".png"),
+    "grey palette": (grey_without_white, ".png"),
+    "indexed": (palette, ".png"),
+    "palettes by file": (palettes, ".png"),
+    "RGB": (rgb, ".png"),
+    "RGBA": (rgba, ".png"),
+    "RGB of equal channels": (rgb_ids, ".png"),
+    "RGB, RGBA and palettes mixed": (mixed, ".png"),
+    "one-hot pages": (one_hot, ".tif"),
+    "one-hot channels": (one_hot_last, ".tif"),
+    "16 bits": (deep, ".png"),
+    "32-bit TIFF": (deep_tiff, ".tif"),
+    "BMP": (rgb, ".bmp"),
+    "GIF": (palette, ".gif"),
+}
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_every_encoding_is_read(name, tmp_path):
+    write, suffix = ENCODINGS[name]
+    write_pairs(tmp_path, "images/{split}/{n}.png", "masks/{split}/{n}" + suffix, write)
+    assert_truth(tmp_path)
+
+
+def large(mask):
+    """Return a mask at eight times its size: noise shows by its many values."""
+    return cv2.resize(mask, None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST)
+
+
+def soft_colours(path, mask, number):
+    save(path, cv2.resize(COLOURS[large(mask)], None, fx=0.7, fy=0.7))
+
+
+def jpeg_colours(path, mask, number):
+    save(path, COLOURS[large(mask)], quality=90, subsampling=0)
+
+
+def jpeg_grey(path, mask, number):
+    save(path, np.array([0, 127, 255], np.uint8)[large(mask)], quality=75)
+
+
+@pytest.mark.parametrize(
+    ("write", "suffix"), [(jpeg_colours, ".jpg"), (jpeg_grey, ".jpg"), (soft_colours, ".png")]
+)
+def test_noise_and_soft_edges_take_the_closest_class(write, suffix, tmp_path):
+    write_pairs(tmp_path, "images/{split}/{n}.png", "masks/{split}/{n}" + suffix, write)
+    report = inspect(tmp_path)
+    assert report.findings.detected.labels.num_classes == 3
+    counts = np.zeros((3, 3), np.int64)
+    for sample in report.findings.samples:
+        labels = decode_labels(read_raw_mask(sample.mask), report.findings.encoding)
+        true = cv2.resize(
+            truth(int(sample.stem)), labels.shape[::-1], interpolation=cv2.INTER_NEAREST
+        )
+        np.add.at(counts, (true, labels), 1)
+    assert counts.max(axis=1).sum() > 0.97 * counts.sum()
+    assert sorted(counts.argmax(axis=1)) == [0, 1, 2]
