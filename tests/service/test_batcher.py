@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from service.batcher import Batcher
-from service.errors import DeadlineError, ModelMemoryError
+from service.errors import DeadlineError, ModelMemoryError, StoppedError
 from service.queueing import BatchQueue
 
 
@@ -41,7 +41,9 @@ def batcher_of(network: FakeNetwork, **options: object) -> Batcher:
     return Batcher(network.run, queue, **options)
 
 
-async def submit_behind(batcher: Batcher, network: FakeNetwork, works: Sequence[int]) -> list:
+async def submit_behind(
+    batcher: Batcher, network: FakeNetwork, works: Sequence[int], *, close: bool = True
+) -> list:
     """Submit while the network is held by item 0, then let it go."""
     network.gate.clear()
     blocker = asyncio.create_task(batcher.submit("a", 0, pixels=1))
@@ -52,7 +54,8 @@ async def submit_behind(batcher: Batcher, network: FakeNetwork, works: Sequence[
     network.gate.set()
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     await blocker
-    await batcher.close()
+    if close:
+        await batcher.close()
     return [one if isinstance(one, Exception) else one[0] for one in outcomes]
 
 
@@ -91,7 +94,7 @@ def test_a_batch_without_memory_is_halved_until_it_fits_and_that_is_remembered()
     async def scenario() -> None:
         network = FakeNetwork(fits=2)
         batcher = batcher_of(network)
-        found = await submit_behind(batcher, network, [1, 2, 3, 4, 5, 6])
+        found = await submit_behind(batcher, network, [1, 2, 3, 4, 5, 6], close=False)
         assert found == [2, 4, 6, 8, 10, 12]
         assert max(map(len, network.batches[2:])) == 3
         before = len(network.batches)
@@ -152,5 +155,15 @@ def test_closing_cancels_what_waits():
         with pytest.raises(asyncio.CancelledError):
             await second
         first.cancel()
+
+    play(scenario)
+
+
+def test_after_closing_nothing_is_taken():
+    async def scenario() -> None:
+        batcher = batcher_of(FakeNetwork())
+        await batcher.close()
+        with pytest.raises(StoppedError, match="stopping"):
+            await batcher.submit("a", 1, pixels=1)
 
     play(scenario)

@@ -40,6 +40,12 @@ EXAMPLES = [
     (errors.ModelUnloadedError("m"), 503),
     (errors.AliasError("x"), 422),
     (errors.AdminTokenError(), 401),
+    (errors.StoppedError("x"), 503),
+    (errors.DiskFullError(), 507),
+    (errors.JobsOffError(), 503),
+    (errors.JobNotFoundError("j"), 404),
+    (errors.JobNotDoneError("running", 0.5), 409),
+    (errors.ImageNeedsJobError(9, 9, 10), 413),
     (RuntimeError("secret of the house"), 500),
 ]
 
