@@ -14,7 +14,6 @@ from torch import nn
 
 from models.downsampling import blur_downsampling
 from models.neck import Warp, plug_after
-from models.network import SegmentationNetwork
 from models.sites import (
     Kind,
     PluginEntry,
@@ -29,13 +28,11 @@ from models.spec import PluginSpec
 Build = Callable[..., Any]  # a constructor with its options; each kind has its own arguments
 
 
-def attach(
-    network: SegmentationNetwork, spec: PluginSpec, entry: PluginEntry, options: dict[str, Any]
-) -> None:
-    """Put one plug-in into the network, at every site that its specification names.
+def attach(sites: Sites, spec: PluginSpec, entry: PluginEntry, options: dict[str, Any]) -> None:
+    """Put one plug-in into a network, at every site that its specification names.
 
     Args:
-        network: is changed.
+        sites: of the network, which is changed.
         spec: name and site.
         entry: its row of the table.
         options: checked keyword arguments of its constructor.
@@ -43,10 +40,10 @@ def attach(
     Raises:
         SpecError: there is no such site, or this plug-in is there already.
     """
-    sites = Sites(network)
     build = partial(entry.constructor, **options)
     for site in sites.find(spec.name, spec.site, entry):
         _PUT[entry.kind](sites, site, spec.name, build)
+    sites.look_again()
 
 
 def _put_feature(sites: Sites, site: Site, name: str, build: Build) -> None:

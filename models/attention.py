@@ -28,7 +28,7 @@ Form = Literal["eager", "graph"]
 # larger blocks leave the cache, smaller ones starve the matrix product (benchmarks/attention.py).
 BLOCK_BYTES = 32 * 2**20
 BLOCK_ROWS = 128
-EXPORT_BLOCKS = 16
+EXPORT_BLOCKS = 64
 
 
 class Attention(nn.Module):
@@ -128,13 +128,24 @@ def _whole(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: s
 
 
 def _unrolled(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
-    """Return the answers by a fixed number of query blocks, for graphs without loops."""
+    """Return the answers by a fixed number of query blocks, for graphs without loops.
+
+    The last blocks are filled up with the last query. Every block has two rows or more, whatever
+    the size, since `torch.export` would tie the graph to a number that is 1 in its example; and the
+    rows are picked by index, since it cannot prove that a padding is never negative.
+    """
     length = query.shape[2]
-    rows = (length + EXPORT_BLOCKS - 1) // EXPORT_BLOCKS
-    padded = F.pad(query, (0, rows * EXPORT_BLOCKS - length))
-    blocks = padded.unflatten(2, (EXPORT_BLOCKS, rows)).unbind(2)
-    answers = [_whole(block, key, value, scale, weighting) for block in blocks]
-    return torch.cat(answers, dim=2)[:, :, :length]
+    rows = length // EXPORT_BLOCKS + 2
+    places = torch.arange(EXPORT_BLOCKS * rows, device=query.device).clamp(max=length - 1)
+    asking = (query * scale).transpose(1, 2).index_select(1, places)
+    values = value.transpose(1, 2)
+    answers = []
+    for block in asking.unflatten(1, (EXPORT_BLOCKS, rows)).unbind(1):
+        scores = torch.bmm(block, key)  # (N, rows, M)
+        weights = scores.softmax(2) if weighting == "softmax" else scores.relu() / key.shape[2]
+        answers.append(torch.bmm(weights, values))
+    kept = torch.arange(length, device=query.device)
+    return torch.cat(answers, dim=1).index_select(1, kept).transpose(1, 2)
 
 
 @torch.library.custom_op("maskzoo::attention", mutates_args=())

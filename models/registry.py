@@ -206,10 +206,11 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
     )
     decoder = architecture(encoder.channels, encoder.strides, spec.num_classes, **options)
     network = SegmentationNetwork(spec, encoder, decoder)
+    sites = Sites(network)
     for plugin, entry, plugin_options in plugins:
         for common in {"norm", "align_corners"} & set(option_names(entry.constructor)):
             plugin_options.setdefault(common, getattr(decoder, common))
-        attach(network, plugin, entry, plugin_options)
+        attach(sites, plugin, entry, plugin_options)
     return network
 
 

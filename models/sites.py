@@ -74,7 +74,7 @@ class Sites:
     """The sites of one network.
 
     Args:
-        network: looked at once; plug-ins that are added later do not change its sites.
+        network: looked at when first asked, and again after `look_again`.
     """
 
     def __init__(self, network: SegmentationNetwork) -> None:
@@ -89,6 +89,10 @@ class Sites:
     def levels(self) -> list[int]:
         """The features that the decoder reads, found when they are first needed."""
         return read_levels(self.network.encoder, self.network.decoder)
+
+    def look_again(self) -> None:
+        """Forget the stages, whose modules a plug-in may have replaced; the levels stay."""
+        self.__dict__.pop("stages", None)
 
     def of(self, entry: PluginEntry) -> list[Site]:
         """Return the sites of this network that fit the plug-in."""

@@ -23,7 +23,7 @@ class GCNet(ContextHead):
 
     Args:
         channels: width of the block and of the output; None takes a quarter of f5's.
-        ratio: width of the block's transform, as a part of `channels`.
+        ratio: width of the block's transform, as a part of `channels`; it is never below 2.
         pooling: `attention` weighs the positions, `average` takes their mean.
         fusion: `add` the context, `scale` by its sigmoid, or `both`.
     """

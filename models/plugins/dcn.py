@@ -145,22 +145,22 @@ def deform_conv2d_in_torch(
     sides = weight.shape[-2:]
     taps = sides[0] * sides[1]
     groups = offset.shape[1] // (2 * taps)
-    moves = offset.view(-1, groups, taps, 2, rows, columns)
+    moves = offset.unflatten(1, (groups, taps, 2))
     y = moves[:, :, :, 0] + _taps(x, rows, sides, 0, stride, padding, dilation)
     x_ = moves[:, :, :, 1] + _taps(x, columns, sides, 1, stride, padding, dilation)
     # grid_sample without align_corners: pixel centres at (2 i + 1) / size - 1.
     grid = torch.stack([(2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-    channels = x.shape[1] // groups
+    # No size of -1 here: an exporter would tie the graph to how it was found.
     sampled = F.grid_sample(
-        x.reshape(-1, channels, height, width),  # (N·G, C/G, H, W)
-        grid.view(-1, taps * rows, columns, 2),
+        x.unflatten(1, (groups, x.shape[1] // groups)).flatten(0, 1),  # (N·G, C/G, H, W)
+        grid.flatten(0, 1).flatten(1, 2),  # (N·G, k²·h, w, 2)
         align_corners=False,
-    ).view(-1, groups, channels, taps, rows, columns)
+    )
+    sampled = sampled.unflatten(2, (taps, rows)).unflatten(0, (x.shape[0], groups))
     if mask is not None:
-        sampled = sampled * mask.view(-1, groups, 1, taps, rows, columns)
-    columns_of_taps = sampled.view(-1, x.shape[1] * taps, rows, columns)
+        sampled = sampled * mask.unflatten(1, (groups, 1, taps))
     return F.conv2d(
-        columns_of_taps,
+        sampled.flatten(1, 3),  # (N, C·k², h, w)
         weight.flatten(1)[:, :, None, None],
         bias,
         groups=x.shape[1] // weight.shape[1],

@@ -22,7 +22,7 @@ class GlobalContext(nn.Module):
 
     Args:
         channels: C of the input; the output has as many.
-        ratio: width of the transform, as a part of C.
+        ratio: width of the transform, as a part of C; it is never below 2.
         pooling: `attention` weighs the positions, `average` takes their mean.
         fusion: `add` the transformed context, `scale` by its sigmoid, or `both`.
     """
@@ -36,7 +36,7 @@ class GlobalContext(nn.Module):
         fusion: Literal["add", "scale", "both"] = "add",
     ) -> None:
         super().__init__()
-        width = max(1, int(channels * ratio))
+        width = max(2, int(channels * ratio))  # layer norm makes a single number 0
         self.mask = nn.Conv2d(channels, 1, 1) if pooling == "attention" else None
         self.add = _transform(channels, width) if fusion != "scale" else None
         self.scale = _transform(channels, width) if fusion != "add" else None

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models.layers import resize
 from models.neck import Warp
 
+LR_MULT = 0.1  # on the learning rate of the localisation network
 _LEAST_DETERMINANT = 1e-3
 
 
@@ -48,6 +49,7 @@ class SpatialTransformer(Warp):
         self.pose = nn.Linear(hidden, 6)
         nn.init.zeros_(self.pose.weight)
         self.pose.bias = nn.Parameter(torch.tensor([1.0, 0, 0, 0, 1, 0]))
+        self.lr_mult = LR_MULT
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the warped image and θ (N, 2, 3)."""

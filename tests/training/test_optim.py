@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -39,6 +40,35 @@ def test_every_weight_is_in_one_group_with_its_rate_and_decay(
         assert group["peak_lr"] == pytest.approx(0.01 if key.startswith("encoder.") else 0.1), key
         assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0), key
     assert optimizer.defaults.get("momentum", 0.8) == 0.8
+
+
+@pytest.mark.parametrize(
+    ("plugin", "slow"),
+    [
+        ("dcnv1@encoder.5", r"\.offset\."),
+        ("dcnv2@decoder.convs", r"\.(offset|mask)\."),
+        ("stn@input", r"^warp\."),
+    ],
+)
+def test_what_predicts_positions_learns_ten_times_slower(plugin: str, slow: str) -> None:
+    network = create_model(
+        "unet",
+        encoder="tu-resnet10t",
+        encoder_options={"channels": [4, 8, 8, 16], "stem_width": 4},
+        num_classes=2,
+        channels=[8, 8, 8, 8],
+        plugins=[plugin],
+    )
+    optimizer = build_optimizer(network, OptimizerConfig(lr=1, head_lr_mult=10))
+    rates = {id(p): group["peak_lr"] for group in optimizer.param_groups for p in group["params"]}
+    own = {id(parameter) for parameter in network.encoder.pretrained_parameters()}
+    found = False
+    for key, parameter in network.named_parameters():
+        is_slow = re.search(slow, key) is not None
+        usual = 1 if id(parameter) in own else 10
+        assert rates[id(parameter)] == pytest.approx(usual / 10 if is_slow else usual), key
+        found = found or is_slow
+    assert found
 
 
 def test_frozen_weights_are_in_no_group(network: SegmentationNetwork) -> None:

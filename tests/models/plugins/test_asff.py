@@ -100,3 +100,17 @@ def test_takes_any_number_of_levels(count):
     fusion = AdaptiveFusion([4] * count)
     maps = [torch.randn(1, 4, 33 // 2**i + 1, 20 // 2**i + 1) for i in range(count)]
     assert [y.shape for y in fusion(maps)] == [x.shape for x in maps]
+
+
+def test_mistake_relu_in_place_of_leaky_relu(fusion):
+    slopes = [m.negative_slope for m in fusion.modules() if isinstance(m, nn.LeakyReLU)]
+    assert slopes
+    assert set(slopes) == {0.1}
+    assert not [m for m in fusion.modules() if isinstance(m, nn.ReLU)]
+
+
+def test_mistake_widths_written_into_the_code():
+    channels = (5, 7)
+    maps = [torch.randn(1, 5, 9, 11), torch.randn(1, 7, 5, 6)]
+    given = AdaptiveFusion(channels, width=4).eval()(maps)
+    assert [y.shape for y in given] == [x.shape for x in maps]

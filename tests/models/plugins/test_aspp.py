@@ -69,7 +69,7 @@ def test_parameters_are_those_of_torchvision():
     assert sum(p.numel() for p in AtrousPyramid(2048, out_channels=256).parameters()) == 15_535_104
 
 
-def test_every_convolution_has_a_norm_and_a_relu():
+def test_mistake_branches_without_a_norm_and_a_relu():
     """Known mistake: ASPP without BN and ReLU, with convolution biases."""
     pyramid = AtrousPyramid(8, out_channels=4)
     blocks = [pyramid.pool, *pyramid.branches, pyramid.project]
@@ -79,7 +79,7 @@ def test_every_convolution_has_a_norm_and_a_relu():
         assert isinstance(block.act, nn.ReLU)
 
 
-def test_separable_branches_have_a_norm_and_a_relu_after_both_parts():
+def test_mistake_no_norm_between_the_depthwise_and_the_pointwise_convolution():
     """Known mistake: no norm between the depth-wise and the point-wise convolution."""
     pyramid = AtrousPyramid(8, out_channels=4, separable=True)
     for block in pyramid.branches[1:]:
@@ -108,7 +108,7 @@ def test_rates_larger_than_the_map_are_valid():
     assert bool(Tensor.isfinite(y).all())
 
 
-def test_rates_follow_the_output_stride():
+def test_mistake_rates_that_ignore_the_output_stride():
     assert rates_at_stride(16) == (6, 12, 18)
     assert rates_at_stride(8) == (12, 24, 36)
     assert rates_at_stride(32) == (3, 6, 9)

@@ -65,3 +65,12 @@ def test_wider_kernels_change_less_under_a_shift_of_one_pixel():
         y, shifted = pool(x)[..., 2:-2, 2:-2], pool(x.roll(1, 3))[..., 2:-2, 2:-2]
         change[name] = float((y - shifted).norm() / (y - y.mean()).norm())
     assert change["max"] > change["blur3"] > change["blur5"]
+
+
+def test_mistake_a_blur_that_is_not_even_at_even_sizes_shifts_the_map():
+    """The larger half of the padding of an even kernel comes after, as in the authors' code."""
+    x = torch.zeros(1, 1, 8, 8)
+    x[..., 4, 4] = 1
+    touched = BlurPool(1, kernel_size=4)(x)[0, 0].nonzero()
+    assert touched.min(dim=0).values.tolist() == [1, 1]
+    assert touched.max(dim=0).values.tolist() == [2, 2]

@@ -130,3 +130,29 @@ def test_a_residual_block_with_open_gates_is_the_plain_block():
 def test_a_block_of_256_channels_has_the_official_number_of_weights(norm, count):
     cbam = ConvolutionalBlockAttention(256, norm=norm)
     assert sum(p.numel() for p in cbam.parameters()) == count
+
+
+def test_mistake_a_spatial_gate_without_its_norm():
+    norm = ConvolutionalBlockAttention(16).spatial.norm
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.num_features == 1
+    assert not norm.weight.any(), "so that the gate starts at one half"
+
+
+def test_mistake_a_spatial_gate_that_sees_a_single_pixel():
+    """A brief has a 1 x 1 convolution; the paper's kernel reaches three pixels each way."""
+    gate = wake(ConvolutionalBlockAttention(4, norm="none")).spatial
+    x = torch.zeros(1, 4, 11, 11, requires_grad=True)
+    gate(x + torch.arange(4)[:, None, None])[0, 0, 5, 5].backward()
+    touched = x.grad[0].any(dim=0).nonzero()
+    assert touched.min(dim=0).values.tolist() == [2, 2]
+    assert touched.max(dim=0).values.tolist() == [8, 8]
+
+
+def test_mistake_gates_side_by_side():
+    """The pools of a gate run in parallel; the two gates run one after the other."""
+    cbam = wake(ConvolutionalBlockAttention(16)).eval()
+    x = torch.randn(1, 16, 6, 7)
+    after_channel = x * cbam.channel(x)
+    torch.testing.assert_close(cbam(x), after_channel * cbam.spatial(after_channel))
+    assert not torch.allclose(cbam(x), after_channel * cbam.spatial(x))

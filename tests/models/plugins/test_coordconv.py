@@ -64,3 +64,15 @@ def test_adds_two_weights_for_each_tap_and_output():
         p.numel() for p in conv.parameters()
     )
     assert added == 2 * 9 * 6
+
+
+def test_mistake_the_input_overwritten_by_the_mesh():
+    conv = CoordConv(nn.Conv2d(3, 4, 3, padding=1)).eval()
+    nn.init.ones_(conv.coordinates.weight)
+    first, second = torch.randn(2, 1, 3, 6, 8)
+    torch.testing.assert_close(
+        conv(first) - conv(second),
+        nn.functional.conv2d(first - second, conv.weight, padding=1),
+        atol=1e-5,
+        rtol=0,
+    )

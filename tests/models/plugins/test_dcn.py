@@ -105,3 +105,26 @@ def test_the_weights_of_the_replaced_convolution_load():
     keys = DeformableConv(4).load_state_dict(conv.state_dict(), strict=False)
     assert keys.unexpected_keys == ["bias"]  # a new one has none
     assert keys.missing_keys == ["offset.weight", "offset.bias"]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_mistake_offsets_of_its_own_for_every_channel(groups):
+    """Offsets belong to a position and a tap; all channels of a group share them."""
+    dcn = ModulatedDeformableConv(nn.Conv2d(4, 6, 3, padding=1), offset_groups=groups)
+    assert dcn.offset.out_channels == 2 * groups * 9
+    assert dcn.mask.out_channels == groups * 9
+
+
+@pytest.mark.parametrize("kind", [DeformableConv, ModulatedDeformableConv])
+def test_mistake_offsets_that_do_not_start_at_zero(kind):
+    dcn = kind(nn.Conv2d(4, 6, 3, padding=1))
+    for name, parameter in dcn.named_parameters():
+        if name.startswith(("offset", "mask")):
+            assert not parameter.any(), name
+
+
+def test_mistake_a_convolution_over_a_stretched_map():
+    """The map of k x k samples a position, and a stride of k, cost k² the memory: none is built."""
+    dcn = DeformableConv(nn.Conv2d(4, 6, 3, stride=2, padding=1))
+    assert (dcn.kernel_size, dcn.stride) == ((3, 3), (2, 2))
+    assert dcn(torch.randn(1, 4, 9, 12)).shape == (1, 6, 5, 6)

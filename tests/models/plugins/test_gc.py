@@ -28,5 +28,12 @@ def test_adding_starts_as_the_identity_and_scaling_at_one_half():
     assert torch.equal(GlobalContext(8, fusion="scale")(x), 0.5 * x)
 
 
-def test_fewer_channels_than_the_ratio_leave_one():
-    assert GlobalContext(2, ratio=0.1).add[0].out_channels == 1
+def test_a_transform_of_one_channel_which_layer_norm_would_make_zero_is_never_built():
+    block = GlobalContext(2, ratio=0.1)
+    assert block.add[0].out_channels == 2
+    torch.nn.init.normal_(block.add[3].weight)
+    x = torch.randn(1, 2, 5, 7)
+    with torch.no_grad():
+        block.add[0].bias.zero_()
+        added, opposite = block(x) - x, block(-x) + x
+    assert not torch.allclose(added, opposite), "what is added depends on the image"

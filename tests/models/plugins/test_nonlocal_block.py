@@ -80,7 +80,7 @@ def test_the_block_starts_as_the_identity(pairwise, norm):
     assert torch.equal(block(x), x)
 
 
-def test_softmax_over_the_wrong_dimension_would_not_keep_a_constant():
+def test_mistake_softmax_over_the_positions_that_ask():
     # Normalising over the positions that ask gives sums of 0.3 to 3.3.
     block = NonLocal(8, norm="none", identity=False).eval()
     torch.nn.init.zeros_(block.g.weight)
@@ -105,7 +105,7 @@ def test_a_single_channel_and_tiny_maps_work(subsample, size):
     assert block(torch.randn(2, 1, *size)).shape == (2, 1, *size)
 
 
-def test_the_block_prints_nothing(capsys):
+def test_mistake_a_print_left_in_the_block(capsys):
     NonLocal(4)(torch.randn(1, 4, 3, 3))
     assert capsys.readouterr().out == ""
 
@@ -115,3 +115,23 @@ def test_half_precision_stays_finite_on_large_maps(pairwise):
     block = NonLocal(32, pairwise=pairwise, norm="none", identity=False).eval()
     with torch.no_grad(), torch.autocast("cpu", torch.float16):
         assert block(5 * torch.randn(1, 32, 64, 64)).isfinite().all()
+
+
+def test_mistake_channels_folded_into_positions():
+    """`view(b, c, -1)` of c/2 channels halves the positions; odd numbers of them then crash."""
+    block = NonLocal(4, norm="none", identity=False).double().eval()
+    asked = []
+    block.attention.register_forward_pre_hook(lambda _, maps: asked.extend(maps))
+    x = torch.randn(1, 4, 3, 3, dtype=torch.float64)
+    y = block(x)
+    assert [map_.shape for map_ in asked] == [(1, 2, 9)] * 3
+    moved = x[..., [2, 0, 1]]  # moving positions about moves the answer along, and no more
+    torch.testing.assert_close(block(moved), y[..., [2, 0, 1]], atol=1e-12, rtol=0)
+
+
+def test_mistake_a_sigmoid_in_place_of_the_normalisation():
+    """Weights that do not sum to 1 would double when each position appears twice."""
+    block = NonLocal(4, norm="none", identity=False).double().eval()
+    x = torch.randn(1, 4, 3, 5, dtype=torch.float64)
+    y = block(torch.cat([x, x], dim=3))[..., :5]
+    torch.testing.assert_close(y, block(x), atol=1e-12, rtol=0)

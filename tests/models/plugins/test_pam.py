@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from models.plugins.dual import DualAttention
 from models.plugins.pam import PositionAttention
@@ -33,7 +34,7 @@ def test_pam_is_the_identity_at_its_start_and_only_gamma_learns_then():
         assert not projection.weight.grad.any()
 
 
-def test_transposed_pam_would_not_keep_a_constant_value():
+def test_mistake_transposed_attention_which_keeps_no_constant_value():
     # `bmm(value, attention)` without the transpose normalises over the wrong positions.
     pam = PositionAttention(8).eval()
     torch.nn.init.zeros_(pam.value.weight)
@@ -61,3 +62,12 @@ def test_dual_attention_adds_what_both_attentions_add():
     torch.nn.init.constant_(dual.position.gamma, 0.5)
     torch.nn.init.constant_(dual.channel.gamma, 2.0)
     torch.testing.assert_close(dual(x), dual.position(x) + dual.channel(x) - x)
+
+
+def test_mistake_projections_with_a_norm_and_a_relu():
+    """The paper's text and a brief say so; the authors have plain convolutions with a bias."""
+    pam = PositionAttention(16)
+    for projection in (pam.query, pam.key, pam.value):
+        assert type(projection) is nn.Conv2d
+        assert projection.bias is not None
+    assert not [m for m in pam.modules() if isinstance(m, nn.BatchNorm2d | nn.ReLU)]

@@ -98,3 +98,24 @@ def test_gradients_reach_the_localisation_network():
     warped, pose = stn(torch.randn(2, 3, 40, 40))
     stn.restore(warped, pose).square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in stn.parameters())
+
+
+def test_mistake_a_grid_and_a_sampler_of_two_conventions_of_corners():
+    """The identity then shifts every pixel but the middle one."""
+    x = torch.randn(1, 2, 6, 9, dtype=torch.float64)
+    torch.testing.assert_close(warp(x, theta(1, 0, 0, 0, 1, 0)), x, atol=1e-12, rtol=0)
+
+
+def test_mistake_no_localisation_network():
+    """A brief hands the image itself to the linear layers."""
+    stn = SpatialTransformer(3)
+    assert [type(layer) for layer in stn.localise].count(nn.Conv2d) >= 1
+
+
+def test_mistake_masks_that_stay_where_the_warped_image_lies():
+    stn = SpatialTransformer(1).double()
+    stn.pose.bias = nn.Parameter(theta(-1, 0, 0, 0, 1, 0).flatten())
+    x = torch.randn(1, 1, 8, 12, dtype=torch.float64)
+    warped, pose = stn(x)
+    torch.testing.assert_close(warped, x.flip(3), atol=1e-12, rtol=0)
+    torch.testing.assert_close(stn.restore(warped, pose), x, atol=1e-12, rtol=0)

@@ -1,0 +1,76 @@
+"""Tiny networks for the contracts: a ResNet of one block a stage and 8 or 16 channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from models.network import SegmentationNetwork, TrainOutput
+from models.registry import create_model
+
+CLASSES = 3
+ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
+
+# Options that make an architecture tiny; those without an entry follow the encoder's width.
+OPTIONS: dict[str, dict[str, object]] = {
+    "attention_unet": {"channels": [8, 8, 8, 8]},
+    "deeplabv3": {"channels": 8},
+    "deeplabv3plus": {"channels": 8, "low_channels": 4},
+    "fpn": {"pyramid_channels": 8, "channels": 8},
+    "gcnet": {"channels": 16},  # its layer norm needs more than one channel
+    "linknet": {"channels": 8},
+    "manet": {"channels": [8, 8, 8, 8], "attention_channels": 4, "reduction": 2},
+    "segformer": {"channels": 8},
+    "unet": {"channels": [8, 8, 8, 8]},
+    "unetplusplus": {"channels": [8, 8, 8, 8]},
+}
+
+
+def build(name: str, seed: int = 0, **options: object) -> SegmentationNetwork:
+    """Return a tiny network of this architecture."""
+    torch.manual_seed(seed)
+    settings = {"encoder": "tu-resnet18", "encoder_options": ENCODER, "num_classes": CLASSES}
+    return create_model(name, **(settings | OPTIONS.get(name, {}) | options))
+
+
+def wake(network: SegmentationNetwork) -> SegmentationNetwork:
+    """Move every parameter off its start, where zeros would hide a wrong branch."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return network
+
+
+def at_unit_scale(network: SegmentationNetwork) -> SegmentationNetwork:
+    """Scale the classifier to logits of about 1, to which a tolerance of 1e-4 belongs."""
+    with torch.no_grad():
+        x = torch.randn(1, network.spec.in_channels, 64, 80)
+        for parameter in network.classifier.conv.parameters():
+            parameter /= network(x).abs().max()
+    return network
+
+
+def tensors(output: TrainOutput) -> Iterator[Tensor]:
+    """Yield everything that a loss may see."""
+    yield output.logits
+    yield from output.aux.values()
+    if output.scene is not None:
+        yield output.scene
+
+
+def loss(output: TrainOutput) -> Tensor:
+    """Return a loss that every output takes part in, with uneven weights."""
+    torch.manual_seed(2)
+    return sum((tensor * torch.randn_like(tensor)).sum() for tensor in tensors(output))
+
+
+def unreached_parameters(network: SegmentationNetwork) -> set[str]:
+    """Return the trainable parameters whose gradient is missing or zero, for one batch."""
+    loss(network.train().forward_train(torch.randn(2, 3, 64, 80))).backward()
+    return {
+        key
+        for key, parameter in network.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
+    }
