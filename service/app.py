@@ -27,6 +27,7 @@ from service.batcher import Batcher
 from service.buckets import run_batch
 from service.entries import LoadModel, Segmenter
 from service.jobs.runner import Jobs
+from service.keys import KeyGate
 from service.loading import warm_up
 from service.manager import ModelManager
 from service.metrics import Metrics
@@ -144,10 +145,12 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
                 CORSMiddleware,
                 allow_origins=list(settings.cors_origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["Content-Type", REQUEST_ID],
+                allow_headers=["Content-Type", "Authorization", "X-API-Key", REQUEST_ID],
                 expose_headers=[REQUEST_ID, "Server-Timing", "Maskzoo-Model", "Maskzoo-Classes"],
             )
         )
+    if settings.api_keys:
+        layers.append(Middleware(KeyGate, hashes=settings.api_keys))
     return layers
 
 

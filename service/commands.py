@@ -61,6 +61,16 @@ def doctor(*, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def key() -> None:
+    """Make an API key, and the hash of it for MASKZOO_API_KEYS."""
+    from service.keys import new_key
+
+    made, hashed = new_key()
+    print(f"key   {made}")
+    print(f"hash  {hashed}   MASKZOO_API_KEYS='NAME={hashed}'")
+
+
 def _listen(host: str, port: int) -> Any:
     """Return a listening socket, so that a taken port is said before anything loads."""
     import socket

@@ -101,6 +101,13 @@ class AdminTokenError(RequestError):
         super().__init__("send the server's admin token as 'Authorization: Bearer …'")
 
 
+class ApiKeyError(RequestError):
+    """A request came without a key that this server knows."""
+
+    def __init__(self) -> None:
+        super().__init__("this server wants a key: send it as 'Authorization: Bearer …'")
+
+
 class NoModelError(RequestError):
     """The server found no bundle at all."""
 

@@ -53,6 +53,7 @@ KINDS: dict[type[Exception], Kind] = {
     errors.JobNotDoneError: Kind("job-not-done", 409, "the job has no result"),
     errors.DiskFullError: Kind("disk-full", 507, "there is no room on the server's disk"),
     errors.StoppedError: Kind("stopping", 503, "the server is stopping"),
+    errors.ApiKeyError: Kind("api-key", 401, "the key is missing or wrong"),
     errors.AdminTokenError: Kind("admin-token", 401, "the admin token is missing or wrong"),
     errors.AliasError: Kind("alias", 422, "the alias cannot be set or removed"),
     errors.NoModelError: Kind("no-model", 503, "there is no model to serve"),
@@ -142,7 +143,7 @@ def _members(error: Exception) -> dict[str, Any]:
 
 
 def _headers(error: Exception) -> dict[str, str]:
-    if isinstance(error, errors.AdminTokenError):
+    if isinstance(error, errors.AdminTokenError | errors.ApiKeyError):
         return {"WWW-Authenticate": "Bearer"}
     wait = getattr(error, "retry_after_s", None)
     return {} if wait is None else {"Retry-After": str(wait)}

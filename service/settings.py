@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.shipped import SHIPPED_FOLDER
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Settings(BaseSettings):
@@ -91,6 +94,11 @@ class Settings(BaseSettings):
         "by default.",
     )
     url_timeout_s: float = Field(default=10, gt=0, description="Longest time to fetch one URL.")
+    api_keys: Annotated[dict[str, str], NoDecode] = Field(
+        default={},
+        description="Who may use the service, as `name=sha256` pairs that `maskzoo key` makes; "
+        "anybody by default.",
+    )
     label_studio_url: str | None = Field(
         default=None,
         description="Where Label Studio is, as in http://label-studio:8080; images that its tasks "
@@ -174,7 +182,7 @@ class Settings(BaseSettings):
             return tuple(part for part in value.split(os.pathsep) if part)
         return value
 
-    @field_validator("aliases", mode="before")
+    @field_validator("aliases", "api_keys", mode="before")
     @classmethod
     def _split_pairs(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -184,6 +192,14 @@ class Settings(BaseSettings):
         if wrong:
             raise ValueError(f"{wrong[0]!r} is no pair; write alias=model, separated by spaces")
         return {alias: target for alias, _, target in pairs}
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_hashes(cls, value: dict[str, str]) -> dict[str, str]:
+        wrong = [name for name, given in value.items() if not _SHA256.fullmatch(given)]
+        if wrong:
+            raise ValueError(f"the hash of {wrong[0]!r} is not 64 hex digits; see `maskzoo key`")
+        return value
 
     @field_validator("cors_origins", "pinned_models", "url_hosts", mode="before")
     @classmethod
