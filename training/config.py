@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.engines.artefact import EngineName
 from models.errors import SpecError, UnknownNameError
 from models.spec import Scalar
 from training.augment import AugmentConfig
@@ -135,10 +136,13 @@ class BundleConfig(Section):
     Args:
         description: what the network is for, in a sentence; for the model card.
         data_licence, weights_licence: of the training data, and of the weights that come of it.
+        engine: for which the bundle is exported at the end, as `maskzoo export` does; `auto` is
+            openvino where it can be written, and `none` leaves it out.
     """
 
     name: str | Auto = "auto"
     dtype: Literal["float16", "float32"] = "float16"
+    engine: Literal["auto", "none"] | EngineName = "auto"
     description: str | None = None
     data_licence: str | None = None
     weights_licence: str | None = None

@@ -12,6 +12,7 @@ from typing import Any
 import safetensors.torch
 
 from models.bundle import save_bundle
+from models.errors import EngineError, ExportError
 from models.inference.predictor import Predictor
 from training.data.index import Split
 from training.evaluate import Evaluation, evaluate_split
@@ -40,9 +41,25 @@ def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
     metrics = _metrics(evaluation, parts)
     bundle = _save(parts, parts.run_dir / "bundle", metrics=metrics)
     shutil.rmtree(draft)
+    _export(bundle, parts)
     parts.display.say(evaluation.table())
     parts.display.say(f"bundle: {bundle}\npicture: {picture}")
     return bundle, metrics
+
+
+def _export(bundle: Path, parts: Parts) -> None:
+    """Write the bundle for a faster engine; the run has its result whether or not that works."""
+    wanted = parts.config.bundle.engine
+    if wanted == "none":
+        return
+    from models.export.engines import export_engine  # takes seconds to import
+
+    try:
+        artefact = export_engine(bundle, "openvino" if wanted == "auto" else wanted)
+    except (EngineError, ExportError) as error:
+        parts.display.say(f"not exported for a faster engine: {error}")
+    else:
+        parts.display.say(f"exported for {artefact.record.engine}: {artefact.folder}")
 
 
 def bundle_name(parts: Parts) -> str:

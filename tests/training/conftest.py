@@ -33,6 +33,7 @@ _TINY = (
     "runtime.accelerator=cpu",
     "runtime.precision=fp32",
     "bundle.name=discs",
+    "bundle.engine=none",
 )
 
 MakeData = Callable[..., Path]

@@ -1,0 +1,46 @@
+"""The end of a run: the bundle is exported for a faster engine, if that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.bundle import read_manifest
+from models.engines.choose import open_engine
+from models.errors import ExportError
+from training.config import TrainConfig
+from training.display import Display
+from training.fit import train
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.mark.slow
+def test_the_bundle_of_a_run_runs_on_openvino_by_itself(
+    discs: Path, tiny: MakeConfig, tmp_path: Path, display: Display, shown: Callable[[], str]
+) -> None:
+    pytest.importorskip("openvino")
+    config = tiny("max_steps=1", "bundle.engine=auto")
+    bundle = train(discs, config, run_dir=tmp_path / "run", display=display).bundle
+    assert open_engine(bundle, read_manifest(bundle), device="cpu").name == "openvino"
+    assert "exported for openvino" in shown()
+
+
+def test_a_run_whose_network_cannot_be_exported_keeps_its_bundle_and_says_why(
+    discs: Path,
+    tiny: MakeConfig,
+    tmp_path: Path,
+    display: Display,
+    shown: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ExportError("ONNX export needs the extra: pip install 'maskzoo[onnx]'")
+
+    monkeypatch.setattr("models.export.engines.export_engine", fail)
+    config = tiny("max_steps=1", "bundle.engine=auto")
+    bundle = train(discs, config, run_dir=tmp_path / "run", display=display).bundle
+    assert read_manifest(bundle).name == "discs"
+    assert "not exported for a faster engine: ONNX export needs the extra" in shown()
