@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from service.errors import OverloadedError
+from service.errors import OverloadedError, StoppedError
 
 MIN_COST_PX = 256 * 256
 """A smaller image counts as one of this size: a request costs something in any case."""
@@ -33,13 +33,21 @@ class Admission:
         self.pixels = 0
         self._clock = clock
         self._speed: float | None = None
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let nobody in any more; who is inside goes on."""
+        self._is_closed = True
 
     def check(self, pixels: int = MIN_COST_PX) -> None:
         """Refuse where there is no room for so many pixels.
 
         Raises:
             OverloadedError: with the seconds after which there should be.
+            StoppedError: after `close`.
         """
+        if self._is_closed:
+            raise StoppedError("the service is stopping; send the request again")
         if self.pixels and self.pixels + pixels > self.max_pixels:
             raise OverloadedError(self.retry_after_s())
 

@@ -25,6 +25,7 @@ from models.inference.predictor import Predictor
 from service.admission import Admission
 from service.batcher import Batcher
 from service.buckets import run_batch
+from service.draining import Drain
 from service.entries import LoadModel, Segmenter
 from service.jobs.runner import Jobs
 from service.keys import KeyGate
@@ -34,7 +35,8 @@ from service.metrics import Metrics
 from service.openapi import build_openapi
 from service.problems import problem_of
 from service.queueing import BatchQueue
-from service.routes import adapters, admin, health, jobs, models, oip, pages, segment
+from service.routes import adapters, admin, health, models, oip, pages, segment
+from service.routes import jobs as jobs_route
 from service.routes import metrics as metrics_route
 from service.sampling import Sampler
 from service.schemas import ProblemDocument
@@ -80,7 +82,7 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
     )
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
     app.state.services = _services(settings, load_model or _loader(settings), metrics)
-    for routes in (segment, jobs, models, health, metrics_route, oip, adapters, pages):
+    for routes in (segment, jobs_route, models, health, metrics_route, oip, adapters, pages):
         app.include_router(routes.router)
     if settings.admin_token is not None:
         app.include_router(admin.router)
@@ -96,7 +98,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = asyncio.create_task(services.manager.watch(services.settings.reload_s))
     await services.jobs.start()
     sampling = asyncio.create_task(services.sampler.run())
-    yield
+    with services.drain.on_signals():
+        yield
+    services.drain.close()
     watching.cancel()
     sampling.cancel()
     await services.jobs.close()
@@ -125,13 +129,20 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         workers=settings.network_threads,
         wait_s=settings.batch_wait_s,
     )
+    admission, jobs = Admission(settings.queue_pixels), Jobs(settings, manager, batcher)
+
+    def stop_admission() -> None:
+        admission.close()
+        jobs.stop()
+
     return Services(
         settings=settings,
         manager=manager,
         workers=workers,
-        admission=Admission(settings.queue_pixels),
+        admission=admission,
         batcher=batcher,
-        jobs=Jobs(settings, manager, batcher),
+        drain=Drain(settings.shutdown_s, stop_admission, batcher.close),
+        jobs=jobs,
         metrics=metrics,
         sampler=Sampler(metrics, manager, batcher),
     )

@@ -87,16 +87,16 @@ class Batcher:
         return await answer
 
     async def close(self) -> None:
-        """Stop the workers; what still waits is cancelled, what comes is refused."""
+        """Stop the workers; what waits, is being run or comes from now on gets a StoppedError."""
         self._is_closed = True
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         self._workers = []
         while len(self.queue):
-            batch, _ = self.queue.take(self._clock())
-            for item in batch:
-                item.work[1].cancel()
+            batch, dropped = self.queue.take(self._clock())
+            for item in [*batch, *dropped]:
+                _fail(item, StoppedError("the service is stopping"))
 
     def _start(self) -> None:
         if not self._workers:
@@ -132,6 +132,10 @@ class Batcher:
         try:
             results = await self._run(bucket, [item.work[0] for item in batch])
             assert len(results) == len(batch), "one result for each item"
+        except asyncio.CancelledError:
+            for item in batch:
+                _fail(item, StoppedError("the service is stopping"))
+            raise
         except Exception as error:
             await self._recover(batch, begun, error)
             return

@@ -8,9 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from models.console import Json, print_json
+from models.commands import predict_here
+from models.console import Device, Json, Mode, Overlap, Tta, print_json
 
 app = typer.Typer()
+
+_LAST_S = 5  # after the service's own limit, for clients that send or read slowly
 
 
 @app.command()
@@ -23,6 +26,7 @@ def serve(
     ] = None,
 ) -> None:
     """Answer POST /segment over HTTP, with a page at /."""
+    import math
     import signal
 
     import uvicorn
@@ -42,8 +46,71 @@ def serve(
         print(f"models: {', '.join(dict.fromkeys(names)) or 'none found'}", flush=True)
         print(f"listening on http://{shown}:{listener.getsockname()[1]}", flush=True)
         service = create_app(settings)  # logs each request itself
-        server = uvicorn.Server(uvicorn.Config(service, log_config=None, access_log=False))
+        config = uvicorn.Config(
+            service,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=math.ceil(settings.shutdown_s) + _LAST_S,
+        )
+        server = uvicorn.Server(config)
         server.run(sockets=[listener])
+
+
+@app.command()
+def predict(
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[BUNDLE] IMAGES...",
+            help="A bundle (not with --server), then image files, folders, glob patterns.",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for masks/ and overlays/.")],
+    mode: Mode = "auto",
+    tta: Tta = "none",
+    overlap: Overlap = 0.25,
+    overlays: Annotated[bool, typer.Option(help="Write the overlays too.")] = True,
+    device: Device = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
+    server: Annotated[
+        str | None, typer.Option(help="URL of a service that is to do it; goes on if run again.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="With --server: its model.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="MASKZOO_API_KEY", help="With --server: your key.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --server: also what was written before.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a mask, and an overlay, for each image: here, or by a service."""
+    if server is None:
+        if len(images) < 2:
+            raise typer.BadParameter("give a bundle and images, or --server URL and images")
+        predict_here(
+            images[0],
+            images[1:],
+            out=out,
+            mode=mode,
+            tta=tta,
+            overlap=overlap,
+            overlays=overlays,
+            device=device,
+            engine=engine,
+            as_json=as_json,
+        )
+        return
+    from models.inference.folder import plan
+    from service.client import Client
+    from service.remote_predict import predict_remotely, report
+
+    tasks = [(task.image, task.mask, task.overlay) for task in plan(images, out, overlays=overlays)]
+    with Client(server, key=api_key) as client:
+        outcomes = predict_remotely(client, tasks, model=model, mode=mode, again=again)
+        if not report(outcomes, len(tasks), as_json=as_json):
+            raise typer.Exit(2)
 
 
 @app.command()

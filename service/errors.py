@@ -138,6 +138,8 @@ class DeadlineError(RequestError):
 class StoppedError(RequestError):
     """Work was given up, because nobody wants it any more or the service ends."""
 
+    retry_after_s = 1  # another process, or the next one, answers
+
 
 class DiskFullError(RequestError):
     """There is no room for one more job."""

@@ -148,6 +148,12 @@ class Settings(BaseSettings):
         description="Longest time for one request; beyond, 504. A client may ask for less by "
         "the header x-request-timeout-seconds.",
     )
+    shutdown_s: float = Field(
+        default=20,
+        ge=0,
+        description="How long requests in flight may go on after SIGTERM; what is not done then "
+        "is answered with 503. Keep it below what your supervisor waits before it kills.",
+    )
     batch_pixels: int = Field(
         default=4_194_304, ge=1, description="Pixels of the network's input in one batch."
     )

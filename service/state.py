@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from service.admission import Admission
 from service.batcher import Batcher
+from service.draining import Drain
 from service.jobs.runner import Jobs
 from service.manager import ModelManager
 from service.metrics import Metrics
@@ -26,6 +27,7 @@ class Services:
     workers: Workers
     admission: Admission
     batcher: Batcher
+    drain: Drain
     jobs: Jobs
     metrics: Metrics
     sampler: Sampler

@@ -95,6 +95,7 @@ class Jobs:
         self._tasks: list[asyncio.Task[None]] = []
         self._working: dict[str, tuple[Progress, TileRunner]] = {}
         self._seconds_per_job = 30.0
+        self._is_stopping = False
         # The store gets a thread of its own: a query never waits for work.
         self._store_thread = ThreadPoolExecutor(1, thread_name_prefix="job-store")
         self._threads = ThreadPoolExecutor(settings.job_threads, thread_name_prefix="job")
@@ -110,13 +111,18 @@ class Jobs:
             with suppress(JobsOffError):  # told in the log, and to who sends a job
                 await self._open()
 
-    async def close(self) -> None:
-        """Stop the work, give unfinished jobs back, and let go of the store."""
+    def stop(self) -> None:
+        """Take no more jobs, and give back those that are worked on, for the next process."""
+        self._is_stopping = True
         for progress, tiles in self._working.values():
             progress.is_stopped = True
             tiles.stop()
         if self._working:
             logger.info("event=jobs_given_back jobs=%s", ",".join(self._working))
+
+    async def close(self) -> None:
+        """Stop, wait until jobs are given back, and let go of the store."""
+        self.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -142,7 +148,10 @@ class Jobs:
         Raises:
             OverloadedError: with a guess of when there is room.
             JobsOffError: jobs are not kept here.
+            StoppedError: the service ends.
         """
+        if self._is_stopping:
+            raise StoppedError("the service is stopping; send the job again")
         store = await self._opened()
         active = await self._ask(store.count_active)
         if active >= self.settings.max_jobs:
@@ -245,7 +254,7 @@ class Jobs:
 
     async def _work(self) -> None:
         store = await self._opened()
-        while True:
+        while not self._is_stopping:
             try:
                 self._arrived.clear()
                 lease_s = self.settings.job_lease_s

@@ -23,9 +23,9 @@ async def healthz() -> Health:
     responses={200: {"model": Readiness}, 503: {"model": Readiness}},
 )
 async def readyz(services: ServicesDep) -> Response:
-    """200 once a model can be used and none is being preloaded; 503 before."""
+    """200 once a model can be used and none is being preloaded; 503 before, and at the end."""
     manager = services.manager
-    ready = manager.is_ready()
+    ready = manager.is_ready() and not services.drain.is_stopping
     body = Readiness(
         ready=ready, models={entry.name: entry.state for entry in manager.entries.values()}
     )

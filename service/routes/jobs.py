@@ -224,10 +224,15 @@ async def _events(services: Services, job_id: str, owner: str) -> AsyncIterator[
     """
     changes = services.jobs.watch(job_id, owner=owner, every_s=_WATCH_S)
     coming = asyncio.ensure_future(anext(changes))
+    ending = asyncio.ensure_future(services.drain.begun.wait())
     yield b"retry: 2000\n\n"
     try:
         while True:
-            done, _ = await asyncio.wait({coming}, timeout=_ALIVE_S)
+            done, _ = await asyncio.wait(
+                {coming, ending}, timeout=_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if ending in done:
+                return  # the client comes again, and finds the next process
             if not done:
                 yield b": still here\n\n"
                 continue
@@ -238,3 +243,4 @@ async def _events(services: Services, job_id: str, owner: str) -> AsyncIterator[
         return
     finally:
         coming.cancel()
+        ending.cancel()

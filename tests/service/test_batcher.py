@@ -141,20 +141,21 @@ def test_cancelled_and_expired_items_never_reach_the_network():
     play(scenario)
 
 
-def test_closing_cancels_what_waits():
+def test_closing_tells_who_waits_and_whose_batch_is_running():
     async def scenario() -> None:
         network = FakeNetwork()
         network.gate.clear()
         batcher = batcher_of(network)
-        first = asyncio.create_task(batcher.submit("a", 0, pixels=1))
+        running = asyncio.create_task(batcher.submit("a", 0, pixels=1))
         while not network.batches:
             await asyncio.sleep(0)
-        second = asyncio.create_task(batcher.submit("a", 1, pixels=1))
+        waiting = asyncio.create_task(batcher.submit("a", 1, pixels=1))
         await asyncio.sleep(0)
         await batcher.close()
-        with pytest.raises(asyncio.CancelledError):
-            await second
-        first.cancel()
+        for one in (running, waiting):
+            with pytest.raises(StoppedError, match="stopping"):
+                await one
+        assert network.batches == [[0]]
 
     play(scenario)
 
