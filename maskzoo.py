@@ -8,6 +8,7 @@ The commands stand in the three packages. Each imports what it needs when it run
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
@@ -26,6 +27,15 @@ app = typer.Typer(
 )
 for _room in (training, models, service):
     app.add_typer(_room.commands.app)
+
+
+def __getattr__(name: str) -> Any:
+    """Return the client of the service, which is imported when it is first asked for."""
+    if name not in ("AsyncClient", "Client"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import service.client
+
+    return getattr(service.client, name)
 
 
 def main(arguments: list[str] | None = None) -> None:

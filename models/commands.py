@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from models.console import (
-    Bundle,
-    Device,
     Json,
-    Mode,
-    Overlap,
-    Tta,
     print_json,
     show_tiles,
 )
@@ -31,21 +26,20 @@ app.add_typer(plugins_app, name="plugins")
 HostEncoder = Annotated[str, typer.Option(help="Encoder that the cost is counted with.")]
 
 
-@app.command()
-def predict(
-    bundle: Bundle,
-    images: Annotated[list[str], typer.Argument(help="Image files, folders, glob patterns.")],
+def predict_here(
+    bundle: str,
+    images: list[str],
     *,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for masks/ and overlays/.")],
-    mode: Mode = "auto",
-    tta: Tta = "none",
-    overlap: Overlap = 0.25,
-    overlays: Annotated[bool, typer.Option(help="Write the overlays too.")] = True,
-    device: Device = "auto",
-    engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
-    as_json: Json = False,
+    out: Path,
+    mode: str,
+    tta: str,
+    overlap: float,
+    overlays: bool,
+    device: str,
+    engine: str,
+    as_json: bool,
 ) -> None:
-    """Write a mask, and an overlay, for each image."""
+    """Write a mask, and an overlay, for each image; the command is `service.commands.predict`."""
     from models import Predictor
     from models.inference.folder import plan, predict_files
     from models.shipped import find_bundle

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from service.adapters.oip import build_outputs, describe_model, read_images, wanted_outputs
@@ -15,7 +16,17 @@ from service.entries import LoadedModel
 from service.state import Services, ServicesDep
 from service.uploads import Upload, read_limited, refuse_coding
 
-router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+class Refusal(BaseModel):
+    """An error, as the protocol has it."""
+
+    error: str
+
+
+router = APIRouter(
+    prefix="/v2",
+    tags=["open inference protocol"],
+    responses={"default": {"model": Refusal, "description": "What was wrong."}},
+)
 
 _JSON_ROOM = 64 * 1024
 
