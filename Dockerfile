@@ -20,10 +20,15 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
     NO_ALBUMENTATIONS_UPDATE=1 \
-    MASKZOO_BUNDLES=/bundles
+    MASKZOO_BUNDLES=/bundles \
+    MASKZOO_STATE_FOLDER=/state
 
-# Uploads are decoded by this user; it owns nothing in the image.
-RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp maskzoo && mkdir /bundles
+# Uploads are decoded by this user; it owns nothing in the image but the folder of jobs, which is a
+# volume: it can be written on a read-only root, and outlives a container that is given a name for it.
+RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp maskzoo \
+    && mkdir /bundles \
+    && install --directory --owner=10001 --mode=700 /state
+VOLUME /state
 
 COPY constraints.txt /build/
 COPY --from=requirements /requirements.txt /build/
