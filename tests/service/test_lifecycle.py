@@ -1,0 +1,171 @@
+"""The service as a process of its own: started, stopped, killed, started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+class Server:
+    """One `maskzoo serve`, on a port of its own."""
+
+    def __init__(self, bundles: Path, state: Path, **settings: object) -> None:
+        given = {
+            "shipped_bundles": False,
+            "state_folder": state,
+            "engine": "torch",
+            "device": "cpu",
+            "job_free_bytes": 0,
+            "job_lease_s": 1,
+            **settings,
+        }
+        env = os.environ | {f"MASKZOO_{key.upper()}": str(value) for key, value in given.items()}
+        env |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "maskzoo.py", "serve", "--port", "0", "--bundles", str(bundles)]
+        self.log = (state.parent / f"server-{time.monotonic_ns()}.log").open("w+")
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("listening on "):
+                self.url = line.split()[-1]
+                break
+        self.client = httpx.Client(base_url=self.url, timeout=120)
+        self.wait(lambda: self.client.get("/readyz").status_code == 200)
+
+    def wait(self, condition, seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < end, self.text()
+            time.sleep(0.02)
+
+    def wait_for_job(self, job: str, *states: str) -> dict:
+        found: dict = {}
+
+        def there() -> bool:
+            found.update(self.client.get(f"/jobs/{job}").json())
+            return found["state"] in states
+
+        self.wait(there)
+        return found
+
+    def is_working(self) -> bool:
+        lines = self.client.get("/metrics").text.splitlines()
+        depth = [line for line in lines if line.startswith("maskzoo_queue_depth{")]
+        return any(float(line.split()[-1]) > 0 for line in depth)
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def text(self) -> str:
+        self.log.seek(0)
+        return self.log.read()
+
+
+@pytest.fixture(name="run")
+def run_fixture(bundles, tmp_path) -> Iterator[object]:
+    servers: list[Server] = []
+
+    @contextmanager
+    def run(**settings: object) -> Iterator[Server]:
+        server = Server(bundles, tmp_path / "state", **settings)
+        servers.append(server)
+        yield server
+
+    yield run
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait(30)
+        server.client.close()
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        server.log.close()
+
+
+@pytest.fixture(name="noise", scope="module")
+def noise_fixture(encode) -> bytes:
+    """An image that is some work."""
+    return encode(np.random.default_rng(1).integers(0, 255, (700, 900, 3), np.uint8), ".jpg")
+
+
+def test_sigterm_finishes_what_is_in_flight_and_exits_with_0(run, noise):
+    with run(shutdown_s=100) as server, ThreadPoolExecutor(1) as pool:
+        working = pool.submit(server.client.post, "/segment?mode=whole", content=noise)
+        server.wait(server.is_working)
+        assert server.end(signal.SIGTERM) == 0
+        assert working.result().status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.url + "/healthz")
+        assert "Traceback" not in server.text()
+
+
+def test_sigterm_answers_what_is_not_done_in_time_and_exits_with_0(run, noise):
+    with run(shutdown_s=0) as server, ThreadPoolExecutor(1) as pool:
+        working = pool.submit(server.client.post, "/segment?mode=tiled&tta=d4", content=noise)
+        server.wait(server.is_working)
+        assert server.end(signal.SIGTERM) == 0
+        answer = working.result()
+        assert answer.status_code == 503
+        assert answer.json()["type"].endswith("#problem-stopping")
+
+
+def test_sigterm_gives_a_job_to_the_next_process(run, noise):
+    with run() as first:
+        job = first.client.post("/jobs?mode=tiled&tta=flip", content=noise).json()["id"]
+        first.wait(lambda: first.client.get(f"/jobs/{job}").json()["tiles_done"] > 0)
+        assert first.end(signal.SIGTERM) == 0
+        assert "Traceback" not in first.text()
+    with run() as second:
+        assert second.wait_for_job(job, "done", "failed")["state"] == "done"
+        assert second.client.get(f"/jobs/{job}/result").status_code == 200
+        assert second.end(signal.SIGINT) == 0
+
+
+def test_kill_9_loses_no_accepted_job(run, noise):
+    with run() as first:
+        jobs = [
+            first.client.post(f"/jobs?mode=tiled&format={name}", content=noise).json()["id"]
+            for name in ("png", "json", "png")
+        ]
+        first.wait(lambda: first.client.get(f"/jobs/{jobs[0]}").json()["tiles_done"] > 0)
+        assert first.end(signal.SIGKILL) == -signal.SIGKILL
+    with run() as second:
+        for job in jobs:
+            assert second.wait_for_job(job, "done", "failed")["state"] == "done"
+            assert second.client.get(f"/jobs/{job}/result").status_code == 200
+        folder = second.client.get(f"/jobs/{jobs[0]}").json()
+        assert folder["progress"] == 1
+
+
+def test_a_stream_of_events_does_not_hold_the_end_up(run, noise):
+    with run() as server, ThreadPoolExecutor(1) as pool:
+        job = server.client.post("/jobs?mode=tiled&tta=d4", content=noise).json()["id"]
+
+        def follow() -> list[str]:
+            with server.client.stream("GET", f"/jobs/{job}/events") as stream:
+                return list(stream.iter_lines())
+
+        following = pool.submit(follow)
+        server.wait(lambda: server.client.get(f"/jobs/{job}").json()["tiles_done"] > 0)
+        begun = time.monotonic()
+        assert server.end(signal.SIGTERM) == 0
+        assert any('"running"' in line for line in following.result())
+        assert time.monotonic() - begun < 30, "the limit of the end was not needed"
