@@ -213,3 +213,50 @@ def export(
             f"{artefact.folder}: mean IoU on {score.split} {100 * score.mean_iou_torch:.2f} with "
             f"torch, {100 * score.mean_iou:.2f} in int8"
         )
+
+
+@app.command()
+def race(
+    data: Data,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As for train.")
+    ] = None,
+    *,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Time for all of it.")] = 60.0,
+    candidates: Annotated[int, typer.Option(min=2, help="How many begin.")] = 9,
+    arch: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    encoder: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Only these, '' for none; may be repeated.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Named settings to start from.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file of settings.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder.  [default: runs/NAME-race]")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a race.")] = False,
+) -> None:
+    """Find the architecture, encoder and plug-ins that suit the data best."""
+    from training.config import load_config
+    from training.interrupt import TrainingInterrupted
+    from training.race import Space
+    from training.race import race as run_race
+
+    chosen = load_config(settings or [], config, preset=preset)
+    folder = out or Path("runs") / f"{data.resolve().name}-race"
+    try:
+        result = run_race(
+            data,
+            chosen,
+            folder=folder,
+            minutes=minutes,
+            space=Space.of(arch or (), encoder or (), plugin or ()),
+            count=candidates,
+            resume=resume,
+        )
+    except TrainingInterrupted:
+        raise typer.Exit(1) from None
+    print(f"bundle    {result.bundle}")
+    print(f"report    {folder / 'race.html'}")

@@ -6,10 +6,14 @@ A run's folder holds:
     plan.json           what was decided from the data, and why
     range_test.json     the curve by which the learning rate was chosen
     log.jsonl           each step and each validation
+    metrics.csv         a line for each validation
+    tensorboard/        the same for TensorBoard
     last.ckpt           from which the run resumes; previous.ckpt is the one before
     best.safetensors    the weights of the best validation
     bundle/             the result: network, labels, preprocessing, metrics, provenance
     predictions.png     eight predictions beside the truth
+    evaluation.json     the scores in full
+    report.html         all of this for a person, in one file
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ from training.data.inspect import inspect
 from training.data.progress import progress_bar
 from training.display import Display
 from training.finish import finish
-from training.loop import LAST, TrainingLoop
+from training.loop import LAST, Parts, TrainingLoop
 from training.memory import free_ram
 from training.origin import flat_settings, run_command
 from training.overrides import describe
@@ -50,7 +54,7 @@ _DRY_STEPS = 20
 _FREE_ON_RESUME = frozenset(
     {
         *("loader.num_workers", "loader.prefetch", "loader.cache_mib"),
-        *("checkpoint_minutes", "max_bad_steps"),
+        *("checkpoint_minutes", "max_bad_steps", "track"),
         *(f"bundle.{name}" for name in BundleConfig.model_fields),
     }
 )
@@ -89,6 +93,32 @@ def train(
         ZooError: data, configuration or checkpoint are wrong; the message says what to do.
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
     """
+    parts = prepare(data, config, run_dir=run_dir, resume=resume, display=display)
+    run_steps(parts, until=parts.total_steps)
+    result = finish(parts) if parts.fabric.is_global_zero else None
+    parts.fabric.barrier()
+    bundle, metrics = result or (run_dir / "bundle", {})
+    return TrainResult(bundle, metrics, run_dir)
+
+
+def prepare(
+    data: Path,
+    config: TrainConfig | None = None,
+    *,
+    run_dir: Path,
+    resume: bool = False,
+    display: Display | None = None,
+    opened: SegmentationData | None = None,
+) -> Parts:
+    """Open or inspect the data, plan, and build what a run consists of.
+
+    Args:
+        data, config, run_dir, resume, display: as for `train`.
+        opened: the data, where they are open already.
+
+    Raises:
+        ZooError: as `train`.
+    """
     checkpoint = _checkpoint(run_dir, resume=resume)
     config = config or TrainConfig()
     command = checkpoint.command if checkpoint else ""
@@ -96,13 +126,13 @@ def train(
     display = display or Display()
     if checkpoint is not None:
         config = _resumed_config(checkpoint, config)
-        opened = open_dataset(data, seed=config.seed, allow_bad=config.allow_bad)
-    else:
-        opened = _inspected(data, config, display)
+    if opened is None and checkpoint is None:
+        opened = inspected(data, config, display)
+    opened = opened or open_dataset(data, seed=config.seed, allow_bad=config.allow_bad)
     _check_data(opened, checkpoint)
     machine = choose_machine(config)
     fabric = _fabric(machine.config)
-    display.enabled = fabric.is_global_zero
+    display.enabled = display.enabled and fabric.is_global_zero
     network = make_network(machine.config, opened, fabric, display, is_new=checkpoint is None)
     if checkpoint is None:
         config = _planned(machine, opened, fabric, network, display, run_dir)
@@ -110,13 +140,20 @@ def train(
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     fabric.barrier()
-    parts = make_parts(config, opened, run_dir, fabric, network, display, checkpoint, command)
-    start, stop = parts.progress.step, parts.total_steps
-    TrainingLoop(parts).run(make_loader(config, opened, fabric, start=start, stop=stop))
-    result = finish(parts) if fabric.is_global_zero else None
-    fabric.barrier()
-    bundle, metrics = result or (run_dir / "bundle", {})
-    return TrainResult(bundle, metrics, run_dir)
+    return make_parts(config, opened, run_dir, fabric, network, display, checkpoint, command)
+
+
+def run_steps(parts: Parts, *, until: int) -> None:
+    """Take the steps up to number `until`, then validate and save.
+
+    Raises:
+        TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
+        ZooError: too many steps gave no number.
+    """
+    batches = make_loader(
+        parts.config, parts.data, parts.fabric, start=parts.progress.step, stop=until
+    )
+    TrainingLoop(parts, until=until).run(batches)
 
 
 def dry_run(data: Path, config: TrainConfig, *, run_dir: Path) -> TrainResult:
@@ -130,7 +167,7 @@ def dry_run(data: Path, config: TrainConfig, *, run_dir: Path) -> TrainResult:
     return train(data, config.model_copy(update={"max_steps": _DRY_STEPS}), run_dir=folder)
 
 
-def _inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:
+def inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:
     """Inspect the data and show what it holds; a new run stops here if it is not good enough."""
     with progress_bar("reading images and masks") as progress:
         report = inspect(data, seed=config.seed, progress=progress)

@@ -79,10 +79,15 @@ class Parts:
 
 
 class TrainingLoop:
-    """Run `parts` from where its progress stands to the last step."""
+    """Run `parts` from where its progress stands.
 
-    def __init__(self, parts: Parts) -> None:
+    Args:
+        until: the step at which to pause, validated and saved; the last one if not given.
+    """
+
+    def __init__(self, parts: Parts, *, until: int | None = None) -> None:
         self.parts = parts
+        self.until = parts.total_steps if until is None else min(until, parts.total_steps)
         self.progress = parts.progress
         self.status = Status(
             parts.progress.step, parts.total_steps, parts.progress.step / parts.steps_per_epoch
@@ -121,7 +126,7 @@ class TrainingLoop:
     def is_finished(self) -> bool:
         """Whether the last step is done or validations have stopped improving."""
         patience = self.parts.config.early_stop
-        return self.progress.step >= self.parts.total_steps or (
+        return self.progress.step >= self.until or (
             patience is not None and self.progress.stale >= patience
         )
 
@@ -192,7 +197,7 @@ class TrainingLoop:
     def _validate_and_save(self) -> None:
         parts, progress = self.parts, self.progress
         every = resolved(parts.config.validate_every) * parts.steps_per_epoch
-        due = progress.step % every == 0 or progress.step == parts.total_steps
+        due = progress.step % every == 0 or progress.step == self.until
         if due:
             with self._clock.pause():
                 self._validate()

@@ -83,7 +83,8 @@ def build_optimizer(network: SegmentationNetwork, config: OptimizerConfig) -> Op
     """
     for parameter in network.encoder.pretrained_parameters() if config.freeze_encoder else ():
         parameter.requires_grad_(False)
-    lr = resolved(config.lr)
+    lr = config.lr
+    assert not isinstance(lr, str), "training.plan resolves the learning rate"
     groups = parameter_groups(
         network,
         lr=lr,
@@ -91,9 +92,10 @@ def build_optimizer(network: SegmentationNetwork, config: OptimizerConfig) -> Op
         weight_decay=config.weight_decay,
         layer_decay=config.layer_decay,
     )
+    fused = all(group["params"][0].device.type in ("cpu", "cuda") for group in groups)
     if config.name == "sgd":
-        return SGD(groups, lr=lr, momentum=config.momentum)
-    return AdamW(groups, lr=lr, betas=config.betas)
+        return SGD(groups, lr=lr, momentum=config.momentum, fused=fused)
+    return AdamW(groups, lr=lr, betas=config.betas, fused=fused)
 
 
 def lr_factor(step: int, total_steps: int, config: ScheduleConfig) -> float:

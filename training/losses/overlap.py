@@ -21,11 +21,15 @@ def overlap_sums(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return, for each class, the sums of p*t, p and t over counted pixels, each (K,)."""
     scores, truth = flatten(logits, target)
-    counted = (truth != ignore_index).to(scores.dtype)[:, None]  # (P, 1)
-    probabilities = scores.softmax(1) * counted  # (P, K)
-    ids = torch.arange(scores.shape[1], device=truth.device)
-    members = (truth[:, None] == ids).to(scores.dtype) * counted  # (P, K)
-    return (probabilities * members).sum(0), probabilities.sum(0), members.sum(0)
+    counted = truth != ignore_index  # (P,)
+    places = torch.where(counted, truth, 0)
+    weights = counted.to(scores.dtype)
+    probabilities = scores.softmax(1)  # (P, K)
+    # One pass over (P, K) each way: no one-hot of that size is made.
+    right = probabilities.gather(1, places[:, None])[:, 0] * weights  # (P,)
+    zeros = scores.new_zeros(scores.shape[1])
+    both = zeros.index_add(0, places, right)
+    return both, weights @ probabilities, zeros.index_add(0, places, weights)
 
 
 def dice(logits: Tensor, target: Tensor, *, ignore_index: int, smooth: float = 1.0) -> Tensor:
