@@ -17,6 +17,7 @@ from models.inference.predictor import Segmentation
 from service.buckets import Bucket
 from service.entries import LoadedModel
 from service.errors import BadParameterError, ImageNeedsJobError
+from service.georeference import read_georeference
 from service.responses.answer import Answer, Timings
 from service.responses.choose import Found, apply_options, check_options
 from service.responses.forms import Form
@@ -147,6 +148,8 @@ def _raw(found: Segmentation | None, probabilities: np.ndarray | None, pixels: n
 
 
 def _describe(job: Job, decoded: DecodedImage, found: Found, mode: str, timings: Timings) -> Answer:
+    is_tiff = decoded.info.format == "TIFF"
+    georeference = read_georeference(job.upload.data) if is_tiff else None
     return Answer(
         model=job.model.name,
         labels=job.model.labels,
@@ -159,4 +162,5 @@ def _describe(job: Job, decoded: DecodedImage, found: Found, mode: str, timings:
         file_name=job.upload.name,
         timings=timings,
         probabilities=found.probabilities,
+        georeference=georeference,
     )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.errors import ZooError, did_you_mean
 from models.inference.tta import parse_tta
 
-FormatName = Literal["png", "json", "geojson", "npz", "mixed"]
+FormatName = Literal["png", "json", "geojson", "npz", "tiff", "mixed"]
 VariantName = Literal["indexed", "color", "overlay", "confidence", "cutout"]
 MaskName = Literal["none", "rle", "coco", "polygons", "png"]
 _MAX_TTA_COST = 32  # runs of the network at the image's size

@@ -19,6 +19,7 @@ from models.inference.postprocess import id_type
 from models.inference.rows import open_rows
 from service.buckets import Bucket
 from service.entries import LoadedModel
+from service.georeference import GeoReference, read_georeference
 from service.jobs.files import JobFiles
 from service.jobs.records import JobRecord
 from service.responses.answer import Answer, Timings
@@ -59,6 +60,11 @@ class Task:
     def needs_confidence(self) -> bool:
         """Whether the answer, or the way to it, needs the network's confidence."""
         return self.form.needs_confidence or self.options.threshold is not None
+
+    def georeference(self, info: ImageInfo) -> GeoReference | None:
+        """Return where the image lies; None where it does not say."""
+        path = self.files.upload(self.job.id)
+        return read_georeference(path) if info.format == "TIFF" else None
 
 
 def do_job(task: Task) -> dict[str, Any]:
@@ -156,6 +162,7 @@ def _describe(task: Task, found: Found, info: ImageInfo, mode: str, timings: Tim
         request_id=task.job.request_id,
         file_name=task.job.file_name,
         timings=timings,
+        georeference=task.georeference(info),
     )
 
 

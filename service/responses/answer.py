@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from models.labels import LabelSet
+from service.georeference import GeoReference
 from service.responses.runs import LabelRuns
 
 
@@ -58,6 +59,7 @@ class Answer:
         info: what the decoder found and did, ready for JSON.
         file_name: the client's name of the image.
         probabilities: float16 (K, H, W); None where nobody asked.
+        georeference: of a GeoTIFF.
     """
 
     model: str
@@ -71,6 +73,7 @@ class Answer:
     file_name: str = "image"
     timings: Timings = field(default_factory=Timings)
     probabilities: np.ndarray | None = None
+    georeference: GeoReference | None = None
 
     @cached_property
     def mean_confidences(self) -> dict[int, float]:

@@ -10,6 +10,7 @@ from typing import Any
 from service.responses.answer import Answer
 from service.responses.coco import encode_document, encode_rle
 from service.responses.images import encode_indexed
+from service.responses.places import place_outlines
 from service.responses.polygons import encode_coordinates, find_polygons
 from service.schemas import ClassResult, SegmentOptions, SegmentResult
 
@@ -24,7 +25,7 @@ def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
         width=answer.runs.width,
         height=answer.runs.height,
         mode=answer.mode,
-        input=dict(answer.info),
+        input=_describe_input(answer),
         classes=describe_classes(answer, options),
         coco=_coco(answer) if "coco" in options.mask_names else None,
         png=_png(answer) if "png" in options.mask_names else None,
@@ -57,10 +58,13 @@ def describe_classes(answer: Answer, options: SegmentOptions) -> list[ClassResul
 def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
     """Return a FeatureCollection with one MultiPolygon for each class that occurs.
 
-    Coordinates are pixels, x to the right and y down, since an image has no place on the earth.
+    Coordinates are longitude and latitude where the image is a GeoTIFF whose system can be
+    transformed to WGS 84, as RFC 7946 wants them. Where it cannot, they are the system's own, and
+    `crs` names it in the form of 2008. An image without a place has pixels, x to the right and y
+    down. The member `coordinates` says which it is.
     """
     plain = options.model_copy(update={"masks": "none"})
-    outlines = _outlines(answer, options)
+    outlines, system = place_outlines(_outlines(answer, options), answer.georeference)
     features = [
         {
             "type": "Feature",
@@ -70,13 +74,19 @@ def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
         }
         for entry in describe_classes(answer, plain)
     ]
-    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+    return json.dumps({"type": "FeatureCollection", **system, "features": features}).encode()
 
 
 def hex_colour(colour: Sequence[int]) -> str:
     """Return an RGB triple as `#rrggbb`."""
     red, green, blue = colour
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _describe_input(answer: Answer) -> dict[str, Any]:
+    if answer.georeference is None:
+        return dict(answer.info)
+    return {**answer.info, "georeference": answer.georeference.to_json()}
 
 
 def _coco(answer: Answer) -> dict[str, Any]:

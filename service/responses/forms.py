@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.errors import BadParameterError
-from service.responses import archive, documents, images, mixed
+from service.responses import archive, documents, geotiff, images, mixed
 from service.responses.answer import Answer
 from service.responses.negotiate import MediaType, best_offer
 from service.schemas import SegmentOptions
@@ -60,6 +60,7 @@ FORMS: tuple[Form, ...] = (
         lambda answer, _: archive.encode_npz(answer),
         True,
     ),
+    Form("tiff", MediaType("image", "tiff"), "tif", lambda answer, _: geotiff.encode_tiff(answer)),
     Form("mixed", MediaType("multipart", "mixed"), "mime", mixed.encode_mixed, True),
 )
 

@@ -1,0 +1,54 @@
+"""The mask as a TIFF: class ids with a palette, in compressed tiles, at the place of the image.
+
+The tags that say where a GeoTIFF lies are the image's own. `ImageDescription` holds the model, the
+request id and the class names as JSON.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import tifffile
+
+from models.labels import LabelSet
+from service.responses.answer import Answer
+
+_TILE = (256, 256)
+_BIG_BYTES = 2**32 - 2**25  # of the raw map, as if nothing could be compressed
+
+
+def encode_tiff(answer: Answer) -> bytes:
+    """Return class ids as a palette TIFF; as grey 16-bit values for more than 256 classes."""
+    labels = answer.runs.labels
+    about = {
+        "model": answer.model,
+        "request_id": answer.request_id,
+        "classes": dict(enumerate(answer.labels.names)),
+    }
+    is_small = labels.dtype == np.uint8
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream,
+        labels,
+        bigtiff=labels.nbytes > _BIG_BYTES,
+        photometric="palette" if is_small else "minisblack",
+        colormap=_colour_map(answer.labels) if is_small else None,
+        compression="zlib",
+        compressionargs={"level": 1},
+        tile=_TILE,
+        description=json.dumps(about),
+        metadata=None,
+        software="maskzoo",
+        extratags=answer.georeference.tags if answer.georeference else (),
+    )
+    return stream.getvalue()
+
+
+def _colour_map(labels: LabelSet) -> np.ndarray:
+    """Return uint16 (3, 256); TIFF's colours go to 65535."""
+    palette = np.zeros((256, 3), np.uint16)
+    given = labels.palette()
+    palette[: len(given)] = given
+    return palette.T * np.uint16(257)

@@ -1,0 +1,60 @@
+"""Polygons in pixels to polygons on the earth, for GeoJSON.
+
+RFC 7946: longitude and latitude in WGS 84; outer rings run against the clock, holes with it.
+Shapes: points (P, 2), x first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from service.georeference import GeoReference, to_lonlat
+
+Coordinates = list[list[list[list[float]]]]
+
+_DEGREE_DIGITS, _MAP_DIGITS = 9, 4  # a tenth of a millimetre each
+
+
+def place_outlines(
+    outlines: dict[int, Coordinates], reference: GeoReference | None
+) -> tuple[dict[int, Coordinates], dict[str, Any]]:
+    """Return the outlines of each class where they lie, and the members that name their system."""
+    if reference is None or reference.matrix is None:
+        return outlines, {"coordinates": "pixels"}
+    rings = [ring for polygons in outlines.values() for polygon in polygons for ring in polygon]
+    if not rings:
+        return outlines, {"coordinates": "pixels"}
+    points = reference.to_map(np.concatenate([np.array(ring, np.float64) for ring in rings]))
+    turned = to_lonlat(reference, points)
+    if turned is not None:
+        system: dict[str, Any] = {"coordinates": "longitude, latitude (WGS 84)"}
+        points = turned.round(_DEGREE_DIGITS)
+    else:
+        system = _name_system(reference)
+        points = points.round(_MAP_DIGITS)
+    placed = np.split(points, np.cumsum([len(ring) for ring in rings])[:-1])
+    if reference.is_mirrored:
+        placed = [ring[::-1] for ring in placed]
+    following = iter(placed)
+    return {
+        label: _rebuild(polygons, lambda: next(following).tolist())
+        for label, polygons in outlines.items()
+    }, system
+
+
+def _rebuild(polygons: Coordinates, next_ring: Callable[[], list[list[float]]]) -> Coordinates:
+    return [[next_ring() for _ in polygon] for polygon in polygons]
+
+
+def _name_system(reference: GeoReference) -> dict[str, Any]:
+    """Say that these are no longitudes and latitudes; `crs` has the form of GeoJSON 2008."""
+    if reference.epsg is None:
+        return {"coordinates": "the image's own system, which has no EPSG number"}
+    name = f"urn:ogc:def:crs:EPSG::{reference.epsg}"
+    return {
+        "coordinates": f"EPSG:{reference.epsg}",
+        "crs": {"type": "name", "properties": {"name": name}},
+    }
