@@ -118,7 +118,8 @@ def test_the_command_measures_a_real_service(serve, counted_model, tmp_path):
     assert [row["kind"] for row in document["rounds"]] == ["closed", "closed", "open"]
     assert all(row["errors"] == {} for row in document["rounds"])
     assert sum(document["rounds"][0]["batches"].values()) == document["rounds"][0]["images"]
-    assert Image.open(tmp_path / "bench.png").size == (1200, 480)
+    with Image.open(tmp_path / "bench.png") as plot:
+        assert plot.size == (1200, 480)
 
 
 def test_a_service_that_is_not_there_is_said(tmp_path):
