@@ -16,6 +16,7 @@ from service.entries import LoadedModel
 from service.state import Services, ServicesDep
 from service.uploads import Upload, read_limited, refuse_coding
 
+
 class Refusal(BaseModel):
     """An error, as the protocol has it."""
 
