@@ -35,6 +35,7 @@ from service.metrics import Metrics
 from service.openapi import build_openapi
 from service.problems import problem_of
 from service.queueing import BatchQueue
+from service.rates import RateGate, TokenBuckets
 from service.routes import adapters, admin, health, models, oip, pages, segment
 from service.routes import jobs as jobs_route
 from service.routes import metrics as metrics_route
@@ -155,13 +156,19 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(settings.cors_origins),
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["Content-Type", "Authorization", "X-API-Key", REQUEST_ID],
-                expose_headers=[REQUEST_ID, "Server-Timing", "Maskzoo-Model", "Maskzoo-Classes"],
+                expose_headers=[
+                    *(REQUEST_ID, "Server-Timing", "Maskzoo-Model", "Maskzoo-Classes"),
+                    *("Location", "Retry-After"),
+                ],
             )
         )
     if settings.api_keys:
         layers.append(Middleware(KeyGate, hashes=settings.api_keys))
+    if settings.rate_limit is not None:
+        buckets = TokenBuckets(settings.rate_limit, settings.rate_burst)
+        layers.append(Middleware(RateGate, buckets=buckets, refused=metrics.refusal))
     return layers
 
 

@@ -131,6 +131,14 @@ class OverloadedError(RequestError):
         super().__init__(f"the server is full; try again in {retry_after_s} s")
 
 
+class RateLimitError(RequestError):
+    """One client sends more than its share."""
+
+    def __init__(self, per_s: float, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"you send more than {per_s:g} a second; try again in {retry_after_s} s")
+
+
 class DeadlineError(RequestError):
     """The answer was not ready in time."""
 

@@ -63,6 +63,7 @@ KINDS: dict[type[Exception], Kind] = {
     errors.UrlFailedError: Kind("url-failed", 422, "the url gave no image"),
     errors.NotAcceptableError: Kind("not-acceptable", 406, "no answer meets the Accept header"),
     errors.OverloadedError: Kind("overloaded", 503, "the server has as much work as it can hold"),
+    errors.RateLimitError: Kind("rate-limit", 429, "too many requests from one client"),
     errors.DeadlineError: Kind("deadline", 504, "the answer was not ready in time"),
     errors.ClientGoneError: Kind("client-gone", 499, "the client left"),
     errors.ModelMemoryError: Kind("out-of-memory", 507, "the image does not fit into memory"),

@@ -142,6 +142,15 @@ class Settings(BaseSettings):
     job_free_bytes: int = Field(
         default=2**30, ge=0, description="What jobs leave free on the disk; beyond, 507."
     )
+    rate_limit: float | None = Field(
+        default=None,
+        gt=0,
+        description="Requests (POST) in a second of one API key or, without keys, one address; "
+        "beyond, 429 with Retry-After. None limits nobody.",
+    )
+    rate_burst: int = Field(
+        default=20, ge=1, description="Requests that one client may send at once."
+    )
     request_timeout_s: float = Field(
         default=60,
         gt=0,

@@ -40,6 +40,7 @@ EXAMPLES = [
     (errors.ModelUnloadedError("m"), 503),
     (errors.AliasError("x"), 422),
     (errors.AdminTokenError(), 401),
+    (errors.RateLimitError(2, 1), 429),
     (errors.ApiKeyError(), 401),
     (errors.StoppedError("x"), 503),
     (errors.DiskFullError(), 507),

@@ -1,0 +1,81 @@
+"""Jobs over HTTP: time and the server's peak memory, a fresh server for each line.
+
+    python benchmarks/jobs.py IMAGE QUERY...
+    python benchmarks/jobs.py huge.tif "mode=tiled&format=tiff" "mode=resize&format=json"
+
+Memory is the server's largest resident set (`VmHWM`), with Python, torch and the network in it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def serving(state: str) -> Iterator[tuple[httpx.Client, int]]:
+    """Run a server of its own with the shipped bundle `aerial`."""
+    settings = {"BUNDLES": ROOT / "models/pretrained/aerial", "SHIPPED_BUNDLES": 0}
+    settings |= {"STATE_FOLDER": state, "ENGINE": "torch", "DEVICE": "cpu"}
+    env = os.environ | {f"MASKZOO_{key}": str(value) for key, value in settings.items()}
+    command = [sys.executable, str(ROOT / "maskzoo.py"), "serve", "--port", "0"]
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    try:
+        url = next(line for line in process.stdout if "listening" in line).split()[-1]
+        with httpx.Client(base_url=url, timeout=600) as client:
+            while client.get("/readyz").status_code != 200:
+                time.sleep(0.2)
+            yield client, process.pid
+    finally:
+        process.terminate()
+        process.wait(60)
+        process.stdout.close()
+
+
+def peak_bytes(process: int) -> int:
+    """Return the largest resident set of a process so far."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def measure(image: Path, query: str) -> str:
+    """Send one job, wait for it, and return a line of the table."""
+    with tempfile.TemporaryDirectory() as state, serving(state) as (client, process):
+        before, begun = peak_bytes(process), time.perf_counter()
+        with image.open("rb") as body:
+            answer = client.post(f"/jobs?{query}", content=body)
+        answer.raise_for_status()
+        job = answer.json()["id"]
+        while (found := client.get(f"/jobs/{job}").json())["state"] in ("queued", "running"):
+            time.sleep(0.5)
+        elapsed = time.perf_counter() - begun
+        size = (found["result_bytes"] or 0) / 2**20
+        error = (found["error"] or {}).get("title", "")
+        return (
+            f"{query:<40} {found['state']:<7} {elapsed:>7.1f} s  idle {before / 2**20:>5.0f} MiB  "
+            f"peak {peak_bytes(process) / 2**20:>5.0f} MiB  result {size:>6.1f} MiB  {error}"
+        )
+
+
+def main() -> None:
+    """Print one line for each query."""
+    image = Path(sys.argv[1])
+    for query in sys.argv[2:]:
+        print(measure(image, query), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""How often a client may ask: a token bucket for each API key or, without keys, each address.
+
+A bucket holds up to `burst` tokens and fills by `per_s`; a request that sends work (POST) takes
+one. Behind a proxy the address is the proxy's unless the server trusts its headers (uvicorn's
+`--forwarded-allow-ips`, `FORWARDED_ALLOW_IPS`). Each of several processes counts for itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.errors import RateLimitError
+from service.problems import problem_of
+
+_MAX_CLIENTS = 10_000  # buckets that are remembered; the longest unused is forgotten
+_IPV6_PREFIX = 64  # one household has so many addresses
+
+
+class TokenBuckets:
+    """The buckets of all clients.
+
+    Args:
+        per_s: tokens that come back in a second.
+        burst: tokens that a bucket holds.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, per_s: float, burst: int, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.per_s = per_s
+        self.burst = burst
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
+
+    def take(self, client: str) -> None:
+        """Take one token.
+
+        Raises:
+            RateLimitError: there is none; says when there will be.
+        """
+        now = self._clock()
+        tokens, before = self._buckets.get(client, (float(self.burst), now))
+        tokens = min(self.burst, tokens + (now - before) * self.per_s)
+        is_allowed = tokens >= 1
+        self._buckets[client] = (tokens - is_allowed, now)
+        self._buckets.move_to_end(client)
+        if len(self._buckets) > _MAX_CLIENTS:
+            self._buckets.popitem(last=False)
+        if not is_allowed:
+            raise RateLimitError(self.per_s, max(1, math.ceil((1 - tokens) / self.per_s)))
+
+
+class RateGate:
+    """ASGI middleware that refuses work from clients who send too much of it.
+
+    Args:
+        refused: is told the slug of the problem.
+    """
+
+    def __init__(self, app: ASGIApp, buckets: TokenBuckets, refused: Callable[[str], None]) -> None:
+        self.app = app
+        self.buckets = buckets
+        self.refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            try:
+                self.buckets.take(client_of(scope))
+            except RateLimitError as error:
+                problem = problem_of(error)
+                self.refused(problem.kind.slug)
+                answer = problem.response(
+                    path=scope["path"], request_id=scope["state"]["request_id"]
+                )
+                await answer(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def client_of(scope: Scope) -> str:
+    """Return who asks: the owner of the key, else the address, of IPv6 its network."""
+    owner = scope.get("state", {}).get("api_key")
+    if owner:
+        return f"key {owner}"
+    host = (scope.get("client") or ("local", 0))[0]
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
+    return str(address)
