@@ -26,6 +26,7 @@ from training.config import TrainConfig
 from training.data.dataset import CropDataset, SegmentationData
 from training.display import Display
 from training.interrupt import leave_signals_to_parent
+from training.loggers.sinks import open_sinks
 from training.loop import Parts, restore, step_seed
 from training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
 from training.losses.total import SegmentationLoss
@@ -205,9 +206,15 @@ def make_parts(
         total_steps=total_steps,
         steps_per_epoch=steps_per_epoch,
         display=display,
-        log=RunLog(run_dir / "log.jsonl", step=progress.step) if fabric.is_global_zero else None,
+        log=open_log(run_dir, config, step=progress.step) if fabric.is_global_zero else None,
         command=command,
     )
+
+
+def open_log(run_dir: Path, config: TrainConfig, *, step: int) -> RunLog:
+    """Return the log of a run that goes on at `step`, with all that it is handed on to."""
+    sinks = open_sinks(run_dir, config.model_dump(mode="json"), config.track)
+    return RunLog(run_dir / "log.jsonl", step=step, sinks=sinks)
 
 
 def make_loader(

@@ -111,6 +111,46 @@ def evaluate(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of a run.")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(exists=True, help="Its data.  [default: where the run says]"),
+    ] = None,
+    *,
+    device: Device = "auto",
+) -> None:
+    """Write report.html of a finished run again; `train` writes it too."""
+    from training.data.progress import progress_bar
+    from training.report.page import report_run
+
+    with progress_bar("evaluating") as progress:
+        path = report_run(run, data, device=device, on_image=progress)
+    print(f"wrote {path}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Folders of runs or bundles, shipped names.")],
+    *,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Picture: mean IoU against latency.")
+    ] = Path("compare.png"),
+    size: Annotated[int, typer.Option(min=32, help="Side of the image that is timed.")] = 512,
+    repeats: Annotated[int, typer.Option(min=1, help="Images that each model is timed on.")] = 7,
+    device: Device = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Compare models: scores, and latency on this machine."""
+    from training.compare import compare as measure
+
+    found = measure(runs, size=(size, size), repeats=repeats, device=device, engine=engine)
+    print_json(found.to_json()) if as_json else print(found.table(), end="")
+    print(f"wrote {found.plot(out)}", file=sys.stderr)
+
+
+@app.command()
 def inspect(
     data: Data,
     *,

@@ -163,6 +163,7 @@ class TrainConfig(Section):
         ema: decay of the running mean of the weights, which is what is validated and stored;
             None uses the weights themselves.
         max_bad_steps: give up after so many steps with a loss that is no number.
+        track: services that get the curves too; CSV and TensorBoard files are always written.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -175,6 +176,7 @@ class TrainConfig(Section):
     early_stop: PositiveInt | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = 0.999
     max_bad_steps: PositiveInt = 10
+    track: tuple[Literal["wandb", "mlflow"], ...] = ()
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -1,7 +1,8 @@
-"""The end of a run: the bundle, its metrics, and a picture."""
+"""The end of a run: the bundle, its metrics, a picture, and the report."""
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from datetime import UTC, datetime
@@ -18,13 +19,15 @@ from training.data.index import Split
 from training.evaluate import Evaluation, evaluate_split
 from training.loop import BEST, Parts
 from training.origin import code_commit
+from training.report.page import Watcher, write_report
 from training.report.picture import predictions_picture
+from training.report.run import EVALUATION
 
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 
 
 def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
-    """Write `bundle/` and `predictions.png` from the best weights; return bundle and metrics.
+    """Write what a run leaves, from the best weights; return bundle and metrics.
 
     The metrics are those of the bundle as it was written, read back: rounding of the weights to
     half precision is in them.
@@ -35,15 +38,23 @@ def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
     draft = _save(parts, parts.run_dir / ".draft", metrics={})
     split: Split = "test" if parts.data.samples("test") else "val"
     predictor = Predictor.from_bundle(draft, device=str(parts.fabric.device))
-    evaluation = evaluate_split(predictor, parts.data, split=split, name=bundle_name(parts))
+    watcher = Watcher(parts.data.labels)
+    evaluation = evaluate_split(
+        predictor, parts.data, split=split, name=bundle_name(parts), watch=watcher
+    )
     picture = parts.run_dir / "predictions.png"
     predictions_picture(picture, predictor, parts.data, split=split)
     metrics = _metrics(evaluation, parts)
     bundle = _save(parts, parts.run_dir / "bundle", metrics=metrics)
     shutil.rmtree(draft)
+    details = json.dumps(evaluation.details(), indent=1)
+    (parts.run_dir / EVALUATION).write_text(details, encoding="utf-8")
+    report = write_report(parts.run_dir, evaluation, watcher)
+    if parts.log is not None:
+        parts.log.close()
     _export(bundle, parts)
     parts.display.say(evaluation.table())
-    parts.display.say(f"bundle: {bundle}\npicture: {picture}")
+    parts.display.say(f"bundle: {bundle}\npicture: {picture}\nreport: {report}")
     return bundle, metrics
 
 

@@ -121,3 +121,10 @@ def mean_of_known(values: Sequence[float | None]) -> float | None:
     """Return the mean of what is not None; None if nothing is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def iou_of(matrix: np.ndarray) -> list[float | None]:
+    """Return the IoU of each class of an int64 (K, K) matrix; None for one without a union."""
+    hits = np.diag(matrix)
+    unions = matrix.sum(axis=0) + matrix.sum(axis=1) - hits
+    return [int(a) / int(b) if b else None for a, b in zip(hits, unions, strict=True)]

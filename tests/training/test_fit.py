@@ -80,7 +80,8 @@ def test_a_run_leaves_what_its_folder_promises(result: TrainResult) -> None:
     names = {path.name for path in result.run_dir.iterdir()}
     assert names == {
         *("config.yaml", "plan.json", "log.jsonl", "last.ckpt", "previous.ckpt"),
-        *("best.safetensors", "bundle", "predictions.png"),
+        *("best.safetensors", "bundle", "predictions.png", "evaluation.json", "report.html"),
+        *("metrics.csv", "tensorboard"),
     }
     assert "auto" not in yaml.safe_load((result.run_dir / "config.yaml").read_text()).values()
     assert load_config(file=result.run_dir / "config.yaml").optimizer.lr == 0.02

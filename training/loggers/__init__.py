@@ -1,0 +1,1 @@
+"""Where records of a run go besides log.jsonl: a table, TensorBoard, services that track."""
