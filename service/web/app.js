@@ -1,18 +1,27 @@
 // The page: choose an image and a model, see the mask over it.
 
 import { Refusal, fetchBlob, fetchModels, segment } from "./api.js";
+import { takePicture } from "./camera.js";
+import { cocoDocument } from "./coco.js";
+import { History } from "./history.js";
 import { Legend, percent } from "./legend.js";
 import { LabelMap } from "./mask.js";
+import { copy, snippets } from "./snippets.js";
 
 const MAX_CANVAS_PIXELS = 12_000_000; // phones refuse larger canvases
 const element = (id) => document.getElementById(id);
 
 const page = Object.fromEntries(
   ["drop", "picture", "canvases", "image", "mask", "busy", "tip", "caption", "error", "model", "model-note",
-   "result", "opacity", "opacity-value", "legend", "again", "status", "file", "limits"].map((id) => [id, element(id)]),
+   "result", "opacity", "opacity-value", "legend", "again", "status", "file", "limits", "mask-b", "line", "divider", "divide",
+   "name-a", "name-b", "compare", "compare-field", "classes-a", "classes-b", "legend-b", "other", "history", "curl", "python",
+   "camera", "camera-button"].map((id) => [id, element(id)]),
 );
 const legend = new Legend(page.legend, paint);
-const state = { models: [], limits: null, source: null, answer: null, map: null, work: null };
+const otherLegend = new Legend(page["legend-b"], paint);
+const history = new History(page.history, reopen);
+// `other` is the second model's answer while two are compared.
+const state = { models: [], limits: null, source: null, answer: null, map: null, work: null, other: null, masksHidden: false };
 
 // --- What the visitor does ---------------------------------------------------------------------
 
@@ -21,6 +30,10 @@ const actions = {
   close: reset,
   "save-mask": () => save(fromBase64(state.answer.png), "mask.png"),
   "save-overlay": saveOverlay,
+  "save-coco": saveCoco,
+  "copy-curl": () => copyText(page.curl, "curl"),
+  "copy-python": () => copyText(page.python, "Python"),
+  camera: useCamera,
 };
 
 document.addEventListener("click", (event) => {
@@ -38,15 +51,27 @@ page.model.addEventListener("change", () => {
   describeModel();
   if (state.source) run();
 });
+page.compare.addEventListener("change", () => {
+  if (state.answer) runOther();
+});
+page.divide.addEventListener("input", showDivision);
 page.opacity.addEventListener("input", () => {
   page["opacity-value"].textContent = `${page.opacity.value} %`;
-  page.mask.style.opacity = page.opacity.value / 100;
+  showOpacity();
 });
-page.mask.addEventListener("pointermove", pointAt);
-page.mask.addEventListener("pointerdown", pointAt);
-page.mask.addEventListener("pointerleave", () => {
+for (const kind of ["pointermove", "pointerdown"]) page.canvases.addEventListener(kind, pointAt);
+page.canvases.addEventListener("pointerleave", () => {
   page.tip.hidden = true;
   legend.point(null);
+  otherLegend.point(null);
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("select, textarea, input, dialog");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "o") page.file.click();
+  else if (event.key === "Escape" && state.source) reset();
+  else if (event.key === "h" && state.map) toggleMasks();
+  else if (/^[1-9]$/.test(event.key) && state.map) legend.toggle(Number(event.key) - 1);
 });
 document.addEventListener("paste", (event) => {
   const file = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
@@ -93,6 +118,8 @@ function showModels(chosen) {
     return;
   }
   page.model.value = chosen;
+  page["compare-field"].hidden = usable.length < 2;
+  page["camera-button"].hidden = !navigator.mediaDevices?.getUserMedia;
   describeModel();
 }
 
@@ -102,13 +129,19 @@ function describeModel() {
   const parts = [model.architecture, model.encoder].filter(Boolean).join(" on ");
   const score = typeof model.mean_iou === "number" ? `, mean IoU ${percent(model.mean_iou)}` : "";
   page["model-note"].textContent = `${parts}, ${model.classes.length} classes${score}`;
+  const others = state.models.filter((item) => item.name !== model.name && item.state !== "failed");
+  const chosen = page.compare.value;
+  page.compare.replaceChildren(new Option("nothing", ""), ...others.map((item) => new Option(item.name, item.name)));
+  page.compare.value = others.some((item) => item.name === chosen) ? chosen : "";
 }
 
 /** A mask over everything shows nothing: what is none of the classes starts hidden. */
 function hideBackground() {
   for (const model of state.models) {
     const background = model.classes[model.background ?? -1];
-    if (background && model.classes.length > 1) legend.hidden.add(background.name);
+    if (!background || model.classes.length < 2) continue;
+    legend.hidden.add(background.name);
+    otherLegend.hidden.add(background.name);
   }
 }
 
@@ -134,9 +167,9 @@ async function open(blob, name = blob.name || "image") {
     return;
   }
   legend.forget();
+  otherLegend.forget();
   hideBackground();
-  state.answer = null;
-  state.map = null;
+  forgetAnswer();
   // Kept as bytes: a file that changes or vanishes on disk can be sent again.
   state.source = { blob: new Blob([await blob.arrayBuffer()], { type: blob.type }), name, bitmap: null };
   state.source.bitmap = await createImageBitmap(blob).catch(() => null);
@@ -146,7 +179,7 @@ async function open(blob, name = blob.name || "image") {
 
 function showImage(width, height) {
   const shrink = Math.min(1, Math.sqrt(MAX_CANVAS_PIXELS / (width * height)));
-  for (const canvas of [page.image, page.mask]) {
+  for (const canvas of [page.image, page.mask, page["mask-b"]]) {
     canvas.width = Math.round(width * shrink);
     canvas.height = Math.round(height * shrink);
   }
@@ -170,7 +203,10 @@ async function run() {
   page.status.textContent = "Segmenting…";
   try {
     const answer = await segment(state.source.blob, state.source.name, page.model.value, work.signal);
-    showAnswer(answer, performance.now() - begun);
+    showAnswer(answer, page.model.value);
+    say(answer, performance.now() - begun);
+    history.add({ source: state.source, model: page.model.value, answer }, page.image, page.mask, page.opacity.value / 100);
+    if (page.compare.value) await runOther();
   } catch (error) {
     if (error.name === "AbortError") return;
     forgetAnswer();
@@ -179,24 +215,95 @@ async function run() {
   if (state.work === work) page.busy.hidden = true;
 }
 
-function showAnswer(answer, elapsed) {
+/** Let the second model segment the same image, and draw both. */
+async function runOther() {
+  hideOther();
+  if (!page.compare.value) return;
+  const work = (state.work = new AbortController());
+  page.busy.hidden = false;
+  try {
+    const answer = await segment(state.source.blob, state.source.name, page.compare.value, work.signal);
+    state.other = { answer, map: new LabelMap(answer) };
+    otherLegend.show(answer.classes);
+    page["classes-a"].textContent = `Classes of ${page.model.value}`;
+    page["classes-b"].textContent = `Classes of ${page.compare.value}`;
+    page["name-a"].textContent = page.model.value;
+    page["name-b"].textContent = page.compare.value;
+    for (const id of ["mask-b", "line", "divider", "other"]) page[id].hidden = false;
+    showDivision();
+    showOpacity();
+    paint();
+  } catch (error) {
+    if (error.name !== "AbortError") showError(error);
+  }
+  if (state.work === work) page.busy.hidden = true;
+}
+
+function hideOther() {
+  state.other = null;
+  page["classes-a"].textContent = "Classes";
+  for (const id of ["mask-b", "line", "divider", "other"]) page[id].hidden = true;
+  page.mask.style.clipPath = "";
+}
+
+/** Left of the line is the first model, right of it the second. */
+function showDivision() {
+  if (!state.other) return;
+  const at = Number(page.divide.value);
+  page.mask.style.clipPath = `inset(0 ${100 - at}% 0 0)`;
+  page["mask-b"].style.clipPath = `inset(0 0 0 ${at}%)`;
+  page.line.style.left = `${at}%`;
+}
+
+function showOpacity() {
+  const opacity = state.masksHidden ? 0 : page.opacity.value / 100;
+  page.mask.style.opacity = page["mask-b"].style.opacity = opacity;
+}
+
+function toggleMasks() {
+  state.masksHidden = !state.masksHidden;
+  showOpacity();
+  page.status.textContent = state.masksHidden ? "The mask is hidden; H shows it." : "The mask is shown.";
+}
+
+/** Show an earlier answer of this visit again; nothing is sent. */
+function reopen({ source, model, answer }) {
+  state.work?.abort();
+  clearError();
+  page.busy.hidden = true;
+  state.source = source;
+  page.model.value = model;
+  page.compare.value = "";
+  hideOther();
+  describeModel();
+  showAnswer(answer, model);
+}
+
+function showAnswer(answer, model) {
   state.answer = answer;
   state.map = new LabelMap(answer);
   showImage(answer.width, answer.height);
   legend.show(answer.classes);
   paint();
   page.result.hidden = false;
-  page.mask.style.opacity = page.opacity.value / 100;
+  showOpacity();
+  const texts = snippets({ origin: location.origin, name: state.source.name, model });
+  page.curl.textContent = texts.curl;
+  page.python.textContent = texts.python;
   const blind = state.source.bitmap ? "" : " · your browser cannot show this format, so the mask stands alone";
   page.caption.textContent = `${state.source.name} · ${answer.width} × ${answer.height}${blind}`;
-  const stages = Object.entries(answer.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(0)} ms`);
-  page.status.textContent = `Done in ${(elapsed / 1000).toFixed(2)} s (${stages.join(", ")})`;
   const shares = answer.classes.map((entry) => `${entry.name} ${percent(entry.share)}`);
   page.mask.setAttribute("aria-label", `The mask over the image: ${shares.join(", ")}`);
 }
 
+function say(answer, elapsed) {
+  const stages = Object.entries(answer.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(0)} ms`);
+  page.status.textContent = `Done in ${(elapsed / 1000).toFixed(2)} s (${stages.join(", ")})`;
+}
+
 function paint() {
   if (state.map) state.map.paint(page.mask, legend.colours());
+  if (state.other) state.other.map.paint(page["mask-b"], otherLegend.colours());
 }
 
 function pointAt(event) {
@@ -204,9 +311,12 @@ function pointAt(event) {
   const box = page.mask.getBoundingClientRect();
   const x = Math.floor(((event.clientX - box.left) / box.width) * state.map.width);
   const y = Math.floor(((event.clientY - box.top) / box.height) * state.map.height);
-  const id = state.map.at(x, y);
-  const found = state.answer.classes.find((entry) => entry.id === id);
-  legend.point(id);
+  const isOther = state.other !== null && event.clientX - box.left > (box.width * page.divide.value) / 100;
+  const { answer, map } = isOther ? state.other : state;
+  const id = map.at(x, y);
+  const found = answer.classes.find((entry) => entry.id === id);
+  legend.point(isOther ? null : id);
+  otherLegend.point(isOther ? id : null);
   page.tip.hidden = !found;
   if (!found) return;
   page.tip.textContent = `${found.name} (${x}, ${y})`;
@@ -224,8 +334,32 @@ function saveOverlay() {
   const context = canvas.getContext("2d");
   context.drawImage(page.image, 0, 0);
   context.globalAlpha = page.opacity.value / 100;
-  context.drawImage(page.mask, 0, 0);
+  const divide = state.other ? Math.round((canvas.width * page.divide.value) / 100) : canvas.width;
+  if (divide > 0) context.drawImage(page.mask, 0, 0, divide, canvas.height, 0, 0, divide, canvas.height);
+  const rest = canvas.width - divide;
+  if (rest > 0) context.drawImage(page["mask-b"], divide, 0, rest, canvas.height, divide, 0, rest, canvas.height);
   canvas.toBlob((blob) => save(blob, "overlay.png"), "image/png");
+}
+
+function saveCoco() {
+  const model = state.models.find((item) => item.name === state.answer.model);
+  const text = JSON.stringify(cocoDocument(state.answer, model.classes, state.source.name));
+  save(new Blob([text], { type: "application/json" }), "coco.json");
+}
+
+async function copyText(from, what) {
+  const copied = await copy(from);
+  page.status.textContent = copied ? `Copied: ${what}.` : "Selected; copy it by Ctrl+C.";
+}
+
+async function useCamera() {
+  clearError();
+  try {
+    const picture = await takePicture(page.camera);
+    if (picture) await open(picture, "camera.jpg");
+  } catch (error) {
+    showError(error instanceof DOMException ? new Refusal("The camera cannot be used", error.message) : error);
+  }
 }
 
 function save(blob, suffix) {
@@ -243,6 +377,7 @@ function fromBase64(text) {
 function forgetAnswer() {
   state.answer = null;
   state.map = null;
+  hideOther();
   page.result.hidden = true;
   page.tip.hidden = true;
   page.mask.getContext("2d").clearRect(0, 0, page.mask.width, page.mask.height);

@@ -31,6 +31,11 @@ export class Legend {
     return new Map(shown.map((entry) => [entry.id, triple(entry.colour)]));
   }
 
+  /** Hide or show the class at a place of the list. */
+  toggle(index) {
+    this.list.querySelectorAll("button")[index]?.click();
+  }
+
   /** Mark the class under the pointer; null marks none. */
   point(id) {
     for (const [key, button] of this.buttons) button.classList.toggle("under-pointer", key === id);
