@@ -130,7 +130,10 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         workers=settings.network_threads,
         wait_s=settings.batch_wait_s,
     )
-    admission, jobs = Admission(settings.queue_pixels), Jobs(settings, manager, batcher)
+    admission, jobs = (
+        Admission(settings.queue_pixels, max_wait_s=settings.queue_s),
+        Jobs(settings, manager, batcher),
+    )
 
     def stop_admission() -> None:
         admission.close()

@@ -7,6 +7,7 @@ fit beside the others is refused before it is decoded.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,9 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
         fits = info.width * info.height <= services.settings.job_max_pixels
         refuse = ImageNeedsJobError if fits else ImageTooLargeError
         raise refuse(info.width, info.height, limit)
-    with services.admission.admit(info.width * info.height):
+    with services.admission.admit(
+        info.width * info.height, within_s=job.deadline - time.monotonic()
+    ):
         with timings.measure("decode"):
             decoded = await services.workers.on_image(
                 decode_image, upload.data, max_pixels=limit, name=upload.name

@@ -157,6 +157,12 @@ class Settings(BaseSettings):
         description="Longest time for one request; beyond, 504. A client may ask for less by "
         "the header x-request-timeout-seconds.",
     )
+    queue_s: float = Field(
+        default=15,
+        gt=0,
+        description="How long a new request may be expected to wait, at the speed measured so "
+        "far; beyond, 503 with Retry-After.",
+    )
     shutdown_s: float = Field(
         default=20,
         ge=0,

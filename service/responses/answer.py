@@ -80,8 +80,9 @@ class Answer:
         """Mean confidence of the pixels of each label that occurs."""
         assert self.confidence is not None, "this form needs confidence: say so in its table"
         rows = self.runs.rows
-        flat = self.confidence.reshape(-1).astype(np.float32)
-        sums = np.bincount(rows.values, weights=np.add.reduceat(flat, rows.starts))
+        flat = self.confidence.reshape(-1)  # summed as it is: a copy of a huge map is too much
+        of_runs = np.add.reduceat(flat, rows.starts, dtype=np.float32)
+        sums = np.bincount(rows.values, weights=of_runs)
         return {label: float(sums[label]) / area for label, area in self.runs.areas.items()}
 
     def class_names(self) -> dict[int, str]:

@@ -1,0 +1,205 @@
+"""Four times as much work as the service can do, for a minute: is it still honest?
+
+    python benchmarks/overload.py [--seconds 60] [--factor 4]
+
+A server of its own is started. A closed loop finds its capacity; then images arrive by a Poisson
+process at `factor` times that rate. Meanwhile /healthz is asked all the time and the server's
+memory is read. Printed: the answers, latencies of those that were let in, and a verdict on
+
+* every answer is 200, or 503 with Retry-After;
+* the 99th percentile of what was let in stays below the limit that the server sets itself
+  (`MASKZOO_QUEUE_S`, half of it again for the work, decoding and a loaded machine);
+* memory is flat: the last quarter holds no more than a twentieth more than the second one;
+* /healthz answers every time, within two seconds.
+
+Exit code 1 where one of them is not met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from service.bench import Picture, make_pictures
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLE = ROOT / "models" / "pretrained" / "nuclei"
+_CLIENTS = 4  # of the closed loop
+_MAX_OPEN = 400  # requests of ours at a time; beyond, arrivals are counted as unsent
+
+
+@dataclass
+class Seen:
+    """What came back."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+    health_s: list[float] = field(default_factory=list)
+    health_failures: int = 0
+    memory: list[int] = field(default_factory=list)
+    retry_after: list[int] = field(default_factory=list)
+
+    def verdicts(self, limit_s: float) -> dict[str, bool]:
+        """Return what was promised, and whether it was kept."""
+        quarter = max(1, len(self.memory) // 4)
+        before = max(self.memory[quarter : 2 * quarter], default=0)
+        after = max(self.memory[-quarter:], default=0)
+        return {
+            "answers are 200 or an honest 503": set(self.statuses) <= {"200", "503 + Retry-After"},
+            "some were let in and some were not": len(self.statuses) >= 2,
+            "p99 of those let in is bounded": self.p99_s <= limit_s,
+            "memory is flat": after <= 1.05 * before,
+            "/healthz always answers": not self.health_failures and max(self.health_s) < 2,
+        }
+
+    @property
+    def p99_s(self) -> float:
+        """The 99th percentile of the latencies of what was let in."""
+        return float(np.percentile(self.latencies, 99)) if self.latencies else float("inf")
+
+
+@contextmanager
+def serving(**settings: object) -> Iterator[tuple[str, int]]:
+    """Run a server; yield its address and its process."""
+    with tempfile.TemporaryDirectory() as state:
+        given = {"bundles": BUNDLE, "shipped_bundles": False, "state_folder": state, **settings}
+        env = os.environ | {f"MASKZOO_{key.upper()}": str(value) for key, value in given.items()}
+        command = [sys.executable, str(ROOT / "maskzoo.py"), "serve", "--port", "0"]
+        process = subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert process.stdout is not None
+        try:
+            url = next(line for line in process.stdout if "listening" in line).split()[-1]
+            while httpx.get(f"{url}/readyz").status_code != 200:
+                time.sleep(0.2)
+            yield url, process.pid
+        finally:
+            process.terminate()
+            process.wait(60)
+            process.stdout.close()
+
+
+async def capacity_of(http: httpx.AsyncClient, pictures: list[Picture], seconds: float) -> float:
+    """Return images per second of a few clients that wait for each answer."""
+    done, end = 0, time.monotonic() + seconds
+
+    async def ask(number: int) -> None:
+        nonlocal done
+        while time.monotonic() < end:
+            number += 1
+            body = pictures[number % len(pictures)].data
+            done += (await http.post("/segment", content=body)).status_code == 200
+
+    begun = time.monotonic()
+    await asyncio.gather(*(ask(number) for number in range(_CLIENTS)))
+    return done / (time.monotonic() - begun)
+
+
+async def overload(
+    http: httpx.AsyncClient, pictures: list[Picture], rate: float, seconds: float, process: int
+) -> Seen:
+    """Send images at `rate` per second, whether they are answered or not."""
+    seen, tasks = Seen(), set()
+    end = time.monotonic() + seconds
+    watching = asyncio.create_task(_watch(http, seen, process))
+    due, arrivals = time.monotonic(), random.Random(1)
+    while due < end:
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        if len(tasks) < _MAX_OPEN:
+            task = asyncio.create_task(_send(http, arrivals.choice(pictures), due, seen))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        else:
+            seen.statuses["unsent"] += 1
+        due += arrivals.expovariate(rate)
+    await asyncio.gather(*tasks)
+    watching.cancel()
+    return seen
+
+
+async def _send(http: httpx.AsyncClient, picture: Picture, due: float, seen: Seen) -> None:
+    try:
+        answer = await http.post("/segment", content=picture.data)
+    except httpx.HTTPError as error:
+        seen.statuses[type(error).__name__] += 1
+        return
+    name = str(answer.status_code)
+    if answer.status_code == 503 and "retry-after" in answer.headers:
+        name += " + Retry-After"
+        seen.retry_after.append(int(answer.headers["retry-after"]))
+    seen.statuses[name] += 1
+    if answer.status_code == 200:
+        seen.latencies.append(time.monotonic() - due)
+
+
+async def _watch(http: httpx.AsyncClient, seen: Seen, process: int) -> None:
+    while True:
+        begun = time.monotonic()
+        try:
+            answer = await http.get("/healthz", timeout=10)
+            seen.health_failures += answer.status_code != 200
+        except httpx.HTTPError:
+            seen.health_failures += 1
+        seen.health_s.append(time.monotonic() - begun)
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        seen.memory.append(pages * os.sysconf("SC_PAGE_SIZE"))
+        await asyncio.sleep(0.25)
+
+
+async def run(seconds: float, factor: float, **settings: object) -> dict[str, Any]:
+    """Return the report of one run."""
+    pictures = make_pictures(14)
+    queue_s = 5.0
+    with serving(queue_s=queue_s, **settings) as (url, process):
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as http:
+            for picture in pictures:  # each size once: an engine may compile for it
+                await http.post("/segment", content=picture.data)
+            capacity = await capacity_of(http, pictures, max(5.0, seconds / 6))
+            seen = await overload(http, pictures, factor * capacity, seconds, process)
+    marks = np.percentile(seen.latencies or [np.inf], [50, 99]).round(2).tolist()
+    return {
+        "capacity_per_s": round(capacity, 2),
+        "sent_per_s": round(factor * capacity, 2),
+        "answers": dict(seen.statuses),
+        "accepted_per_s": round(len(seen.latencies) / seconds, 2),
+        "p50_s": marks[0],
+        "p99_s": marks[1],
+        "retry_after_s": [min(seen.retry_after, default=0), max(seen.retry_after, default=0)],
+        "health_max_s": round(max(seen.health_s), 3),
+        "health_checks": len(seen.health_s),
+        "memory_mib": [round(value / 2**20) for value in (seen.memory[0], max(seen.memory))],
+        "verdicts": seen.verdicts(1.5 * queue_s),
+    }
+
+
+def main() -> None:
+    """Print the report as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--factor", type=float, default=4)
+    given = parser.parse_args()
+    report = asyncio.run(run(given.seconds, given.factor))
+    print(json.dumps(report, indent=2))
+    sys.exit(0 if all(report["verdicts"].values()) else 1)
+
+
+if __name__ == "__main__":
+    main()
