@@ -106,7 +106,7 @@ class TrainingLoop:
         parts = self.parts
         if self.is_finished:  # a resumed run that only lacks its bundle
             return
-        if not (parts.run_dir / LAST).exists():
+        if self.progress.step == 0:  # known to all ranks alike, as the file's existence is not
             self.save()
         train_mode(parts.network)
         parts.display.start(self.status)

@@ -116,6 +116,14 @@ def has_bf16(accelerator: str) -> bool:
     return False
 
 
+def _layout(device: str) -> tuple[bool, str]:
+    """Return whether channels go last, and why; see `benchmarks/training.py` for figures."""
+    if device == "cpu":
+        units = torch.backends.cpu.get_cpu_capability()
+        return units.startswith("AVX512"), f"by the convolutions of a CPU with {units}"
+    return device == "cuda", "convolutions on CUDA run faster on this layout, others do not"
+
+
 def rule_of_thumb(config: TrainConfig) -> tuple[float, str]:
     """Return a learning rate by optimizer, encoder and batch alone, with the reason."""
     pretrained = _starts_trained(config)
@@ -167,11 +175,7 @@ class _Planner:
             "bf16" if bf16 else "fp32",
             "the device has bf16 units" if bf16 else "the device has no bf16 units",
         )
-        self.decide(
-            "runtime.channels_last",
-            self.device != "mps",
-            "convolutions run faster on this layout",
-        )
+        self.decide("runtime.channels_last", *_layout(self.device))
         workers = min(8, max(1, self.cpu_count // 2))
         self.decide("loader.num_workers", workers, f"{self.cpu_count} CPU cores")
 

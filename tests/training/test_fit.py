@@ -21,7 +21,7 @@ from training.checkpoint import CheckpointError, read_checkpoint
 from training.config import TrainConfig, load_config
 from training.display import Display
 from training.evaluate import evaluate
-from training.fit import TrainResult, dry_run, train
+from training.fit import TrainResult, dry_run, prepare, run_steps, train
 from training.losses.total import SegmentationLoss
 from training.runlog import read_log
 
@@ -162,6 +162,21 @@ def test_a_dry_run_goes_the_whole_way(discs: Path, tiny: MakeConfig, tmp_path: P
     assert (done.bundle / "bundle.json").is_file()
     steps = [row["step"] for row in read_log(done.run_dir / "log.jsonl")]
     assert max(steps) == 20
+
+
+def test_the_first_checkpoint_is_written_by_all_ranks_whoever_comes_first(
+    discs: Path, tiny: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = prepare(discs, tiny("validate_every=100"), run_dir=tmp_path)
+    (tmp_path / "last.ckpt").write_bytes(b"rank 0 was faster")
+    found = []
+
+    def look(status: object) -> None:
+        found.append(read_checkpoint(tmp_path / "last.ckpt").progress.step)
+
+    monkeypatch.setattr(parts.display, "update", look)
+    run_steps(parts, until=1)
+    assert found == [0]
 
 
 def _ignore_all(number: int, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

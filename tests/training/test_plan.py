@@ -193,3 +193,14 @@ def test_values_are_shown_short() -> None:
     shown = {decision.key: decision.shown for decision in plan().decisions}
     assert shown["loss.terms"] == "1 ce + 0.5 dice"
     assert shown["loss.class_weights"] == "None"
+
+
+@pytest.mark.parametrize(("units", "last"), [("AVX2", False), ("AVX512", True), ("NO AVX", False)])
+def test_the_layout_follows_the_processor(
+    monkeypatch: pytest.MonkeyPatch, units: str, last: bool
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: units)
+    made = choose_machine(TrainConfig(), cpu_count=2)
+    assert made.config.runtime.channels_last is last
+    why = next(row.why for row in made.decisions if row.key == "runtime.channels_last")
+    assert why == f"by the convolutions of a CPU with {units}"
