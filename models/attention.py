@@ -28,7 +28,10 @@ Form = Literal["eager", "graph"]
 # larger blocks leave the cache, smaller ones starve the matrix product (benchmarks/attention.py).
 BLOCK_BYTES = 32 * 2**20
 BLOCK_ROWS = 128
-EXPORT_BLOCKS = 64
+# In ONNX Runtime, on 128 x 256 positions of 512 channels and one thread of a Xeon: the plain form
+# adds 8897 MiB and takes 28.2 s, 16 blocks add 539 MiB and take 23.9 s. Each block costs the
+# exporter some 60 ms.
+EXPORT_BLOCKS = 32
 
 
 class Attention(nn.Module):

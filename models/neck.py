@@ -7,6 +7,8 @@ is new. A copy of the network copies the chain with its module.
 
 from __future__ import annotations
 
+import keyword
+
 from torch import Tensor, nn
 
 from models.errors import SpecError
@@ -21,9 +23,11 @@ class PluginChain(nn.ModuleDict):
         Raises:
             SpecError: the chain has one of this name.
         """
-        if name in self:
+        # `torch.export` writes the path as Python: `….nonlocal.…` would be a syntax error.
+        child = f"{name}_" if keyword.iskeyword(name) else name
+        if child in self:
             raise SpecError(f"plug-in {name!r}", ["is put twice at the same place; keep one"])
-        self[name] = plugin
+        self[child] = plugin
 
     def forward(self, x: Tensor, deeper: Tensor | None = None) -> Tensor:
         """Run the chain; plug-ins of two inputs also get the next deeper feature."""

@@ -27,11 +27,13 @@ from models.plugins.dcn import use_portable_operators
 from models.spec import ModelSpec
 
 # torch.export ties a program to whether a map has one pixel or more, so the declared range begins
-# where the smallest map, at stride 32 or just below, has two. ONNX itself knows no such limit.
-_MIN_SIDE = 64
+# where the smallest map, at stride 32 or just below, has two; a pyramid on top of that stride (FPA)
+# needs the second. ONNX itself knows no such limit.
+_LEAST_SIDES = (64, 320)
 _MAX_SIDE = 16384
 _MAX_BATCH = 1024
-_EXAMPLE = (2, 72, 104)  # a batch of 1 would be taken for a constant
+_BATCH = 2  # 1 would be taken for a constant
+_BEYOND = (8, 40)  # what the example is larger than the least side: not square, not a constant
 
 
 def export_onnx(
@@ -82,30 +84,37 @@ def exportable(
 def export_program(
     module: nn.Module, in_channels: int, *, size: tuple[int, int] | None = None
 ) -> ExportedProgram:
-    """Return torch's exported program of `module`, for any batch, and sides of 64 and more.
+    """Return torch's exported program of `module`, for any batch and size from a least side on.
+
+    The least side is 64, or 320 where the module has maps beyond stride 32.
 
     Args:
         module: takes (N, in_channels, H, W) float32, in evaluation mode.
         size: (height, width) fixes everything but the batch.
+
+    Raises:
+        ExportError: torch cannot leave the size free.
     """
-    batch, height, width = _EXAMPLE
-    dynamic = {0: Dim("batch", max=_MAX_BATCH)}
-    if size is None:
-        dynamic[2] = Dim("height", min=_MIN_SIDE, max=_MAX_SIDE)
-        dynamic[3] = Dim("width", min=_MIN_SIDE, max=_MAX_SIDE)
-    else:
-        height, width = size
     reference = next(iter(module.parameters()))
-    example = torch.zeros(batch, in_channels, height, width, device=reference.device)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own internals, nothing a caller can act on
-        try:
-            return torch.export.export(module, (example,), dynamic_shapes=(dynamic,), strict=False)
-        except UserError as error:
-            raise ExportError(
-                "torch.export cannot leave batch and size free in this network; give one size: "
-                f"{error}"
-            ) from error
+    refused: UserError | None = None
+    for least in _LEAST_SIDES if size is None else _LEAST_SIDES[:1]:
+        height, width = size or (least + _BEYOND[0], least + _BEYOND[1])
+        dynamic = {0: Dim("batch", max=_MAX_BATCH)}
+        if size is None:
+            dynamic[2] = Dim("height", min=least, max=_MAX_SIDE)
+            dynamic[3] = Dim("width", min=least, max=_MAX_SIDE)
+        example = torch.zeros(_BATCH, in_channels, height, width, device=reference.device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch's own internals, none for a caller
+            try:
+                return torch.export.export(
+                    module, (example,), dynamic_shapes=(dynamic,), strict=False
+                )
+            except UserError as error:
+                refused = error
+    raise ExportError(
+        f"torch.export cannot leave batch and size free in this network; give one size: {refused}"
+    ) from refused
 
 
 def write_onnx(

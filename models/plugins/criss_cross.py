@@ -48,7 +48,9 @@ class CrissCrossAttention(nn.Module):
         # Batched products over one axis: columns as (N, W, …), rows as (N, H, …).
         from_column = column.permute(0, 2, 1, 3) @ value.permute(0, 3, 2, 1)  # (N, W, H, C)
         from_row = row @ value.permute(0, 2, 3, 1)  # (N, H, W, C)
-        return from_column.permute(0, 3, 2, 1) + from_row.permute(0, 3, 1, 2)
+        # Contiguous before they are added, or `torch.export` ties the graph to their strides.
+        from_column = from_column.permute(0, 3, 2, 1).contiguous()
+        return from_column + from_row.permute(0, 3, 1, 2).contiguous()
 
     @staticmethod
     def _weights(query: Tensor, key: Tensor) -> Tensor:

@@ -145,22 +145,25 @@ def deform_conv2d_in_torch(
     sides = weight.shape[-2:]
     taps = sides[0] * sides[1]
     groups = offset.shape[1] // (2 * taps)
-    moves = offset.unflatten(1, (groups, taps, 2))
-    y = moves[:, :, :, 0] + _taps(x, rows, sides, 0, stride, padding, dilation)
-    x_ = moves[:, :, :, 1] + _taps(x, columns, sides, 1, stride, padding, dilation)
+    # Sizes are written out, and only constants and the batch are merged: `torch.export` proves that
+    # for every size. So the taps go with the batch.
+    moved_y, moved_x = (
+        part.contiguous() for part in offset.unflatten(1, (groups, taps, 2)).unbind(3)
+    )
+    y = moved_y + _taps(x, rows, sides, 0, stride, padding, dilation)  # (N, G, k², h, w)
+    x_ = moved_x + _taps(x, columns, sides, 1, stride, padding, dilation)
     # grid_sample without align_corners: pixel centres at (2 i + 1) / size - 1.
     grid = torch.stack([(2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-    # No size of -1 here: an exporter would tie the graph to how it was found.
+    images = x.unflatten(1, (groups, 1, x.shape[1] // groups)).expand(-1, -1, taps, -1, -1, -1)
     sampled = F.grid_sample(
-        x.unflatten(1, (groups, x.shape[1] // groups)).flatten(0, 1),  # (N·G, C/G, H, W)
-        grid.flatten(0, 1).flatten(1, 2),  # (N·G, k²·h, w, 2)
+        images.flatten(0, 2),  # (N·G·k², C/G, H, W)
+        grid.flatten(0, 2),  # (N·G·k², h, w, 2)
         align_corners=False,
-    )
-    sampled = sampled.unflatten(2, (taps, rows)).unflatten(0, (x.shape[0], groups))
+    ).unflatten(0, (x.shape[0], groups, taps))
     if mask is not None:
-        sampled = sampled * mask.unflatten(1, (groups, 1, taps))
+        sampled = sampled * mask.unflatten(1, (groups, taps, 1))
     return F.conv2d(
-        sampled.flatten(1, 3),  # (N, C·k², h, w)
+        sampled.transpose(2, 3).flatten(1, 3),  # (N, C·k², h, w)
         weight.flatten(1)[:, :, None, None],
         bias,
         groups=x.shape[1] // weight.shape[1],

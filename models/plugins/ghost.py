@@ -22,7 +22,7 @@ class GhostModule(nn.Module):
 
     Args:
         channels: C, or the convolution to replace.
-        ratio: s, how many maps come of one; 1 makes no ghosts.
+        ratio: s, how many maps come of one; 1 makes no ghosts, nor does a single map.
         ghost_size: d, side of the depth-wise kernel, odd.
         act: whether ReLUs follow, as in all but the second module of a GhostNet bottleneck.
         norm: normalisation of both convolutions.
@@ -55,7 +55,7 @@ class GhostModule(nn.Module):
             nn.ReLU() if act else nn.Identity(),
         )
         self.ghosts = None
-        if ratio > 1:
+        if width < conv.out_channels:
             self.ghosts = ConvNormAct(
                 width, width * (ratio - 1), ghost_size, groups=width, norm=norm, act=act
             )

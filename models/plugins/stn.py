@@ -65,7 +65,15 @@ class SpatialTransformer(Warp):
 
 def warp(x: Tensor, theta: Tensor, padding: str = "zeros") -> Tensor:
     """Sample (N, C, H, W) at θ · (position, 1); both steps agree that ±1 are the outer edges."""
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    # `F.affine_grid` written out, which `torch.export` would tie to one size.
+    height, width = x.shape[-2:]
+    steps = [
+        (2 * torch.arange(count, device=x.device, dtype=theta.dtype) + 1) / count - 1
+        for count in (height, width)
+    ]
+    rows, columns = steps[0][:, None, None], steps[1][:, None]  # (H, 1, 1), (W, 1)
+    by_x, by_y, shift = theta[:, None, None].unbind(dim=-1)  # (N, 1, 1, 2) each
+    grid = by_x * columns + by_y * rows + shift  # (N, H, W, 2)
     return F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
 
 

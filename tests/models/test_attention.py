@@ -69,7 +69,7 @@ def test_no_tensor_of_inference_is_as_large_as_the_map(way, monkeypatch):
     inputs = _inputs(1, 8, 16, length, length, torch.float32)
     with torch.no_grad(), Watch():
         way(*inputs, 1.0, "softmax")
-    assert largest == length * length // 16
+    assert length * length // 64 < largest <= length * length // 16
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

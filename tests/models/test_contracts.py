@@ -1,41 +1,31 @@
 """What every architecture promises, run for every entry of the table.
 
-Tiny networks: a ResNet of one block a stage and 8 or 16 channels. The default run takes all
-contracts but compilation and export, which it takes for one architecture; `slow` has the rest.
+The default run takes all contracts but compilation and export, which it takes for one
+architecture; `slow` has the rest. With plug-ins: `test_plugin_contracts.py`.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.attention import use_form
 from models.export.onnx import export_onnx, export_program
 from models.export.parity import check_onnx
-from models.network import SegmentationNetwork, TrainOutput
-from models.registry import ARCHITECTURES, create_model
-
-CLASSES = 3
-ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
-
-# Options that make an architecture tiny; those without an entry follow the encoder's width.
-OPTIONS: dict[str, dict[str, object]] = {
-    "attention_unet": {"channels": [8, 8, 8, 8]},
-    "deeplabv3": {"channels": 8},
-    "deeplabv3plus": {"channels": 8, "low_channels": 4},
-    "fpn": {"pyramid_channels": 8, "channels": 8},
-    "gcnet": {"channels": 16},  # its layer norm needs more than one channel
-    "linknet": {"channels": 8},
-    "manet": {"channels": [8, 8, 8, 8], "attention_channels": 4, "reduction": 2},
-    "segformer": {"channels": 8},
-    "unet": {"channels": [8, 8, 8, 8]},
-    "unetplusplus": {"channels": [8, 8, 8, 8]},
-}
+from models.registry import ARCHITECTURES
+from tests.models.tiny import (
+    CLASSES,
+    at_unit_scale,
+    build,
+    loss,
+    tensors,
+    unreached_parameters,
+    wake,
+)
 
 # architecture -> {pattern of parameter names: why no gradient reaches them}
 WITHOUT_GRADIENT: dict[str, dict[str, str]] = {}
@@ -45,33 +35,6 @@ FAST = {"pspnet"}
 
 ALL = sorted(ARCHITECTURES)
 FAST_OR_SLOW = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in ALL]
-
-
-def build(name: str, seed: int = 0, **options: object) -> SegmentationNetwork:
-    torch.manual_seed(seed)
-    settings = {"encoder": "tu-resnet18", "encoder_options": ENCODER, "num_classes": CLASSES}
-    return create_model(name, **(settings | OPTIONS.get(name, {}) | options))
-
-
-def wake(network: SegmentationNetwork) -> SegmentationNetwork:
-    """Move every parameter off its start, where zeros would hide a wrong branch."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
-    return network
-
-
-def tensors(output: TrainOutput) -> Iterator[Tensor]:
-    yield output.logits
-    yield from output.aux.values()
-    if output.scene is not None:
-        yield output.scene
-
-
-def loss(output: TrainOutput) -> Tensor:
-    """A loss that every output takes part in, with uneven weights."""
-    torch.manual_seed(2)
-    return sum((tensor * torch.randn_like(tensor)).sum() for tensor in tensors(output))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -117,22 +80,12 @@ def test_forward_is_the_logits_of_forward_train(name):
         torch.testing.assert_close(network(x), network.forward_train(x).logits)
 
 
-def unreached_parameters(name: str, seed: int) -> set[str]:
-    network = wake(build(name, seed)).train()
-    loss(network.forward_train(torch.randn(2, 3, 64, 80))).backward()
-    return {
-        key
-        for key, parameter in network.named_parameters()
-        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
-    }
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_gradients_reach_every_trainable_parameter(name):
     excused = WITHOUT_GRADIENT.get(name, {})
-    unreached = unreached_parameters(name, seed=0)
+    unreached = unreached_parameters(wake(build(name)))
     for seed in range(1, 5):  # a narrow ReLU may be dead at one start, not at all of them
-        unreached = unreached and unreached & unreached_parameters(name, seed)
+        unreached = unreached and unreached & unreached_parameters(wake(build(name, seed)))
     unexpected = {key for key in unreached if not any(re.search(p, key) for p in excused)}
     assert unexpected == set()
     unused = [p for p in excused if not any(re.search(p, key) for key in unreached)]
@@ -210,9 +163,7 @@ def test_an_exported_program_runs_at_another_size_and_batch(name):
 @pytest.mark.parametrize("name", FAST_OR_SLOW)
 def test_onnx_runtime_gives_the_same_logits_at_other_sizes_and_batches(name, tmp_path):
     pytest.importorskip("onnxruntime")
-    network = wake(build(name)).eval()
-    with torch.no_grad():  # logits of about 1, to which the tolerance belongs
-        network.classifier.conv.weight /= network(torch.randn(1, 3, 64, 80)).abs().max()
+    network = at_unit_scale(wake(build(name)).eval())
     path = export_onnx(network, tmp_path / "network.onnx")
     parities = check_onnx(network, path, tolerance=1e-4)
     assert len({parity.shape for parity in parities}) >= 3

@@ -46,9 +46,9 @@ def wake(network: SegmentationNetwork) -> SegmentationNetwork:
 def at_unit_scale(network: SegmentationNetwork) -> SegmentationNetwork:
     """Scale the classifier to logits of about 1, to which a tolerance of 1e-4 belongs."""
     with torch.no_grad():
-        x = torch.randn(1, network.spec.in_channels, 64, 80)
+        largest = network(torch.randn(1, network.spec.in_channels, 64, 80)).abs().max()
         for parameter in network.classifier.conv.parameters():
-            parameter /= network(x).abs().max()
+            parameter /= largest
     return network
 
 

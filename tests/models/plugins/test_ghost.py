@@ -51,6 +51,12 @@ def test_ratio_one_makes_no_ghosts():
     assert ghost(torch.randn(2, 8, 4, 4)).shape == (2, 8, 4, 4)
 
 
+def test_a_single_map_has_no_ghosts_that_nothing_would_train():
+    module = GhostModule(nn.Conv2d(4, 1, 3, padding=1))
+    assert module.ghosts is None
+    assert module(torch.randn(2, 4, 5, 6)).shape == (2, 1, 5, 6)
+
+
 def test_keeps_stride_and_dilation_of_what_it_replaces():
     conv = nn.Conv2d(4, 8, 3, stride=2, padding=2, dilation=2)
     x = torch.randn(2, 4, 17, 12)
