@@ -50,8 +50,6 @@ def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
     details = json.dumps(evaluation.details(), indent=1)
     (parts.run_dir / EVALUATION).write_text(details, encoding="utf-8")
     report = write_report(parts.run_dir, evaluation, watcher)
-    if parts.log is not None:
-        parts.log.close()
     _export(bundle, parts)
     parts.display.say(evaluation.table())
     parts.display.say(f"bundle: {bundle}\npicture: {picture}\nreport: {report}")

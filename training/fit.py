@@ -144,7 +144,7 @@ def prepare(
 
 
 def run_steps(parts: Parts, *, until: int) -> None:
-    """Take the steps up to number `until`, then validate and save.
+    """Take the steps up to number `until`, validate, save, and close the log, however it ends.
 
     Raises:
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
@@ -153,7 +153,11 @@ def run_steps(parts: Parts, *, until: int) -> None:
     batches = make_loader(
         parts.config, parts.data, parts.fabric, start=parts.progress.step, stop=until
     )
-    TrainingLoop(parts, until=until).run(batches)
+    try:
+        TrainingLoop(parts, until=until).run(batches)
+    finally:
+        if parts.log is not None:
+            parts.log.close()
 
 
 def dry_run(data: Path, config: TrainConfig, *, run_dir: Path) -> TrainResult:

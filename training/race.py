@@ -222,6 +222,8 @@ class _Race:
             validations = len(fractions(len(rounds(self.study.user_attrs["count"]))))
             left = seconds - validations * seconds_per_validation(probe)
             steps = max(_FEWEST_STEPS, int(left / seconds_per_step(probe)))
+            if probe.log is not None:
+                probe.log.close()
             self._set(entry.number, total_steps=steps)
         settings = self._settings(entry, steps)
         return prepare(self.data, settings, run_dir=run_dir, display=quiet, opened=self.opened)
