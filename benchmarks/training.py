@@ -222,10 +222,9 @@ def main() -> None:
         config = resolve(machine, survey(data), free_ram=free_ram()).config
         print(f"crop {options.crop}, batch {options.batch}, {options.threads} threads, ", end="")
         print(f"{config.runtime.precision}, torch {torch.__version__}\n")
-        print(
-            "| network | plain smp loop, images/s | maskzoo, images/s | ratio | waiting for data |"
-        )
-        print("|---|---|---|---|---|")
+        heads = ("network", "plain smp loop, images/s", "maskzoo, images/s", "ratio")
+        print("| " + " | ".join((*heads, "ratio of processor time", "waiting for data")) + " |")
+        print("|---|---|---|---|---|---|")
         for pair in options.pairs.split(","):
             plain, ours, work = compare_steps(config, data, pair, steps=options.steps)
             waits = wait_share(config, data, pair, steps=options.steps)
