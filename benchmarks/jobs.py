@@ -41,7 +41,7 @@ def serving(state: str) -> Iterator[tuple[httpx.Client, int]]:
             yield client, process.pid
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
         process.stdout.close()
 
 

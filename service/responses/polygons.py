@@ -2,8 +2,8 @@
 
 Method: each side of a pixel that borders on another label is a step with the pixel on its right.
 Where a step leads next depends on two pixels only: the one ahead, and the one ahead and outside.
-Straight steps are joined to runs, one for each corner; runs are followed to rings. All but the
-last is array work, so the cost is linear in the pixels and the corners.
+Straight steps are joined to runs, one for each corner; runs are followed to rings. All of it is
+array work, so the cost is linear in the pixels, and nearly so in the corners.
 Parts that touch at a corner only are parts of their own; holes that do so are one hole.
 Coordinates: x to the right, y down, (0, 0) the upper left corner of the upper left pixel.
 Shapes: labels (H, W); R runs (and as many corners); E rings.
@@ -75,11 +75,12 @@ def find_polygons(
     Raises:
         TooManyCornersError: the exact outlines have more than `max_corners`.
     """
-    framed = np.pad(labels.astype(np.int32), 1, constant_values=-1)
+    wider = np.int16 if labels.dtype == np.uint8 else np.int32  # with room for -1, the frame
+    framed = np.pad(labels.astype(wider), 1, constant_values=-1)
     runs = _find_runs(framed, max_corners)
     firsts = np.cumsum([0, *(len(item.starts) for item in runs)])
     following = _link(runs, firsts)
-    order, bounds = _walk(following.tolist())
+    order, bounds = _walk(following)
     corners = (
         np.concatenate([item.pixels + way.begin for item, way in zip(runs, _WAYS, strict=True)])[
             :, ::-1
@@ -88,7 +89,7 @@ def find_polygons(
     )  # (R, 2) x, y without the frame
     rings = np.split(corners[order], bounds[1:-1])
     first = order[bounds[:-1]]  # of each ring: its leftmost run, which leads down
-    holes = np.array([signed_area(ring) < 0 for ring in rings])
+    holes = _signed_areas(corners[order], bounds) < 0
     ring_of = np.empty(len(order), np.int64)
     ring_of[order] = np.repeat(np.arange(len(rings)), np.diff(bounds))
     owner = _owners(framed, runs, firsts, first, ring_of, holes)
@@ -104,9 +105,31 @@ def signed_area(ring: Ring) -> float:
     return float(crossed + x[-1] * y[0] - x[0] * y[-1]) / 2
 
 
+def _signed_areas(corners: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return the area of each ring (E,), as `signed_area` does; corners (R, 2) ring by ring."""
+    following = np.arange(1, len(corners) + 1)
+    following[bounds[1:] - 1] = bounds[:-1]
+    x, y = corners[:, 0], corners[:, 1]
+    return np.add.reduceat(x * y[following] - x[following] * y, bounds[:-1]) / 2
+
+
 def encode_coordinates(polygons: list[list[Ring]]) -> list[list[list[list[float]]]]:
     """Return GeoJSON's coordinates of a MultiPolygon: each ring closed, outer ones positive."""
     return [[[*ring.tolist(), ring[0].tolist()] for ring in polygon] for polygon in polygons]
+
+
+def write_coordinates(polygons: list[list[Ring]]) -> str:
+    """Return the JSON of `encode_coordinates`; ring by ring, which takes a quarter of the time."""
+    return "[" + ",".join(_write_polygon(polygon) for polygon in polygons) + "]"
+
+
+def _write_polygon(polygon: list[Ring]) -> str:
+    texts = []
+    for ring in polygon:
+        points = ring.tolist()
+        points.append(points[0])
+        texts.append(str(points).replace(" ", ""))  # lists of whole numbers: JSON as they are
+    return "[" + ",".join(texts) + "]"
 
 
 def _find_runs(framed: np.ndarray, max_corners: int) -> list[_Runs]:
@@ -153,21 +176,33 @@ def _link(runs: list[_Runs], firsts: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _walk(following: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the runs ring by ring (R,), and the bounds of the rings (E + 1,)."""
-    seen = bytearray(len(following))
-    order: list[int] = []
-    bounds = [0]
-    for first in range(len(following)):
-        if seen[first]:
-            continue
-        at = first
-        while not seen[at]:
-            seen[at] = 1
-            order.append(at)
-            at = following[at]
-        bounds.append(len(order))
-    return np.array(order, np.int64), np.array(bounds, np.int64)
+def _walk(following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the runs ring by ring (R,), and the bounds of the rings (E + 1,).
+
+    Each ring begins at its lowest number. Steps are doubled until none leads anywhere new, so that
+    the work is a few array operations for each doubling of the longest ring.
+    """
+    first = np.arange(len(following), dtype=np.int32)  # of the ring: lowest number seen so far
+    ahead = following.astype(np.int32)
+    while True:
+        lower = np.minimum(first, first[ahead])
+        if np.array_equal(lower, first):
+            break
+        first, ahead = lower, ahead[ahead]
+    is_last = following == first
+    left = np.where(is_last, 0, 1).astype(np.int32)  # steps to the ring's last run
+    ahead = np.where(is_last, np.arange(len(following)), following).astype(np.int32)
+    while True:
+        further = left[ahead]
+        if not further.any():
+            break
+        left, ahead = left + further, ahead[ahead]
+    length = np.bincount(first, minlength=len(following))
+    bounds = np.concatenate([[0], np.cumsum(length[length > 0])])
+    begin = np.cumsum(length) - length  # where the ring of each lowest number is written
+    order = np.empty(len(following), np.int64)
+    order[begin[first] + length[first] - 1 - left] = np.arange(len(following))
+    return order, bounds
 
 
 def _owners(
