@@ -11,10 +11,10 @@ from service.responses.answer import Answer
 from service.responses.coco import encode_document, encode_rle
 from service.responses.images import encode_indexed
 from service.responses.places import place_outlines
-from service.responses.polygons import encode_coordinates, find_polygons
+from service.responses.polygons import Ring, encode_coordinates, find_polygons, write_coordinates
 from service.schemas import ClassResult, SegmentOptions, SegmentResult
 
-Coordinates = list[list[list[list[float]]]]
+Polygons = dict[int, list[list[Ring]]]
 
 
 def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
@@ -26,18 +26,20 @@ def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
         height=answer.runs.height,
         mode=answer.mode,
         input=_describe_input(answer),
-        classes=describe_classes(answer, options),
+        classes=[],
         coco=_coco(answer) if "coco" in options.mask_names else None,
         png=_png(answer) if "png" in options.mask_names else None,
         timings_ms=answer.timings.milliseconds(),
     )
-    return result.model_dump_json(exclude_none=True).encode()
+    # Polygons are text already: as lists of lists they would take several times as long.
+    document = result.model_dump_json(exclude_none=True)
+    classes = ",".join(_write_classes(answer, options))
+    return document.replace('"classes":[]', f'"classes":[{classes}]', 1).encode()
 
 
 def describe_classes(answer: Answer, options: SegmentOptions) -> list[ClassResult]:
-    """Return a record for each class that occurs."""
+    """Return a record for each class that occurs, without its polygons."""
     runs = answer.runs
-    outlines = _outlines(answer, options) if "polygons" in options.mask_names else None
     total = runs.width * runs.height
     return [
         ClassResult(
@@ -49,7 +51,6 @@ def describe_classes(answer: Answer, options: SegmentOptions) -> list[ClassResul
             box=runs.box(label),
             confidence=round(answer.mean_confidences[label], 4),
             mask=encode_rle(runs, label) if "rle" in options.mask_names else None,
-            polygons=None if outlines is None else outlines[label],
         )
         for label, name in answer.class_names().items()
     ]
@@ -64,17 +65,21 @@ def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
     down. The member `coordinates` says which it is.
     """
     plain = options.model_copy(update={"masks": "none"})
-    outlines, system = place_outlines(_outlines(answer, options), answer.georeference)
-    features = [
-        {
-            "type": "Feature",
-            "id": entry.id,
-            "properties": entry.model_dump(exclude_none=True),
-            "geometry": {"type": "MultiPolygon", "coordinates": outlines[entry.id]},
-        }
+    polygons = _polygons(answer, options)
+    if answer.georeference is None:
+        written = {label: write_coordinates(parts) for label, parts in polygons.items()}
+        _, system = place_outlines({}, None)
+    else:
+        plain_lists = {label: encode_coordinates(parts) for label, parts in polygons.items()}
+        outlines, system = place_outlines(plain_lists, answer.georeference)
+        written = {label: json.dumps(parts) for label, parts in outlines.items()}
+    features = ",".join(
+        f'{{"type":"Feature","id":{entry.id},"properties":{entry.model_dump_json(exclude_none=True)}'
+        f',"geometry":{{"type":"MultiPolygon","coordinates":{written[entry.id]}}}}}'
         for entry in describe_classes(answer, plain)
-    ]
-    return json.dumps({"type": "FeatureCollection", **system, "features": features}).encode()
+    )
+    head = json.dumps({"type": "FeatureCollection", **system})
+    return f'{head[:-1]},"features":[{features}]}}'.encode()
 
 
 def hex_colour(colour: Sequence[int]) -> str:
@@ -93,9 +98,22 @@ def _coco(answer: Answer) -> dict[str, Any]:
     return encode_document(answer.runs, answer.labels, file_name=answer.file_name)
 
 
-def _outlines(answer: Answer, options: SegmentOptions) -> dict[int, Coordinates]:
-    polygons = find_polygons(answer.runs.labels, simplify=options.simplify)
-    return {label: encode_coordinates(parts) for label, parts in polygons.items()}
+def _write_classes(answer: Answer, options: SegmentOptions) -> list[str]:
+    """Return the JSON of each class that occurs."""
+    texts = [
+        entry.model_dump_json(exclude_none=True) for entry in describe_classes(answer, options)
+    ]
+    if "polygons" not in options.mask_names:
+        return texts
+    polygons = _polygons(answer, options)
+    return [
+        f'{text[:-1]},"polygons":{write_coordinates(polygons[label])}}}'
+        for text, label in zip(texts, answer.class_names(), strict=True)
+    ]
+
+
+def _polygons(answer: Answer, options: SegmentOptions) -> Polygons:
+    return find_polygons(answer.runs.labels, simplify=options.simplify)
 
 
 def _png(answer: Answer) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from service.errors import TooManyCornersError
-from service.responses.polygons import encode_coordinates, find_polygons, signed_area
+from service.responses.polygons import (
+    _walk,
+    encode_coordinates,
+    find_polygons,
+    signed_area,
+    write_coordinates,
+)
 
 masks = npst.arrays(
     np.uint8, npst.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 2)
@@ -83,3 +91,35 @@ def test_what_is_simplified_away_is_left_out():
     labels = np.zeros((9, 9), np.uint8)
     labels[4, 4] = 1
     assert find_polygons(labels, simplify=50)[1] == []
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 40])
+def test_rings_are_those_that_one_step_after_the_other_finds(side):
+    labels = np.random.default_rng(side).integers(0, 3, (side, side), np.uint8)
+    for parts in find_polygons(labels).values():
+        for ring in (ring for part in parts for ring in part):
+            steps = np.abs(np.roll(ring, -1, axis=0) - ring)
+            assert ((steps == 0).sum(axis=1) == 1).all(), "each side is along one axis"
+
+
+def test_rings_of_any_length_are_walked_in_order():
+    random = np.random.default_rng(0)
+    for sizes in ([1], [5], [1, 1], [4, 9, 2, 300], [1000, 1, 3]):
+        numbers = random.permutation(sum(sizes))
+        following = np.empty(len(numbers), np.int64)
+        for ring in np.split(numbers, np.cumsum(sizes)[:-1]):
+            following[ring] = np.roll(ring, -1)
+        order, bounds = _walk(following)
+        assert sorted(order.tolist()) == list(range(len(numbers)))
+        found = np.split(order, bounds[1:-1])
+        assert sorted(map(len, found)) == sorted(sizes)
+        for ring in found:
+            assert ring[0] == ring.min()
+            assert np.array_equal(following[ring], np.roll(ring, -1))
+
+
+def test_the_text_of_polygons_is_the_json_of_their_coordinates():
+    labels = np.random.default_rng(1).integers(0, 3, (20, 30), np.uint8)
+    for parts in find_polygons(labels).values():
+        assert json.loads(write_coordinates(parts)) == encode_coordinates(parts)
+    assert write_coordinates([]) == "[]"

@@ -1,0 +1,128 @@
+"""Print the table of what each form of an answer costs: processor time and bytes.
+
+    python benchmarks/answers.py [--width 1920] [--height 1080] [--repeats 5]
+
+Two label maps of 21 classes: regions with smooth edges, as networks give them, and with ragged
+ones, as noise gives them. Times are of one processor, the best of some, from a fresh label map,
+so that each form pays for the runs that it needs. `label runs` is the structure that most share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from models.labels import LabelSet
+from service.adapters.cvat import encode_shapes
+from service.adapters.huggingface import Parameters, encode_segments
+from service.adapters.label_studio import encode_brush
+from service.errors import TooManyCornersError
+from service.responses.answer import Answer
+from service.responses.forms import FORMS, choose_form
+from service.responses.runs import LabelRuns
+from service.schemas import SegmentOptions
+
+NUM_CLASSES = 21
+LABELS = LabelSet(
+    names=tuple(f"class {index}" for index in range(NUM_CLASSES)),
+    colours=tuple((index * 12, 255 - index * 12, index * 77 % 256) for index in range(NUM_CLASSES)),
+    background=0,
+)
+
+
+def draw_map(width: int, height: int, *, is_ragged: bool) -> np.ndarray:
+    """Return uint8 (H, W): the winner of blurred noise planes; ragged ones get fresh noise."""
+    generator = np.random.default_rng(0)
+    best = np.full((height, width), -np.inf, np.float32)
+    labels = np.zeros((height, width), np.uint8)
+    for label in range(NUM_CLASSES):
+        small = generator.standard_normal((height // 90, width // 90), np.float32)
+        plane = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        if is_ragged:
+            plane += 0.12 * generator.standard_normal((height, width), np.float32)
+        labels[plane > best] = label
+        best = np.maximum(best, plane)
+    return labels
+
+
+def answer_of(labels: np.ndarray) -> Answer:
+    """Return an answer that nobody has read anything of."""
+    generator = np.random.default_rng(1)
+    pixels = cv2.resize(generator.integers(0, 255, (34, 60, 3), np.uint8), labels.shape[::-1])
+    return Answer(
+        model="bench",
+        labels=LABELS,
+        runs=LabelRuns(labels),
+        confidence=np.full(labels.shape, 0.9, np.float16),
+        pixels=pixels,
+        mode="whole",
+        info={},
+        request_id="0",
+    )
+
+
+def rows() -> dict[str, Callable[[Answer], bytes]]:
+    """Return what writes each form, by its name."""
+    plain = SegmentOptions()
+    found: dict[str, Callable[[Answer], bytes]] = {
+        "label runs": lambda answer: bytes(5 * answer.runs.rows.starts.size),
+    }
+    for form in FORMS:
+        if form.name != "json":
+            name = str(form.media_type)
+            found[name] = lambda answer, form=form: form.encode(answer, plain)
+    for masks in ("none", "rle", "coco", "polygons", "png"):
+        options = SegmentOptions(format="json", masks=masks)
+        form = choose_form(None, options)
+        found[f"application/json, masks={masks}"] = lambda answer, form=form, options=options: (
+            form.encode(answer, options)
+        )
+    found["application/geo+json, simplify=1"] = lambda answer: choose_form(
+        None, SegmentOptions(format="geojson")
+    ).encode(answer, SegmentOptions(format="geojson", simplify=1))
+    found["Hugging Face"] = lambda answer: encode_segments(answer, Parameters())
+    found["Label Studio, all classes"] = lambda answer: bytes(
+        sum(len(encode_brush(answer.runs, label)) for label in answer.runs.areas)
+    )
+    found["CVAT, run lengths"] = lambda answer: encode_shapes(answer, threshold=0, form="rle")
+    return found
+
+
+def measure(write: Callable[[Answer], bytes], labels: np.ndarray, repeats: int) -> str:
+    """Return the best time and the size, or why there is none."""
+    best, size = float("inf"), 0
+    for _ in range(repeats):
+        answer = answer_of(labels)
+        begun = time.process_time()
+        try:
+            size = len(write(answer))
+        except TooManyCornersError:
+            return "refused: too ragged"
+        best = min(best, time.process_time() - begun)
+    return f"{1000 * best:.1f} ms, {size / 1024:.0f} KiB"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--width", type=int, default=1920)
+    parser.add_argument("--height", type=int, default=1080)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    maps = [draw_map(given.width, given.height, is_ragged=flag) for flag in (False, True)]
+    runs = [LabelRuns(labels).rows.starts.size for labels in maps]
+    print(f"{given.width} x {given.height}, {NUM_CLASSES} classes, best of {given.repeats}\n")
+    print(f"| form | smooth edges ({runs[0]} runs) | ragged edges ({runs[1]} runs) |")
+    print("|---|---|---|")
+    for name, write in rows().items():
+        cells = " | ".join(measure(write, labels, given.repeats) for labels in maps)
+        print(f"| {name} | {cells} |")
+
+
+if __name__ == "__main__":
+    main()
