@@ -1,6 +1,6 @@
 """Training speed against a plain loop, and whether the loader keeps up.
 
-    python -P benchmarks/training.py [--pairs unet/resnet34,…] [--steps 6] [--threads 2] [--crop 256]
+    python -P benchmarks/training.py [--pairs unet/resnet34,…] [--steps 6] [--threads 2]
 
 -P, or this file would be taken for the package it measures.
 
