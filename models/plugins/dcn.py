@@ -31,6 +31,15 @@ Operator = Literal["torchvision", "torch"]
 LR_MULT = 0.1
 
 
+class Predictor(nn.Conv2d):
+    """The convolution that predicts offsets or masks; it learns slower than the rest.
+
+    A class of its own, so that no other plug-in takes it for a convolution to replace.
+    """
+
+    lr_mult = LR_MULT
+
+
 class DeformableConv(ConvolutionLike):
     """Deformable convolution v1.
 
@@ -80,7 +89,7 @@ class DeformableConv(ConvolutionLike):
     def _like(self, count: int) -> nn.Conv2d:
         """Return a convolution of `count` channels for each tap and group, 0 at the start."""
         taps = self.kernel_size[0] * self.kernel_size[1]
-        conv = nn.Conv2d(
+        conv = Predictor(
             self.in_channels,
             count * self.offset_groups * taps,
             self.kernel_size,  # type: ignore[arg-type]
@@ -91,7 +100,6 @@ class DeformableConv(ConvolutionLike):
         nn.init.zeros_(conv.weight)
         assert conv.bias is not None, "built with a bias"
         nn.init.zeros_(conv.bias)
-        conv.lr_mult = LR_MULT
         return conv
 
 
