@@ -216,6 +216,8 @@ def _write_jpeg(path: Path, pixels: np.ndarray) -> None:
 
 def _expand(text: str, out: Path) -> list[tuple[Path, Path]]:
     """Return (image, name below the output folder without suffix) for one input."""
+    if not text:  # as a path it would be the working directory
+        return []
     given = Path(text)
     if given.is_dir():
         files = sorted(file for file in given.rglob("*") if file.suffix.lower() in SUFFIXES)
@@ -231,7 +233,7 @@ def _expand(text: str, out: Path) -> list[tuple[Path, Path]]:
 
 
 def _explain_empty(text: str) -> str:
-    if Path(text).is_dir():
+    if text and Path(text).is_dir():
         return f"folder {text!r} holds no image; looked for {', '.join(sorted(SUFFIXES))}"
     if glob.has_magic(text):
         return f"no file matches {text!r}"

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from models.errors import SpecError, UnknownNameError
+from models.errors import DataError, SpecError, UnknownNameError
 from models.inference.folder import plan, predict_files
 from models.inference.predictor import Predictor
 from models.labels import LabelSet
@@ -85,3 +85,12 @@ def test_the_overlay_of_a_huge_image_is_small(
 def test_wrong_options_end_it_at_once(predictor: Predictor, image: Path, options, error):
     with pytest.raises(error):
         list(predict_files(predictor, plan([str(image)], image.parent / "out"), **options))
+
+
+def test_an_empty_name_is_not_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="'' does not exist"):
+        plan([""], tmp_path / "out")
