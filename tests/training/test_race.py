@@ -99,6 +99,8 @@ def test_a_race_that_lost_power_ends_as_one_that_did_not(
 
     def stop_after_one(parts: module.Parts, *, until: int) -> None:
         if taken:
+            if parts.log is not None:
+                parts.log.close()
             raise _Stopped
         taken.append(until)
         steps(parts, until=until)
