@@ -1,6 +1,7 @@
 """What each architecture costs to run: parameters, GMAC, memory, and time on each engine.
 
-    python benchmarks/architectures.py [--encoder tu-resnet18] [--size 512] [--runs 5] [--only danet unet]
+    python benchmarks/architectures.py [--encoder tu-resnet18] [--size 512] [--runs 5]
+                                       [--only danet unet]
 
 Every architecture is built with random weights, exported for the engines, and measured in a
 process of its own. Prints a Markdown table: processor milliseconds for one image (the least of the

@@ -195,4 +195,3 @@ def _number(path: str) -> int | None:
         return int(Path(path).read_text())
     except (OSError, ValueError):  # the file is absent, or says "max"
         return None
-

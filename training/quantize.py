@@ -143,7 +143,10 @@ def _score(bundle: Bundle, data: SegmentationData, split: Split, path: Path, say
         say(f"scoring {name} on {len(samples)} images of {split}")
         predictor = Predictor(engine, manifest.labels, manifest.preprocessing, max_pixels=None)
         matrix = count_pixels(predictor, data, samples)
-        found[name] = matrix.scores(data.labels.names).mean_iou
+        mean_iou = matrix.scores(data.labels.names).mean_iou
+        if mean_iou is None:
+            raise DataError(f"split {split} of {data.name} has no pixel that counts")
+        found[name] = mean_iou
     return Score(
         data=data.name,
         split=split,
