@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import read_manifest
+from models.bundle import Manifest, read_manifest
 from models.errors import DataError
 from models.inference.predictor import Predictor
 from models.inference.segmentation import Segmentation
@@ -161,8 +161,7 @@ def evaluate(
     Raises:
         DataError: the split is empty, or the data has other classes than the bundle.
     """
-    recipe = read_manifest(bundle).provenance.get("recipe") or {}
-    opened = open_dataset(data, seed=recipe.get("seed", 0))
+    opened = open_as_trained(read_manifest(bundle), data)
     predictor = Predictor.from_bundle(bundle, device=device, engine=engine)
     check_classes(predictor.labels, opened.labels)
     return evaluate_split(
@@ -173,6 +172,12 @@ def evaluate(
         options=options or Options(),
         on_image=on_image,
     )
+
+
+def open_as_trained(manifest: Manifest, data: Path) -> SegmentationData:
+    """Open data as the bundle's run did: split by its seed, as many bad samples left out."""
+    recipe = manifest.provenance.get("recipe") or {}
+    return open_dataset(data, seed=recipe.get("seed", 0), allow_bad=recipe.get("allow_bad", 0))
 
 
 def evaluate_split(

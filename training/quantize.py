@@ -24,9 +24,9 @@ from models.errors import DataError, ExportError
 from models.export.engines import to_openvino, versions
 from models.inference.predictor import Predictor
 from models.inference.preprocess import to_batch, to_channels
-from training.data.dataset import SegmentationData, open_dataset
+from training.data.dataset import SegmentationData
 from training.data.index import Split
-from training.evaluate import check_classes, count_pixels
+from training.evaluate import check_classes, count_pixels, open_as_trained
 
 MAX_DROP = 0.5
 """Points of mean IoU (of 100) that may be lost."""
@@ -62,8 +62,7 @@ def export_int8(
     """
     loaded = load_bundle(bundle)
     manifest = loaded.manifest
-    recipe = manifest.provenance.get("recipe") or {}
-    opened = open_dataset(data, seed=recipe.get("seed", 0))
+    opened = open_as_trained(manifest, data)
     check_classes(manifest.labels, opened.labels)
     if not opened.samples("train") or not opened.samples(split):
         raise DataError(f"{data} needs images in the splits train and {split}")

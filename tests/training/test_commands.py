@@ -78,7 +78,9 @@ def test_bad_samples_stop_a_run_with_their_cure_or_are_left_out_as_allowed(
     assert run(*words, "--allow-bad", 1) == 0
     assert "left out since bad files are allowed: 03" in capsys.readouterr().out
     assert read_checkpoint(tmp_path / "run" / "last.ckpt").config["allow_bad"] == 1
-    assert run("train", root, "-o", tmp_path / "run", "--resume") == 0  # it is remembered
+    # It is remembered: by the run, and by the bundle for those who score it on the same data.
+    assert run("train", root, "-o", tmp_path / "run", "--resume") == 0
+    assert run("evaluate", tmp_path / "run" / "bundle", root) == 0
 
 
 def test_inspect_counts_bad_samples_that_are_allowed_as_usable(make_data: MakeData) -> None:

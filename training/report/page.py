@@ -24,9 +24,14 @@ import torch
 from models.errors import DataError
 from models.inference.predictor import Predictor
 from models.labels import LabelSet
-from training.data.dataset import open_dataset
 from training.data.index import Split
-from training.evaluate import Evaluation, Scored, check_classes, evaluate_split
+from training.evaluate import (
+    Evaluation,
+    Scored,
+    check_classes,
+    evaluate_split,
+    open_as_trained,
+)
 from training.report.charts import Line, line_chart, reliability_chart, smooth
 from training.report.errors import ErrorTally
 from training.report.gallery import Gallery
@@ -72,8 +77,7 @@ def report_run(
     """
     run = read_run(folder)
     where = data or _data_of(run)
-    recipe = run.manifest.provenance.get("recipe") or {}
-    opened = open_dataset(where, seed=recipe.get("seed", 0))
+    opened = open_as_trained(run.manifest, where)
     predictor = Predictor.from_bundle(folder / "bundle", device=device, engine="torch")
     check_classes(predictor.labels, opened.labels)
     watcher = Watcher(opened.labels)
