@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from models.engines.base import Engine
+from models.errors import EngineError
 from models.inference.preprocess import to_batch
 from models.preprocessing import Preprocessing
 
@@ -54,11 +55,18 @@ class CheckImages:
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def agreement(self, engine: Engine, preprocessing: Preprocessing) -> float:
-        """Return the share of pixels of 0 to 1 that have torch's class."""
-        same = [
-            _classes(engine, pixels, preprocessing) == labels
-            for pixels, labels in zip(self.pixels, self.labels, strict=True)
-        ]
+        """Return the share of pixels of 0 to 1 that have torch's class.
+
+        Raises:
+            EngineError: the engine fails on one of the images.
+        """
+        try:
+            same = [
+                _classes(engine, pixels, preprocessing) == labels
+                for pixels, labels in zip(self.pixels, self.labels, strict=True)
+            ]
+        except Exception as error:  # the runtimes' errors have no common base class
+            raise EngineError(f"{engine.name} cannot run the check images: {error}") from error
         return float(np.concatenate([one.ravel() for one in same]).mean())
 
 

@@ -47,6 +47,8 @@ def open_engine(
     if engine == "auto":
         return _fastest_that_agrees(bundle, manifest) or _torch(bundle, device)
     name, _, precision = engine.partition("-")
+    if name == "openvino" and where.type != "cpu" and device != "auto":
+        raise EngineError(f"openvino runs on the CPU only, not on {where}; choose device cpu")
     for artefact in find_artefacts(bundle, manifest, name):  # type: ignore[arg-type]
         if artefact.record.precision == precision or (
             not precision and artefact.record.precision != "int8"

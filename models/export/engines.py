@@ -55,6 +55,7 @@ def export_engine(
         BundleError: the bundle is damaged.
         ExportError: the engine's package is missing, the network cannot be converted, or the
             engine gives other classes than torch for more than 0.1 % of the check pixels.
+        EngineError: the engine cannot run what was written.
     """
     loaded = load_bundle(bundle)
     manifest, network = loaded.manifest, loaded.network.eval()

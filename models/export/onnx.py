@@ -93,7 +93,7 @@ def export_program(
         size: (height, width) fixes everything but the batch.
 
     Raises:
-        ExportError: torch cannot leave the size free.
+        ExportError: torch cannot trace the network, or cannot leave the size free.
     """
     reference = next(iter(module.parameters()))
     refused: UserError | None = None
@@ -112,6 +112,8 @@ def export_program(
                 )
             except UserError as error:
                 refused = error
+            except Exception as error:  # what else it raises has no common base class
+                raise ExportError(f"torch.export refuses this network: {error}") from error
     raise ExportError(
         f"torch.export cannot leave batch and size free in this network; give one size: {refused}"
     ) from refused

@@ -9,7 +9,7 @@ import pytest
 
 from models.bundle import read_manifest
 from models.engines.choose import open_engine
-from models.errors import ExportError
+from models.errors import EngineError, ExportError
 from training.config import TrainConfig
 from training.display import Display
 from training.fit import train
@@ -28,6 +28,13 @@ def test_the_bundle_of_a_run_runs_on_openvino_by_itself(
     assert "exported for openvino" in shown()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ExportError("ONNX export needs the extra: pip install 'maskzoo[onnx]'"),
+        EngineError("openvino cannot run the check images: no kernel"),
+    ],
+)
 def test_a_run_whose_network_cannot_be_exported_keeps_its_bundle_and_says_why(
     discs: Path,
     tiny: MakeConfig,
@@ -35,12 +42,13 @@ def test_a_run_whose_network_cannot_be_exported_keeps_its_bundle_and_says_why(
     display: Display,
     shown: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise ExportError("ONNX export needs the extra: pip install 'maskzoo[onnx]'")
+        raise error
 
     monkeypatch.setattr("models.export.engines.export_engine", fail)
     config = tiny("max_steps=1", "bundle.engine=auto")
     bundle = train(discs, config, run_dir=tmp_path / "run", display=display).bundle
     assert read_manifest(bundle).name == "discs"
-    assert "not exported for a faster engine: ONNX export needs the extra" in shown()
+    assert f"not exported for a faster engine: {error}" in shown()

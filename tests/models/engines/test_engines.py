@@ -159,6 +159,31 @@ def test_an_engine_that_disagrees_is_not_taken_and_the_log_says_why(
         open_engine(copied, read_manifest(copied), engine="openvino")
 
 
+def test_an_engine_that_fails_on_the_check_images_is_not_taken(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("shape inference failed")
+
+    monkeypatch.setattr("models.engines.openvino.OpenVinoEngine.run", fail)
+    manifest = read_manifest(exported)
+    assert open_engine(exported, manifest, device="cpu").name == "onnxruntime"
+    assert "openvino cannot run the check images: shape inference failed" in caplog.text
+    with pytest.raises(EngineError, match="shape inference failed"):
+        open_engine(exported, manifest, engine="openvino")
+
+
+def test_openvino_on_another_device_than_the_cpu_is_refused(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = torch.device("cuda", 0)
+    monkeypatch.setattr("models.engines.choose.choose_device", lambda name: cuda)
+    manifest = read_manifest(exported)
+    with pytest.raises(EngineError, match=r"openvino runs on the CPU only, .*device cpu"):
+        open_engine(exported, manifest, engine="openvino", device="cuda:0")
+    assert open_engine(exported, manifest, engine="openvino", device="auto").name == "openvino"
+
+
 def test_a_damaged_file_is_noticed_and_the_next_engine_taken(
     copied: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.errors import ExportError
-from models.export.onnx import export_onnx
+from models.export.onnx import export_onnx, export_program
 from models.export.parity import check_onnx
 from models.network import SegmentationNetwork
 from models.registry import create_model
@@ -97,3 +97,19 @@ def test_labels_of_a_raw_image_at_a_fixed_size(tmp_path):
         probabilities = network((image / 255 - mean) / std).softmax(dim=1)
     assert np.mean(labels == probabilities.argmax(dim=1).numpy()) > 0.999
     np.testing.assert_allclose(confidence, probabilities.amax(dim=1).numpy(), atol=1e-5)
+
+
+class AsksForValues(torch.nn.Module):
+    """Branches on what is in the image, which no exported program can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x) if x.sum() > 0 else x[:, :2]
+
+
+def test_a_network_that_cannot_be_traced_is_refused_in_words():
+    with pytest.raises(ExportError, match=r"torch\.export refuses this network"):
+        export_program(AsksForValues().eval(), 3)
