@@ -85,23 +85,49 @@ class ISANet(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the map joined with its attended self."""
         x = self.before(features[5])
-        height, width = x.shape[-2:]
-        below = (height + self.window - 1) // self.window * self.window - height
-        right = (width + self.window - 1) // self.window * self.window - width
-        top, left = below // 2, right // 2
-        padded = F.pad(x, (left, right - left, top, below - top))
-        attended = self._attend(padded)[:, :, top : top + height, left : left + width]
-        return self.fuse(torch.cat([attended, x], dim=1))
+        return self.fuse(torch.cat([self._interlace(x), x], dim=1))
 
-    def _attend(self, x: Tensor) -> Tensor:
-        """Apply both attentions to a map whose sides are multiples of the window."""
+    def _interlace(self, x: Tensor) -> Tensor:
+        """Apply far, then near attention to a map of any size."""
+        return self._join(self._attend(self._windows(x)), *x.shape[-2:])
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """Return the windows of the padded map: (N, C, H, W) -> (N, C, rows, P, columns, P).
+
+        They are gathered by index and not cut by a reshape: an exporter that leaves the size free
+        cannot prove that the padded sides are multiples of P, and would tie the graph to one size.
+        """
         side = self.window
-        channels, rows, columns = x.shape[1], x.shape[2] // side, x.shape[3] // side
-        cells = x.reshape(-1, channels, rows, side, columns, side)
+        padded = F.pad(x, (side, side, side, side))
+        down, right = (self._positions(length, x.device) for length in x.shape[-2:])
+        return padded[:, :, down][..., right]
+
+    def _positions(self, length: int, device: torch.device) -> Tensor:
+        """Return the positions, (windows, P), of the windows in a side padded by P on both ends."""
+        count = (length + self.window - 1) // self.window
+        starts = torch.arange(count, device=device)[:, None] * self.window
+        within = torch.arange(self.window, device=device) + self.window - self._before(length)
+        return starts + within
+
+    def _before(self, length: int) -> int:
+        """Return how much of the padding to a multiple of P lies before a side."""
+        return (-length) % self.window // 2
+
+    def _attend(self, cells: Tensor) -> Tensor:
+        """Apply far, then near attention to windows; the shape stays."""
+        batch, channels, rows, side, columns, _ = cells.shape
         far = cells.permute(0, 3, 5, 1, 2, 4)  # (N, P, P, C, rows, columns)
-        far = self.far(far.reshape(-1, channels, rows, columns))
-        cells = far.reshape(-1, side, side, channels, rows, columns)
+        far = self.far(far.reshape(batch * side * side, channels, rows, columns))
+        cells = far.reshape(batch, side, side, channels, rows, columns)
         near = cells.permute(0, 4, 5, 3, 1, 2)  # (N, rows, columns, C, P, P)
-        near = self.near(near.reshape(-1, channels, side, side))
-        cells = near.reshape(-1, rows, columns, channels, side, side)
-        return cells.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, rows * side, columns * side)
+        near = self.near(near.reshape(batch * rows * columns, channels, side, side))
+        cells = near.reshape(batch, rows, columns, channels, side, side)
+        return cells.permute(0, 3, 1, 4, 2, 5)
+
+    def _join(self, cells: Tensor, height: int, width: int) -> Tensor:
+        """Return the map of height x width that windows cover: the inverse of `_windows`."""
+        batch, channels, rows, side, columns, _ = cells.shape
+        x = cells.reshape(batch, channels, rows * side, columns * side)
+        down = torch.arange(height, device=x.device) + self._before(height)
+        right = torch.arange(width, device=x.device) + self._before(width)
+        return x[:, :, down][..., right]

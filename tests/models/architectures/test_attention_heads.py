@@ -110,7 +110,7 @@ def test_isas_far_attention_sees_positions_a_window_apart_and_near_its_own_windo
         network.far, network.near = far, near
         setattr(network, dropped, nn.Identity())
         source = x.clone().requires_grad_()
-        network._attend(source)[0, :, 1, 5].sum().backward()
+        network._interlace(source)[0, :, 1, 5].sum().backward()
         reached = source.grad.abs().sum((0, 1)) > 0
         expected = torch.tensor([[wanted(i, j) for j in range(9)] for i in range(6)])
         assert torch.equal(reached, expected), kept
