@@ -33,9 +33,9 @@ def __getattr__(name: str) -> Any:
     """Return the client of the service, which is imported when it is first asked for."""
     if name not in ("AsyncClient", "Client"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import service.client
+    import service.client.clients
 
-    return getattr(service.client, name)
+    return getattr(service.client.clients, name)
 
 
 def main(arguments: list[str] | None = None) -> None:

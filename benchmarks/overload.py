@@ -38,7 +38,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from service.bench import Picture, make_pictures
+from service.client.bench import Picture, make_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "pretrained" / "nuclei"

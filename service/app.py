@@ -22,30 +22,30 @@ from starlette.responses import Response
 
 from models.errors import ZooError
 from models.inference.predictor import Predictor
-from service.admission import Admission
-from service.batcher import Batcher
-from service.buckets import run_batch
-from service.draining import Drain
-from service.entries import LoadModel, Segmenter
+from service.bundles.entries import LoadModel, Segmenter
+from service.bundles.loading import warm_up
+from service.bundles.manager import ModelManager
+from service.guards.keys import KeyGate
+from service.guards.rates import RateGate, TokenBuckets
+from service.guards.security import REQUEST_ID, RequestGuard
 from service.jobs.runner import Jobs
-from service.keys import KeyGate
-from service.loading import warm_up
-from service.manager import ModelManager
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
+from service.observability.sampling import Sampler
+from service.observability.telemetry import telemetry_options
 from service.openapi import build_openapi
 from service.problems import problem_of
-from service.queueing import BatchQueue
-from service.rates import RateGate, TokenBuckets
 from service.routes import adapters, admin, health, models, oip, pages, segment
 from service.routes import jobs as jobs_route
 from service.routes import metrics as metrics_route
-from service.sampling import Sampler
+from service.scheduling.admission import Admission
+from service.scheduling.batcher import Batcher
+from service.scheduling.buckets import run_batch
+from service.scheduling.draining import Drain
+from service.scheduling.queueing import BatchQueue
+from service.scheduling.workers import Workers
 from service.schemas import ProblemDocument
-from service.security import REQUEST_ID, RequestGuard
 from service.settings import Settings
 from service.state import Services
-from service.telemetry import telemetry_options
-from service.workers import Workers
 
 DESCRIPTION = """\
 Semantic segmentation over HTTP: an image in, its mask out, in the form that you ask for.

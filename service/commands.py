@@ -33,7 +33,7 @@ def serve(
 
     from models.shipped import list_bundles
     from service.app import create_app
-    from service.logs import configure
+    from service.observability.logs import configure
     from service.settings import Settings
 
     settings = Settings(bundles=tuple(bundles)) if bundles else Settings()
@@ -103,8 +103,8 @@ def predict(
         )
         return
     from models.inference.folder import plan
-    from service.client import Client
-    from service.remote_predict import predict_remotely, report
+    from service.client.clients import Client
+    from service.client.predict import predict_remotely, report
 
     tasks = [(task.image, task.mask, task.overlay) for task in plan(images, out, overlays=overlays)]
     with Client(server, key=api_key) as client:
@@ -138,8 +138,8 @@ def bench(
 
     import httpx
 
-    from service.bench import make_pictures, run_bench
-    from service.bench_report import HEADER, describe, draw, write_json
+    from service.client.bench import make_pictures, run_bench
+    from service.client.bench_report import HEADER, describe, draw, write_json
 
     params = {"format": form, **({"model": model} if model else {})}
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -191,7 +191,7 @@ def doctor(*, as_json: Json = False) -> None:
 @app.command()
 def key() -> None:
     """Make an API key, and the hash of it for MASKZOO_API_KEYS."""
-    from service.keys import new_key
+    from service.guards.keys import new_key
 
     made, hashed = new_key()
     print(f"key   {made}")

@@ -15,18 +15,18 @@ import numpy as np
 from models.errors import ImageTooLargeError
 from models.inference.decode import DecodedImage, decode_image, read_header
 from models.inference.predictor import Segmentation
-from service.buckets import Bucket
-from service.entries import LoadedModel
+from service.bundles.entries import LoadedModel
 from service.errors import BadParameterError, ImageNeedsJobError
-from service.georeference import read_georeference
+from service.inputs.georeference import read_georeference
+from service.inputs.uploads import Upload
 from service.responses.answer import Answer, Timings
 from service.responses.choose import Found, apply_options, check_options
 from service.responses.forms import Form
 from service.responses.runs import LabelRuns
+from service.scheduling.buckets import Bucket
+from service.scheduling.tiling import TileRunner, segment_tiled
 from service.schemas import SegmentOptions
 from service.state import Services
-from service.tiling import TileRunner, segment_tiled
-from service.uploads import Upload
 
 _MAX_PROBABILITIES = 2**26  # values: 256 MB of float32 while they are worked out
 

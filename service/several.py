@@ -8,11 +8,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from service.errors import OverloadedError
+from service.inputs.uploads import Upload
 from service.pipeline import Job
 from service.problems import MEDIA_TYPE, problem_of
 from service.responses.answer import Answer
 from service.responses.mixed import Outcome
-from service.uploads import Upload
 
 logger = logging.getLogger(__name__)
 

@@ -7,15 +7,15 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from service.admission import Admission
-from service.batcher import Batcher
-from service.draining import Drain
+from service.bundles.manager import ModelManager
 from service.jobs.runner import Jobs
-from service.manager import ModelManager
-from service.metrics import Metrics
-from service.sampling import Sampler
+from service.observability.metrics import Metrics
+from service.observability.sampling import Sampler
+from service.scheduling.admission import Admission
+from service.scheduling.batcher import Batcher
+from service.scheduling.draining import Drain
+from service.scheduling.workers import Workers
 from service.settings import Settings
-from service.workers import Workers
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from service.errors import BadRequestError
-from service.json_bodies import decode_base64, load_object
+from service.inputs.json_bodies import decode_base64, load_object
 from service.responses.answer import Answer
 from service.responses.polygons import find_polygons, signed_area
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from models.spec import describe_mistakes
 from service.errors import BadParameterError, BadRequestError
-from service.json_bodies import decode_base64, load_object
+from service.inputs.json_bodies import decode_base64, load_object
 from service.responses.answer import Answer
 from service.responses.images import encode_grey
 

@@ -16,10 +16,10 @@ from service.errors import (
     UrlFailedError,
     UrlRefusedError,
 )
-from service.json_bodies import decode_base64
-from service.remote import Fetcher
+from service.inputs.fetching import Fetcher
+from service.inputs.json_bodies import decode_base64
+from service.inputs.uploads import Upload
 from service.settings import Settings
-from service.uploads import Upload
 
 Transport = httpx.AsyncBaseTransport | None
 

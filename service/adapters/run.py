@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 
-from service.lifetime import deadline, read_timeout, while_connected
+from service.inputs.uploads import Upload
 from service.pipeline import Job, answer_job
 from service.responses.answer import Answer
 from service.responses.forms import Form
 from service.responses.negotiate import MediaType
+from service.scheduling.lifetime import deadline, read_timeout, while_connected
 from service.schemas import SegmentOptions
 from service.state import Services
-from service.uploads import Upload
 
 Write = Callable[[Answer], bytes]
 """Writes the body of an answer; runs in a thread."""

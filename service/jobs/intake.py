@@ -17,7 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from service.errors import BadRequestError
-from service.uploads import FORM_ROOM, FORM_TYPE, RAW_TYPES, body_type, limited
+from service.inputs.uploads import FORM_ROOM, FORM_TYPE, RAW_TYPES, body_type, limited
 
 ACCEPTED_TYPES = (FORM_TYPE, *RAW_TYPES)
 _MAX_FIELDS = 32

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from service.batcher import Batcher
+from service.bundles.manager import ModelManager
 from service.errors import (
     JobNotFoundError,
     JobsOffError,
@@ -32,12 +32,12 @@ from service.jobs.files import JobFiles
 from service.jobs.records import JobRecord, JobStore
 from service.jobs.sqlite import SqliteJobStore
 from service.jobs.work import Task, do_job
-from service.manager import ModelManager
 from service.problems import problem_of
 from service.responses.forms import choose_form
+from service.scheduling.batcher import Batcher
+from service.scheduling.tiling import TileRunner
 from service.schemas import SegmentOptions
 from service.settings import Settings
-from service.tiling import TileRunner
 
 logger = logging.getLogger(__name__)
 

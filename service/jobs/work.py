@@ -17,17 +17,17 @@ import numpy as np
 from models.inference.decode import ImageInfo, decode_image, read_header
 from models.inference.postprocess import id_type
 from models.inference.rows import open_rows
-from service.buckets import Bucket
-from service.entries import LoadedModel
-from service.georeference import GeoReference, read_georeference
+from service.bundles.entries import LoadedModel
+from service.inputs.georeference import GeoReference, read_georeference
 from service.jobs.files import JobFiles
 from service.jobs.records import JobRecord
 from service.responses.answer import Answer, Timings
 from service.responses.choose import Found, apply_options, check_options
 from service.responses.forms import Form
 from service.responses.runs import LabelRuns
+from service.scheduling.buckets import Bucket
+from service.scheduling.tiling import TileRunner
 from service.schemas import SegmentOptions
-from service.tiling import TileRunner
 
 _PICTURES = ("overlay", "cutout")  # variants that show the image itself
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from models.labels import LabelSet
-from service.georeference import GeoReference
+from service.inputs.georeference import GeoReference
 from service.responses.runs import LabelRuns
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from service.georeference import GeoReference, to_lonlat
+from service.inputs.georeference import GeoReference, to_lonlat
 
 Coordinates = list[list[list[list[float]]]]
 

@@ -14,9 +14,9 @@ from models.errors import ZooError
 from service.adapters import cvat, huggingface, label_studio
 from service.adapters.label_studio_images import find_image
 from service.adapters.run import json_form, run_image
+from service.inputs.uploads import Upload, read_limited, refuse_coding
 from service.problems import problem_of
 from service.state import Services, ServicesDep
-from service.uploads import Upload, read_limited, refuse_coding
 
 router = APIRouter(tags=["other protocols"])
 

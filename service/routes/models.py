@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from service.entries import ModelEntry
-from service.manager import ModelManager
+from service.bundles.entries import ModelEntry
+from service.bundles.manager import ModelManager
 from service.responses.documents import hex_colour
 from service.schemas import Limits, ModelDetail, ModelList, ModelSummary
 from service.state import ServicesDep

@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse, Response
 from service.adapters.oip import build_outputs, describe_model, read_images, wanted_outputs
 from service.adapters.run import json_form, run_images
 from service.adapters.tensors import HEADER_LENGTH, parse_inference, write_answer
-from service.entries import LoadedModel
+from service.bundles.entries import LoadedModel
+from service.inputs.uploads import Upload, read_limited, refuse_coding
 from service.state import Services, ServicesDep
-from service.uploads import Upload, read_limited, refuse_coding
 
 
 class Refusal(BaseModel):

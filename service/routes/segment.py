@@ -12,19 +12,19 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from models.spec import describe_mistakes
-from service.caching import matches, tag_of
 from service.errors import BadParameterError, UrlRefusedError
-from service.json_bodies import ImageMember
-from service.lifetime import deadline, read_timeout, while_connected
+from service.inputs.fetching import Fetcher
+from service.inputs.json_bodies import ImageMember
+from service.inputs.uploads import Submission, Upload, read_uploads
 from service.pipeline import Job, answer_job
-from service.remote import Fetcher
 from service.responses.answer import Answer
+from service.responses.etag import matches, tag_of
 from service.responses.forms import Form, choose_form, choose_form_of_many
 from service.responses.mixed import content_type, write_array, write_outcomes
+from service.scheduling.lifetime import deadline, read_timeout, while_connected
 from service.schemas import ProblemDocument, SegmentOptions, SegmentResult
 from service.several import answer_each
 from service.state import RequestId, Services, ServicesDep
-from service.uploads import Submission, Upload, read_uploads
 
 router = APIRouter(tags=["segment"])
 

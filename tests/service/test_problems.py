@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from models import errors as zoo
 from service import errors
+from service.guards.security import RequestGuard
 from service.problems import problem_of, table_of_problems
-from service.security import RequestGuard
 
 EXAMPLES = [
     (zoo.ImageFormatError("no image"), 400),

@@ -1,0 +1,1 @@
+"""Which bundles there are, which are loaded, and what they are called."""

@@ -1,0 +1,228 @@
+"""The records of the model manager: what was found on disk, and what became of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from models.bundle import Manifest, read_manifest
+from models.errors import ZooError
+from models.inference.segmentation import Segmentation
+from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTile
+from models.labels import LabelSet
+from service.bundles.catalog import Fingerprint, FoundBundle, natural_key
+
+logger = logging.getLogger(__name__)
+
+State = Literal["found", "loading", "ready", "failed", "unloaded"]
+
+_SHA_VERSION = 12  # digits of a checksum that stand for a version
+_UNREADABLE = "unreadable"
+
+
+class Segmenter(Protocol):
+    """What the service needs of a predictor."""
+
+    def input_size(
+        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
+    ) -> tuple[int, int]:
+        """Return the (height, width) at which the network sees an image of that size."""
+
+    def segment_many(
+        self,
+        images: Sequence[np.ndarray],
+        *,
+        mode: str = "auto",
+        confidence: bool = True,
+        max_side: int | None = None,
+        tta: str = "none",
+    ) -> list[Segmentation]:
+        """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
+
+    def logits(
+        self,
+        image: np.ndarray,
+        *,
+        mode: str = "auto",
+        max_side: int | None = None,
+        tta: str = "none",
+    ) -> np.ndarray:
+        """Return float32 (K, H, W) for one image."""
+
+    def chosen_mode(
+        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
+    ) -> str:
+        """Return what mode `auto` means for an image of that (height, width)."""
+
+    def logits_many(self, images: Sequence[np.ndarray], *, tta: str = "none") -> list[np.ndarray]:
+        """Return float32 (K, H, W) for each of some images of one size, as they are."""
+
+    def segment_strips(
+        self,
+        source: PixelRows,
+        *,
+        confidence: bool = False,
+        tta: str = "none",
+        on_tile: OnTile = lambda done, total: None,
+        run_tile: RunTile | None = None,
+    ) -> Iterator[LabelStrip]:
+        """Yield the label map of a huge image, a few rows at a time."""
+
+
+LoadModel = Callable[[Path], Segmenter]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to work: one bundle as it was when it was loaded.
+
+    A request keeps it until its end, whatever the manager does meanwhile.
+
+    Args:
+        num_bytes: memory that it holds.
+        load_s: seconds that loading and warming up took.
+    """
+
+    name: str
+    version: str
+    manifest: Manifest
+    predictor: Segmenter
+    num_bytes: int = 0
+    load_s: float = 0.0
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes of the model."""
+        return self.manifest.labels
+
+
+@dataclass(eq=False)
+class ModelEntry:
+    """One bundle and what became of it.
+
+    Args:
+        name: what a request calls it: the bare name, or `name@version` where another version has
+            the bare one.
+        base, version: the two halves of its full name.
+        folder: number of the folder it was found in.
+        is_numbered: whether its folder says the version.
+        fingerprint: of the files that `manifest` and `loaded` came from.
+        loaded: None while it holds no memory.
+        reason: why it failed; of a ready model: why the newer bundle on disk is not used.
+        last_used: by the manager's clock.
+        is_waiting: whether it is being loaded to take over the bare name from another version.
+    """
+
+    name: str
+    path: Path
+    base: str
+    version: str
+    folder: int
+    is_numbered: bool
+    fingerprint: Fingerprint
+    manifest: Manifest | None = None
+    loaded: LoadedModel | None = None
+    state: State = "found"
+    reason: str | None = None
+    last_used: float = 0.0
+    is_waiting: bool = False
+
+    @classmethod
+    def of(cls, found: FoundBundle) -> ModelEntry:
+        """Read a bundle's record; one that cannot be read becomes a failed entry."""
+        entry = cls(
+            name=found.name,
+            path=found.path,
+            base=found.name,
+            version=found.version or _UNREADABLE,
+            folder=found.folder,
+            is_numbered=found.version is not None,
+            fingerprint=found.fingerprint,
+        )
+        try:
+            manifest = read_manifest(found.path)
+        except Exception as error:  # whatever is wrong with one bundle is told of that one
+            entry.fail(error)
+            return entry
+        entry.manifest = manifest
+        entry.base = manifest.name
+        entry.version = found.version or short_version(manifest)
+        return entry
+
+    @property
+    def full_name(self) -> str:
+        """Name and version; unique among the entries."""
+        return f"{self.base}@{self.version}"
+
+    @property
+    def num_bytes(self) -> int | None:
+        """Memory that it holds; None while it is not loaded."""
+        return self.loaded.num_bytes if self.loaded else None
+
+    @property
+    def load_s(self) -> float | None:
+        """Seconds that the last load took."""
+        return self.loaded.load_s if self.loaded else None
+
+    def fail(self, error: Exception) -> None:
+        """Record why this bundle cannot be served; what was loaded before goes on serving."""
+        self.reason = self._say(error)
+        if self.loaded is None:
+            self.state = "failed"
+        logger.error(
+            "event=model_failed model=%s path=%s reason=%r", self.name, self.path, self.reason
+        )
+
+    def meets(self, version: str) -> bool:
+        """Whether `version` means this one: its own, or the start of its weights' sha256."""
+        if version == self.version:
+            return True
+        digest = self.manifest.weights_sha256 if self.manifest else ""
+        return len(version) >= 7 and digest.startswith(version)
+
+    def _say(self, error: Exception) -> str:
+        """Describe an error; the folder is not named to clients."""
+        text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
+        return text.replace(str(self.path), self.name)
+
+
+def short_version(manifest: Manifest) -> str:
+    """Return the version of a bundle whose folder names none."""
+    return manifest.weights_sha256[:_SHA_VERSION]
+
+
+def give_names(entries: Iterable[ModelEntry]) -> dict[str, ModelEntry]:
+    """Give each entry its public name; return the entries by it.
+
+    The bare name goes to the first of its bundles that has not failed: of the first folder, there
+    of the highest version. Of two equal full names the first has the word, the other is left out.
+    """
+    groups: dict[str, list[ModelEntry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.base, []).append(entry)
+    named: dict[str, ModelEntry] = {}
+    for base, group in groups.items():
+        for entry in _unique(group):
+            entry.name = base if base not in named else entry.full_name
+            named[entry.name] = entry
+    return named
+
+
+def _unique(group: list[ModelEntry]) -> list[ModelEntry]:
+    """Return the entries of one name without doubles, the one with the bare name first."""
+    group = sorted(group, key=_version_key, reverse=True)  # equal keys stay in their order
+    group.sort(key=lambda entry: (entry.folder, not entry.is_numbered))
+    group.sort(key=lambda entry: (entry.state == "failed", entry.is_waiting))
+    first: dict[str, ModelEntry] = {}
+    for entry in group:
+        first.setdefault(entry.version, entry)
+    return list(first.values())
+
+
+def _version_key(entry: ModelEntry) -> tuple[tuple[bool, int, str], ...]:
+    return natural_key(entry.version) if entry.is_numbered else ()

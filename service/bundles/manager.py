@@ -1,0 +1,313 @@
+"""The models of one server: load them off the request path, keep what fits, follow the disk.
+
+* One load of a model serves all who wait for it, in threads of its own.
+* A model becomes ready when it is loaded and, with the service's loader, warmed up.
+* What does not fit into the memory limit leaves, the least recently used first; pinned models
+  stay. The limit bounds what is kept: a model that is asked for is loaded in any case.
+* A bundle that changes on disk is loaded beside the old one, which serves until the new one is
+  ready. Requests keep the model that they began with.
+* A bundle that cannot be read or loaded is an entry like any other, in the state `failed` with
+  its reason; it never keeps another from being served.
+
+Everything but the loads themselves runs in the event loop, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from service.bundles.aliases import Aliases
+from service.bundles.catalog import FolderWatch, FoundBundle, find_bundles
+from service.bundles.entries import LoadedModel, LoadModel, ModelEntry, short_version
+from service.bundles.loading import Loaded, estimate_bytes, load_whole
+from service.bundles.memory import release_memory
+from service.bundles.table import BundleTable
+from service.errors import ModelBrokenError, ModelLoadingError, ModelUnloadedError, NoModelError
+
+logger = logging.getLogger(__name__)
+
+_LOAD_THREADS = 2
+
+
+class ModelManager:
+    """Finds and loads the bundles below some folders.
+
+    Args:
+        folders: bundles, or folders of bundles; the first of two equal names wins.
+        load: makes a predictor of a bundle's folder; runs in a thread.
+        default: the model of a request that names none; None takes the first.
+        wait_s: how long `get` waits for a model that is being loaded.
+        max_bytes: memory of all loaded models; None keeps them all.
+        pinned: names of models that never leave.
+        aliases: other names of models.
+        clock: orders the uses.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        *,
+        load: LoadModel,
+        default: str | None = None,
+        wait_s: float = 20,
+        max_bytes: int | None = None,
+        pinned: Collection[str] = (),
+        aliases: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.table = BundleTable(find_bundles(folders), default=default, aliases=aliases)
+        self.max_bytes = max_bytes
+        self.evictions: Counter[str] = Counter()
+        self._load = load
+        self._wait_s = wait_s
+        self._pinned = tuple(pinned)
+        self._clock = clock
+        self._loader = ThreadPoolExecutor(_LOAD_THREADS, thread_name_prefix="load")
+        self._loads: dict[ModelEntry, asyncio.Task[None]] = {}
+        self._preloading: list[asyncio.Task[None]] = []
+        self._watch = FolderWatch(folders)
+        for folder in folders:
+            if not folder.is_dir():
+                logger.warning("event=no_such_folder path=%s", folder)
+
+    @property
+    def entries(self) -> Mapping[str, ModelEntry]:
+        """The models by their public names."""
+        return self.table.named
+
+    @property
+    def aliases(self) -> Aliases:
+        """Other names of models."""
+        return self.table.aliases
+
+    @property
+    def default_name(self) -> str | None:
+        """The model of a request that names none."""
+        return self.table.default_name
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all models that are loaded."""
+        return sum(entry.num_bytes or 0 for entry in self.table)
+
+    def entry(self, name: str) -> ModelEntry:
+        """Look a model up by its name, `name@version` or an alias.
+
+        Raises:
+            UnknownNameError: there is no such model.
+        """
+        return self.table.resolve(name)
+
+    def is_pinned(self, entry: ModelEntry) -> bool:
+        """Whether a model stays loaded whatever else is asked for."""
+        return any(
+            self.aliases.resolve(name) in (entry.name, entry.full_name) for name in self._pinned
+        )
+
+    async def get(self, name: str | None = None) -> LoadedModel:
+        """Return a model, loading it first where nobody has; one load serves all who wait.
+
+        Raises:
+            UnknownNameError: there is no such model.
+            NoModelError: the server has no model at all.
+            ModelBrokenError: the bundle cannot be used.
+            ModelUnloadedError: an operator has taken it out.
+            ModelLoadingError: the model was not there in time.
+        """
+        name = name or self.default_name
+        if name is None:
+            raise NoModelError("no bundle was found; set MASKZOO_BUNDLES to a folder of bundles")
+        entry = self.entry(name)
+        entry.last_used = self._clock()
+        if entry.state == "unloaded":
+            raise ModelUnloadedError(entry.name)
+        if entry.loaded is None and entry.state != "failed":
+            await asyncio.wait([self._begin(entry)], timeout=self._wait_s)
+        if entry.loaded is not None:
+            return replace(entry.loaded, name=entry.name)  # other versions change who is bare
+        if entry.state == "failed":
+            raise ModelBrokenError(name, entry.reason or "")
+        raise ModelLoadingError(name, retry_after_s=max(1, round(self._wait_s)))
+
+    async def load(self, name: str) -> ModelEntry:
+        """Load a model, also one that was unloaded or has failed; wait for it as `get` does.
+
+        Raises:
+            UnknownNameError: there is no such model.
+        """
+        entry = self.entry(name)
+        if entry.loaded is None:
+            entry.reason = None
+            await asyncio.wait([self._begin(entry)], timeout=self._wait_s)
+        return entry
+
+    async def unload(self, name: str) -> ModelEntry:
+        """Take a model out until `load`; requests that use it go on to their end.
+
+        Raises:
+            UnknownNameError: there is no such model.
+        """
+        entry = self.entry(name)
+        task = self._loads.get(entry)
+        if task is not None:
+            await asyncio.wait([task])
+        self._drop(entry, "admin")
+        entry.state = "unloaded"
+        return entry
+
+    def set_alias(self, alias: str, target: str) -> ModelEntry:
+        """Let `alias` mean a model, in one step for all requests that follow.
+
+        Raises:
+            UnknownNameError: there is no such model.
+            AliasError: the name is not allowed, or is a model's.
+        """
+        return self.table.set_alias(alias, target)
+
+    def preload(self) -> None:
+        """Begin to load the models of bare names, as many as fit; `is_ready` waits for them.
+
+        Pinned models and the default one come first.
+        """
+        first = [self.entries.get(self.default_name or "")]
+        pinned = [entry for entry in self.entries.values() if self.is_pinned(entry)]
+        others = [entry for name, entry in self.entries.items() if "@" not in name]
+        room = self.max_bytes
+        for entry in dict.fromkeys([*pinned, *first, *others]):
+            if entry is None or entry.state != "found":
+                continue
+            need = estimate_bytes(entry)
+            if room is not None:
+                if need > room and entry not in pinned:
+                    continue
+                room -= need
+            self._preloading.append(self._begin(entry))
+
+    def is_ready(self) -> bool:
+        """Whether there is a model to work with, and none that is still being preloaded."""
+        if not all(task.done() for task in self._preloading):
+            return False
+        return any(entry.state not in ("failed", "unloaded") for entry in self.entries.values())
+
+    async def watch(self, interval_s: float) -> None:
+        """Look at the folders again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await self.rescan()
+            except Exception:  # the next look may do better; the models of now go on serving
+                logger.exception("event=rescan_failed")
+
+    async def rescan(self) -> None:
+        """Take over what changed on disk, once two looks have seen the same."""
+        known = self.table.fingerprints
+        loop = asyncio.get_running_loop()
+        changes = await loop.run_in_executor(self._loader, self._watch.look, known)
+        for path, bundle in changes.items():
+            self._take_over(path, bundle)
+
+    def close(self) -> None:
+        """Forget what was not yet begun, and end the loader's threads when they are done."""
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+    def _take_over(self, path: Path, bundle: FoundBundle | None) -> None:
+        entry = self.table.at(path)
+        if bundle is None:
+            if entry is not None:
+                self.table.remove(entry)
+                self._drop(entry, "removed")
+        elif entry is not None and (entry.loaded is not None or entry.state == "loading"):
+            entry.fingerprint = bundle.fingerprint
+            self._begin(entry, again=True)
+        else:
+            is_out = entry is not None and entry.state == "unloaded"
+            self._begin_new(self.table.add(bundle, is_out=is_out))
+
+    def _begin_new(self, entry: ModelEntry) -> None:
+        """Load a bundle that has come, where it takes over a name or everything is loaded."""
+        if entry.state == "found" and (
+            entry.is_waiting or (self._preloading and not self.max_bytes)
+        ):
+            self._begin(entry)
+
+    def _begin(self, entry: ModelEntry, *, again: bool = False) -> asyncio.Task[None]:
+        task = self._loads.get(entry)
+        if task is None or again:
+            if entry.loaded is None:
+                entry.state = "loading"
+            task = asyncio.create_task(self._run_load(entry, after=task), name=f"load {entry.name}")
+            self._loads[entry] = task
+        return task
+
+    async def _run_load(self, entry: ModelEntry, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
+        try:
+            self._make_room(estimate_bytes(entry), keep=entry)
+            loop = asyncio.get_running_loop()
+            loaded = await loop.run_in_executor(self._loader, load_whole, self._load, entry.path)
+        except Exception as error:
+            entry.is_waiting = False
+            entry.fail(error)
+            self.table.publish()
+            return
+        finally:
+            if self._loads.get(entry) is asyncio.current_task():
+                del self._loads[entry]
+        if self.table.at(entry.path) is not entry:
+            return  # it was removed meanwhile
+        self._settle(entry, loaded)
+        self._make_room(0, keep=entry)
+
+    def _settle(self, entry: ModelEntry, new: Loaded) -> None:
+        """Let the new model serve, in one step."""
+        replaced = entry.loaded is not None
+        entry.manifest, entry.base, entry.reason = new.manifest, new.manifest.name, None
+        if not entry.is_numbered:
+            entry.version = short_version(new.manifest)
+        entry.state, entry.is_waiting = "ready", False
+        entry.loaded = LoadedModel(
+            *(entry.name, entry.version, new.manifest, new.predictor), new.num_bytes, new.load_s
+        )
+        self.table.publish()
+        logger.info(
+            "event=model_ready model=%s version=%s load_s=%.2f bytes=%d replaced=%s",
+            *(entry.name, entry.version, new.load_s, new.num_bytes, replaced),
+        )
+        if replaced:
+            self._release()
+
+    def _make_room(self, need: int, keep: ModelEntry) -> None:
+        """Let the least recently used models go until `need` more bytes fit."""
+        if self.max_bytes is None:
+            return
+        while self.num_bytes + need > self.max_bytes:
+            loaded = [
+                entry
+                for entry in self.table
+                if entry.loaded and entry is not keep and not self.is_pinned(entry)
+            ]
+            if not loaded:
+                return
+            self._drop(min(loaded, key=lambda entry: entry.last_used), "memory")
+
+    def _drop(self, entry: ModelEntry, reason: str) -> None:
+        if entry.loaded is None:
+            return
+        logger.info(
+            "event=model_evicted model=%s reason=%s bytes=%d", entry.name, reason, entry.num_bytes
+        )
+        entry.loaded, entry.state = None, "found"
+        self.evictions[reason] += 1
+        self._release()
+
+    def _release(self) -> None:
+        """Return memory to the system, once those who still use it are done at the latest."""
+        self._loader.submit(release_memory)

@@ -1,0 +1,120 @@
+"""Which bundle a name means: the entries of one server by folder, by public name, by alias.
+
+Names come from this table alone: nothing that a client sends is ever joined to a path.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from models.errors import UnknownNameError
+from service.bundles.aliases import Aliases
+from service.bundles.catalog import Fingerprint, FoundBundle
+from service.bundles.entries import ModelEntry, give_names
+
+logger = logging.getLogger(__name__)
+
+
+class BundleTable:
+    """The entries, shadowed ones too, and their names.
+
+    Args:
+        found: the bundles on disk at the start.
+        default: the model of a request that names none; None takes the first.
+        aliases: other names of models.
+    """
+
+    def __init__(
+        self,
+        found: Iterable[FoundBundle],
+        *,
+        default: str | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        self.named: dict[str, ModelEntry] = {}
+        self.aliases = Aliases(aliases or {})
+        self._default = default
+        self._by_path = {bundle.path: ModelEntry.of(bundle) for bundle in found}
+        self._shadowed: set[ModelEntry] = set()
+        self.publish()
+
+    def __iter__(self) -> Iterator[ModelEntry]:
+        """Go over all entries, shadowed ones too."""
+        return iter(self._by_path.values())
+
+    @property
+    def default_name(self) -> str | None:
+        """The model of a request that names none; the first that has not failed."""
+        if self._default is not None:
+            return self._default
+        usable = [name for name, entry in self.named.items() if entry.state != "failed"]
+        return next(iter(usable or self.named), None)
+
+    @property
+    def fingerprints(self) -> dict[Path, Fingerprint]:
+        """What is known of each folder."""
+        return {path: entry.fingerprint for path, entry in self._by_path.items()}
+
+    def resolve(self, name: str) -> ModelEntry:
+        """Look a model up by its name, `name@version` or an alias.
+
+        Raises:
+            UnknownNameError: there is no such model.
+        """
+        target = self.aliases.resolve(name)
+        if target in self.named:
+            return self.named[target]
+        base, _, version = target.partition("@")
+        for entry in self.named.values():
+            if version and entry.base == base and entry.meets(version):
+                return entry
+        raise UnknownNameError("model", name, [*self.named, *self.aliases.table])
+
+    def set_alias(self, alias: str, target: str) -> ModelEntry:
+        """Let `alias` mean a model.
+
+        Raises:
+            UnknownNameError: there is no such model.
+            AliasError: the name is not allowed, or is a model's.
+        """
+        entry = self.resolve(target)
+        self.aliases.set(alias, target, taken={one.base for one in self})
+        return entry
+
+    def at(self, path: Path) -> ModelEntry | None:
+        """Return the entry of a folder."""
+        return self._by_path.get(path)
+
+    def add(self, bundle: FoundBundle, *, is_out: bool) -> ModelEntry:
+        """Take in a bundle that is new, or whose older form was not loaded.
+
+        Where another version serves, the new one takes over its name only once it is loaded.
+
+        Args:
+            is_out: whether an operator has taken its older form out.
+        """
+        entry = ModelEntry.of(bundle)
+        self._by_path[bundle.path] = entry
+        if entry.state == "found":
+            entry.is_waiting = any(other.base == entry.base and other.loaded for other in self)
+            if is_out:
+                entry.state = "unloaded"
+        self.publish()
+        logger.info("event=model_found model=%s path=%s", entry.name, bundle.path)
+        return entry
+
+    def remove(self, entry: ModelEntry) -> None:
+        """Forget an entry whose folder has gone."""
+        logger.info("event=model_removed model=%s path=%s", entry.name, entry.path)
+        del self._by_path[entry.path]
+        self.publish()
+
+    def publish(self) -> None:
+        """Give the names anew, after anything that decides about them has changed."""
+        self.named = give_names(self)
+        shadowed = set(self) - set(self.named.values())
+        for entry in shadowed - self._shadowed:
+            logger.warning("event=model_shadowed model=%s path=%s", entry.full_name, entry.path)
+        self._shadowed = shadowed

@@ -1,0 +1,159 @@
+"""`maskzoo predict --server URL`: masks from a service, into the folder that predict writes.
+
+What was written before is not asked for again, so a run that was cut off goes on where it stopped.
+Masks are written under another name first, so that a file that is there is whole.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from models.console import print_json
+from models.errors import ZooError
+from models.inference.decode import decode_image
+from models.inference.draw import overlay as draw_overlay
+from models.labels import LabelSet
+from service.client.clients import Client
+
+Files = tuple[Path, Path, Path | None]
+"""The image, its mask, and its overlay where one is wanted."""
+
+
+@dataclass(frozen=True)
+class RemoteOutcome:
+    """What became of one image.
+
+    Args:
+        shares: of the classes; None where it failed or was there already.
+        is_old: whether it was there already.
+        error: why there is no mask.
+    """
+
+    image: Path
+    mask: Path
+    shares: dict[str, float] | None = None
+    is_old: bool = False
+    error: str | None = None
+
+
+def predict_remotely(
+    client: Client,
+    tasks: Sequence[Files],
+    *,
+    model: str | None,
+    mode: str = "auto",
+    jobs: int = 4,
+    again: bool = False,
+) -> Iterator[RemoteOutcome]:
+    """Segment and write each image, several at a time; yields in the order of `tasks`.
+
+    Args:
+        jobs: images on their way at the same time.
+        again: also those that were written before.
+
+    Raises:
+        ServiceError: the service cannot be reached, or has no such model.
+    """
+    labels = read_labels(client, model)
+    pool = ThreadPoolExecutor(jobs)
+    work = partial(_predict_one, client, labels, model=model, mode=mode)
+    waiting: list[Future[RemoteOutcome] | RemoteOutcome] = [
+        RemoteOutcome(files[0], files[1], is_old=True)
+        if not again and all(path is None or path.exists() for path in files[1:])
+        else pool.submit(work, files)
+        for files in tasks
+    ]
+    try:
+        for one in waiting:
+            yield one if isinstance(one, RemoteOutcome) else one.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read_labels(client: Client, model: str | None) -> LabelSet:
+    """Return the classes of a model of the service.
+
+    Raises:
+        ServiceError: the service cannot be reached, or has no such model.
+    """
+    found = client.describe(model)
+    return LabelSet(
+        names=tuple(entry["name"] for entry in found["classes"]),
+        colours=tuple(_triple(entry["colour"]) for entry in found["classes"]),
+        background=found["background"],
+    )
+
+
+def report(outcomes: Iterable[RemoteOutcome], total: int, *, as_json: bool) -> bool:
+    """Show a progress bar, then what failed, or all as one JSON document; False if any failed."""
+    done = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        row = bar.add_task("segmenting", total=total)
+        for outcome in outcomes:
+            done.append(outcome)
+            bar.advance(row)
+    failed = [outcome for outcome in done if outcome.error is not None]
+    for outcome in failed:
+        console.print(f"error: {outcome.error}", style="red", markup=False, soft_wrap=True)
+    if as_json:
+        print_json([_document(outcome) for outcome in done])
+    else:
+        old = sum(outcome.is_old for outcome in done)
+        console.print(
+            f"{len(done) - len(failed) - old} written, {old} there before, {len(failed)} failed"
+        )
+    return not failed
+
+
+def _predict_one(
+    client: Client, labels: LabelSet, files: Files, *, model: str | None, mode: str
+) -> RemoteOutcome:
+    image, mask, overlay = files
+    try:
+        data = image.read_bytes()
+        found = client.segment(data, model=model, mode=mode)
+        if overlay is not None:
+            pixels = decode_image(data, name=str(image)).pixels
+            picture = Image.fromarray(draw_overlay(pixels, found.labels, labels))
+            stream = io.BytesIO()
+            picture.save(stream, "JPEG", quality=90)
+            _write(overlay, stream.getvalue())
+        _write(mask, found.png)
+    except (ZooError, OSError) as error:
+        return RemoteOutcome(image, mask, error=f"{image}: {error}")
+    return RemoteOutcome(image, mask, shares=found.shares())
+
+
+def _triple(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
+
+
+def _document(outcome: RemoteOutcome) -> dict[str, Any]:
+    if outcome.error is not None:
+        return {"image": str(outcome.image), "error": outcome.error}
+    return {
+        "image": str(outcome.image),
+        "mask": str(outcome.mask),
+        "shares": outcome.shares,
+        "was_there": outcome.is_old,
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".part")
+    half.write_bytes(data)
+    half.replace(path)

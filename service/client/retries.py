@@ -1,0 +1,58 @@
+"""When a request is sent again, and after how long."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+_RETRIED = (429, 502, 503, 504)
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how soon a request is sent again.
+
+    Args:
+        retries: after the first attempt.
+        longest_wait_s: a server that asks for more is given up.
+        jitter: a number from 0 to 1, so that clients do not come back all at once.
+    """
+
+    retries: int = 5
+    longest_wait_s: float = _LONGEST_WAIT_S
+    jitter: Callable[[], float] = random.random
+
+    def wait_s(self, attempt: int, answer: httpx.Response | None) -> float | None:
+        """Return the seconds to wait before attempt + 1; None where there is to be none.
+
+        Args:
+            attempt: number of the one that failed, from 0.
+            answer: what came; None where the connection failed.
+        """
+        if attempt >= self.retries or (answer is not None and answer.status_code not in _RETRIED):
+            return None
+        named = None if answer is None else parse_retry_after(answer.headers.get("retry-after"))
+        if named is not None:
+            return None if named > self.longest_wait_s else named + 0.25 * self.jitter()
+        grown = min(_FIRST_WAIT_S * 2**attempt, self.longest_wait_s)
+        return float(grown * (0.5 + 0.5 * self.jitter()))
+
+
+def parse_retry_after(text: str | None, *, now: Callable[[], float] = time.time) -> float | None:
+    """Return the seconds that a Retry-After header names, as a number or as a date."""
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - now())

@@ -1,0 +1,1 @@
+"""What stands before the routes: headers and sizes, API keys, rates."""

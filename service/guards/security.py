@@ -1,0 +1,107 @@
+"""The outermost layer: request ids, safe headers, and no exception that leaves as a stack trace."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.observability.logs import request_id as logged_request_id
+from service.problems import problem_of
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = "X-Request-ID"
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# Everything the pages need comes from this server; blob: and data: are pictures they made.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+Observe = Callable[[str, str, int, float], None]
+"""Is told the route, model, status and seconds of each request."""
+
+
+class RequestGuard:
+    """ASGI middleware around everything else.
+
+    A client may send its own `X-Request-ID` (letters, digits, `._-`, at most 64); any other value
+    is replaced. The id is in `scope["state"]["request_id"]`, in each answer and in each log line.
+
+    Args:
+        observe: is told of each request when it is over.
+    """
+
+    def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
+        self.app = app
+        self.observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        logged_request_id.set(request_id)
+        begun = time.perf_counter()
+        status = 0
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                for name, value in SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_guarded)
+        except Exception as error:
+            logger.exception("event=crash request_id=%s path=%r", request_id, scope["path"])
+            if status:
+                raise  # the answer has begun: all that is left is to cut the connection
+            answer = problem_of(error).response(path=scope["path"], request_id=request_id)
+            await answer(scope, receive, send_guarded)
+        finally:
+            seconds = time.perf_counter() - begun
+            if self.observe is not None:
+                model = scope["state"].get("model", "")
+                self.observe(_route(scope), model, status, seconds)
+            logger.info(
+                "event=request method=%s path=%r status=%d duration_ms=%.1f request_id=%s",
+                scope["method"],
+                scope["path"],
+                status,
+                1000 * seconds,
+                request_id,
+            )
+
+
+def _route(scope: Scope) -> str:
+    """Return the pattern of the path, which is one of ours, and never what a client made up."""
+    pattern = getattr(scope.get("route"), "path", None)
+    if pattern is not None:
+        return str(pattern)
+    return "/web" if scope["path"].startswith("/web/") else "other"
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID, "")
+    return given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8)

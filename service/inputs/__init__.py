@@ -1,0 +1,1 @@
+"""What a request brings: forms, raw bodies, JSON, addresses, georeferences."""

@@ -1,0 +1,47 @@
+"""Numbers that are states rather than events: read every few seconds, and at each scrape."""
+
+from __future__ import annotations
+
+import asyncio
+
+from service.bundles.manager import ModelManager
+from service.observability.metrics import Metrics
+from service.scheduling.batcher import Batcher
+
+
+class Sampler:
+    """Reads the state of a service into its metrics."""
+
+    def __init__(self, metrics: Metrics, manager: ModelManager, batcher: Batcher) -> None:
+        self._metrics = metrics
+        self._manager = manager
+        self._batcher = batcher
+        self._loaded: dict[str, float] = {}
+
+    def sample(self) -> None:
+        """Read everything once."""
+        metrics = self._metrics
+        held = {
+            entry.name: entry
+            for entry in list(self._manager.entries.values())
+            if entry.state == "ready"
+        }
+        metrics.models_loaded.set(len(held))
+        for name, entry in held.items():
+            metrics.model_memory.labels(name).set(entry.num_bytes or 0)
+            if entry.load_s is not None and self._loaded.get(name) != entry.load_s:
+                metrics.model_load.observe(entry.load_s)
+                self._loaded[name] = entry.load_s
+        for name in self._loaded.keys() - held.keys():
+            metrics.model_memory.labels(name).set(0)
+        dropped = metrics.cancelled.labels("queue")
+        metrics.advance(dropped, "dropped", self._batcher.num_dropped)
+        for reason, total in self._manager.evictions.items():
+            metrics.advance(metrics.evictions.labels(reason), reason, total)
+        metrics.sample_gpu()
+
+    async def run(self, every_s: float = 5) -> None:
+        """Read everything again and again."""
+        while True:
+            self.sample()
+            await asyncio.sleep(every_s)

@@ -1,0 +1,177 @@
+"""Runs what waits in a `BatchQueue`, batch by batch, and gives each item its own outcome.
+
+A batch starts at once where the network was idle; while it was busy, company gathers by itself,
+and a batch that is not full waits at most `wait_s` more. When a batch fails, its items run one by
+one, so that the one at fault fails alone. When memory runs out, the batch is halved and its network
+remembers that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Any
+
+from service.errors import DeadlineError, ModelMemoryError, StoppedError
+from service.scheduling.queueing import BatchQueue, Item
+
+logger = logging.getLogger(__name__)
+
+RunBatch = Callable[[Hashable, list[Any]], Awaitable[Sequence[Any]]]
+"""Runs items of one bucket; returns one result for each."""
+
+
+class Batcher:
+    """The way of single images to networks that like company.
+
+    Args:
+        run: runs one batch; called from the event loop, so it must hand its work to a thread.
+        workers: batches that run at the same time.
+        wait_s: how long a batch that is not full waits for more, when the network was busy.
+        clock: seconds; deadlines are by this clock.
+    """
+
+    def __init__(
+        self,
+        run: RunBatch,
+        queue: BatchQueue,
+        *,
+        workers: int = 1,
+        wait_s: float = 0.003,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.queue = queue
+        self.batch_sizes: dict[int, int] = {}
+        self.num_dropped = 0
+        self._run = run
+        self._num_workers = workers
+        self._wait_s = wait_s
+        self._clock = clock
+        self._arrived = asyncio.Event()
+        self._workers: list[asyncio.Task[None]] = []
+        self._is_closed = False
+
+    async def submit(
+        self,
+        bucket: Hashable,
+        work: Any,
+        *,
+        pixels: int,
+        deadline: float | None = None,
+        network: Hashable = None,
+    ) -> tuple[Any, float]:
+        """Run `work` with others of its bucket; return its result and the seconds it waited.
+
+        Cancelling the caller takes the item out of the queue. See `Item` for the arguments.
+
+        Raises:
+            StoppedError: `close` was called.
+            DeadlineError: the deadline came before the item's turn.
+            ModelMemoryError: it does not fit into memory even alone.
+            Exception: whatever `run` raised for this item alone.
+        """
+        if self._is_closed:
+            raise StoppedError("the service is stopping")
+        self._start()
+        answer: asyncio.Future[tuple[Any, float]] = asyncio.get_running_loop().create_future()
+        self.queue.put(
+            Item(
+                *(bucket, pixels, (work, answer), self._clock(), deadline),
+                is_gone=answer.done,
+                network=network,
+            )
+        )
+        self._arrived.set()
+        return await answer
+
+    async def close(self) -> None:
+        """Stop the workers; what waits, is being run or comes from now on gets a StoppedError."""
+        self._is_closed = True
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers = []
+        while len(self.queue):
+            batch, dropped = self.queue.take(self._clock())
+            for item in [*batch, *dropped]:
+                _fail(item, StoppedError("the service is stopping"))
+
+    def _start(self) -> None:
+        if not self._workers:
+            self._workers = [
+                asyncio.create_task(self._work(), name=f"batches {number}")
+                for number in range(self._num_workers)
+            ]
+
+    async def _work(self) -> None:
+        was_busy = False
+        while True:
+            while not len(self.queue):
+                was_busy = False
+                self._arrived.clear()
+                await self._arrived.wait()
+            if was_busy:
+                patience = self.queue.patience(self._clock(), self._wait_s)
+                if patience > 0:
+                    await asyncio.sleep(patience)
+            batch, dropped = self.queue.take(self._clock())
+            for item in dropped:
+                self._drop(item)
+            if batch:
+                await self._serve(batch, self._clock())
+                was_busy = True
+
+    def _drop(self, item: Item) -> None:
+        self.num_dropped += 1
+        _fail(item, DeadlineError("the deadline came while the image was waiting for its turn"))
+
+    async def _serve(self, batch: list[Item], begun: float) -> None:
+        bucket = batch[0].bucket
+        try:
+            results = await self._run(bucket, [item.work[0] for item in batch])
+            assert len(results) == len(batch), "one result for each item"
+        except asyncio.CancelledError:
+            for item in batch:
+                _fail(item, StoppedError("the service is stopping"))
+            raise
+        except Exception as error:
+            await self._recover(batch, begun, error)
+            return
+        self.queue.limits.did_fit(batch[0].network, sum(item.pixels for item in batch))
+        self.batch_sizes[len(batch)] = self.batch_sizes.get(len(batch), 0) + 1
+        for item, result in zip(batch, results, strict=True):
+            if not item.is_gone():
+                item.work[1].set_result((result, begun - item.entered))
+
+    async def _recover(self, batch: list[Item], begun: float, error: Exception) -> None:
+        """Run what is left of a batch that failed in smaller ones; a single item just fails."""
+        ran_out = is_out_of_memory(error)
+        if ran_out:
+            pixels = sum(item.pixels for item in batch)
+            self.queue.limits.ran_out(batch[0].network, pixels)
+        if len(batch) == 1:
+            _fail(batch[0], ModelMemoryError(batch[0].pixels) if ran_out else error)
+            return
+        logger.warning("event=batch_failed items=%d error=%r", len(batch), error)
+        size = -(-len(batch) // 2) if ran_out else 1
+        for first in range(0, len(batch), size):
+            part = [
+                item for item in batch[first : first + size] if item.is_worth_running(self._clock())
+            ]
+            for item in batch[first : first + size]:
+                if item not in part:
+                    self._drop(item)
+            if part:
+                await self._serve(part, begun)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell a lack of memory, torch's too, from other errors."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _fail(item: Item, error: Exception) -> None:
+    if not item.is_gone():
+        item.work[1].set_exception(error)

@@ -1,0 +1,135 @@
+"""The load generator: arrivals, latencies from the scheduled time, what it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import maskzoo
+from service.client.bench import (
+    Load,
+    Picture,
+    Round,
+    arrivals,
+    histogram,
+    make_pictures,
+    read_buckets,
+)
+from service.client.bench_report import describe
+
+PICTURES = [Picture(b"x", 1_000_000)]
+
+
+def test_arrivals_are_a_poisson_process():
+    moments = np.array(arrivals(50, 400, seed=3))
+    gaps = np.diff(moments)
+    assert len(moments) == pytest.approx(20_000, rel=0.03)
+    assert gaps.mean() == pytest.approx(1 / 50, rel=0.03)
+    assert gaps.std() == pytest.approx(1 / 50, rel=0.05), "as an exponential's"
+    assert arrivals(50, 1, seed=3) == arrivals(50, 1, seed=3)
+
+
+def test_pictures_have_mixed_sizes_and_are_the_same_each_time():
+    pictures = make_pictures(7)
+    assert {picture.pixels for picture in pictures} >= {640 * 480, 1280 * 720}
+    assert pictures == make_pictures(7)
+
+
+def load(answer, **more: object) -> Load:
+    transport = httpx.MockTransport(answer)
+    return Load(httpx.AsyncClient(transport=transport, base_url="http://x"), PICTURES, **more)
+
+
+def test_a_latency_counts_from_the_moment_a_request_was_due():
+    """A server that takes one request at a time: the open loop sees the queue, as clients would."""
+    lock = asyncio.Lock()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/metrics":
+            return httpx.Response(404)
+        async with lock:
+            await asyncio.sleep(0.05)
+        return httpx.Response(200)
+
+    result = asyncio.run(load(slow).open(100, 0.3))
+    count = len(result.latencies)
+    assert count == len(arrivals(100, 0.3, seed=0))
+    assert max(result.latencies) > 0.05 * count - 0.3, "the last one waited for all before it"
+
+
+def test_a_closed_loop_never_has_more_requests_than_clients():
+    inside, most = 0, 0
+
+    async def watch(request: httpx.Request) -> httpx.Response:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.001)
+        inside -= 1
+        return httpx.Response(200)
+
+    result = asyncio.run(load(watch).closed(3, 0.05))
+    assert most == 3
+    row = result.to_json()
+    assert row["megapixels_per_s"] == pytest.approx(row["images_per_s"], rel=0.01)
+
+
+def test_errors_are_counted_by_status_and_are_no_latencies():
+    answers = iter([200, 503, 503, 0] * 1000)
+
+    async def flaky(request: httpx.Request) -> httpx.Response:
+        status = next(answers)
+        if status == 0:
+            raise httpx.ConnectError("gone")
+        return httpx.Response(status)
+
+    result = asyncio.run(load(flaky).closed(1, 0.05))
+    assert result.to_json()["errors"].keys() == {"0", "503"}
+    assert len(result.latencies) == result.statuses[200]
+
+
+def test_batches_are_what_came_between_two_readings():
+    text = "\n".join(
+        ["# TYPE maskzoo_batch_size histogram"]
+        + [f'maskzoo_batch_size_bucket{{le="{le}"}} {n}' for le, n in (("1.0", 5), ("2.0", 7))]
+        + ['maskzoo_batch_size_bucket{le="+Inf"} 8', "maskzoo_batch_size_count 8"]
+        + ["maskzoo_batch_size_sum 20", ""]
+    )
+    after = read_buckets(text)
+    assert after == {1.0: 5, 2.0: 7, float("inf"): 8}
+    assert histogram({1.0: 2, 2.0: 2, float("inf"): 2}, after) == {"1": 3, "2": 2, "more": 1}
+    assert histogram(after, after) == {}
+
+
+def test_percentiles_are_those_of_the_latencies():
+    one = Round("open", 10, seconds=2, latencies=[number / 100 for number in range(1, 101)])
+    row = one.to_json()
+    assert (row["p50_s"], row["p95_s"], row["p99_s"]) == (0.505, 0.9505, 0.9901)
+    assert row["images_per_s"] == 50
+    assert "10.00/s arrive" in describe(one)
+    assert Round("closed", 1).to_json()["p99_s"] is None
+
+
+def test_the_command_measures_a_real_service(serve, counted_model, tmp_path):
+    address = serve(counted_model)
+    command = ["bench", address, "--seconds", "0.2", "--concurrency", "1,2", "--rates", "0.5"]
+    result = CliRunner().invoke(maskzoo.app, [*command, "-o", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "2 clients" in result.output
+    document = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["kind"] for row in document["rounds"]] == ["closed", "closed", "open"]
+    assert all(row["errors"] == {} for row in document["rounds"])
+    assert sum(document["rounds"][0]["batches"].values()) == document["rounds"][0]["images"]
+    with Image.open(tmp_path / "bench.png") as plot:
+        assert plot.size == (1200, 480)
+
+
+def test_a_service_that_is_not_there_is_said(tmp_path):
+    result = CliRunner().invoke(maskzoo.app, ["bench", "http://127.0.0.1:9", "--seconds", "0.1"])
+    assert "cannot be reached" in str(result.exception)

@@ -1,0 +1,156 @@
+"""The numbers that Prometheus reads, also from several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.observability.metrics import Metrics
+
+PROMISED = {
+    *("maskzoo_requests", "maskzoo_request_duration_seconds", "maskzoo_stage_duration_seconds"),
+    *("maskzoo_batch_size", "maskzoo_queue_depth", "maskzoo_rejected", "maskzoo_images"),
+    *("maskzoo_pixels", "maskzoo_models_loaded", "maskzoo_model_load_seconds"),
+    *("maskzoo_model_evictions", "maskzoo_model_memory_bytes", "maskzoo_cache_hits"),
+    *("maskzoo_cache_misses", "maskzoo_cancelled", "maskzoo_gpu_memory_bytes"),
+    "maskzoo_build_info",
+}
+
+
+def read(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return each sample by its name and sorted labels."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(client, name: str, **labels: str) -> float:
+    return read(client.get("/metrics").text).get((name, tuple(sorted(labels.items()))), 0)
+
+
+def test_every_promised_name_is_there_from_the_start(client):
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    names = {family.name for family in text_string_to_metric_families(answer.text)}
+    assert {name for name in names if not name.endswith("_created")} == PROMISED
+
+
+def test_a_request_and_its_image_are_counted_once(client, png):
+    client.post("/segment?model=cells", content=png)
+    labels = {"route": "/segment", "model": "cells"}
+    assert value(client, "maskzoo_requests_total", **labels, code="200") == 1
+    assert value(client, "maskzoo_request_duration_seconds_count", **labels) == 1
+    assert value(client, "maskzoo_images_total", model="cells") == 1
+    assert value(client, "maskzoo_pixels_total", model="cells") == 2400
+    assert value(client, "maskzoo_batch_size_sum") == 1
+    assert value(client, "maskzoo_queue_depth", model="cells") == 0
+    for stage in ("decode", "queue", "infer", "postprocess", "encode"):
+        name = "maskzoo_stage_duration_seconds_count"
+        assert value(client, name, model="cells", stage=stage) == 1, stage
+
+
+def test_what_waits_for_a_network_is_seen(start, held_model, png):
+    from concurrent.futures import ThreadPoolExecutor
+
+    client = start(held_model)
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(client.post, "/segment?model=cells", content=png)
+        assert held_model.begun.wait(30)
+        assert value(client, "maskzoo_queue_depth", model="cells") == 1
+        held_model.release.set()
+        assert working.result().status_code == 200
+
+
+def test_a_client_cannot_make_up_labels(client, png):
+    for path in ("/a/b", "/c", "/web/nothing.js"):
+        client.get(path)
+    client.post("/segment?model=made-up", content=png)
+    samples = read(client.get("/metrics").text)
+    routes = {dict(labels).get("route") for _, labels in samples} - {None}
+    assert routes <= {"other", "/web", "/segment", "/metrics"}
+    assert "made-up" not in {dict(labels).get("model") for _, labels in samples}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [({"max_bytes": 10}, "bytes"), ({"max_pixels": 10}, "too_many_pixels")],
+)
+def test_what_is_turned_away_is_counted_by_its_reason(start, png, settings, reason):
+    client = start(**settings)
+    client.post("/segment", content=png)
+    assert value(client, "maskzoo_rejected_total", reason=reason) == 1
+
+
+def test_a_tag_that_matches_is_a_hit_and_another_is_a_miss(client, png):
+    tag = client.post("/segment", content=png).headers["etag"]
+    for held in (tag, tag, '"other"'):
+        client.post("/segment", content=png, headers={"If-None-Match": held})
+    assert value(client, "maskzoo_cache_hits_total") == 2
+    assert value(client, "maskzoo_cache_misses_total") == 1
+
+
+def test_loaded_models_are_counted_and_their_loads_timed(client):
+    assert value(client, "maskzoo_models_loaded") == 2
+    assert value(client, "maskzoo_model_load_seconds_count") == 2
+    assert value(client, "maskzoo_model_load_seconds_count") == 2, "a scrape loads nothing"
+
+
+def test_two_services_in_one_process_do_not_share_numbers(start, png):
+    one, other = start(), start()
+    one.post("/segment?model=cells", content=png)
+    assert value(other, "maskzoo_images_total", model="cells") == 0
+
+
+def test_batches_are_counted_when_they_came_through():
+    metrics = Metrics()
+
+    async def run(bucket: object, items: list[int]) -> list[int]:
+        if not items:
+            raise ValueError("empty")
+        return items
+
+    counted = metrics.counted(run)
+    assert asyncio.run(counted(None, [1, 2, 3])) == [1, 2, 3]
+    with pytest.raises(ValueError, match="empty"):
+        asyncio.run(counted(None, []))
+    samples = read(metrics.render().decode())
+    assert samples["maskzoo_batch_size_sum", ()] == 3
+    assert samples["maskzoo_batch_size_count", ()] == 1
+
+
+WORKER = """
+from service.observability.metrics import Metrics
+metrics = Metrics()
+metrics.request("/segment", "cells", 200, 0.1)
+metrics.image("cells", 100, {"network": 0.1})
+metrics.models_loaded.set(2)
+metrics.build("1")
+"""
+
+
+def test_several_processes_are_one_sum_whoever_is_asked(tmp_path):
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+
+    def run(source: str) -> str:
+        command = [sys.executable, "-c", source]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    run(WORKER)
+    run(WORKER + "metrics.close()")
+    samples = read(run(WORKER + "print(metrics.render().decode())"))
+    labels = (("code", "200"), ("model", "cells"), ("route", "/segment"))
+    assert samples["maskzoo_requests_total", labels] == 3
+    assert samples["maskzoo_pixels_total", (("model", "cells"),)] == 300
+    stage = (("model", "cells"), ("stage", "infer"))
+    assert samples["maskzoo_stage_duration_seconds_count", stage] == 3
+    assert samples["maskzoo_models_loaded", ()] == 4, (
+        "the process that ended is not loaded any more"
+    )
