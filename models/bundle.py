@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -166,12 +167,31 @@ def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
     files = {
         WEIGHTS_FILE: weights,
         "README.md": write_card(manifest, len(weights)).encode(),
-        MANIFEST_FILE: (manifest.model_dump_json(indent=2) + "\n").encode(),
+        MANIFEST_FILE: _manifest_bytes(manifest),
     }
     if preview is not None:
         files["preview.png"] = preview
     _replace_folder(path, files)
     return path
+
+
+def save_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Put metrics in the manifest and the card of the bundle at `path`; all else stays.
+
+    A metric that is there already and not in `metrics` stays too.
+
+    Raises:
+        BundleError: what `read_manifest` finds, or the folder cannot be written.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, **metrics}})
+    try:
+        card = write_card(manifest, (path / WEIGHTS_FILE).stat().st_size)
+        _replace_file(path / "README.md", card.encode())
+        _replace_file(path / MANIFEST_FILE, _manifest_bytes(manifest))
+    except OSError as error:
+        raise BundleError(f"the metrics cannot be saved in {path}: {error.strerror}") from error
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -294,6 +314,22 @@ def _load_strictly(network: SegmentationNetwork, tensors: Mapping[str, Tensor], 
             f"{shown}{more}"
         )
     network.load_state_dict(dict(tensors), strict=True)
+
+
+def _manifest_bytes(manifest: Manifest) -> bytes:
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
+def _replace_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        file.write(data)
+    fresh = Path(file.name)
+    try:
+        fresh.chmod(0o644)  # a temporary file is private
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _replace_folder(path: Path, files: Mapping[str, bytes]) -> None:

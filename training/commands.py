@@ -89,17 +89,22 @@ def evaluate(
     overlap: Overlap = 0.25,
     device: Device = "auto",
     engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
+    save: Annotated[
+        bool, typer.Option("--save", help="Put the scores in the bundle and its card.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a bundle on a folder of images and masks."""
+    from models.bundle import save_metrics
     from models.shipped import find_bundle
     from training.data.progress import progress_bar
     from training.evaluate import Options
     from training.evaluate import evaluate as measure
 
+    folder = find_bundle(bundle)
     with progress_bar("evaluating") as progress:
         result = measure(
-            find_bundle(bundle),
+            folder,
             data,
             split=split,
             device=device,
@@ -107,6 +112,9 @@ def evaluate(
             options=Options(mode=mode, tta=tta, overlap=overlap),
             on_image=progress,
         )
+    if save:
+        save_metrics(folder, result.to_json() | {"command": result.command(engine=engine)})
+        print(f"saved in {folder}", file=sys.stderr)
     print_json(result.details()) if as_json else print(result.table())
 
 

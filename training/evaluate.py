@@ -115,6 +115,13 @@ class Evaluation:
             "mean_iou_interval": self.interval.to_json() if self.interval else None,
         }
 
+    def command(self, *, engine: str) -> str:
+        """Return the command that measures this again by `engine`."""
+        given = {**asdict(self.options), "engine": engine}
+        usual = {**asdict(Options()), "engine": "auto"}
+        extra = "".join(f" --{key} {value}" for key, value in given.items() if value != usual[key])
+        return f"maskzoo evaluate {self.bundle} {self.data} --split {self.split}{extra}"
+
     def details(self) -> dict[str, Any]:
         """Return `to_json`, and with it the confusion matrix, the bins and the times."""
         return self.to_json() | {

@@ -102,9 +102,8 @@ def provenance(parts: Parts) -> dict[str, Any]:
 
 
 def _metrics(evaluation: Evaluation, parts: Parts) -> dict[str, Any]:
-    command = f"maskzoo evaluate {bundle_name(parts)} {evaluation.data} --split {evaluation.split}"
     return evaluation.to_json() | {
-        "command": command,
+        "command": evaluation.command(engine="torch"),
         "validation_mean_iou": parts.progress.best_score,
     }
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models import create_model, load_bundle, save_bundle
-from models.bundle import SCHEMA_VERSION, check_name, read_manifest
+from models.bundle import SCHEMA_VERSION, check_name, read_manifest, save_metrics
 from models.errors import BundleError
 from models.inference.predictor import Predictor
 from models.labels import LabelSet
@@ -120,6 +120,21 @@ def test_the_card_states_network_classes_scores_and_origin(stored):
         assert words in card
     for words in ("| mean iou | 0.71 |", "| dirt | none |", "| data | made up |", "seed | 3"):
         assert words in card
+
+
+def test_new_metrics_change_the_manifest_and_the_card_and_nothing_else(bundle):
+    before, weights = read_manifest(bundle), (bundle / "model.safetensors").read_bytes()
+    save_metrics(bundle, {"mean_iou": 0.83})
+    after = read_manifest(bundle)
+    assert after.metrics == {"split": "test", "mean_iou": 0.83, "per_class": SCORES}
+    assert after.model_copy(update={"metrics": before.metrics}) == before
+    assert "| mean iou | 0.83 |" in (bundle / "README.md").read_text()
+    assert (bundle / "model.safetensors").read_bytes() == weights
+    assert {file.name for file in bundle.iterdir()} == {
+        "README.md",
+        "bundle.json",
+        "model.safetensors",
+    }
 
 
 def test_saving_again_replaces_the_bundle_and_leaves_nothing_behind(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,7 +81,15 @@ def test_bad_samples_stop_a_run_with_their_cure_or_are_left_out_as_allowed(
     assert read_checkpoint(tmp_path / "run" / "last.ckpt").config["allow_bad"] == 1
     # It is remembered: by the run, and by the bundle for those who score it on the same data.
     assert run("train", root, "-o", tmp_path / "run", "--resume") == 0
-    assert run("evaluate", tmp_path / "run" / "bundle", root) == 0
+    bundle = tmp_path / "run" / "bundle"
+    assert run("evaluate", bundle, root) == 0
+    # and the scores of another way of asking can be kept in its card
+    before = json.loads((bundle / "bundle.json").read_text())["metrics"]
+    assert run("evaluate", bundle, root, "--tta", "flip", "--save") == 0
+    after = json.loads((bundle / "bundle.json").read_text())["metrics"]
+    assert after["command"].endswith("--split test --tta flip")
+    assert after["validation_mean_iou"] == before["validation_mean_iou"]
+    assert "--tta flip" in (bundle / "README.md").read_text()
 
 
 def test_inspect_counts_bad_samples_that_are_allowed_as_usable(make_data: MakeData) -> None:
