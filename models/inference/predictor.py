@@ -12,6 +12,7 @@ augmentation (`models.inference.tta`) the engine runs once for each view.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from models.inference.tiled import (
     LabelStrip,
     OnTile,
     PixelRows,
-    RunTile,
+    RunTiles,
     label_strips,
     tiled_logits,
 )
@@ -185,7 +186,7 @@ class Predictor:
         tta: str = "none",
         overlap: float = DEFAULT_OVERLAP,
         on_tile: OnTile = lambda done, total: None,
-        run_tile: RunTile | None = None,
+        run_tiles: RunTiles | None = None,
     ) -> Iterator[LabelStrip]:
         """Segment a huge image by tiles; yield finished rows of its label map, top to bottom.
 
@@ -198,7 +199,7 @@ class Predictor:
             overlap: the least share of a tile that neighbours have in common.
             on_tile: told the tiles done and their number, before each tile and after the last;
                 whatever it raises ends the work.
-            run_tile: runs the network in place of this predictor's own ``logits(tile,
+            run_tiles: runs the network in place of this predictor's own ``logits(tile,
                 mode="whole", tta=tta)``, as a server does that has a queue for it.
 
         Raises:
@@ -208,7 +209,7 @@ class Predictor:
         return label_strips(
             source,
             self.tile_grid((source.height, source.width), overlap=overlap),
-            run_tile or (lambda tile: self._whole_logits(tile, views)),
+            run_tiles or partial(map, lambda tile: self._whole_logits(tile, views)),
             num_classes=self.labels.num_classes,
             confidence=confidence,
             on_tile=on_tile,
@@ -313,7 +314,7 @@ class Predictor:
             return tiled_logits(
                 ArrayRows(image),
                 self.tile_grid(check_pixels(image), overlap=overlap),
-                lambda tile: self._whole_logits(tile, views),
+                partial(map, lambda tile: self._whole_logits(tile, views)),
                 num_classes=self.labels.num_classes,
             )
         batch, plan = self._prepare(image, mode, max_side)

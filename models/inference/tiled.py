@@ -23,8 +23,12 @@ import torch
 from models.inference.postprocess import id_type, label_map
 from models.inference.tiles import TileGrid
 
-RunTile = Callable[[np.ndarray], np.ndarray]
-"""uint8 (h, w, 3) RGB -> float32 logits (K, h, w)."""
+RunTiles = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+"""uint8 (h, w, 3) RGB tiles -> float32 logits (K, h, w) of each, in order.
+
+It may take some tiles more before it gives the logits of the first, and run them together. For a
+function of one tile that is `functools.partial(map, function)`.
+"""
 
 OnTile = Callable[[int, int], None]
 """Told the tiles done and their number, before each tile and after the last; may raise to stop."""
@@ -75,7 +79,7 @@ class LabelStrip:
 def label_strips(
     source: PixelRows,
     grid: TileGrid,
-    run_tile: RunTile,
+    run_tiles: RunTiles,
     *,
     num_classes: int,
     confidence: bool = True,
@@ -86,12 +90,12 @@ def label_strips(
     Args:
         source: the pixels.
         grid: the tiles, planned for the image's size.
-        run_tile: the network.
+        run_tiles: the network.
         num_classes: K.
         confidence: whether to compute it.
         on_tile: progress; whatever it raises ends the work.
     """
-    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tile, num_classes, on_tile):
+    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes, on_tile):
         labels = np.empty((bottom - top, source.width), id_type(num_classes))
         shares = np.empty(labels.shape, np.float16) if confidence else None
         for left, logits in blocks:
@@ -104,11 +108,11 @@ def label_strips(
 
 
 def tiled_logits(
-    source: PixelRows, grid: TileGrid, run_tile: RunTile, *, num_classes: int
+    source: PixelRows, grid: TileGrid, run_tiles: RunTiles, *, num_classes: int
 ) -> np.ndarray:
     """Return the blended float32 logits (K, H, W) of the whole image, in memory for all of it."""
     logits = np.empty((num_classes, source.height, source.width), np.float32)
-    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tile, num_classes):
+    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes):
         for left, block in blocks:
             logits[:, top:bottom, left : left + block.shape[2]] = block
     return logits
@@ -121,7 +125,7 @@ Block = tuple[int, np.ndarray]
 def _rows_of_blocks(
     source: PixelRows,
     grid: TileGrid,
-    run_tile: RunTile,
+    run_tiles: RunTiles,
     num_classes: int,
     on_tile: OnTile = lambda done, total: None,
 ) -> Iterator[tuple[int, int, Iterator[Block]]]:
@@ -139,9 +143,9 @@ def _rows_of_blocks(
             spans = zip(columns.starts, columns.stops, strict=True)
             for done, (left, right) in enumerate(spans, start=row * len(columns)):
                 on_tile(done, grid.num_tiles)
-                yield run_tile(np.ascontiguousarray(pixels[:, left:right]))
+                yield np.ascontiguousarray(pixels[:, left:right])
 
-        yield top, grid.rows.next_start(row), blender.add_row(row, tiles())
+        yield top, grid.rows.next_start(row), blender.add_row(row, run_tiles(tiles()))
     on_tile(grid.num_tiles, grid.num_tiles)
 
 

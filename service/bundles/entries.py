@@ -13,7 +13,7 @@ import numpy as np
 from models.bundle import Manifest, read_manifest
 from models.errors import ZooError
 from models.inference.segmentation import Segmentation
-from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTile
+from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles
 from models.labels import LabelSet
 from service.bundles.catalog import Fingerprint, FoundBundle, natural_key
 
@@ -69,7 +69,7 @@ class Segmenter(Protocol):
         confidence: bool = False,
         tta: str = "none",
         on_tile: OnTile = lambda done, total: None,
-        run_tile: RunTile | None = None,
+        run_tiles: RunTiles | None = None,
     ) -> Iterator[LabelStrip]:
         """Yield the label map of a huge image, a few rows at a time."""
 

@@ -128,7 +128,7 @@ def _segment_strips(task: Task, path: Path) -> tuple[np.ndarray, np.ndarray | No
             confidence=task.needs_confidence,
             tta=task.options.tta,
             on_tile=task.on_tile,
-            run_tile=task.tiles,
+            run_tiles=task.tiles,
         ):
             part = slice(strip.top, strip.top + len(strip.labels))
             labels[part] = strip.labels

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from threading import Event
 from typing import Any
@@ -23,6 +24,9 @@ from service.errors import StoppedError
 from service.scheduling.batcher import Batcher
 from service.scheduling.buckets import TileBucket
 
+_MAX_LOGITS_BYTES = 2**28
+_Ticket = Future[tuple[Any, float]]
+
 
 def segment_tiled(
     model: LoadedModel, pixels: np.ndarray, tiles: TileRunner, *, confidence: bool
@@ -30,7 +34,7 @@ def segment_tiled(
     """Segment an upright uint8 (H, W, 3) image by tiles; runs in a thread of its own."""
     begun = time.perf_counter()
     found = list(
-        model.predictor.segment_strips(ArrayRows(pixels), confidence=confidence, run_tile=tiles)
+        model.predictor.segment_strips(ArrayRows(pixels), confidence=confidence, run_tiles=tiles)
     )
     labels = np.concatenate([strip.labels for strip in found])
     shares = [strip.confidence for strip in found if strip.confidence is not None]
@@ -42,9 +46,13 @@ def segment_tiled(
 class TileRunner:
     """Runs tiles for a thread that is not the event loop's.
 
+    Some tiles are sent ahead, so that the network has work while the thread blends, and may take
+    them as one batch.
+
     Args:
         loop: the batcher's.
         deadline: by the batcher's clock; None for no end.
+        ahead: tiles on their way at one time, where memory for their logits allows.
     """
 
     def __init__(
@@ -55,21 +63,30 @@ class TileRunner:
         *,
         tta: str = "none",
         deadline: float | None = None,
+        ahead: int = 4,
     ) -> None:
         self._batcher = batcher
         self._loop = loop
         self._model = model
         self._tta = tta
         self._deadline = deadline
+        self._ahead = ahead
         self._stopped = Event()
-        self._waiting: Future[tuple[Any, float]] | None = None
+        self._waiting: deque[_Ticket] = deque()
 
-    def __call__(self, tile: np.ndarray) -> np.ndarray:
-        """Return the logits of one tile once its turn has come; raises what `submit` raises."""
-        size = (tile.shape[0], tile.shape[1])
-        bucket = TileBucket(self._model.predictor, size, self._tta)
-        logits: np.ndarray = self.submit(bucket, tile, pixels=size[0] * size[1])
-        return logits
+    def __call__(self, tiles: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the logits of each tile, in order; raises what `submit` raises."""
+        try:
+            for tile in tiles:
+                size = (tile.shape[0], tile.shape[1])
+                bucket = TileBucket(self._model.predictor, size, self._tta)
+                self._send(bucket, tile, pixels=size[0] * size[1])
+                if len(self._waiting) >= self._most(size):
+                    yield self._receive()
+            while self._waiting:
+                yield self._receive()
+        finally:
+            self._forget()
 
     def submit(self, bucket: Hashable, work: Any, *, pixels: int) -> Any:
         """Return what the batcher makes of `work`; waits for it.
@@ -78,25 +95,41 @@ class TileRunner:
             StoppedError: `stop` was called, or the service ends.
             DeadlineError: it is too late.
         """
-        if self._stopped.is_set():
-            raise StoppedError("the work was stopped")
-        self._waiting = asyncio.run_coroutine_threadsafe(
-            self._batcher.submit(
-                *(bucket, work),
-                pixels=pixels,
-                deadline=self._deadline,
-                network=self._model.manifest.weights_sha256,
-            ),
-            self._loop,
-        )
-        try:
-            result, _ = self._waiting.result()
-        except CancelledError:
-            raise StoppedError("the work was stopped") from None
-        return result
+        self._send(bucket, work, pixels=pixels)
+        return self._receive()
 
     def stop(self) -> None:
         """End the work at the next tile; called from the loop."""
         self._stopped.set()
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._forget()
+
+    def _most(self, size: tuple[int, int]) -> int:
+        """Return how many tiles may be on their way."""
+        logits_bytes = 4 * size[0] * size[1] * self._model.labels.num_classes
+        return max(1, min(self._ahead, _MAX_LOGITS_BYTES // logits_bytes))
+
+    def _send(self, bucket: Hashable, work: Any, *, pixels: int) -> None:
+        if self._stopped.is_set():
+            raise StoppedError("the work was stopped")
+        sending = self._batcher.submit(
+            *(bucket, work),
+            pixels=pixels,
+            deadline=self._deadline,
+            network=self._model.manifest.weights_sha256,
+        )
+        self._waiting.append(asyncio.run_coroutine_threadsafe(sending, self._loop))
+
+    def _receive(self) -> Any:
+        """Wait for what was sent first."""
+        try:
+            result, _ = self._waiting[0].result()
+        except CancelledError:
+            raise StoppedError("the work was stopped") from None
+        finally:
+            self._waiting.popleft()
+        return result
+
+    def _forget(self) -> None:
+        """Take what was sent out of the queue again, as far as it waits there."""
+        for ticket in list(self._waiting):
+            ticket.cancel()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from starlette.testclient import TestClient
 
 from models import create_model, save_bundle
 from models.inference.segmentation import Segmentation
-from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTile, label_strips
+from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles, label_strips
 from models.inference.tiles import plan_tiles
 from models.labels import LabelSet
 from models.preprocessing import Preprocessing
@@ -81,11 +82,11 @@ class BrightnessModel:
         confidence: bool = False,
         tta: str = "none",
         on_tile: OnTile = lambda done, total: None,
-        run_tile: RunTile | None = None,
+        run_tiles: RunTiles | None = None,
     ) -> Iterator[LabelStrip]:
         """Go over the image in tiles of 64."""
         grid = plan_tiles((source.height, source.width), (64, 64))
-        run = run_tile or self.logits
+        run = run_tiles or partial(map, self.logits)
         return label_strips(
             source, grid, run, num_classes=2, confidence=confidence, on_tile=on_tile
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -113,7 +115,7 @@ def test_blending_equals_a_sum_over_the_whole_image():
             bell = np.outer(down, across).astype(float)
             total[:, top:bottom, left:right] += run(pixels[top:bottom, left:right]) * bell
             weight[top:bottom, left:right] += bell
-    blended = tiled_logits(ArrayRows(pixels), grid, run, num_classes=3)
+    blended = tiled_logits(ArrayRows(pixels), grid, partial(map, run), num_classes=3)
     np.testing.assert_allclose(blended, total / weight, atol=1e-3)
 
 
@@ -163,7 +165,7 @@ def test_a_server_may_run_the_tiles_itself():
         seen.append(tile.shape)
         return one.logits(tile, mode="whole")
 
-    strips = list(one.segment_strips(ArrayRows(pixels), run_tile=run))
+    strips = list(one.segment_strips(ArrayRows(pixels), run_tiles=partial(map, run)))
     np.testing.assert_array_equal(
         np.concatenate([strip.labels for strip in strips]), one.segment(pixels, mode="tiled").labels
     )
@@ -193,7 +195,7 @@ def test_many_classes_have_wide_ids():
         return logits
 
     grid = plan_tiles((70, 70), (64, 64), 0.5)
-    strips = label_strips(ArrayRows(noise(70, 70)), grid, run, num_classes=300)
+    strips = label_strips(ArrayRows(noise(70, 70)), grid, partial(map, run), num_classes=300)
     assert {int(strip.labels.max()) for strip in strips} == {299}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from starlette.testclient import TestClient
 
 from models.inference.predictor import Predictor
 from service.app import create_app
+from service.scheduling.tiling import TileRunner
 from service.settings import Settings
 
 
@@ -55,10 +58,56 @@ def test_tiles_of_two_images_run_together(start, held_model, encode, wait_until,
         assert held_model.begun.wait(30)
         body = encode(large_picture())
         waiting = [pool.submit(client.post, "/segment", content=body) for _ in range(2)]
-        wait_until(lambda: len(queue) == 2)
+        wait_until(lambda: len(queue) == 8)
         held_model.release.set()
         assert [one.result().status_code for one in [blocker, *waiting]] == [200] * 3
-    assert 2 in held_model.tiles
+    assert max(held_model.tiles) > 4, "of more than one image"
+
+
+def test_tiles_of_one_image_are_sent_ahead_and_run_together(
+    start, held_model, encode, wait_until, png
+):
+    held_model.whole_pixels = 10_000
+    client = start(held_model)
+    queue = client.app.state.services.batcher.queue
+    pixels = large_picture()
+    with ThreadPoolExecutor(2) as pool:
+        blocker = pool.submit(client.post, "/segment", content=png)
+        assert held_model.begun.wait(30)
+        waiting = pool.submit(client.post, "/segment", content=encode(pixels))
+        wait_until(lambda: len(queue) == 4)
+        held_model.release.set()
+        assert blocker.result().status_code == 200
+        assert (labels_of(waiting.result()) == (pixels[..., 0] > 127)).all()
+    assert 4 in held_model.tiles
+
+
+@pytest.mark.parametrize(("num_classes", "most"), [(20, 4), (300, 3), (2000, 1)])
+def test_few_tiles_are_on_their_way_where_their_logits_are_large(num_classes, most):
+    inside, seen = 0, []
+
+    async def submit(bucket, tile, **facts):
+        nonlocal inside
+        inside += 1
+        seen.append(inside)
+        await asyncio.sleep(0.01)
+        inside -= 1
+        return tile, 0.0
+
+    model = SimpleNamespace(
+        predictor=None,
+        labels=SimpleNamespace(num_classes=num_classes),
+        manifest=SimpleNamespace(weights_sha256="0"),
+    )
+    tiles = [np.full((256, 256), number) for number in range(9)]
+
+    async def run() -> list[np.ndarray]:
+        runner = TileRunner(SimpleNamespace(submit=submit), asyncio.get_running_loop(), model)
+        return await asyncio.to_thread(lambda: list(runner(tiles)))
+
+    found = asyncio.run(run())
+    assert [tile[0, 0] for tile in found] == list(range(9))
+    assert max(seen) == most
 
 
 def test_a_deadline_stops_the_walk_over_the_image(start, held_model, encode, png, wait_until):
