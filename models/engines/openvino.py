@@ -2,18 +2,25 @@
 
 Runs `model.xml` as `models.export.engines` writes it. The graph has free sizes; OpenVINO keeps
 what it prepared for each size that it has seen.
+
+Batches are channels last in memory (`models.inference.preprocess.to_batch`), and the model is told
+so: it turns them as it reads them, where a copy in front of it took up to a tenth of the time.
 """
 
 from __future__ import annotations
 
 import queue
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.errors import EngineError
+
+if TYPE_CHECKING:
+    import openvino
 
 
 class OpenVinoEngine:
@@ -46,7 +53,9 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,  # other work of the service shares the cores
         }
         try:
-            self._compiled = openvino.Core().compile_model(path, "CPU", settings)
+            core = openvino.Core()
+            model = _channels_last(core.read_model(path))
+            self._compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
         # A request holds the buffers of one run; as many exist as runs have been at once.
@@ -59,8 +68,20 @@ class OpenVinoEngine:
         except queue.Empty:
             request = self._compiled.create_infer_request()
         try:
-            request.infer([batch.contiguous().numpy()], share_inputs=True)
+            pixels = batch.permute(0, 2, 3, 1).contiguous().numpy()  # a copy only of other orders
+            request.infer([pixels], share_inputs=True)
             logits = np.array(request.get_output_tensor(0).data)  # the buffer is used again
         finally:
             self._idle.put(request)
         return torch.from_numpy(logits)
+
+
+def _channels_last(model: openvino.Model) -> openvino.Model:
+    """Return the model of (N, C, H, W) images as one that takes (N, H, W, C)."""
+    from openvino import Layout
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_layout(Layout("NHWC"))
+    steps.input().model().set_layout(Layout("NCHW"))
+    return steps.build()

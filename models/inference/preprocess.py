@@ -15,6 +15,8 @@ from torch import Tensor
 from models.errors import ShapeError
 from models.preprocessing import Preprocessing
 
+_STRIP_VALUES = 1 << 18  # float32 values: 1 MB, about a core's second-level cache
+
 
 def check_pixels(pixels: np.ndarray) -> tuple[int, int]:
     """Return (height, width) of uint8 (H, W, 3).
@@ -58,14 +60,21 @@ def to_batch(pixels: np.ndarray, preprocessing: Preprocessing, device: torch.dev
     """Return the float32 (1, C, H, W) input for uint8 (H, W, C) pixels.
 
     The memory keeps the order of the pixels (channels last), in which convolutions are fastest.
-    The formula is `normalise`'s, on rows of W * C values: twice as fast as on three channels.
+    The formula is `normalise`'s, on rows of W * C values: twice as fast as on three channels. A
+    strip of rows stays in the processor's cache between the two steps, and no second array of the
+    image's size is made: fresh memory costs more time than the arithmetic.
     """
     height, width, channels = pixels.shape
     image = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device)
     scale, shift = _coefficients(preprocessing.mean, preprocessing.std, device)
-    rows = image.view(height, width * channels).float()
-    rows = torch.addcmul(shift.repeat(width), rows, scale.repeat(width))
-    return rows.view(height, width, channels).permute(2, 0, 1).unsqueeze(0)  # (1, C, H, W)
+    scale, shift = scale.repeat(width), shift.repeat(width)
+    rows = image.view(height, width * channels)
+    result = torch.empty(rows.shape, device=device)
+    strip = height if device.type != "cpu" else max(1, _STRIP_VALUES // (width * channels))
+    for values, part in zip(rows.split(strip), result.split(strip), strict=True):
+        part.copy_(values)
+        torch.addcmul(shift, part, scale, out=part)
+    return result.view(height, width, channels).permute(2, 0, 1).unsqueeze(0)  # (1, C, H, W)
 
 
 def _coefficients(

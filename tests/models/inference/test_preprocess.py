@@ -28,6 +28,14 @@ def test_a_batch_is_the_normalised_image():
     np.testing.assert_allclose(batch[0].permute(1, 2, 0), expected, atol=1e-6)
 
 
+def test_a_batch_of_many_strips_is_that_of_one():
+    pixels = noise(700, 211, 3)  # 443 100 values: a whole strip and a part of one
+    batch = to_batch(pixels, Preprocessing(mean=MEAN, std=STD), torch.device("cpu"))
+    expected = normalise(torch.from_numpy(pixels).permute(2, 0, 1)[None], MEAN, STD)
+    torch.testing.assert_close(batch, expected, rtol=0, atol=0)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_training_and_prediction_normalise_by_one_function():
     pixels = noise(2, 3, 4, 5)
     batch = normalise(torch.from_numpy(pixels), MEAN, STD)
