@@ -423,7 +423,8 @@ def test_more_pixels_than_pillows_own_limit_are_read_without_a_warning(monkeypat
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for file_format in ("PNG", "BMP", "TIFF", "JPEG"):
-            decode_image(encode(Image.fromarray(scene()), file_format))
+            found = decode_image(encode(Image.fromarray(scene()), file_format))
+            assert found.pixels.shape == scene().shape
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])

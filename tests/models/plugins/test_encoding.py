@@ -102,4 +102,6 @@ def test_distances_do_not_overflow_half_precision():
 
 @pytest.mark.parametrize("norm", ["batch", "group", "none"])
 def test_one_image_trains(norm):
-    ContextEncoding(8, codes=4, norm=norm).train()(torch.randn(1, 8, 3, 5)).sum().backward()
+    module = ContextEncoding(8, codes=4, norm=norm).train()
+    module(torch.randn(1, 8, 3, 5)).square().sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in module.parameters())

@@ -23,7 +23,7 @@ def test_what_does_not_fit_beside_the_others_is_refused():
 def test_a_large_image_is_let_in_when_nobody_else_is():
     admission = Admission(100)
     with admission.admit(10_000_000):
-        pass
+        assert admission.pixels == 10_000_000
 
 
 def test_tiny_images_cost_something():
