@@ -19,6 +19,7 @@ from service.bundles.entries import LoadedModel
 from service.errors import BadParameterError, ImageNeedsJobError
 from service.inputs.georeference import read_georeference
 from service.inputs.uploads import Upload
+from service.observability.tracing import trace_stages
 from service.responses.answer import Answer, Timings
 from service.responses.choose import Found, apply_options, check_options
 from service.responses.forms import Form
@@ -56,6 +57,13 @@ async def answer_job(services: Services, job: Job) -> tuple[Answer, bytes]:
     """
     check_options(job.options, job.model.labels)
     timings = Timings()
+    try:
+        return await _answer(services, job, timings)
+    finally:
+        trace_stages(timings, model=job.model.name, image=job.upload.name)
+
+
+async def _answer(services: Services, job: Job, timings: Timings) -> tuple[Answer, bytes]:
     upload, limit = job.upload, services.settings.max_pixels
     with timings.measure("decode"):
         info = await services.workers.on_image(read_header, upload.data, name=upload.name)

@@ -194,8 +194,10 @@ class ModelSummary(BaseModel):
 class Limits(BaseModel):
     """What this server takes."""
 
-    max_bytes: int
-    max_pixels: int
+    max_bytes: int = Field(description="Of an upload to `/segment`.")
+    max_pixels: int = Field(description="Of an image there; a larger one is sent to `/jobs`.")
+    job_max_bytes: int = Field(description="Of an upload to `/jobs`.")
+    job_max_pixels: int = Field(description="Of an image there.")
 
 
 class ModelList(BaseModel):

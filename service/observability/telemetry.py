@@ -1,17 +1,23 @@
 """OpenTelemetry, where the operator switched it on: FastAPI's own spans, sent as OTLP.
 
-Exporters read the usual `OTEL_EXPORTER_OTLP_ENDPOINT` and its like. Nothing of OpenTelemetry's
-SDK is imported, and no span is made, while `MASKZOO_TELEMETRY` is off.
+Exporters read the usual `OTEL_EXPORTER_OTLP_ENDPOINT` and its like; the service's name is
+`maskzoo` unless `OTEL_SERVICE_NAME` says another. Nothing of OpenTelemetry's SDK is imported, and
+no span is made, while `MASKZOO_TELEMETRY` is off.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
+import os
 
 from fastapi.telemetry import TelemetryConfig
 
 from models.errors import ZooError
 
+logger = logging.getLogger(__name__)
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
 
@@ -28,6 +34,11 @@ def telemetry_options(is_on: bool) -> TelemetryConfig:
         raise ZooError(
             f"MASKZOO_TELEMETRY is on and {', '.join(missing)} is not installed; "
             "pip install 'maskzoo[telemetry]', or switch it off"
+        )
+    os.environ.setdefault("OTEL_SERVICE_NAME", "maskzoo")
+    if not any(os.environ.get(name) for name in _ENDPOINTS):
+        logger.warning(
+            "event=telemetry_goes_nowhere hint='set %s, as in http://collector:4318'", _ENDPOINTS[0]
         )
     return {"auto_configure": True, "operation_spans": False, "logs": False}
 

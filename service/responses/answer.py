@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,23 +16,44 @@ from service.inputs.georeference import GeoReference
 from service.responses.runs import LabelRuns
 
 
+class Moment(NamedTuple):
+    """When a stage ran.
+
+    Args:
+        begun_ns: nanoseconds since 1970.
+    """
+
+    stage: str
+    begun_ns: int
+    seconds: float
+
+
 class Timings:
-    """Seconds by stage, in the order in which the stages began."""
+    """Seconds by stage, in the order in which the stages began, and the moments they are of."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.moments: list[Moment] = []
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Add the time of the block to a stage."""
-        begun = time.perf_counter()
+        begun, begun_ns = time.perf_counter(), time.time_ns()
         try:
             yield
         finally:
-            self.add(stage, time.perf_counter() - begun)
+            self.add(stage, time.perf_counter() - begun, begun_ns=begun_ns)
 
-    def add(self, stage: str, seconds: float) -> None:
-        """Add seconds to a stage."""
+    def add(self, stage: str, seconds: float, *, begun_ns: int | None = None) -> None:
+        """Add seconds to a stage.
+
+        Args:
+            begun_ns: since 1970; None where the stage followed the one before at once.
+        """
+        if begun_ns is None:
+            last = self.moments[-1] if self.moments else None
+            begun_ns = last.begun_ns + round(last.seconds * 1e9) if last else time.time_ns()
+        self.moments.append(Moment(stage, begun_ns, seconds))
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def milliseconds(self) -> dict[str, float]:

@@ -22,7 +22,7 @@ async def list_models(services: ServicesDep) -> ModelList:
     return ModelList(
         models=[ModelSummary(**describe(manager, entry)) for entry in manager.entries.values()],
         default=manager.default_name,
-        limits=Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels),
+        limits=Limits.model_validate(settings, from_attributes=True),
     )
 
 

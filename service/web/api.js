@@ -1,26 +1,43 @@
 // Talking to the service, and what to say when it refuses.
 
+import { askForKey, keyHeaders } from "./key.js";
+
 /** An error whose text is meant for people. */
 export class Refusal extends Error {
-  constructor(title, detail) {
+  constructor(title, detail, problem = {}) {
     super(detail);
     this.title = title;
+    this.problem = problem;
   }
 }
 
-async function call(path, options = {}) {
-  let answer;
+/** Ask the service; where it wants an API key, the visitor is asked for one, until it is right. */
+export async function call(path, options = {}) {
+  let headers = keyHeaders();
+  let answer = await send(path, options, headers);
+  while (answer.status === 401 && (await askForKey(headers))) {
+    headers = keyHeaders();
+    answer = await send(path, options, headers);
+  }
+  if (answer.ok) return answer;
+  if (answer.status === 401) throw new Refusal("This server wants an API key", "Without one it does no work.", { status: 401 });
+  throw refusal(await answer.json().catch(() => ({})), answer);
+}
+
+async function send(path, options, headers) {
   try {
-    answer = await fetch(path, options);
+    return await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refusal("The server cannot be reached", "Is it still running? Try again in a moment.");
   }
-  if (answer.ok) return answer;
-  const problem = await answer.json().catch(() => ({}));
+}
+
+/** What a problem document says, in a form for people. */
+export function refusal(problem, answer = { status: problem.status, statusText: "" }) {
   const title = problem.title ? sentence(problem.title) : `The server answered ${answer.status}`;
   const id = answer.status >= 500 && problem.request_id ? ` (request ${problem.request_id})` : "";
-  throw new Refusal(title, sentence(problem.detail ?? answer.statusText) + id);
+  return new Refusal(title, sentence(problem.detail ?? answer.statusText) + id, { status: answer.status, ...problem });
 }
 
 export async function fetchModels() {
@@ -29,10 +46,17 @@ export async function fetchModels() {
 
 /** Segment one image; resolves to the JSON answer with run lengths and the indexed PNG. */
 export async function segment(blob, name, model, signal) {
+  return (await call(`/segment?${wanted(model)}`, { method: "POST", body: form(blob, name), signal })).json();
+}
+
+/** The options of the page's requests. */
+export const wanted = (model) => new URLSearchParams({ model, format: "json", masks: "rle,png" });
+
+/** A form with one image. */
+export function form(blob, name) {
   const body = new FormData();
   body.append("file", blob, name);
-  const query = new URLSearchParams({ model, format: "json", masks: "rle,png" });
-  return (await call(`/segment?${query}`, { method: "POST", body, signal })).json();
+  return body;
 }
 
 export async function fetchBlob(path) {

@@ -4,6 +4,8 @@ import { Refusal, fetchBlob, fetchModels, segment } from "./api.js";
 import { takePicture } from "./camera.js";
 import { cocoDocument } from "./coco.js";
 import { History } from "./history.js";
+import { JobView, runJob } from "./jobs.js";
+import { hasKey } from "./key.js";
 import { Legend, percent } from "./legend.js";
 import { LabelMap } from "./mask.js";
 import { copy, snippets } from "./snippets.js";
@@ -15,11 +17,12 @@ const page = Object.fromEntries(
   ["drop", "picture", "canvases", "image", "mask", "busy", "tip", "caption", "error", "model", "model-note",
    "result", "opacity", "opacity-value", "legend", "again", "status", "file", "limits", "mask-b", "line", "divider", "divide",
    "name-a", "name-b", "compare", "compare-field", "classes-a", "classes-b", "legend-b", "other", "history", "curl", "python",
-   "camera", "camera-button"].map((id) => [id, element(id)]),
+   "camera", "camera-button", "job", "python-part"].map((id) => [id, element(id)]),
 );
 const legend = new Legend(page.legend, paint);
 const otherLegend = new Legend(page["legend-b"], paint);
 const history = new History(page.history, reopen);
+const jobView = new JobView(page.job);
 // `other` is the second model's answer while two are compared.
 const state = { models: [], limits: null, source: null, answer: null, map: null, work: null, other: null, masksHidden: false };
 
@@ -28,6 +31,8 @@ const state = { models: [], limits: null, source: null, answer: null, map: null,
 const actions = {
   choose: () => page.file.click(),
   close: reset,
+  cancel: cancel,
+  key: loadModels,
   "save-mask": () => save(fromBase64(state.answer.png), "mask.png"),
   "save-overlay": saveOverlay,
   "save-coco": saveCoco,
@@ -97,12 +102,16 @@ async function loadModels() {
     const list = await fetchModels();
     state.models = list.models;
     state.limits = list.limits;
-    page.limits.textContent = `, up to ${Math.floor(list.limits.max_bytes / 2 ** 20)} MB`;
+    page.limits.textContent = `, up to ${megabytes(list.limits.job_max_bytes)}`;
+    clearError();
     showModels(list.default);
   } catch (error) {
+    page.model.replaceChildren(new Option("none"));
     showError(error);
   }
 }
+
+const megabytes = (bytes) => (bytes >= 2 ** 30 ? `${Number((bytes / 2 ** 30).toFixed(1))} GB` : `${Math.floor(bytes / 2 ** 20)} MB`);
 
 function showModels(chosen) {
   const usable = state.models.filter((model) => model.state !== "failed");
@@ -161,9 +170,9 @@ async function openSample({ sample, model }) {
 
 async function open(blob, name = blob.name || "image") {
   clearError();
-  if (state.limits && blob.size > state.limits.max_bytes) {
+  if (state.limits && blob.size > state.limits.job_max_bytes) {
     showError(new Refusal("The file is too large",
-      `${name} has ${(blob.size / 2 ** 20).toFixed(1)} MB; this server takes ${Math.floor(state.limits.max_bytes / 2 ** 20)} MB.`));
+      `${name} has ${(blob.size / 2 ** 20).toFixed(1)} MB; this server takes ${megabytes(state.limits.job_max_bytes)}.`));
     return;
   }
   legend.forget();
@@ -171,7 +180,7 @@ async function open(blob, name = blob.name || "image") {
   hideBackground();
   forgetAnswer();
   // Kept as bytes: a file that changes or vanishes on disk can be sent again.
-  state.source = { blob: new Blob([await blob.arrayBuffer()], { type: blob.type }), name, bitmap: null };
+  state.source = { blob: new Blob([await blob.arrayBuffer()], { type: blob.type }), name, bitmap: null, isHuge: blob.size > state.limits?.max_bytes };
   state.source.bitmap = await createImageBitmap(blob).catch(() => null);
   if (state.source.bitmap) showImage(state.source.bitmap.width, state.source.bitmap.height);
   await run();
@@ -202,7 +211,7 @@ async function run() {
   page.busy.hidden = false;
   page.status.textContent = "Segmenting…";
   try {
-    const answer = await segment(state.source.blob, state.source.name, page.model.value, work.signal);
+    const answer = await ask(page.model.value, work.signal);
     showAnswer(answer, page.model.value);
     say(answer, performance.now() - begun);
     history.add({ source: state.source, model: page.model.value, answer }, page.image, page.mask, page.opacity.value / 100);
@@ -215,6 +224,35 @@ async function run() {
   if (state.work === work) page.busy.hidden = true;
 }
 
+/** Let a model segment the image: at once, or as a job where the server says that it is too large. */
+async function ask(model, signal) {
+  const { source } = state;
+  if (!source.isHuge) {
+    try {
+      return await segment(source.blob, source.name, model, signal);
+    } catch (error) {
+      if (!error.problem?.jobs) throw error;
+      source.isHuge = true;
+    }
+  }
+  page.status.textContent = "";
+  try {
+    return await runJob(source.blob, source.name, model, signal, (job) => {
+      if (signal.aborted) return;
+      if (!source.bitmap && job.width && page.picture.hidden) showImage(job.width, job.height);
+      page.busy.hidden = true; // the bar says more
+      jobView.show(job);
+    });
+  } finally {
+    if (state.work?.signal === signal || !state.work) jobView.hide();
+  }
+}
+
+function cancel() {
+  reset();
+  page.status.textContent = "Cancelled.";
+}
+
 /** Let the second model segment the same image, and draw both. */
 async function runOther() {
   hideOther();
@@ -222,7 +260,7 @@ async function runOther() {
   const work = (state.work = new AbortController());
   page.busy.hidden = false;
   try {
-    const answer = await segment(state.source.blob, state.source.name, page.compare.value, work.signal);
+    const answer = await ask(page.compare.value, work.signal);
     state.other = { answer, map: new LabelMap(answer) };
     otherLegend.show(answer.classes);
     page["classes-a"].textContent = `Classes of ${page.model.value}`;
@@ -269,6 +307,7 @@ function toggleMasks() {
 /** Show an earlier answer of this visit again; nothing is sent. */
 function reopen({ source, model, answer }) {
   state.work?.abort();
+  jobView.hide();
   clearError();
   page.busy.hidden = true;
   state.source = source;
@@ -287,9 +326,11 @@ function showAnswer(answer, model) {
   paint();
   page.result.hidden = false;
   showOpacity();
-  const texts = snippets({ origin: location.origin, name: state.source.name, model });
+  const { name, isHuge } = state.source;
+  const texts = snippets({ origin: location.origin, name, model, isHuge, hasKey: hasKey() });
   page.curl.textContent = texts.curl;
-  page.python.textContent = texts.python;
+  page.python.textContent = texts.python ?? "";
+  page["python-part"].hidden = !texts.python;
   const blind = state.source.bitmap ? "" : " · your browser cannot show this format, so the mask stands alone";
   page.caption.textContent = `${state.source.name} · ${answer.width} × ${answer.height}${blind}`;
   const shares = answer.classes.map((entry) => `${entry.name} ${percent(entry.share)}`);
@@ -385,6 +426,7 @@ function forgetAnswer() {
 
 function reset() {
   state.work?.abort();
+  jobView.hide();
   forgetAnswer();
   clearError();
   Object.assign(state, { source: null, work: null });
@@ -398,6 +440,13 @@ function showError(error) {
   const title = document.createElement("strong");
   title.textContent = error instanceof Refusal ? error.title : "Something went wrong in this page";
   page.error.replaceChildren(title, error.message);
+  if (error.problem?.status === 401) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.action = "key";
+    button.textContent = "Enter a key";
+    page.error.append(button);
+  }
   page.error.hidden = false;
   page.error.scrollIntoView({ block: "nearest" });
   page.status.textContent = "";

@@ -1,6 +1,7 @@
 // Label maps in the browser: read COCO run lengths, paint, look up.
 
 const NOTHING = 0xffff;
+const MAX_PIXELS = 16_000_000; // of a huge map, every second or third pixel is kept
 
 /** Decode COCO's ASCII string into run lengths; the first run is of zeros. */
 export function decodeCounts(text) {
@@ -27,7 +28,9 @@ export class LabelMap {
   constructor({ width, height, classes }) {
     this.width = width;
     this.height = height;
-    this.labels = new Uint16Array(width * height).fill(NOTHING);
+    this.step = Math.ceil(Math.sqrt((width * height) / MAX_PIXELS));
+    this.columns = Math.ceil(width / this.step);
+    this.labels = new Uint16Array(this.columns * Math.ceil(height / this.step)).fill(NOTHING);
     for (const entry of classes) this.#fill(entry.id, decodeCounts(entry.mask.counts));
   }
 
@@ -38,23 +41,26 @@ export class LabelMap {
         pixel += length;
         return;
       }
-      let x = Math.floor(pixel / this.height);
-      let y = pixel % this.height;
-      for (let left = length; left > 0; left--) {
-        this.labels[y * this.width + x] = label;
-        if (++y === this.height) {
-          y = 0;
-          x++;
-        }
+      const end = pixel + length;
+      while (pixel < end) {
+        const x = Math.floor(pixel / this.height);
+        const top = pixel - x * this.height;
+        const bottom = Math.min(this.height, top + end - pixel);
+        if (x % this.step === 0) this.#column(label, x / this.step, top, bottom);
+        pixel += bottom - top;
       }
-      pixel += length;
     });
+  }
+
+  #column(label, column, top, bottom) {
+    const last = Math.ceil(bottom / this.step);
+    for (let row = Math.ceil(top / this.step); row < last; row++) this.labels[row * this.columns + column] = label;
   }
 
   /** The class id at a place, or null. */
   at(x, y) {
     if (x < 0 || y < 0 || x >= this.width || y >= this.height) return null;
-    const label = this.labels[y * this.width + x];
+    const label = this.labels[Math.floor(y / this.step) * this.columns + Math.floor(x / this.step)];
     return label === NOTHING ? null : label;
   }
 
@@ -64,10 +70,10 @@ export class LabelMap {
     const picture = context.createImageData(canvas.width, canvas.height);
     const words = new Uint32Array(picture.data.buffer);
     const table = new Map([...colours].map(([id, [r, g, b]]) => [id, (255 << 24) | (b << 16) | (g << 8) | r]));
-    const stepX = this.width / canvas.width;
-    const stepY = this.height / canvas.height;
+    const stepX = this.width / canvas.width / this.step;
+    const stepY = this.height / canvas.height / this.step;
     for (let y = 0, out = 0; y < canvas.height; y++) {
-      const row = Math.floor((y + 0.5) * stepY) * this.width;
+      const row = Math.floor((y + 0.5) * stepY) * this.columns;
       for (let x = 0; x < canvas.width; x++, out++) {
         words[out] = table.get(this.labels[row + Math.floor((x + 0.5) * stepX)]) ?? 0;
       }

@@ -3,15 +3,30 @@
 const shell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 const python = (text) => JSON.stringify(text);
 
-/** `curl` and Python for one image and model; `origin` is where this page came from. */
-export function snippets({ origin, name, model }) {
-  const query = new URLSearchParams({ model });
+/** `curl` and Python for one image and model; `origin` is where this page came from.
+ *
+ * A huge image becomes a job, which is shown by curl alone. The key itself is never written.
+ */
+export function snippets({ origin, name, model, isHuge, hasKey }) {
+  const query = new URLSearchParams(isHuge ? { model, format: "png" } : { model });
+  const key = hasKey ? '-H "Authorization: Bearer $MASKZOO_KEY" ' : "";
+  const send = `curl ${key}-F file=@${shell(name)}`;
+  if (isHuge) {
+    return {
+      curl: [
+        `${send} \\\n  ${shell(`${origin}/jobs?${query}`)}`,
+        "# the answer holds the ID of the job; once it is done:",
+        `curl ${key}-o mask.png ${origin}/jobs/ID/result`,
+      ].join("\n"),
+    };
+  }
   return {
-    curl: `curl -F file=@${shell(name)} -o mask.png \\\n  ${shell(`${origin}/segment?${query}`)}`,
+    curl: `${send} -o mask.png \\\n  ${shell(`${origin}/segment?${query}`)}`,
     python: [
+      ...(hasKey ? ["import os", ""] : []),
       "from maskzoo import Client",
       "",
-      `with Client(${python(origin)}) as client:`,
+      `with Client(${python(origin)}${hasKey ? ', key=os.environ["MASKZOO_KEY"]' : ""}) as client:`,
       `    found = client.segment(${python(name)}, model=${python(model)})`,
       "    print(found.shares(), found.labels.shape)",
     ].join("\n"),

@@ -185,12 +185,18 @@ def client(start: StartClient) -> TestClient:
 
 
 @pytest.fixture
-def serve(bundles: Path) -> Iterator[object]:
+def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
     """Start services that listen: `serve(model, **settings)` gives an address."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def begin(model: object, **settings: object) -> str:
-        known = {"bundles": (bundles,), "shipped_bundles": False, **settings}
+        known = {
+            "bundles": (bundles,),
+            "shipped_bundles": False,
+            "state_folder": tmp_path / "state",
+            "job_free_bytes": 0,
+            **settings,
+        }
         app = create_app(Settings(**known), load_model=lambda _: model)
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))

@@ -13,7 +13,12 @@ def test_the_list_has_each_model_with_its_classes_and_the_limits(client):
     assert (cells["name"], cells["state"], cells["architecture"]) == ("cells", "ready", "unet")
     assert cells["classes"][1] == {"id": 1, "name": "nucleus", "colour": "#28c878"}
     assert cells["background"] == 0
-    assert body["limits"] == {"max_bytes": 32 * 2**20, "max_pixels": 50_000_000}
+    assert body["limits"] == {
+        "max_bytes": 32 * 2**20,
+        "max_pixels": 50_000_000,
+        "job_max_bytes": 2**30,
+        "job_max_pixels": 400_000_000,
+    }
 
 
 def test_one_model_shows_its_whole_record(client):

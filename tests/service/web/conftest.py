@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -55,6 +55,20 @@ def open_at(browser) -> Iterator[object]:
         next(generator, None)
 
 
+@pytest.fixture
+def axe_violations() -> Callable[[object], list[str]]:
+    """`axe_violations(page)`: what axe finds wrong; the page's content policy must be off."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+
+    def violations(page) -> list[str]:
+        found = axe.Axe().run(page).response["violations"]
+        return [f"{item['impact']}: {item['id']} {item['nodes'][0]['target']}" for item in found]
+
+    return violations
+
+
 def open_page(browser, address: str, **context: object) -> Iterator[object]:
     """Open the page; check at the end that nothing went wrong unseen."""
     window = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
@@ -65,7 +79,7 @@ def open_page(browser, address: str, **context: object) -> Iterator[object]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: note(message, errors))
     page.goto(address)
-    page.wait_for_selector("#model:not([disabled]), #error:not([hidden])")
+    page.wait_for_selector("#model:not([disabled]), #error:not([hidden]), #key[open]")
     yield page
     window.close()
     assert not foreign, f"the page asked other servers: {foreign}"

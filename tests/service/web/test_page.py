@@ -140,7 +140,7 @@ def test_an_error_is_said_in_words_and_the_page_goes_on(page, png):
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_sent(open_at, serve, counted_model, png):
-    page = open_at(serve(counted_model, max_bytes=64))
+    page = open_at(serve(counted_model, max_bytes=32, job_max_bytes=64))
     choose(page, png)
     page.wait_for_selector("#error:not([hidden])")
     assert "The file is too large" in page.inner_text("#error")

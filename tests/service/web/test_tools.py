@@ -157,19 +157,11 @@ def test_the_overlay_of_two_models_is_saved_as_it_is_seen(page, png):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_axe_finds_nothing(open_at, serve, counted_model, png, width, scheme):
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    )
+def test_axe_finds_nothing(open_at, serve, counted_model, png, axe_violations, width, scheme):
     page = open_at(serve(counted_model), color_scheme=scheme, bypass_csp=True)
     page.set_viewport_size({"width": width, "height": 800})
-
-    def violations() -> list[str]:
-        found = axe.Axe().run(page).response["violations"]
-        return [f"{item['impact']}: {item['id']} {item['nodes'][0]['target']}" for item in found]
-
-    assert violations() == []
+    assert axe_violations(page) == []
     compare(page, png)
     page.click("text=Do this from a program")
-    assert violations() == []
+    assert axe_violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

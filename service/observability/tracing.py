@@ -1,0 +1,27 @@
+"""Spans of the stages of one image, below the span of its request.
+
+FastAPI makes the request's span, with the caller's `traceparent` as its parent. Only
+OpenTelemetry's API is used here: without a provider every call does nothing.
+"""
+
+from __future__ import annotations
+
+from opentelemetry import trace
+
+from service.responses.answer import Timings
+
+_tracer = trace.get_tracer("maskzoo")
+
+
+def trace_stages(timings: Timings, *, model: str, image: str) -> None:
+    """Write what was measured as children of the current span.
+
+    Args:
+        image: the client's name of the file.
+    """
+    if not trace.get_current_span().is_recording():
+        return
+    facts = {"maskzoo.model": model, "maskzoo.image": image}
+    for moment in timings.moments:
+        span = _tracer.start_span(moment.stage, start_time=moment.begun_ns, attributes=facts)
+        span.end(end_time=moment.begun_ns + round(moment.seconds * 1e9))
