@@ -1,0 +1,102 @@
+"""The peers' own virtual environment, and the bundles that all serve; made once, in build/peers.
+
+Torch and what the networks need are taken from this project's environment by a `.pth` file, which
+comes after the peers' own packages: torch need not be installed twice.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "build" / "peers"
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+MASKZOO = [sys.executable, str(ROOT / "maskzoo.py")]
+
+
+def peers_python() -> Path:
+    """Return the peers' Python; makes its environment where it is missing or out of date.
+
+    Raises:
+        RuntimeError: pip fails; its last words are in the message.
+    """
+    folder = WORK / "venv"
+    python, stamp = folder / "bin" / "python", folder / "requirements.txt"
+    wanted = REQUIREMENTS.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(f"installing the peers into {folder.relative_to(ROOT)}: some minutes", file=sys.stderr)
+    venv.create(folder, clear=True, with_pip=True)
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--requirement", REQUIREMENTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"pip: {done.stderr[-800:]}")
+    packages = next(folder.glob("lib/python*/site-packages"))
+    ours = sysconfig.get_paths()["purelib"]
+    (packages / "project.pth").write_text(f"{ROOT}\n{ours}\n")
+    stamp.write_text(wanted)
+    return python
+
+
+def versions() -> dict[str, str]:
+    """Return what is pinned for the peers."""
+    lines = REQUIREMENTS.read_text().splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def exported(source: Path, *options: str) -> Path:
+    """Return a copy of the bundle with only the engine of these options of `maskzoo export`.
+
+    Raises:
+        RuntimeError: the export fails.
+    """
+    kind = "-".join(word.strip("-") for word in options if "/" not in word) or "torch"
+    folder = WORK / "bundles" / kind / source.name
+    weights = "model.safetensors"
+    if folder.is_dir() and (folder / weights).read_bytes() == (source / weights).read_bytes():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("engines"))
+    if options:
+        command = [*MASKZOO, "export", str(folder), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        if done.returncode:
+            shutil.rmtree(folder)
+            raise RuntimeError(f"maskzoo export: {(done.stderr or done.stdout)[-800:]}")
+    return folder
+
+
+def made(name: str) -> Path:
+    """Return a bundle of DeepLabV3+ on a ResNet-50, with random weights, of 21 classes."""
+    import torch
+
+    from models.bundle import save_bundle
+    from models.labels import LabelSet
+    from models.preprocessing import Preprocessing
+    from models.registry import create_model
+
+    folder = WORK / "bundles" / "made" / name
+    if not folder.is_dir():
+        torch.manual_seed(0)
+        network = create_model("deeplabv3plus", encoder="resnet50", num_classes=21).eval()
+        encoder = network.encoder
+        save_bundle(
+            folder,
+            network,
+            name=name,
+            labels=LabelSet.generic(21),
+            preprocessing=Preprocessing(mean=encoder.mean, std=encoder.std),
+        )
+    return folder
+
+
+def installed(package: str) -> str:
+    """Return the version of a package of the project's environment."""
+    return importlib.metadata.version(package)
