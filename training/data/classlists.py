@@ -1,7 +1,9 @@
 """Class lists that came with the data: believed only where the masks bear them out.
 
-Read are json files with `classes` of a title and a colour (Supervisely and others), and CSV files
-with the columns name, r, g, b (`class_dict.csv`), both at the root of the data.
+Read are, at the root of the data: json files with `classes` of a title and a colour (Supervisely
+and others), CSV files with the columns name, r, g, b (`class_dict.csv`), and text files with a
+class on each line, as `128 64 128 Road` (CamVid's `label_colors.txt`) or `Road:128,64,128::`
+(CVAT's `labelmap.txt`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 _MAX_BYTES = 1 << 20
+_NUMBERS_THEN_NAME = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)")
+_NAME_THEN_NUMBERS = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?")
 _HEX = re.compile(r"#?([0-9A-Fa-f]{6})")
 
 
@@ -29,11 +33,11 @@ class ClassList:
 def read_class_lists(root: Path) -> list[ClassList]:
     """Return the lists at the root of the data; files of another kind are passed over."""
     lists: list[ClassList] = []
-    for file in sorted([*root.glob("*.json"), *root.glob("*.csv")]):
-        if file.stat().st_size > _MAX_BYTES:
+    readers = {".json": _from_json, ".csv": _from_csv, ".txt": _from_text}
+    for file in sorted(path for path in root.iterdir() if path.suffix.lower() in readers):
+        if not file.is_file() or file.stat().st_size > _MAX_BYTES:
             continue
-        read = _from_json if file.suffix.lower() == ".json" else _from_csv
-        names = read(file)
+        names = readers[file.suffix.lower()](file)
         if len(names) >= 2:
             lists.append(ClassList(file, names))
     return lists
@@ -67,6 +71,27 @@ def _from_csv(file: Path) -> dict[int, str]:
         if cells.get("name") and code is not None:
             found[code] = cells["name"]
     return found
+
+
+def _from_text(file: Path) -> dict[int, str]:
+    """Return names by colour; nothing where fewer than half of the lines are classes."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    rows: list[tuple[int, str]] = []
+    for line in lines:
+        if first := _NUMBERS_THEN_NAME.fullmatch(line):
+            *parts, name = first.groups()
+        elif second := _NAME_THEN_NUMBERS.fullmatch(line):
+            name, *parts = second.groups()
+        else:
+            continue
+        code = _packed(parts)
+        rows += [] if code is None else [(code, name.strip())]
+    return dict(rows) if 2 * len(rows) >= len(lines) else {}
 
 
 def _packed(colour: Any) -> int | None:

@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.errors import SpecError, did_you_mean
 from models.labels import Colour, LabelSet, distinct_colours
-from training.data.encodings import IGNORE, MAX_CLASSES, MaskEncoding
+from training.data.encodings import IGNORE, MAX_CLASSES, MaskEncoding, unpack_colour
 from training.data.index import Split
 from training.data.maskfile import Kind
 from training.data.splits import FRACTIONS
@@ -145,7 +145,7 @@ class Description(BaseModel):
         for spare, entry in zip(distinct_colours(len(self.classes)), self.classes, strict=True):
             shown = entry.colour or (entry.values[0] if self.encoding == "colours" else None)
             code = None if shown is None else parse_code(shown, "colours")[0]
-            result.append(spare if code is None else (code >> 16, code >> 8 & 255, code & 255))
+            result.append(spare if code is None else unpack_colour(code))
         return tuple(result)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import DataError
+from models.labels import Colour, LabelSet
 from training.data.maskfile import Kind, RawMask
 
 IGNORE = 255
@@ -59,9 +60,31 @@ class MaskEncoding:
         return raw.codes
 
 
+@dataclass(frozen=True)
+class Detected:
+    """An encoding with its classes, and what was decided in words.
+
+    Args:
+        encoding: code → class id.
+        labels: names and colours.
+        name: `ids`, `0/255`, `grey levels`, `indexed`, `per-file palettes`, `colours` …
+        notes: the decisions.
+    """
+
+    encoding: MaskEncoding
+    labels: LabelSet
+    name: str
+    notes: tuple[str, ...]
+
+
 def format_code(code: int, kind: Kind) -> str:
     """Write a code as people do: `7`, or `#3C1098`."""
     return f"#{code:06X}" if kind == "colours" else str(code)
+
+
+def unpack_colour(code: int) -> Colour:
+    """Return red, green and blue of 0xRRGGBB."""
+    return code >> 16, code >> 8 & 255, code & 255
 
 
 def decode_labels(raw: RawMask, encoding: MaskEncoding) -> npt.NDArray[np.uint8]:

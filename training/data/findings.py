@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.errors import DataError
+from training.data.census import take_census
 from training.data.classlists import read_class_lists
 from training.data.description import FILE_NAME, Description, read_description, read_split_file
-from training.data.detect import Detected, detect, from_names, take_census
-from training.data.encodings import IGNORE, MaskEncoding
+from training.data.detect import detect, from_names
+from training.data.encodings import IGNORE, Detected, MaskEncoding
 from training.data.index import SPLITS, Index, Pair, Sample, Split
 from training.data.layouts import find_pairs
 from training.data.scan import Facts, Progress, ScanOptions, scan

@@ -157,6 +157,55 @@ def test_a_class_list_that_fits_gives_names_and_one_that_does_not_is_refused(det
         assert table(result)[code[name]] == label
 
 
+def test_colours_that_a_believed_list_lacks_are_told_and_listed_ones_that_never_occur_are_not(
+    detected, tmp_path
+):
+    listed = {0xC80A0A: "roof", 0x0AC80A: "lawn", 0x123456: "moor", 0x654321: "reef"}
+    result = detected([rgb("red", "green", "blue")], lists=(ClassList(tmp_path / "l.txt", listed),))
+    assert sorted(result.labels.names) == ["colour_0A0AC8", "lawn", "roof"]
+    told = " ".join(result.notes)
+    assert "#0A0AC8 (33 % of the pixels, in 1 files) is not in l.txt: a class of its own" in told
+    assert "moor" not in told
+    assert "123456" not in told
+
+
+def test_what_a_believed_list_calls_void_is_ignored_however_frequent(detected, tmp_path):
+    mask = rgb("red", "green", "blue")
+    mask[:12] = 0
+    listed = {0xC80A0A: "roof", 0x0AC80A: "lawn", 0x0A0AC8: "pond", 0: "Void"}
+    result = detected([mask], lists=(ClassList(tmp_path / "l.txt", listed),))
+    assert result.labels.names == ("pond", "lawn", "roof")
+    assert result.labels.background is None
+    assert table(result)[0] == IGNORE
+    assert any("#000000" in note and "'Void' in l.txt: ignored" in note for note in result.notes)
+
+
+def test_a_rare_black_that_a_believed_list_names_is_a_class(detected, tmp_path):
+    mask = rgb("red", "green", size=(100, 100))
+    mask[0, :50] = 0
+    listed = {0xC80A0A: "roof", 0x0AC80A: "lawn", 0: "pole"}
+    result = detected([mask], lists=(ClassList(tmp_path / "l.txt", listed),))
+    assert result.labels.names == ("pole", "lawn", "roof")
+    assert result.labels.colours == ((0, 0, 0), (10, 200, 10), (200, 10, 10))
+    assert table(result) == {0: 0, 0x0AC80A: 1, 0xC80A0A: 2}
+
+
+def test_a_list_names_the_ids_of_a_palette_by_its_colours(detected, ids, tmp_path):
+    palette = [(128, 128, 128), (200, 10, 10), (10, 200, 10)]
+    listed = {0x808080: "sky", 0xC80A0A: "roof", 0x0AC80A: "lawn"}
+    lists = (ClassList(tmp_path / "l.txt", listed),)
+    result = detected([ids(0, 1, 2)], palettes=[palette], lists=lists)
+    assert result.labels.names == ("sky", "roof", "lawn")
+    assert table(result) == {0: 0, 1: 1, 2: 2}
+
+
+def test_a_list_of_one_name_for_two_colours_gives_no_names(detected, tmp_path):
+    listed = {0xC80A0A: "roof", 0x0AC80A: "roof", 0x0A0AC8: "pond"}
+    result = detected([rgb("red", "green", "blue")], lists=(ClassList(tmp_path / "l.txt", listed),))
+    assert "colour_C80A0A" in result.labels.names
+    assert any("l.txt gives 'roof' to several colours" in note for note in result.notes)
+
+
 def test_16_bit_ids_are_read_without_wrapping(detected, ids):
     result = detected([ids(0, 1).astype(np.uint16) * 300])
     assert result.name == "16-bit values"

@@ -1,0 +1,68 @@
+"""What stands in all masks together: how often each code occurs, and in what form."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from training.data.encodings import format_code
+from training.data.maskfile import Kind
+from training.data.scan import MaskFacts
+
+
+@dataclass(frozen=True)
+class Census:
+    """Pixels and files of each code over all masks."""
+
+    kind: Kind
+    pixels: Counter[int]
+    files: Counter[int]
+    palette: Mapping[int, int]
+    form: str
+
+    def share(self, code: int) -> float:
+        """Share of the pixels."""
+        return self.pixels[code] / max(1, sum(self.pixels.values()))
+
+    def describe(self, code: int) -> str:
+        """Write a code with its share and its number of files."""
+        return (
+            f"{format_code(code, self.kind)} "
+            f"({100 * self.share(code):.2g} % of the pixels, in {self.files[code]} files)"
+        )
+
+
+def take_census(facts: Sequence[MaskFacts]) -> Census:
+    """Add up the codes of all masks and decide whether they are values or colours."""
+    palettes = [fact.palette for fact in facts if fact.palette is not None]
+    shared: dict[int, set[int]] = {}
+    for palette in palettes:
+        for index, colour in palette.items():
+            shared.setdefault(index, set()).add(colour)
+    conflict = any(len(colours) > 1 for colours in shared.values())
+    chromatic = any(fact.kind == "colours" for fact in facts)
+    kind: Kind = "colours" if chromatic or conflict else "values"
+    pixels: Counter[int] = Counter()
+    files: Counter[int] = Counter()
+    for fact in facts:
+        counts = fact.as_colours() if kind == "colours" else fact.counts
+        pixels.update(counts)
+        files.update(counts.keys())
+    same = {index: min(colours) for index, colours in shared.items()} if not conflict else {}
+    form = _form(kind, len(palettes), len(facts), conflict, {fact.mode for fact in facts})
+    return Census(kind, pixels, files, same, form)
+
+
+def _form(kind: Kind, num_palettes: int, num_files: int, conflict: bool, modes: set[str]) -> str:
+    if kind == "colours":
+        if num_palettes == num_files:
+            return "per-file palettes"
+        name = "RGBA colours" if modes == {"RGBA"} else "colours"
+        return f"{name} and per-file palettes" if num_palettes else name
+    if "onehot" in modes:
+        return "one-hot planes"
+    if num_palettes:
+        return "indexed with palette"
+    deep = any(mode.startswith(("I", "uint", "int", "F", "float")) for mode in modes)
+    return "16-bit values" if deep else "values"
