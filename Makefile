@@ -16,8 +16,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# Two test processes share the machine; each keeps to one thread.
-export OMP_NUM_THREADS ?= 1
+# Two test processes share the machine; each keeps to one thread. The service takes all there are.
+test test-slow test-all: export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: help setup serve test test-slow test-all lint format readme clean
