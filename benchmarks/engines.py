@@ -1,80 +1,127 @@
 """Time of the network alone on each engine, for the shipped bundles or any others.
 
-    python benchmarks/engines.py [BUNDLE …] [--sizes 256 512 1024] [--threads 1 2] [--runs 9]
+    python benchmarks/engines.py [BUNDLE …] [--sizes 256 512 1024] [--threads 1] [--runs 7]
+                                 [--compile] [--data nuclei=FOLDER …]
 
-Engines take turns, so that other work on the machine disturbs all alike. Prints a Markdown table
-of processor milliseconds for one image, the least of the runs, and of the ratio to torch. Bundles
-are exported into a temporary folder first; agreement is that of the check images.
+Engines take turns, so that other work on the machine disturbs all alike. Puts a table into
+docs/engines.md: processor milliseconds for one image, the least of the runs, the share of pixels of
+the check images that have torch's class, and for int8 the mean IoU on the validation split.
+Bundles are exported into build/benchmarks first; int8 only those whose data is given (in a checkout
+with the data beside it: nuclei). `--compile` adds `torch-compile`, half a minute for each bundle.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from page import DOCS, about, put, table
+from servers.environment import ROOT, exported, int8_score
 
 from models.bundle import read_manifest
+from models.engines.artefact import EngineName, find_artefacts
 from models.engines.base import Engine
+from models.engines.check import CheckImages, generated_images
 from models.engines.choose import open_engine
-from models.export.engines import export_engine
+from models.engines.eager import EagerEngine
 from models.shipped import list_bundles
 
-ENGINES = ("torch", "onnxruntime", "openvino")
+NUCLEI = ROOT.parent / "shared" / "data" / "nuclei"
+EXPORTED: dict[str, EngineName] = {
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "openvino-int8": "openvino",
+}
 
 
 def main() -> None:
-    """Export, measure and print."""
+    """Export, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundles", type=Path, nargs="*", default=list_bundles())
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1])
-    parser.add_argument("--runs", type=int, default=9)
-    options = parser.parse_args()
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, fp32\n"
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument(
+        "--data", nargs="*", default=[f"nuclei={NUCLEI}"] if NUCLEI.is_dir() else []
     )
-    print("| bundle | size | threads | " + " | ".join(f"{name}, ms" for name in ENGINES), end="")
-    print(" | openvino against torch |\n" + "|---" * (len(ENGINES) + 4) + "|")
-    with tempfile.TemporaryDirectory() as temporary:
-        for path in options.bundles:
-            bundle = Path(temporary) / path.name
-            shutil.copytree(path, bundle)
-            for name in ENGINES[1:]:
-                export_engine(bundle, name)
-            for threads in options.threads:
-                torch.set_num_threads(threads)  # the engines take as many
-                manifest = read_manifest(bundle)
-                engines = {
-                    name: open_engine(bundle, manifest, engine=name, device="cpu")
-                    for name in ENGINES
-                }
-                for size in options.sizes:
-                    times = measure(engines, manifest.spec.in_channels, size, options.runs)
-                    cells = [f"{1000 * seconds:.0f}" for seconds in times]
-                    ratio = f"{times[0] / times[-1]:.2f}x"
-                    row = [path.name, f"{size}²", threads, *cells, ratio]
-                    print(f"| {' | '.join(map(str, row))} |", flush=True)
+    parser.add_argument("--out", type=Path, default=DOCS)
+    options = parser.parse_args()
+    data = dict(pair.split("=", 1) for pair in options.data)
+    torch.set_num_threads(options.threads)  # the engines take as many
+    speed, answers = [], []
+    names = ["torch", *(["torch-compile"] if options.compile else []), *EXPORTED]
+    for path in options.bundles:
+        bundles = exports(path, data.get(path.name))
+        engines = open_engines(bundles, compiled=options.compile)
+        for size in options.sizes:
+            channels = engines["torch"].in_channels
+            times = measure(engines, channels, size, options.runs)
+            cells = [f"{1000 * times[name]:.0f}" if name in times else "–" for name in names]  # noqa: RUF001
+            ratio = f"{times['torch'] / times['openvino']:.2f}x"
+            speed.append((path.name, f"{size}²", *cells, ratio))
+            print(*speed[-1], flush=True)
+        answers += [(path.name, *row) for row in compare(engines, bundles)]
+    head = ("bundle", "size", *(f"{name}, ms" for name in names), "openvino against torch")
+    parts = [
+        f"{about('torch', 'openvino', 'onnxruntime')}; {options.threads} thread(s), one image",
+        table(head, speed),
+        table(("bundle", "engine", "pixels with torch's class", "mean IoU"), answers),
+    ]
+    print("\n\n".join(parts))
+    put(options.out / "engines.md", "engines", "\n\n".join(parts))
 
 
-def measure(engines: dict[str, Engine], channels: int, size: int, runs: int) -> Sequence[float]:
-    """Return the least processor seconds of one run of each engine."""
-    image = torch.randn(1, channels, size, size)
+def exports(path: Path, data: str | None) -> dict[str, Path]:
+    """Return copies of the bundle, each with the engine of its name; int8 only with data."""
+    found = {name: exported(path, "--engine", name) for name in ("onnxruntime", "openvino")}
+    if data is not None:
+        options = ("--engine", "openvino", "--precision", "int8", "--calibrate", data)
+        found["openvino-int8"] = exported(path, *options)
+    return found
+
+
+def open_engines(bundles: dict[str, Path], *, compiled: bool) -> dict[str, Engine]:
+    """Open every engine of one bundle."""
+    first = next(iter(bundles.values()))
+    names = {"torch": first} | ({"torch-compile": first} if compiled else {}) | bundles
+    return {
+        name: open_engine(path, read_manifest(path), engine=name, device="cpu")
+        for name, path in names.items()
+    }
+
+
+def measure(engines: dict[str, Engine], channels: int, size: int, runs: int) -> dict[str, float]:
+    """Return the least processor seconds of one run of each engine, channels last."""
+    image = torch.randn(1, size, size, channels).permute(0, 3, 1, 2)
     best = dict.fromkeys(engines, float("inf"))
     for _ in range(runs):
         for name, engine in engines.items():
             start = time.process_time()
             engine.run(image)
             best[name] = min(best[name], time.process_time() - start)
-    return list(best.values())
+    return best
+
+
+def compare(engines: dict[str, Engine], bundles: dict[str, Path]) -> Sequence[tuple[str, ...]]:
+    """Return each engine's agreement with torch on the check images, and what int8 scores."""
+    manifest = read_manifest(next(iter(bundles.values())))
+    torch_engine = engines["torch"]
+    assert isinstance(torch_engine, EagerEngine)
+    images = generated_images(manifest.spec.in_channels)
+    check = CheckImages.of(torch_engine, manifest.preprocessing, images)
+    rows = []
+    for name, engine in engines.items():
+        score = ""
+        if name == "openvino-int8":
+            (artefact,) = find_artefacts(bundles[name], manifest, EXPORTED[name])
+            score = int8_score(artefact.folder)
+        if name != "torch":
+            rows.append((name, f"{check.agreement(engine, manifest.preprocessing):.3%}", score))
+    return rows
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ anew, with a plot. Linux only.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from contextlib import AbstractContextManager
@@ -22,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from servers.environment import MASKZOO, ROOT, WORK, exported, made, peers_python
+from servers.environment import MASKZOO, ROOT, WORK, exported, int8_score, made, peers_python
 from servers.load import SIZES, Round, make_images, mask_of, run_load
 from servers.processes import Running, adopt_orphans, answers, running
 from servers.report import write_report
@@ -137,7 +136,7 @@ def ours(bundle: Path, data: Path | None) -> list[Contender]:
                 _check_data(data)
             folder = exported(bundle, *options)
             environment["MASKZOO_BUNDLES"] = str(folder)
-            note = _score(folder)
+            note = int8_score(next(folder.glob("engines/*")))
         except RuntimeError as error:
             missing = str(error)
         command = [*MASKZOO, "serve", "--port", "{port}"]
@@ -150,18 +149,6 @@ def _check_data(data: Path | None) -> None:
         raise RuntimeError("random weights: there is no data to calibrate and to score int8 on")
     if not data.is_dir():
         raise RuntimeError(f"no data to calibrate int8 with: {data.name} is not there (--data)")
-
-
-def _score(bundle: Path) -> str:
-    """Return what a rounded engine's record says of its loss."""
-    (record,) = bundle.glob("engines/*/engine.json")
-    score = json.loads(record.read_text())["score"]
-    if score is None:
-        return ""
-    return (
-        f"mean IoU on {score['split']} {100 * score['mean_iou']:.2f}, torch "
-        f"{100 * score['mean_iou_torch']:.2f}"
-    )
 
 
 def choose(one: Contender, images: list[bytes], seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The peers' own virtual environment, and the bundles that all serve; made once, in build/peers.
+"""The peers' own environment, and the bundles that all serve: made once, in build/benchmarks.
 
 Torch and what the networks need are taken from this project's environment by a `.pth` file, which
 comes after the peers' own packages: torch need not be installed twice.
@@ -6,7 +6,7 @@ comes after the peers' own packages: torch need not be installed twice.
 
 from __future__ import annotations
 
-import importlib.metadata
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-WORK = ROOT / "build" / "peers"
+WORK = ROOT / "build" / "benchmarks"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 MASKZOO = [sys.executable, str(ROOT / "maskzoo.py")]
 
@@ -97,6 +97,10 @@ def made(name: str) -> Path:
     return folder
 
 
-def installed(package: str) -> str:
-    """Return the version of a package of the project's environment."""
-    return importlib.metadata.version(package)
+def int8_score(engine: Path) -> str:
+    """Return what an exported engine's record says of its loss; nothing where it rounds nothing."""
+    score = json.loads((engine / "engine.json").read_text())["score"]
+    if score is None:
+        return ""
+    after, before = 100 * score["mean_iou"], 100 * score["mean_iou_torch"]
+    return f"mean IoU on {score['split']} {after:.2f}, torch {before:.2f}"
