@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from models.engines.precision import autocast, half_type
 from models.errors import UnknownNameError
 from models.network import SegmentationNetwork
 from models.spec import ModelSpec
@@ -34,6 +34,8 @@ class EagerEngine:
             self._forward = self.network.forward_coarse
         self.in_channels = in_channels
         self.num_classes = num_classes
+        # On a CPU always float32: other engines' answers are held against it.
+        self._dtype = half_type(self.device) if self.device.type == "cuda" else None
 
     @classmethod
     def of(cls, network: nn.Module, spec: ModelSpec, device: str = "auto") -> EagerEngine:
@@ -44,14 +46,8 @@ class EagerEngine:
 
     def run(self, batch: Tensor) -> Tensor:
         """Return float32 logits for a normalised batch."""
-        with torch.inference_mode(), self._precision():
+        with torch.inference_mode(), autocast(self.device, self._dtype):
             return self._forward(batch.to(self.device)).float()
-
-    def _precision(self) -> torch.autocast | nullcontext[None]:
-        if self.device.type != "cuda":
-            return nullcontext()
-        bfloat = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.autocast("cuda", dtype=torch.bfloat16 if bfloat else torch.float16)
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,14 +1,29 @@
-"""ONNX Runtime: CPUs, and NVIDIA GPUs through its CUDA and TensorRT providers."""
+"""ONNX Runtime: CPUs, and NVIDIA GPUs through its CUDA and TensorRT providers.
+
+TensorRT builds a program for the GPU at the first run, which takes minutes; it is kept in the
+user's cache, under the hash of the weights, where ONNX Runtime names it after the model, the
+version of TensorRT and the GPU. (Not in the bundle: whoever loads such a file runs what is in it.)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from models.engines.eager import choose_device
 from models.errors import EngineError
+
+_GPU = ("TensorrtExecutionProvider", "CUDAExecutionProvider")  # the fastest first
+_CPU = "CPUExecutionProvider"
+_SHAPES = {"min": (1, 32, 32), "opt": (1, 512, 512), "max": (16, 2048, 2048)}
+"""Batch, height and width that TensorRT's program takes; for a larger one it builds another."""
+
+Provider = tuple[str, dict[str, Any]]
 
 
 class OnnxRuntimeEngine:
@@ -19,6 +34,7 @@ class OnnxRuntimeEngine:
         in_channels, num_classes: what the network takes and gives.
         device: ``cpu``, ``cuda``, ``cuda:1`` … or ``auto``.
         threads: of one run on a CPU; None takes as many as torch has.
+        cache: where TensorRT keeps its programs; None keeps none.
 
     Raises:
         EngineError: ONNX Runtime is not installed, has no provider for the device, or refuses the
@@ -36,6 +52,7 @@ class OnnxRuntimeEngine:
         num_classes: int,
         device: str = "auto",
         threads: int | None = None,
+        cache: Path | None = None,
     ) -> None:
         try:
             import onnxruntime
@@ -49,27 +66,70 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads or torch.get_num_threads()
-        providers = self._providers(onnxruntime.get_available_providers())
+        available = onnxruntime.get_available_providers()
+        providers = choose_providers(self.device, available, in_channels, cache)
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # its errors have no common base class
             raise EngineError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        check_providers(self.device, self._session.get_providers())
 
     def run(self, batch: Tensor) -> Tensor:
         """Return float32 logits for a normalised batch."""
-        (logits,) = self._session.run(None, {"image": batch.cpu().contiguous().numpy()})
+        batch = batch.to(self.device).contiguous()
+        if batch.is_cuda:  # ONNX Runtime reads it on a stream of its own
+            torch.cuda.current_stream(batch.device).synchronize()
+        binding = self._session.io_binding()
+        place = (self.device.type, self.device.index or 0)
+        shape = tuple(batch.shape)
+        binding.bind_input("image", *place, np.float32, shape, batch.data_ptr())
+        binding.bind_output("logits")
+        self._session.run_with_iobinding(binding)
+        (logits,) = binding.copy_outputs_to_cpu()
         return torch.from_numpy(logits)
 
-    def _providers(self, available: list[str]) -> list[str | tuple[str, dict[str, int]]]:
-        """Return what to run on, the fastest first."""
-        if self.device.type == "cpu":
-            return ["CPUExecutionProvider"]
-        index = {"device_id": self.device.index or 0}
-        wanted = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
-        found = [(name, index) for name in wanted if name in available]
-        if not found:
-            raise EngineError(
-                f"ONNX Runtime has no provider for {self.device}, only {', '.join(available)}: "
-                "pip install onnxruntime-gpu, or choose device cpu"
-            )
-        return [*found, "CPUExecutionProvider"]
+
+def choose_providers(
+    device: torch.device, available: Sequence[str], in_channels: int, cache: Path | None
+) -> list[Provider]:
+    """Return what to run on, the fastest first; the last one takes what the others cannot.
+
+    Args:
+        available: what this build of ONNX Runtime has.
+
+    Raises:
+        EngineError: it has none for the device.
+    """
+    if device.type == "cpu":
+        return [(_CPU, {})]
+    options: dict[str, dict[str, Any]] = {name: {"device_id": device.index or 0} for name in _GPU}
+    options[_GPU[0]] |= _tensorrt(in_channels, cache)
+    found = [(name, options[name]) for name in _GPU if name in available]
+    if not found:
+        raise EngineError(
+            f"ONNX Runtime has no provider for {device}, only {', '.join(available)}: "
+            "pip install onnxruntime-gpu, or choose device cpu"
+        )
+    return [*found, (_CPU, {})]
+
+
+def check_providers(device: torch.device, loaded: Sequence[str]) -> None:
+    """Refuse a session that fell back to the CPU, as ONNX Runtime does in silence.
+
+    Raises:
+        EngineError: a GPU was asked for and none of its providers could be loaded.
+    """
+    if device.type != "cpu" and not set(loaded) & set(_GPU):
+        raise EngineError(
+            f"ONNX Runtime could not load its provider for {device}, most often for want of CUDA "
+            "or cuDNN of the version that it was built for; choose device cpu, or engine torch"
+        )
+
+
+def _tensorrt(in_channels: int, cache: Path | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"trt_fp16_enable": True}
+    for name, (batch, height, width) in _SHAPES.items():
+        options[f"trt_profile_{name}_shapes"] = f"image:{batch}x{in_channels}x{height}x{width}"
+    if cache is not None:
+        options |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache)}
+    return options

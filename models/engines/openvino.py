@@ -30,6 +30,10 @@ class OpenVinoEngine:
         path: of ``model.xml``; its weights lie beside it.
         in_channels, num_classes: what the network takes and gives.
         threads: of one run; None takes as many as torch has.
+        exact: compute in float32 even where the processor has bfloat16, which OpenVINO prefers.
+
+    Attributes:
+        is_exact: whether it computes in float32.
 
     Raises:
         EngineError: OpenVINO is not installed, or refuses the file.
@@ -38,7 +42,13 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(
-        self, path: Path, *, in_channels: int, num_classes: int, threads: int | None = None
+        self,
+        path: Path,
+        *,
+        in_channels: int,
+        num_classes: int,
+        threads: int | None = None,
+        exact: bool = False,
     ) -> None:
         try:
             import openvino
@@ -47,17 +57,21 @@ class OpenVinoEngine:
         self.device = torch.device("cpu")
         self.in_channels = in_channels
         self.num_classes = num_classes
-        settings = {
+        settings: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
             "ENABLE_CPU_PINNING": False,  # other work of the service shares the cores
         }
+        if exact:
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
         try:
             core = openvino.Core()
             model = _channels_last(core.read_model(path))
             self._compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
+        computed_in = self._compiled.get_property("INFERENCE_PRECISION_HINT")
+        self.is_exact = computed_in == openvino.Type.f32
         # A request holds the buffers of one run; as many exist as runs have been at once.
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
 

@@ -19,7 +19,9 @@ from models.bundle import read_manifest
 from models.engines.artefact import Record, cache_folder, find_artefacts, store_artefact
 from models.engines.check import CheckImages, generated_images
 from models.engines.choose import open_engine
+from models.engines.compiled import CompiledEngine
 from models.engines.eager import EagerEngine
+from models.engines.onnxruntime import check_providers, choose_providers
 from models.errors import BundleError, EngineError, ExportError, UnknownNameError
 from models.export.engines import export_engine
 from models.labels import LabelSet
@@ -182,6 +184,109 @@ def test_openvino_on_another_device_than_the_cpu_is_refused(
     with pytest.raises(EngineError, match=r"openvino runs on the CPU only, .*device cpu"):
         open_engine(exported, manifest, engine="openvino", device="cuda:0")
     assert open_engine(exported, manifest, engine="openvino", device="auto").name == "openvino"
+
+
+def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from models.engines.openvino import OpenVinoEngine
+
+    class Rounding(OpenVinoEngine):
+        """OpenVINO on a processor with bfloat16, whose rounding changes every class."""
+
+        def __init__(self, path: Path, *, exact: bool = False, **widths: int) -> None:
+            super().__init__(path, exact=exact, **widths)
+            assert self.is_exact or not exact
+            self.is_exact = exact
+
+        def run(self, batch: torch.Tensor) -> torch.Tensor:
+            logits = super().run(batch)
+            return logits if self.is_exact else -logits
+
+    monkeypatch.setattr("models.engines.openvino.OpenVinoEngine", Rounding)
+    with caplog.at_level(logging.INFO):
+        engine = open_engine(exported, read_manifest(exported), engine="openvino", device="cpu")
+    assert isinstance(engine, Rounding)
+    assert engine.is_exact
+    assert "in bfloat16, so it runs in float32" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="TorchInductor needs a C++ compiler")
+def test_a_compiled_network_gives_torch_s_logits_at_any_size(exported: Path) -> None:
+    manifest = read_manifest(exported)
+    compiled = open_engine(exported, manifest, engine="torch-compile", device="cpu")
+    assert compiled.name == "torch-compile"
+    plain = open_engine(exported, manifest, engine="torch", device="cpu")
+    torch.manual_seed(1)
+    tolerance = 1e-4 if compiled.dtype is None else 5e-2  # type: ignore[attr-defined]
+    for shape in ((1, 3, 64, 64), (2, 3, 97, 130)):
+        batch = torch.randn(shape)
+        first = compiled.run(batch)
+        before = first.clone()
+        torch.testing.assert_close(first, plain.run(batch), atol=tolerance, rtol=tolerance)
+        compiled.run(torch.zeros(shape))
+        assert torch.equal(first, before)
+
+
+def test_a_compiled_network_that_disagrees_is_refused(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(engine: CompiledEngine, batch: torch.Tensor) -> torch.Tensor:
+        return -engine.network.forward_coarse(batch).detach()
+
+    monkeypatch.setattr(CompiledEngine, "run", wrong)
+    with pytest.raises(EngineError, match=r"compiled, gives torch's class for .* of the check"):
+        open_engine(exported, read_manifest(exported), engine="torch-compile", device="cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_compiled_network_agrees_on_a_gpu_and_its_answers_last(exported: Path) -> None:
+    engine = open_engine(exported, read_manifest(exported), engine="torch-compile", device="cuda")
+    first = engine.run(torch.zeros(1, 3, 64, 64))
+    before = first.clone()
+    engine.run(torch.ones(1, 3, 64, 64))
+    assert torch.equal(first, before)
+
+
+TENSORRT, CUDA, CPU = (f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU"))
+
+
+@pytest.mark.parametrize(
+    ("available", "chosen"),
+    [
+        ([TENSORRT, CUDA, CPU], [TENSORRT, CUDA, CPU]),
+        ([CPU, CUDA], [CUDA, CPU]),
+        ([CPU, CUDA, TENSORRT], [TENSORRT, CUDA, CPU]),
+    ],
+)
+def test_onnxruntime_takes_the_fastest_provider_of_a_gpu_first(
+    available: list[str], chosen: list[str], tmp_path: Path
+) -> None:
+    found = choose_providers(torch.device("cuda", 1), available, 3, tmp_path)
+    assert [name for name, _ in found] == chosen
+    assert all(options["device_id"] == 1 for name, options in found if name != CPU)
+    if TENSORRT in chosen:
+        options = found[0][1]
+        assert options["trt_engine_cache_path"] == str(tmp_path)
+        assert options["trt_profile_opt_shapes"] == "image:1x3x512x512"
+
+
+def test_onnxruntime_on_a_cpu_takes_no_gpu() -> None:
+    assert choose_providers(torch.device("cpu"), [TENSORRT, CUDA, CPU], 3, None) == [(CPU, {})]
+
+
+def test_onnxruntime_without_a_provider_for_the_gpu_says_what_to_install() -> None:
+    with pytest.raises(EngineError, match="pip install onnxruntime-gpu"):
+        choose_providers(torch.device("cuda"), ["AzureExecutionProvider", CPU], 3, None)
+
+
+def test_a_session_that_fell_back_to_the_cpu_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"could not load its provider for cuda:0.*cuDNN"):
+        check_providers(torch.device("cuda", 0), [CPU])
+    check_providers(torch.device("cuda", 0), [CUDA, CPU])
+    check_providers(torch.device("cpu"), [CPU])
 
 
 def test_a_damaged_file_is_noticed_and_the_next_engine_taken(

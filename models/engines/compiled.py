@@ -1,0 +1,70 @@
+"""PyTorch through `torch.compile`: one program made of the whole network, at its first run.
+
+On a CPU TorchInductor writes C++ with the weights folded in, in bfloat16 where the processor has
+units for it. On CUDA it writes Triton kernels, recorded as CUDA graphs (`mode="reduce-overhead"`),
+in half precision and channels last. The first run takes from ten seconds to minutes and needs a
+compiler (g++; on CUDA Triton brings its own); so this engine runs only where it is asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.engines.eager import choose_device
+from models.engines.precision import autocast, half_type
+from models.network import SegmentationNetwork
+from models.spec import ModelSpec
+
+
+class CompiledEngine:
+    """Runs a network that torch has compiled.
+
+    Args:
+        network: moved to `device` and put into evaluation mode, in place; nobody else may use it.
+        spec: of the network.
+        device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``: CUDA if there is any.
+        half: compute in 16 bits where that pays.
+    """
+
+    name = "torch-compile"
+
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        spec: ModelSpec,
+        *,
+        device: str = "auto",
+        half: bool = True,
+    ) -> None:
+        self.device = choose_device(device)
+        self.in_channels = spec.in_channels
+        self.num_classes = spec.num_classes
+        self.dtype = half_type(self.device) if half else None
+        layout = torch.channels_last
+        self.network = network.to(self.device, memory_format=layout).eval()  # type: ignore[call-overload]
+        self._graphs = self.device.type == "cuda"
+        self._forward = torch.compile(self.network.forward_coarse, **_options(self.device))
+        self._turn = threading.Lock()
+
+    def run(self, batch: Tensor) -> Tensor:
+        """Return float32 logits for a normalised batch."""
+        batch = batch.to(self.device, memory_format=torch.channels_last)
+        # One at a time: the compiler is not safe in several threads, and a CUDA graph writes its
+        # result to the same memory each time.
+        with self._turn, torch.inference_mode(), autocast(self.device, self.dtype):
+            if self._graphs:
+                torch.compiler.cudagraph_mark_step_begin()
+            logits = self._forward(batch).float()
+            return logits.clone() if self._graphs else logits
+
+
+def _options(device: torch.device) -> dict[str, Any]:
+    """Return the arguments of `torch.compile`."""
+    if device.type == "cuda":
+        return {"mode": "reduce-overhead"}
+    # One program for all sizes: an image of a new size must not wait for a compiler.
+    return {"dynamic": True, "options": {"freezing": True}}

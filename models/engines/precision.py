@@ -1,0 +1,25 @@
+"""Which precision pays on a device: 16 bits where it has units for them, else 32."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def half_type(device: torch.device) -> torch.dtype | None:
+    """Return bfloat16 or float16 where the device computes faster in it, None where it does not.
+
+    A GPU without bfloat16 units takes float16. A CPU takes bfloat16 if it has AVX512_BF16 or AMX;
+    others only emulate it, more slowly than they compute in float32.
+    """
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else None
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
+    """Return the context in which networks compute in `dtype`; None leaves them as they are."""
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
