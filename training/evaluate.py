@@ -14,6 +14,7 @@ mask that the server sends scores the same.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,12 +35,16 @@ from training.data.dataset import SegmentationData, open_dataset
 from training.data.index import Sample, Split
 from training.metrics import ConfusionMatrix, Scores
 from training.report.table import scores_table
+from training.sparing import SparingPredictor
 
 HOW = (
     "one confusion matrix over all pixels of the split at original size, ignored pixels left out; "
     "mean IoU over the classes whose union is not empty (mmsegmentation's definition); "
     "through models.Predictor, mode {mode}{views}"
 )
+
+Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class Evaluation:
         interval: of the mean IoU; None for a single image.
         matrix: int64 (K, K), the truth in rows.
         seconds_per_image: that the predictor took, by stage.
+        spared: images that were predicted in smaller parts than asked for, as memory ran out.
     """
 
     bundle: str
@@ -93,6 +99,7 @@ class Evaluation:
     interval: Interval | None
     matrix: np.ndarray
     seconds_per_image: dict[str, float] = field(default_factory=dict)
+    spared: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types; this is also what a bundle keeps as its metrics."""
@@ -100,6 +107,8 @@ class Evaluation:
         for row, iou in zip(scores["per_class"], self.boundary.ious(), strict=True):
             row["boundary_iou"] = iou
         views = "" if self.options.tta == "none" else f", views {self.options.tta}"
+        if self.spared:
+            views += f"; {self.spared} of {self.images} in smaller parts, as memory ran out"
         return {
             "bundle": self.bundle,
             "data": self.data,
@@ -115,12 +124,12 @@ class Evaluation:
             "mean_iou_interval": self.interval.to_json() if self.interval else None,
         }
 
-    def command(self, *, engine: str) -> str:
-        """Return the command that measures this again by `engine`."""
+    def command(self, data: str, *, engine: str) -> str:
+        """Return the command that measures this again, on the folder `data`, by `engine`."""
         given = {**asdict(self.options), "engine": engine}
         usual = {**asdict(Options()), "engine": "auto"}
         extra = "".join(f" --{key} {value}" for key, value in given.items() if value != usual[key])
-        return f"maskzoo evaluate {self.bundle} {self.data} --split {self.split}{extra}"
+        return f"maskzoo evaluate {self.bundle} {data} --split {self.split}{extra}"
 
     def details(self) -> dict[str, Any]:
         """Return `to_json`, and with it the confusion matrix, the bins and the times."""
@@ -196,6 +205,7 @@ def evaluate_split(
     options: Options | None = None,
     on_image: Callable[[int, int], None] = lambda done, total: None,
     watch: Callable[[Scored], None] = lambda scored: None,
+    say: Say = _log.warning,
 ) -> Evaluation:
     """Score `predictor` on one split.
 
@@ -203,6 +213,7 @@ def evaluate_split(
         name: of the bundle, for the reader.
         on_image: is told the number of images done, and of all.
         watch: is shown each image with its prediction, one at a time.
+        say: takes a line for the person, when memory runs out.
 
     Raises:
         DataError: the split is empty.
@@ -220,7 +231,8 @@ def evaluate_split(
     calibration = Calibration(ignore_index=ignored)
     seconds: dict[str, float] = {}
     each: list[np.ndarray] = []
-    for done, scored in enumerate(score_images(predictor, data, samples, options), start=1):
+    sparing = SparingPredictor(predictor, say)
+    for done, scored in enumerate(score_images(sparing, data, samples, options), start=1):
         matrix.counts += scored.counts
         each.append(scored.counts)
         found = scored.found
@@ -244,11 +256,12 @@ def evaluate_split(
         interval=mean_iou_interval(each),
         matrix=matrix.counts,
         seconds_per_image=seconds,
+        spared=sparing.spared,
     )
 
 
 def score_images(
-    predictor: Predictor,
+    predictor: SparingPredictor,
     data: SegmentationData,
     samples: Sequence[Sample],
     options: Options,
@@ -266,12 +279,17 @@ def score_images(
 
 
 def count_pixels(
-    predictor: Predictor, data: SegmentationData, samples: Sequence[Sample]
+    predictor: Predictor,
+    data: SegmentationData,
+    samples: Sequence[Sample],
+    *,
+    say: Say = _log.warning,
 ) -> ConfusionMatrix:
     """Return the confusion matrix of `samples`: what a validation needs, and no more."""
     labels = data.labels
     matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
-    for scored in score_images(predictor, data, samples, Options(), confidence=False):
+    sparing = SparingPredictor(predictor, say)
+    for scored in score_images(sparing, data, samples, Options(), confidence=False):
         matrix.counts += scored.counts
     return matrix
 

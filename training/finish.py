@@ -40,7 +40,12 @@ def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
     predictor = Predictor.from_bundle(draft, device=str(parts.fabric.device))
     watcher = Watcher(parts.data.labels)
     evaluation = evaluate_split(
-        predictor, parts.data, split=split, name=bundle_name(parts), watch=watcher
+        predictor,
+        parts.data,
+        split=split,
+        name=bundle_name(parts),
+        watch=watcher,
+        say=parts.display.say,
     )
     picture = parts.run_dir / "predictions.png"
     predictions_picture(picture, predictor, parts.data, split=split)
@@ -103,7 +108,7 @@ def provenance(parts: Parts) -> dict[str, Any]:
 
 def _metrics(evaluation: Evaluation, parts: Parts) -> dict[str, Any]:
     return evaluation.to_json() | {
-        "command": evaluation.command(engine="torch"),
+        "command": evaluation.command(evaluation.data, engine="torch"),
         "validation_mean_iou": parts.progress.best_score,
     }
 

@@ -229,7 +229,7 @@ class TrainingLoop:
         fabric = parts.fabric
         samples = parts.data.samples("val")[fabric.global_rank :: fabric.world_size]
         parts.evaluated.eval()
-        matrix = count_pixels(parts.predictor, parts.data, samples)
+        matrix = count_pixels(parts.predictor, parts.data, samples, say=parts.display.say)
         train_mode(parts.network)
         if fabric.world_size > 1:
             counts = torch.from_numpy(matrix.counts).to(fabric.device)

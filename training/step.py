@@ -90,7 +90,7 @@ class TrainStep:
             torch.manual_seed(seed)
             try:
                 return self._attempt(images, target, micro_batch)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
             self.optimizer.zero_grad(set_to_none=True)
@@ -186,9 +186,9 @@ class Normalise:
         return ((images.float() - self._mean) / self._std).contiguous(memory_format=self._format)
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Tell whether `error` means that memory did not suffice, on any kind of device."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error)
     return "can't allocate memory" in text or "out of memory" in text

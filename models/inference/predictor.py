@@ -64,6 +64,7 @@ class Predictor:
             an engine, which has its own.
         max_pixels: the largest image that is decoded; None allows any.
         whole_pixels: the largest image that mode ``auto`` gives to the network in one piece.
+        max_tile: the largest side of a tile, where memory is short; None leaves it to `tile_grid`.
 
     Raises:
         ShapeError: network, labels and preprocessing do not fit each other.
@@ -78,6 +79,7 @@ class Predictor:
         device: str = "auto",
         max_pixels: int | None = DEFAULT_MAX_PIXELS,
         whole_pixels: int = DEFAULT_WHOLE_PIXELS,
+        max_tile: int | None = None,
     ) -> None:
         if isinstance(network, nn.Module):
             self.engine: Engine = EagerEngine(
@@ -97,6 +99,7 @@ class Predictor:
         self.preprocessing = preprocessing
         self.max_pixels = max_pixels
         self.whole_pixels = whole_pixels
+        self.max_tile = max_tile
 
     @classmethod
     def from_bundle(
@@ -222,7 +225,10 @@ class Predictor:
         border, and whole images were larger than the crops too.
         """
         height, width = self.preprocessing.train_size or (0, 0)
-        return plan_tiles(image, (max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)), overlap)
+        tile = max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)
+        if self.max_tile is not None:
+            tile = min(tile[0], self.max_tile), min(tile[1], self.max_tile)
+        return plan_tiles(image, tile, overlap)
 
     def segment_many(
         self,
