@@ -73,13 +73,13 @@ def _section(record: Mapping[str, Any], empty: str) -> str:
 
 def _is_nested(value: Any) -> bool:
     is_record = isinstance(value, Mapping)
-    is_list = isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
+    is_list = isinstance(value, (list, tuple)) and all(isinstance(row, Mapping) for row in value)
     return bool(value) and (is_record or is_list)
 
 
 def _nested(value: Any) -> str:
     if isinstance(value, Mapping):
-        if any(isinstance(entry, (Mapping, list)) for entry in value.values()):
+        if any(isinstance(entry, (Mapping, list, tuple)) for entry in value.values()):
             text = yaml.safe_dump(dict(value), sort_keys=False, default_flow_style=None, width=100)
             return f"```yaml\n{text}```"
         return _table(("", ""), value.items())

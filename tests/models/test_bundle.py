@@ -122,6 +122,12 @@ def test_the_card_states_network_classes_scores_and_origin(stored):
         assert words in card
 
 
+def test_the_card_shows_a_tuple_of_records_as_the_table_that_it_is_after_reading(tmp_path):
+    as_list = save(tmp_path / "demo", metrics={"per_class": SCORES})
+    as_tuple = save(tmp_path / "other", metrics={"per_class": tuple(SCORES)})
+    assert (as_list / "README.md").read_text() == (as_tuple / "README.md").read_text()
+
+
 def test_new_metrics_change_the_manifest_and_the_card_and_nothing_else(bundle):
     before, weights = read_manifest(bundle), (bundle / "model.safetensors").read_bytes()
     save_metrics(bundle, {"mean_iou": 0.83})
