@@ -113,7 +113,8 @@ def evaluate(
             on_image=progress,
         )
     if save:
-        save_metrics(folder, result.to_json() | {"command": result.command(engine=engine)})
+        command = result.command(str(data), engine=engine)
+        save_metrics(folder, result.to_json() | {"command": command})
         print(f"saved in {folder}", file=sys.stderr)
     print_json(result.details()) if as_json else print(result.table())
 
