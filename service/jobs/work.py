@@ -29,6 +29,9 @@ from service.scheduling.buckets import Bucket
 from service.scheduling.tiling import TileRunner
 from service.schemas import SegmentOptions
 
+MAX_CORNERS = 5_000_000
+"""Of the polygons of one job, which fits into 2 GiB beside 100 megapixels; some 100 MB of text."""
+
 _PICTURES = ("overlay", "cutout")  # variants that show the image itself
 
 
@@ -163,6 +166,7 @@ def _describe(task: Task, found: Found, info: ImageInfo, mode: str, timings: Tim
         file_name=task.job.file_name,
         timings=timings,
         georeference=task.georeference(info),
+        max_corners=MAX_CORNERS,
     )
 
 

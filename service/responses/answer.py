@@ -13,6 +13,7 @@ import numpy as np
 
 from models.labels import LabelSet
 from service.inputs.georeference import GeoReference
+from service.responses.polygons import MAX_CORNERS
 from service.responses.runs import LabelRuns
 
 
@@ -81,6 +82,7 @@ class Answer:
         file_name: the client's name of the image.
         probabilities: float16 (K, H, W); None where nobody asked.
         georeference: of a GeoTIFF.
+        max_corners: of all polygons together; more are refused.
     """
 
     model: str
@@ -95,6 +97,7 @@ class Answer:
     timings: Timings = field(default_factory=Timings)
     probabilities: np.ndarray | None = None
     georeference: GeoReference | None = None
+    max_corners: int = MAX_CORNERS
 
     @cached_property
     def mean_confidences(self) -> dict[int, float]:

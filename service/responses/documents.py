@@ -11,7 +11,7 @@ from service.responses.answer import Answer
 from service.responses.coco import encode_document, encode_rle
 from service.responses.images import encode_indexed
 from service.responses.places import place_outlines
-from service.responses.polygons import Ring, encode_coordinates, find_polygons, write_coordinates
+from service.responses.polygons import Ring, find_polygons, write_coordinates
 from service.schemas import ClassResult, SegmentOptions, SegmentResult
 
 Polygons = dict[int, list[list[Ring]]]
@@ -65,21 +65,17 @@ def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
     down. The member `coordinates` says which it is.
     """
     plain = options.model_copy(update={"masks": "none"})
-    polygons = _polygons(answer, options)
-    if answer.georeference is None:
-        written = {label: write_coordinates(parts) for label, parts in polygons.items()}
-        _, system = place_outlines({}, None)
-    else:
-        plain_lists = {label: encode_coordinates(parts) for label, parts in polygons.items()}
-        outlines, system = place_outlines(plain_lists, answer.georeference)
-        written = {label: json.dumps(parts) for label, parts in outlines.items()}
-    features = ",".join(
-        f'{{"type":"Feature","id":{entry.id},"properties":{entry.model_dump_json(exclude_none=True)}'
-        f',"geometry":{{"type":"MultiPolygon","coordinates":{written[entry.id]}}}}}'
-        for entry in describe_classes(answer, plain)
-    )
+    outlines, system = place_outlines(_polygons(answer, options), answer.georeference)
     head = json.dumps({"type": "FeatureCollection", **system})
-    return f'{head[:-1]},"features":[{features}]}}'.encode()
+    parts = [f'{head[:-1]},"features":['.encode()]  # one copy of what may be very long
+    for entry in describe_classes(answer, plain):
+        properties = entry.model_dump_json(exclude_none=True)
+        begin = f'{{"type":"Feature","id":{entry.id},"properties":{properties},"geometry":'
+        parts.append(f"{',' if len(parts) > 1 else ''}{begin}".encode())
+        parts.append(b'{"type":"MultiPolygon","coordinates":')
+        parts.append(write_coordinates(outlines.pop(entry.id)).encode())
+        parts.append(b"}}")
+    return b"".join([*parts, b"]}"])
 
 
 def hex_colour(colour: Sequence[int]) -> str:
@@ -113,7 +109,9 @@ def _write_classes(answer: Answer, options: SegmentOptions) -> list[str]:
 
 
 def _polygons(answer: Answer, options: SegmentOptions) -> Polygons:
-    return find_polygons(answer.runs.labels, simplify=options.simplify)
+    return find_polygons(
+        answer.runs.labels, simplify=options.simplify, max_corners=answer.max_corners
+    )
 
 
 def _png(answer: Answer) -> str:

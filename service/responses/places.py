@@ -6,28 +6,28 @@ Shapes: points (P, 2), x first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from service.inputs.georeference import GeoReference, to_lonlat
 
-Coordinates = list[list[list[list[float]]]]
+Outlines = dict[int, list[list[np.ndarray]]]
+"""For each class its polygons; of each its rings (P, 2), whose first point is not repeated."""
 
 _DEGREE_DIGITS, _MAP_DIGITS = 9, 4  # a tenth of a millimetre each
 
 
 def place_outlines(
-    outlines: dict[int, Coordinates], reference: GeoReference | None
-) -> tuple[dict[int, Coordinates], dict[str, Any]]:
+    outlines: Outlines, reference: GeoReference | None
+) -> tuple[Outlines, dict[str, Any]]:
     """Return the outlines of each class where they lie, and the members that name their system."""
     if reference is None or reference.matrix is None:
         return outlines, {"coordinates": "pixels"}
     rings = [ring for polygons in outlines.values() for polygon in polygons for ring in polygon]
     if not rings:
         return outlines, {"coordinates": "pixels"}
-    points = reference.to_map(np.concatenate([np.array(ring, np.float64) for ring in rings]))
+    points = reference.to_map(np.concatenate(rings).astype(np.float64))
     turned = to_lonlat(reference, points)
     if turned is not None:
         system: dict[str, Any] = {"coordinates": "longitude, latitude (WGS 84)"}
@@ -37,16 +37,12 @@ def place_outlines(
         points = points.round(_MAP_DIGITS)
     placed = np.split(points, np.cumsum([len(ring) for ring in rings])[:-1])
     if reference.is_mirrored:
-        placed = [ring[::-1] for ring in placed]
+        placed = [np.concatenate([ring[:1], ring[:0:-1]]) for ring in placed]
     following = iter(placed)
     return {
-        label: _rebuild(polygons, lambda: next(following).tolist())
+        label: [[next(following) for _ in polygon] for polygon in polygons]
         for label, polygons in outlines.items()
     }, system
-
-
-def _rebuild(polygons: Coordinates, next_ring: Callable[[], list[list[float]]]) -> Coordinates:
-    return [[next_ring() for _ in polygon] for polygon in polygons]
 
 
 def _name_system(reference: GeoReference) -> dict[str, Any]:

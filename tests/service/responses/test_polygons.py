@@ -14,7 +14,6 @@ from hypothesis.extra import numpy as npst
 from service.errors import TooManyCornersError
 from service.responses.polygons import (
     _walk,
-    encode_coordinates,
     find_polygons,
     signed_area,
     write_coordinates,
@@ -36,7 +35,7 @@ def test_a_square_with_a_hole_has_two_rings():
 
 
 def test_coordinates_are_closed():
-    ((ring,),) = encode_coordinates(find_polygons(np.ones((2, 3), np.uint8))[1])
+    ((ring,),) = json.loads(write_coordinates(find_polygons(np.ones((2, 3), np.uint8))[1]))
     assert ring[0] == ring[-1]
     assert len(ring) == 5
 
@@ -70,6 +69,15 @@ def test_a_hole_behind_a_hole_belongs_to_the_same_part():
     labels[2, 7] = 2
     (polygon,) = find_polygons(labels)[1]
     assert [signed_area(ring) for ring in polygon] == [45, -6, -1, -1]
+
+
+def test_the_label_of_nothing_has_outlines_up_to_the_border_like_any_other():
+    labels = np.random.default_rng(2).choice(np.array([0, 7, 255], np.uint8), (12, 15))
+    found = find_polygons(labels)
+    plain = find_polygons(np.where(labels == 255, 9, labels).astype(np.uint8))
+    assert [write_coordinates(found[label]) for label in (0, 7, 255)] == [
+        write_coordinates(plain[label]) for label in (0, 7, 9)
+    ]
 
 
 def test_a_map_of_noise_is_refused_with_what_to_do_instead():
@@ -121,5 +129,7 @@ def test_rings_of_any_length_are_walked_in_order():
 def test_the_text_of_polygons_is_the_json_of_their_coordinates():
     labels = np.random.default_rng(1).integers(0, 3, (20, 30), np.uint8)
     for parts in find_polygons(labels).values():
-        assert json.loads(write_coordinates(parts)) == encode_coordinates(parts)
+        assert json.loads(write_coordinates(parts)) == [
+            [[*ring.tolist(), ring[0].tolist()] for ring in polygon] for polygon in parts
+        ]
     assert write_coordinates([]) == "[]"
