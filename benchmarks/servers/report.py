@@ -68,6 +68,8 @@ def _other(one: Contender) -> list[object]:
         return [one.name, version, f"not measured: {_short(one.missing)}", "", "", ""]
     start = statistics.median(one.cold_start_s)
     agreement = f"{100 * one.agreement:.3f} %" + (f"; {one.note}" if one.note else "")
+    if one.missing is not None:
+        agreement += f"; later it failed: {_short(one.missing)}"
     return [
         one.name,
         version,
