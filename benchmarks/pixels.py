@@ -1,21 +1,27 @@
 """Time of everything around the network at one image size, on one core.
 
-    python benchmarks/pixels.py [--height 1080] [--width 1920]
+    python benchmarks/pixels.py [--height 1080] [--width 1920] [--runs 15]
 
-Prints CPU time (best of five), so that other work on the machine disturbs it little. The image
-and the label map are generated: a smooth scene with noise, and regions with ragged edges.
+Prints processor time, the least and the median of the runs, so that other work on the machine
+disturbs it little, and puts the table into docs/engines.md. The image and the label map are
+generated: a smooth scene with noise, and regions with ragged edges. `together` is a whole request
+without its network: a JPEG is decoded and normalised, logits at an eighth of its size are resized,
+and their largest class is written as an indexed PNG.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from page import DOCS, about, put, table
 from PIL import Image
 
 from models.inference.decode import decode_image
@@ -27,37 +33,87 @@ from models.preprocessing import Preprocessing
 
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 STRIDE = 8
+FORMATS: dict[str, dict[str, int]] = {"JPEG": {"quality": 90}, "PNG": {}, "WEBP": {}, "TIFF": {}}
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--height", type=int, default=1080)
     parser.add_argument("--width", type=int, default=1920)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=DOCS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     size = (options.height, options.width)
+    report = Report(options.runs)
     pixels = scene(size)
-    for name, settings in {"JPEG": {"quality": 90}, "PNG": {}, "WEBP": {}, "TIFF": {}}.items():
-        data = pillow(Image.fromarray(pixels), name, **settings)
-        report(f"decode {name}", lambda data=data: decode_image(data), len(data))
-    report("to_batch", lambda: to_batch(pixels, IMAGENET, torch.device("cpu")))
+    files = {
+        name: pillow(Image.fromarray(pixels), name, **settings)
+        for name, settings in FORMATS.items()
+    }
+    for name, data in files.items():
+        report.add(f"decode {name}", lambda data=data: decode_image(data), len(data))
+    report.add("to_batch", lambda: to_batch(pixels, IMAGENET, torch.device("cpu")))
     for classes in (2, 6, 21):
-        coarse = torch.from_numpy(regions(classes, size))
-        labels, _ = label_map(coarse, size, size)
-        names = LabelSet.generic(classes)
-        plain = lambda c=coarse: label_map(c, size, size, confidence=False)  # noqa: E731
-        report(f"label_map, {classes} classes", plain)
-        report("  with confidence", lambda c=coarse: label_map(c, size, size))
-        ours = encode_indexed_png(labels, names)
-        report("  indexed PNG", lambda m=labels, n=names: encode_indexed_png(m, n), len(ours))
-        report("  same, OpenCV grey", lambda m=labels: cv2.imencode(".png", m))
-        report(
-            "  same, Pillow level 1",
-            lambda m=labels: pillow(Image.fromarray(m), "PNG", compress_level=1),
+        by_classes(report, classes, pixels, files["JPEG"])
+    text = "\n\n".join(
+        (
+            f"{about('torch', 'opencv-python-headless', 'pillow')}; one thread, "
+            f"{options.width} x {options.height}",
+            table(("step", "least, ms", "median, ms", "kB"), report.rows),
         )
-        report("  overlay", lambda m=labels, n=names: overlay(pixels, m, n))
+    )
+    put(options.out / "engines.md", "pixels", text)
+
+
+def by_classes(report: Report, classes: int, pixels: np.ndarray, jpeg: bytes) -> None:
+    """Measure what depends on the number of classes."""
+    size = (pixels.shape[0], pixels.shape[1])
+    coarse = torch.from_numpy(regions(classes, size))
+    labels, _ = label_map(coarse, size, size)
+    names = LabelSet.generic(classes)
+
+    def together() -> bytes:
+        to_batch(decode_image(jpeg).pixels, IMAGENET, torch.device("cpu"))
+        found, _ = label_map(coarse, size, size, confidence=False)
+        return encode_indexed_png(found, names)
+
+    few = f"{classes} classes"
+    report.add(f"label_map, {few}", lambda: label_map(coarse, size, size, confidence=False))
+    report.add(f"with confidence, {few}", lambda: label_map(coarse, size, size))
+    ours = len(encode_indexed_png(labels, names))
+    report.add(f"indexed PNG, {few}", lambda: encode_indexed_png(labels, names), ours)
+    report.add(f"same by OpenCV, grey, {few}", lambda: cv2.imencode(".png", labels))
+    image = Image.fromarray(labels)
+    report.add(f"same by Pillow, level 1, {few}", lambda: pillow(image, "PNG", compress_level=1))
+    report.add(f"overlay, {few}", lambda: overlay(pixels, labels, names))
+    report.add(f"**together**, {few}", together)
+
+
+class Report:
+    """Rows of the table; each is printed as it comes.
+
+    Args:
+        runs: of each step.
+    """
+
+    def __init__(self, runs: int) -> None:
+        self.runs = runs
+        self.rows: list[tuple[str, ...]] = []
+
+    def add(self, name: str, work: Callable[[], object], size: int | None = None) -> None:
+        """Measure one step."""
+        milliseconds = []
+        for _ in range(self.runs):
+            start = time.process_time()
+            work()
+            milliseconds.append(1000 * (time.process_time() - start))
+        least, median = min(milliseconds), statistics.median(milliseconds)
+        kilobytes = "" if size is None else f"{size / 1000:.0f}"
+        self.rows.append((name, f"{least:.1f}", f"{median:.1f}", kilobytes))
+        print(f"{name:<36} {least:7.1f} {median:7.1f} ms {kilobytes:>8}", flush=True)
 
 
 def scene(size: tuple[int, int]) -> np.ndarray:
@@ -80,17 +136,6 @@ def pillow(image: Image.Image, file_format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
-
-
-def report(name: str, work: Callable[[], object], size: int | None = None) -> None:
-    """Print the best CPU time of five runs."""
-    seconds = []
-    for _ in range(5):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    note = "" if size is None else f"  {size / 1000:8.0f} kB"
-    print(f"{name:<24} {1000 * min(seconds):7.1f} ms{note}")
 
 
 if __name__ == "__main__":
