@@ -89,6 +89,7 @@ def peers(bundle: Path, temporary: Path) -> list[Contender]:
         "BENCH_BUNDLE": str(plain),
         "RAY_TMPDIR": str(temporary),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "120",
         "BENTOML_HOME": str(WORK / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
     }

@@ -35,7 +35,8 @@ def write_report(
     ]
     for size, shape in sizes.items():
         title = size if shape is None else f"{size}, {shape[1]} x {shape[0]}"
-        head = ("server", "images/s", "against FastAPI", "p50, ms", "p99, ms", "answers")
+        head = ("server", "images/s", "against FastAPI", "against the best peer")
+        head += ("p50, ms", "p99, ms", "answers")
         parts += [f"**{title}**", table(head, [_speed(one, size, found) for one in found])]
     head = ("server", "version", "setting", "first mask after, s", "peak memory, MiB", "agreement")
     parts += ["**start, memory, answers**", table(head, [_other(one) for one in found])]
@@ -51,14 +52,25 @@ def _rate(one: Contender, size: str) -> float:
 
 def _speed(one: Contender, size: str, found: list[Contender]) -> list[object]:
     if size not in one.rounds:
-        return [one.name, f"not measured: {_short(one.missing)}", "", "", "", ""]
+        return [one.name, f"not measured: {_short(one.missing)}", *[""] * 5]
     rates = [result.images_per_s for result in one.rounds[size]]
     waits = [wait for result in one.rounds[size] for wait in result.latencies]
     p50, p99 = np.percentile(waits, [50, 99]) * 1000
-    base = next((other for other in found if size in other.rounds), one)
-    ratio = f"{_rate(one, size) / _rate(base, size):.2f}x" if base.name == "FastAPI" else "-"
-    spread = f"{_rate(one, size):.2f} ({min(rates):.2f}–{max(rates):.2f})"  # noqa: RUF001
-    return [one.name, spread, ratio, f"{p50:.0f}", f"{p99:.0f}", len(waits)]
+    peers = {other.name: _rate(other, size) for other in found if size in other.rounds}
+    peers = {name: rate for name, rate in peers.items() if name in _PACKAGES}
+    return [
+        one.name,
+        f"{_rate(one, size):.2f} ({min(rates):.2f}–{max(rates):.2f})",  # noqa: RUF001
+        _ratio(one, size, peers.get("FastAPI")),
+        _ratio(one, size, max(peers.values(), default=None)),
+        f"{p50:.0f}",
+        f"{p99:.0f}",
+        len(waits),
+    ]
+
+
+def _ratio(one: Contender, size: str, base: float | None) -> str:
+    return "" if base is None else f"{_rate(one, size) / base:.2f}x"
 
 
 def _other(one: Contender) -> list[object]:
@@ -96,9 +108,9 @@ def _draw(options: argparse.Namespace, found: list[Contender], sizes: list[str])
         1, len(sizes), figsize=(2 + 2 * len(sizes), 3), layout="constrained", squeeze=False
     )
     for panel, size in zip(panels[0], sizes, strict=True):
-        rows = [one for one in shown if size in one.rounds]
-        colours = ["#0b6e60" if one.name.startswith("maskzoo") else "#9aa5a3" for one in rows]
-        panel.barh([one.name for one in rows], [_rate(one, size) for one in rows], color=colours)
+        colours = ["#0b6e60" if one.name.startswith("maskzoo") else "#9aa5a3" for one in shown]
+        rates = [_rate(one, size) if size in one.rounds else 0.0 for one in shown]
+        panel.barh([one.name for one in shown], rates, color=colours)
         panel.set_title(f"{size}, images/s", fontsize=9)
         panel.invert_yaxis()
         panel.tick_params(labelsize=8)
