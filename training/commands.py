@@ -47,7 +47,7 @@ def train(
 ) -> None:
     """Train on a folder of images and masks."""
     from training.config import dump_config, load_config
-    from training.fit import dry_run
+    from training.dry_run import dry_run
     from training.fit import train as fit
     from training.interrupt import TrainingInterrupted
 

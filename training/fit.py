@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,7 +48,6 @@ from training.range_test import range_test_steps
 from training.report.table import plan_table
 from training.survey import survey
 
-_DRY_STEPS = 20
 # What a resumed run may change without becoming another run.
 _FREE_ON_RESUME = frozenset(
     {
@@ -95,10 +93,7 @@ def train(
     """
     parts = prepare(data, config, run_dir=run_dir, resume=resume, display=display)
     run_steps(parts, until=parts.total_steps)
-    result = finish(parts) if parts.fabric.is_global_zero else None
-    parts.fabric.barrier()
-    bundle, metrics = result or (run_dir / "bundle", {})
-    return TrainResult(bundle, metrics, run_dir)
+    return conclude(parts)
 
 
 def prepare(
@@ -160,15 +155,12 @@ def run_steps(parts: Parts, *, until: int) -> None:
             parts.log.close()
 
 
-def dry_run(data: Path, config: TrainConfig, *, run_dir: Path) -> TrainResult:
-    """Go the whole way in twenty steps, in `run_dir`/dry-run: late failures come early.
-
-    Raises:
-        ZooError: as `train`.
-    """
-    folder = run_dir / "dry-run"
-    shutil.rmtree(folder, ignore_errors=True)
-    return train(data, config.model_copy(update={"max_steps": _DRY_STEPS}), run_dir=folder)
+def conclude(parts: Parts) -> TrainResult:
+    """Score the best weights and write bundle and report (rank 0)."""
+    result = finish(parts) if parts.fabric.is_global_zero else None
+    parts.fabric.barrier()
+    bundle, metrics = result or (parts.run_dir / "bundle", {})
+    return TrainResult(bundle, metrics, parts.run_dir)
 
 
 def inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:

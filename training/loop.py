@@ -11,7 +11,7 @@ import hashlib
 import os
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -35,6 +35,7 @@ from training.evaluate import count_pixels
 from training.interrupt import StopRequest, TrainingInterrupted
 from training.metrics import ConfusionMatrix
 from training.optim import WeightAverage, lr_factor, set_lr, train_mode
+from training.pace import Pace
 from training.runlog import RunLog
 from training.step import StepResult, TrainStep
 
@@ -93,7 +94,7 @@ class TrainingLoop:
             parts.progress.step, parts.total_steps, parts.progress.step / parts.steps_per_epoch
         )
         self.status.mean_iou = parts.progress.best_score
-        self._clock = _Clock()
+        self._pace = Pace()
         self._saved_at = time.monotonic()
 
     def run(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -112,7 +113,7 @@ class TrainingLoop:
         parts.display.start(self.status)
         try:
             with StopRequest() as stop:
-                for images, target in self._clock.waiting(batches):
+                for images, target in self._pace.waiting(batches):
                     self._advance(images, target)
                     self._validate_and_save()
                     if self._agreed(stop.requested) and not self.is_finished:
@@ -152,11 +153,11 @@ class TrainingLoop:
 
     def _report(self, result: StepResult, num_images: int) -> None:
         status, progress, parts = self.status, self.progress, self.parts
-        self._clock.count(num_images)
+        self._pace.count(num_images)
         status.step = progress.step
         status.epoch = progress.step / parts.steps_per_epoch
-        status.images_per_s = self._clock.images_per_s
-        status.wait_share = self._clock.wait_share
+        status.images_per_s = self._pace.images_per_s
+        status.wait_share = self._pace.wait_share
         if result.is_finite:
             before = result.loss if status.loss is None else status.loss
             status.loss = _SMOOTHING * before + (1 - _SMOOTHING) * result.loss
@@ -199,7 +200,7 @@ class TrainingLoop:
         every = resolved(parts.config.validate_every) * parts.steps_per_epoch
         due = progress.step % every == 0 or progress.step == self.until
         if due:
-            with self._clock.pause():
+            with self._pace.pause():
                 self._validate()
         late = time.monotonic() - self._saved_at > 60 * parts.config.checkpoint_minutes
         if due or (late and parts.fabric.world_size == 1):
@@ -301,49 +302,3 @@ def write_weights(path: Path, network: SegmentationNetwork) -> None:
 def resume_command(data: Path, run_dir: Path) -> str:
     """Return the command that goes on with a run."""
     return f"maskzoo train {shlex.quote(str(data))} --out {shlex.quote(str(run_dir))} --resume"
-
-
-class _Clock:
-    """Time spent waiting for data and computing, and images a second, validations left out."""
-
-    def __init__(self) -> None:
-        self._waited = 0.0
-        self._images = 0
-        self._began = time.monotonic()
-
-    def waiting(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield `batches`, timing the wait for each."""
-        iterator = iter(batches)
-        while True:
-            began = time.monotonic()
-            batch = next(iterator, None)
-            self._waited += time.monotonic() - began
-            if batch is None:
-                return
-            yield batch
-
-    def count(self, num_images: int) -> None:
-        self._images += num_images
-
-    def pause(self) -> _Pause:
-        """Return a context whose time does not count."""
-        return _Pause(self)
-
-    @property
-    def images_per_s(self) -> float:
-        return self._images / max(1e-9, time.monotonic() - self._began)
-
-    @property
-    def wait_share(self) -> float:
-        return min(1.0, self._waited / max(1e-9, time.monotonic() - self._began))
-
-
-class _Pause:
-    def __init__(self, clock: _Clock) -> None:
-        self._clock = clock
-
-    def __enter__(self) -> None:
-        self._from = time.monotonic()
-
-    def __exit__(self, *error: object) -> None:
-        self._clock._began += time.monotonic() - self._from

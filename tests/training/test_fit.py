@@ -20,8 +20,9 @@ from models.errors import SpecError, ZooError
 from training.checkpoint import CheckpointError, read_checkpoint
 from training.config import TrainConfig, load_config
 from training.display import Display
+from training.dry_run import dry_run
 from training.evaluate import evaluate
-from training.fit import TrainResult, dry_run, prepare, run_steps, train
+from training.fit import TrainResult, prepare, run_steps, train
 from training.losses.total import SegmentationLoss
 from training.runlog import read_log
 
@@ -155,13 +156,24 @@ def test_class_weights_must_be_one_for_each_class(
         train(discs, tiny("loss.class_weights=[1, 2, 3]"), run_dir=tmp_path)
 
 
-def test_a_dry_run_goes_the_whole_way(discs: Path, tiny: MakeConfig, tmp_path: Path) -> None:
-    config = tiny("max_steps=1000")
-    done = dry_run(discs, config, run_dir=tmp_path)
+def test_a_dry_run_goes_the_whole_way_and_says_what_the_run_would_cost(
+    discs: Path,
+    tiny: MakeConfig,
+    tmp_path: Path,
+    display: Display,
+    shown: Callable[[], str],
+) -> None:
+    config = tiny("max_steps=1000", "epochs=7")
+    done = dry_run(discs, config, run_dir=tmp_path, display=display)
     assert done.run_dir == tmp_path / "dry-run"
     assert (done.bundle / "bundle.json").is_file()
     steps = [row["step"] for row in read_log(done.run_dir / "log.jsonl")]
-    assert max(steps) == 20
+    assert max(steps) == 14, "no more than the run itself has"
+    assert "14 steps with validation" in shown()
+    assert "the run itself: 14 steps, about 0:0" in shown()
+    text = dry_run(discs, tiny("max_steps=900"), run_dir=tmp_path, display=display)
+    assert read_log(text.run_dir / "log.jsonl")[-1]["step"] == 20
+    assert "the run itself: 200 steps" in shown()
 
 
 def test_the_first_checkpoint_is_written_by_all_ranks_whoever_comes_first(

@@ -20,6 +20,11 @@ from training.data.polygons import Annotations
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+SPLIT_FOLDERS: dict[str, Split] = {
+    **{"train": "train", "training": "train", "trn": "train", "train2017": "train"},
+    **{"val": "val", "valid": "val", "validation": "val", "dev": "val", "val2017": "val"},
+    **{"test": "test", "testing": "test", "tst": "test", "test2017": "test"},
+}
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 

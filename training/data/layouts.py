@@ -6,10 +6,11 @@ first, then those below it, two levels deep (`VOCdevkit/VOC2012`).
 
 from __future__ import annotations
 
-import csv
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -18,6 +19,7 @@ from models.errors import DataError
 from training.data.index import (
     IMAGE_SUFFIXES,
     MASK_SUFFIX_PATTERN,
+    SPLIT_FOLDERS,
     SPLITS,
     FolderPair,
     Index,
@@ -27,6 +29,7 @@ from training.data.index import (
     pair_folders,
     unique_stems,
 )
+from training.data.lists import find_lists
 from training.data.polygons import CocoPolygons, LabelmePolygons, YoloPolygons, read_coco
 
 IMAGE_FOLDERS = (
@@ -38,14 +41,8 @@ MASK_FOLDERS = (
     *("annotation", "labels", "label", "gt", "ground_truth", "groundtruth", "segmentation"),
     *("labeledapproved_full", "camvid_label", "segmentations", "targets", "target", "ann", "seg"),
 )
-SPLIT_FOLDERS: dict[str, Split] = {
-    **{"train": "train", "training": "train", "trn": "train", "train2017": "train"},
-    **{"val": "val", "valid": "val", "validation": "val", "dev": "val", "val2017": "val"},
-    **{"test": "test", "testing": "test", "tst": "test", "test2017": "test"},
-}
+_MOST_FILES = 20_000  # that are looked at to say what a folder holds
 _ANNOT_TAILS = ("annot", "_annot", "_labels", "_label", "_masks", "_mask", "_gt")
-_IMAGE_COLUMNS = ("image", "images", "img", "image_path", "filename", "file")
-_MASK_COLUMNS = ("mask", "masks", "label", "mask_path", "label_path", "annotation")
 
 
 def find_pairs(root: Path, images: str | None = None, masks: str | None = None) -> Index:
@@ -131,60 +128,6 @@ def find_voc(root: Path) -> Index | None:
             else:
                 lonely.append(image if image.is_file() else mask)
     return Index(root, "PASCAL VOC", unique_stems(pairs), images_without_mask=tuple(lonely))
-
-
-def find_lists(root: Path) -> Index | None:
-    """CSV files with columns image and mask, or text files with two paths on each line."""
-    pairs: list[Pair] = []
-    missing: list[str] = []
-    used: list[str] = []
-    for file in sorted([*root.glob("*.csv"), *root.glob("*.txt")]):
-        rows = _rows(file)
-        for image_name, mask_name, told in rows:
-            image, mask = _resolve(root, image_name), _resolve(root, mask_name)
-            if image is None or mask is None:
-                missing.append(f"{file.name}: {image_name if image is None else mask_name}")
-                continue
-            split = SPLIT_FOLDERS.get(told.lower() or file.stem.lower())
-            stem = Path(image_name).with_suffix("").as_posix()
-            pairs.append(Pair(stem, image, mask, split))
-        used += [file.name] if rows else []
-    if not pairs:
-        return None
-    notes = tuple(f"listed but absent, so not used: {line}" for line in missing)
-    return Index(root, f"lists {', '.join(used)}", unique_stems(pairs), notes=notes)
-
-
-def _rows(file: Path) -> list[tuple[str, str, str]]:
-    """Return (image, mask, split) of each line; nothing where the file is no such list."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return []
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if file.suffix.lower() == ".csv":
-        table = list(csv.DictReader(lines))
-        columns = {name.lower().strip(): name for name in (table[0] if table else {}) if name}
-        image = next((columns[name] for name in _IMAGE_COLUMNS if name in columns), None)
-        mask = next((columns[name] for name in _MASK_COLUMNS if name in columns), None)
-        if image is not None and mask is not None:
-            split = columns.get("split", "")
-            return [(row[image], row[mask], row.get(split) or "") for row in table]
-    words = [line.replace(",", " ").replace("\t", " ").split() for line in lines]
-    ours = [row for row in words if len(row) == 2 and _is_image(row[0]) and _is_image(row[1])]
-    return [(row[0], row[1], "") for row in ours] if len(ours) == len(words) else []
-
-
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _resolve(root: Path, name: str) -> Path | None:
-    """Return the file that a list names: below `root`, or by its path, or nothing."""
-    for path in (root / name, root / name.lstrip("/"), Path(name)):
-        if path.is_file():
-            return path
-    return None
 
 
 def find_folders(root: Path) -> Index | None:
@@ -340,10 +283,26 @@ FINDERS: tuple[Callable[[Path], Index | None], ...] = (
 
 
 def _nothing_found(root: Path) -> str:
-    there = ", ".join(f"{child.name}/" for child in _subfolders(root)[:12]) or "no folders"
     return (
-        f"no images with masks found in {str(root)!r}, which has {there}; expected "
+        f"no images with masks found in {str(root)!r}, which {_content(root)}; expected "
         "images/{train,val,test} + masks/{train,val,test}, or images + masks, with equal stems, "
         "or VOC, Cityscapes, ADE20K, CamVid, COCO json, YOLO or labelme polygons, or a CSV with "
         "the columns image and mask; or name the two folders in a dataset.yaml (images, masks)"
     )
+
+
+def _content(root: Path) -> str:
+    """Say what a folder holds, by the kinds of its files."""
+    kinds = Counter(
+        path.suffix.lower() for path in islice(root.rglob("*"), _MOST_FILES) if path.is_file()
+    )
+    if not kinds:
+        return "holds no files"
+    files = [f"{count} {suffix or 'without a suffix'}" for suffix, count in kinds.most_common(4)]
+    folders = ", ".join(f"{child.name}/" for child in _subfolders(root)[:12]) or "none"
+    lacks = ""
+    if set(kinds) & IMAGE_SUFFIXES:
+        lacks = "; images alone cannot be learnt from: each needs a mask"
+    elif not set(kinds) & {".json", ".csv"}:
+        lacks = "; none of them is an image"
+    return f"holds files of the kinds {', '.join(files)} (folders: {folders}){lacks}"

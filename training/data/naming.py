@@ -84,8 +84,8 @@ def _renamed(
             background = len(names) if is_other else background
             table[code] = len(names)
             names.append(name or old.names[label])
-            is_listed = name is not None and colour is not None
-            colours.append(unpack_colour(colour) if is_listed else old.colours[label])
+            is_own = colour is None or name is None
+            colours.append(old.colours[label] if is_own else unpack_colour(colour or 0))
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated or not names:
         return _noted(detected, f"{file} gives {', '.join(map(repr, repeated))} to several colours")

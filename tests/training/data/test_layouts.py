@@ -156,8 +156,28 @@ def test_told_folders_replace_the_search(tmp_path, write_picture):
 
 def test_a_folder_without_pairs_says_what_is_expected(tmp_path):
     (tmp_path / "stuff").mkdir()
-    with pytest.raises(DataError, match=r"which has stuff/; expected images/\{train,val,test\}"):
+    (tmp_path / "stuff" / "x.bin").touch()
+    with pytest.raises(DataError, match=r"folders: stuff/\).*; expected images/\{train,val,test\}"):
         find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], "which holds no files; expected"),
+        (["a.txt", "b.txt", "c"], "kinds 2 .txt, 1 without a suffix (folders: none); none of them"),
+        (["images/a.jpg", "images/b.jpg"], "kinds 2 .jpg (folders: images/); images alone cannot"),
+        (["a.png", "b.png"], "kinds 2 .png (folders: none); images alone cannot be learnt from"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_told_by_what_it_holds(tmp_path, files, words):
+    for name in files:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        find_pairs(tmp_path)
+    assert words in str(caught.value)
 
 
 def test_a_missing_folder_is_named(tmp_path):
