@@ -34,19 +34,26 @@ class Line:
 
 
 def line_chart(
-    lines: Sequence[Line], *, label: str, x_label: str = "step", from_zero: bool = False
+    lines: Sequence[Line],
+    *,
+    label: str,
+    x_label: str = "step",
+    x_range: tuple[float, float] | None = None,
+    from_zero: bool = False,
 ) -> str:
     """Return an SVG of lines over a common x axis; an empty text without any point.
 
     Args:
         label: what the chart shows.
+        x_range: ends of the x axis, where charts side by side shall agree.
         from_zero: whether the y axis begins at 0.
     """
     points = [point for line in lines for point in line.points]
     if not points:
         return ""
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    low_x, high_x = min(xs), max(max(xs), min(xs) + 1)
+    low_x, high_x = x_range or (min(xs), max(max(xs), min(xs) + 1))
+    is_whole = all(float(x).is_integer() for x in xs)
     ticks = nice_ticks(0.0 if from_zero else min(ys), max(ys))
     low_y, high_y = ticks[0], ticks[-1]
 
@@ -66,7 +73,7 @@ def line_chart(
             f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:.4g}</text>'
         )
     for tick in nice_ticks(low_x, high_x):
-        if low_x <= tick <= high_x:
+        if low_x <= tick <= high_x and (not is_whole or abs(tick - round(tick)) < 1e-9):
             x, _ = place(tick, low_y)
             parts.append(
                 f'<text x="{x:.1f}" y="{_HEIGHT - 18}" text-anchor="middle">{tick:g}</text>'

@@ -153,6 +153,7 @@ def _curves(run: Run, evaluation: Evaluation) -> list[dict[str, str]]:
     scores = [(row["step"], row["mean_iou"]) for row in val if row["mean_iou"] is not None]
     rates = [(row["step"], max(row["lr"])) for row in train if row.get("lr")]
     best = max(scores, key=lambda point: point[1], default=None)
+    whole = (0, max((row["step"] for row in (*train, *val)), default=1))
     charts = [
         {
             "title": "Loss",
@@ -160,6 +161,7 @@ def _curves(run: Run, evaluation: Evaluation) -> list[dict[str, str]]:
             "svg": line_chart(
                 [Line("loss of a step", losses, is_faint=True), Line("smoothed", smoothed)],
                 label="training loss by step",
+                x_range=whole,
                 from_zero=True,
             ),
         },
@@ -169,6 +171,7 @@ def _curves(run: Run, evaluation: Evaluation) -> list[dict[str, str]]:
             "svg": line_chart(
                 [Line("mean IoU", scores, has_dots=len(scores) <= 60)],
                 label="validation mean IoU by step",
+                x_range=whole,
             ),
         },
         {
@@ -177,6 +180,7 @@ def _curves(run: Run, evaluation: Evaluation) -> list[dict[str, str]]:
             "svg": line_chart(
                 [Line("highest learning rate of a group", rates)],
                 label="learning rate by step",
+                x_range=whole,
                 from_zero=True,
             ),
         },

@@ -88,3 +88,12 @@ def test_bars_of_the_reliability_chart_are_as_high_as_the_accuracy() -> None:
     heights = [float(value) for value in re.findall(r'<rect[^>]* height="([\d.]+)"', svg)]
     assert len(heights) == 2
     assert heights[0] == pytest.approx(heights[1] / 2, abs=0.1)
+
+
+def test_charts_of_one_run_share_their_axis_and_steps_are_whole_numbers():
+    svg = line_chart([Line("a", [(15, 0.3)], has_dots=True)], label="a", x_range=(0, 15))
+    marks = re.findall(r'text-anchor="middle">([^<]+)<', svg)
+    assert marks == ["0", "5", "10", "15"]
+    assert 'cx="390.0"' in svg, "the only point stands at the end of the run"
+    alone = line_chart([Line("a", [(15, 0.3)])], label="a")
+    assert re.findall(r'text-anchor="middle">([^<]+)<', alone) == ["15", "16"]
