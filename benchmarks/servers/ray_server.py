@@ -10,7 +10,7 @@ import asyncio
 import time
 
 import ray
-from handler import BATCH, BATCH_WAIT_S, PORT, THREADS, WORKERS, Handler
+from handler import BATCH, BATCH_WAIT_S, PORT, WORKERS, Handler
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,10 +21,7 @@ _STORE_BYTES = 100 * 2**20
 @serve.deployment(
     num_replicas=WORKERS,
     max_ongoing_requests=64,
-    ray_actor_options={
-        "num_cpus": 1,
-        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(THREADS)}},
-    },
+    ray_actor_options={"num_cpus": 1},
 )
 class Segment:
     """One replica: it batches what comes to it."""
