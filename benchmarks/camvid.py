@@ -6,9 +6,9 @@
 
 The first round sees the images small, where a crop holds most of one: what a street looks like is
 learnt soonest so. The next ones start from its bundle at the size of the test. Each is an ordinary
-`maskzoo train data --preset scratch`, and goes on where it stood if the script is started again; the
-last rounds are as long as the time that is left allows. Only train is learnt from. Val chooses the
-step that is kept, and the test images are scored once, at the end, by `maskzoo evaluate`.
+`maskzoo train data --preset scratch`, and goes on where it stood if the script is started again;
+the last rounds are as long as the time that is left allows. Only train is learnt from. Val chooses
+the step that is kept, and the test images are scored at the end, by `maskzoo evaluate`.
 
 The licence of the data, CC BY-NC, forbids to ship the weights.
 """
