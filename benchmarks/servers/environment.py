@@ -60,7 +60,8 @@ def exported(source: Path, *options: str) -> Path:
     kind = "-".join(word.strip("-") for word in options if "/" not in word) or "torch"
     folder = WORK / "bundles" / kind / source.name
     weights = "model.safetensors"
-    if folder.is_dir() and (folder / weights).read_bytes() == (source / weights).read_bytes():
+    made_before = any(folder.glob("engines/*/engine.json")) or (folder.is_dir() and not options)
+    if made_before and (folder / weights).read_bytes() == (source / weights).read_bytes():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("engines"))
