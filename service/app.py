@@ -33,7 +33,7 @@ from service.observability.metrics import Metrics
 from service.observability.sampling import Sampler
 from service.observability.telemetry import telemetry_options
 from service.openapi import build_openapi
-from service.problems import problem_of
+from service.problems import missing_address, problem_of
 from service.routes import adapters, admin, health, models, oip, pages, segment
 from service.routes import jobs as jobs_route
 from service.routes import metrics as metrics_route
@@ -186,6 +186,8 @@ def _loader(settings: Settings) -> LoadModel:
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        problem = missing_address(request.url.path, request.app.openapi()["paths"])
     request.app.state.services.metrics.refusal(problem.kind.slug)
     return problem.response(path=request.url.path, request_id=request.state.request_id)
 

@@ -183,7 +183,9 @@ def doctor(*, as_json: Json = False) -> None:
         print_json(report)
     else:
         for key, value in report.items():
-            print(f"{key:<32} {value}")
+            parts = value.items() if isinstance(value, dict) else [("", value)]
+            for number, (name, text) in enumerate(parts):
+                print(f"{'' if number else key:<28}{name}{': ' if name else ''}{text}")
     if report["problems"]:
         raise typer.Exit(1)
 

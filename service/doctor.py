@@ -43,7 +43,7 @@ def examine() -> dict[str, Any]:
         report["cuda"] = names or "no device: the CPU is used"
     report["service"], wrong = _examine_settings()
     problems += wrong
-    report["bundles"], broken = _check_bundles()
+    report["bundles"], broken = _check_bundles(report["service"])
     report["problems"] = problems + broken
     return report
 
@@ -67,19 +67,28 @@ def _examine_settings() -> tuple[dict[str, str], list[str]]:
         "metrics of several processes": "PROMETHEUS_MULTIPROC_DIR" in os.environ,
     }
     report = {name: "on" if is_on else "off" for name, is_on in switches.items()}
+    report |= {"engine": settings.engine, "device": settings.device}
     missing = [str(path) for path in settings.bundle_folders if not path.is_dir()]
     return report, [f"MASKZOO_BUNDLES names {path!r}, which is no folder" for path in missing]
 
 
-def _check_bundles() -> tuple[list[str], list[str]]:
-    from models.bundle import load_bundle
-    from models.errors import BundleError
+def _check_bundles(settings: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Open each shipped bundle as the service would; return what runs it, and what is wrong."""
+    from models.errors import ZooError
+    from models.inference.predictor import Predictor
     from models.shipped import list_bundles
+    from service.bundles.engines import describe_engine
 
-    good, broken = [], []
+    good, broken = {}, []
+    engine, device = settings.get("engine", "auto"), settings.get("device", "auto")
     for path in list_bundles():
         try:
-            good.append(load_bundle(path).manifest.name)
-        except BundleError as error:
-            broken.append(str(error))
+            predictor = Predictor.from_bundle(path, engine=engine, device=device)
+        except ZooError as error:
+            broken.append(f"{path.name}: {error}")
+            continue
+        found = describe_engine(predictor) or {}
+        good[path.name] = (
+            "{name} on {device}, weights {weights}, computes in {precision}: {reason}"
+        ).format(**found)
     return good, broken

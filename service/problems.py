@@ -9,12 +9,13 @@ RFC: https://www.rfc-editor.org/rfc/rfc9457
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -117,7 +118,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         return _of_http(error)
     if isinstance(error, RequestValidationError):
-        mistakes = [_mistake(item) for item in error.errors()]
+        mistakes = list_mistakes(error)
         return Problem(BAD_PARAMETER, "; ".join(mistakes), {"mistakes": mistakes})
     if isinstance(error, zoo.UnknownNameError) and error.kind == "model":
         members = {"suggestions": error.suggestions, "known": error.allowed}
@@ -154,7 +155,24 @@ def _of_http(error: HTTPException) -> Problem:
     """Describe what the framework itself refused: an unknown path, a wrong method."""
     phrase = HTTPStatus(error.status_code).phrase
     kind = Kind(phrase.lower().replace(" ", "-"), error.status_code, phrase.lower())
-    return Problem(kind, str(error.detail), headers=error.headers or {})
+    headers = error.headers or {}
+    if error.status_code == 405:
+        allowed = headers.get("Allow", "another")
+        return Problem(kind, f"this address takes {allowed} only; see /docs", headers=headers)
+    return Problem(kind, str(error.detail), headers=headers)
+
+
+def missing_address(path: str, known: Iterable[str]) -> Problem:
+    """Say that nothing is at `path`, and what may have been meant."""
+    close = zoo.suggest(path, [one for one in known if "{" not in one])
+    guess = f"did you mean {' or '.join(close)}? " if close else ""
+    detail = f"there is nothing at {path}; {guess}/docs lists all addresses"
+    return Problem(Kind("not-found", 404, "not found"), detail)
+
+
+def list_mistakes(error: RequestValidationError | ValidationError) -> list[str]:
+    """Return one line for each mistake: place, reason, value given."""
+    return [_mistake(item) for item in error.errors()]
 
 
 def _mistake(item: Mapping[str, Any]) -> str:

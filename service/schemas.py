@@ -168,6 +168,16 @@ class SegmentResult(BaseModel):
     timings_ms: dict[str, float]
 
 
+class EngineSummary(BaseModel):
+    """What runs a model that is loaded."""
+
+    name: str = Field(description="torch, torch-compile, openvino or onnxruntime.")
+    precision: str = Field(description="What it computes in: float32, bfloat16 or float16.")
+    weights: str = Field(description="What its weights are stored in: fp32, fp16 or int8.")
+    device: str = Field(description="cpu, cuda …")
+    reason: str = Field(description="Why this engine and no other.")
+
+
 class ModelSummary(BaseModel):
     """One line of `GET /models`."""
 
@@ -180,6 +190,9 @@ class ModelSummary(BaseModel):
     )
     pinned: bool = Field(description="It stays in memory, whatever else is asked for.")
     bytes: int | None = Field(description="Memory that it holds.")
+    engine: EngineSummary | None = Field(
+        default=None, description="What runs it; none while it is not loaded."
+    )
     default: bool
     architecture: str | None = None
     encoder: str | None = None

@@ -20,7 +20,7 @@ from models.engines.artefact import (
     cache_folder,
     find_artefacts,
 )
-from models.engines.base import Engine
+from models.engines.base import Choice, Engine
 from models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
 from models.engines.eager import EagerEngine, choose_device
 from models.errors import BundleError, EngineError, UnknownNameError
@@ -48,12 +48,13 @@ def open_engine(
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
     where = choose_device(device)
-    if engine == "torch" or (engine == "auto" and where.type != "cpu"):
-        return _torch(bundle, device)
+    if engine == "auto" and where.type == "cpu":
+        return _fastest_that_agrees(bundle, manifest, device)
+    reason = f"{engine} was asked for" if engine != "auto" else "on a GPU torch is the fastest"
+    if engine in ("auto", "torch"):
+        return _because(_torch(bundle, device), reason)
     if engine == "torch-compile":
-        return _compiled(bundle, manifest, device)
-    if engine == "auto":
-        return _fastest_that_agrees(bundle, manifest) or _torch(bundle, device)
+        return _because(_compiled(bundle, manifest, device), reason)
     name, _, precision = engine.partition("-")
     if name == "openvino" and where.type != "cpu" and device != "auto":
         raise EngineError(f"openvino runs on the CPU only, not on {where}; choose device cpu")
@@ -61,12 +62,18 @@ def open_engine(
         if artefact.record.precision == precision or (
             not precision and artefact.record.precision != "int8"
         ):
-            return _open(artefact, manifest, device, check=precision != "int8")
+            found = _open(artefact, manifest, device, check=precision != "int8")
+            return _because(found, reason, artefact.record.precision)
     option = f" --precision {precision} --calibrate DATA" if precision else ""
     raise EngineError(
         f"{manifest.name!r} has not been exported for {engine}: "
         f"maskzoo export {bundle} --engine {name}{option}"
     )
+
+
+def _because(engine: Engine, reason: str, weights: str = "fp32") -> Engine:
+    engine.choice = Choice(reason, weights)
+    return engine
 
 
 def _torch(bundle: Path, device: str) -> Engine:
@@ -96,9 +103,10 @@ def _compiled(bundle: Path, manifest: Manifest, device: str) -> Engine:
     )
 
 
-def _fastest_that_agrees(bundle: Path, manifest: Manifest) -> Engine | None:
-    """Return the fastest exported engine for the CPU; the log says why others were left out."""
+def _fastest_that_agrees(bundle: Path, manifest: Manifest, device: str) -> Engine:
+    """Return the fastest engine for the CPU; its choice says why others were left out."""
     found: dict[Artefact, Engine] = {}
+    left_out: list[str] = []
     artefacts = [one for name in EXPORTED for one in find_artefacts(bundle, manifest, name)]
     for artefact in artefacts:
         kind = artefact.record.engine
@@ -108,14 +116,24 @@ def _fastest_that_agrees(bundle: Path, manifest: Manifest) -> Engine | None:
             found[artefact] = _open(artefact, manifest, "cpu", check=True)
         except (EngineError, BundleError) as error:
             _log.warning("%s does not run on %s: %s", manifest.name, kind, error)
+            left_out.append(f"; {kind} does not run: {error}")
     if not artefacts:
         _log.info(
             "%s runs on torch; `maskzoo export %s` makes it faster on a CPU", manifest.name, bundle
         )
+    if not found:
+        reason = "it was not exported for an engine of CPUs"
+        if artefacts:
+            reason = (
+                "no exported engine runs" if left_out else "int8 runs only where it is asked for"
+            )
+        return _because(_torch(bundle, device), reason + "".join(left_out))
+    best, reason = next(iter(found)), "exported with the bundle, and its classes are torch's"
     if len(found) > 1:
         seconds = {artefact: _seconds(artefact, found, manifest) for artefact in found}
-        return found[min(found, key=lambda artefact: seconds[artefact])]
-    return next(iter(found.values()), None)
+        best = min(found, key=lambda artefact: seconds[artefact])
+        reason += "; the faster of two"
+    return _because(found[best], reason + "".join(left_out), best.record.precision)
 
 
 def _seconds(artefact: Artefact, engines: dict[Artefact, Engine], manifest: Manifest) -> float:

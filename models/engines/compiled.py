@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.engines.base import Choice
 from models.engines.eager import choose_device
-from models.engines.precision import autocast, half_type
+from models.engines.precision import autocast, half_type, name_precision
 from models.network import SegmentationNetwork
 from models.spec import ModelSpec
 
@@ -31,6 +32,7 @@ class CompiledEngine:
     """
 
     name = "torch-compile"
+    choice: Choice | None = None
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class CompiledEngine:
         self.in_channels = spec.in_channels
         self.num_classes = spec.num_classes
         self.dtype = half_type(self.device) if half else None
+        self.precision = name_precision(self.dtype)
         layout = torch.channels_last
         self.network = network.to(self.device, memory_format=layout).eval()  # type: ignore[call-overload]
         self._graphs = self.device.type == "cuda"

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.engines.precision import autocast, half_type
+from models.engines.base import Choice
+from models.engines.precision import autocast, half_type, name_precision
 from models.errors import UnknownNameError
 from models.network import SegmentationNetwork
 from models.spec import ModelSpec
@@ -23,6 +24,7 @@ class EagerEngine:
     """
 
     name = "torch"
+    choice: Choice | None = None
 
     def __init__(
         self, network: nn.Module, *, in_channels: int, num_classes: int, device: str = "auto"
@@ -36,6 +38,7 @@ class EagerEngine:
         self.num_classes = num_classes
         # On a CPU always float32: other engines' answers are held against it.
         self._dtype = half_type(self.device) if self.device.type == "cuda" else None
+        self.precision = name_precision(self._dtype)
 
     @classmethod
     def of(cls, network: nn.Module, spec: ModelSpec, device: str = "auto") -> EagerEngine:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.engines.base import Choice
 from models.engines.eager import choose_device
 from models.errors import EngineError
 
@@ -43,6 +44,7 @@ class OnnxRuntimeEngine:
     """
 
     name = "onnxruntime"
+    choice: Choice | None = None
 
     def __init__(
         self,
@@ -72,7 +74,9 @@ class OnnxRuntimeEngine:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # its errors have no common base class
             raise EngineError(f"{path}: ONNX Runtime cannot load it: {error}") from error
-        check_providers(self.device, self._session.get_providers())
+        providers_used = self._session.get_providers()
+        check_providers(self.device, providers_used)
+        self.precision = "float16" if providers_used[0] == _GPU[0] else "float32"
 
     def run(self, batch: Tensor) -> Tensor:
         """Return float32 logits for a normalised batch."""

@@ -17,10 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.engines.base import Choice
 from models.errors import EngineError
 
 if TYPE_CHECKING:
     import openvino
+
+
+_PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 class OpenVinoEngine:
@@ -40,6 +44,7 @@ class OpenVinoEngine:
     """
 
     name = "openvino"
+    choice: Choice | None = None
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class OpenVinoEngine:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
         computed_in = self._compiled.get_property("INFERENCE_PRECISION_HINT")
         self.is_exact = computed_in == openvino.Type.f32
+        self.precision = _PRECISIONS.get(computed_in.to_string(), computed_in.to_string())
         # A request holds the buffers of one run; as many exist as runs have been at once.
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
 

@@ -20,6 +20,11 @@ def half_type(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if native else None
 
 
+def name_precision(dtype: torch.dtype | None) -> str:
+    """Return the name of a type of numbers; None is float32."""
+    return str(dtype or torch.float32).removeprefix("torch.")
+
+
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
     """Return the context in which networks compute in `dtype`; None leaves them as they are."""
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)

@@ -11,14 +11,13 @@ import base64
 import json
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from models.spec import describe_mistakes
 from service.errors import BadParameterError, BadRequestError
 from service.inputs.json_bodies import decode_base64, load_object
 from service.responses.answer import Answer
-from service.responses.images import encode_grey
+from service.responses.bilevel import encode_class
 
 JSON_TYPE = "application/json"
 
@@ -61,7 +60,6 @@ def encode_segments(answer: Answer, parameters: Parameters) -> bytes:
         score = round(answer.mean_confidences[label], 4)
         if score < parameters.threshold:
             continue
-        mask = encode_grey(np.where(answer.runs.labels == label, 255, 0).astype(np.uint8))
-        text = base64.b64encode(mask).decode("ascii")
+        text = base64.b64encode(encode_class(answer.runs, label)).decode("ascii")
         items.append({"score": score, "label": name, "mask": text})
     return json.dumps(items).encode()

@@ -194,7 +194,10 @@ async def _pick_files(form: FormData, max_bytes: int) -> Submission:
     files = [file for file in form.getlist("file") if isinstance(file, UploadFile)]
     if not files:
         found = ", ".join(sorted(form)) or "none"
-        raise BadRequestError(f"the form has no file in the field 'file'; its fields: {found}")
+        raise BadRequestError(
+            f"the form has no file in the field 'file'; its fields: {found} "
+            "(with curl: -F file=@image.png)"
+        )
     fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
     uploads = [Upload(await file.read(), file.filename or "image", fields) for file in files]
     if sum(len(upload.data) for upload in uploads) > max_bytes:

@@ -14,6 +14,7 @@ Job ids are made by this server and looked up in the store before they become a 
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import shutil
@@ -114,6 +115,13 @@ class JobFiles:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def release_pages(array: np.ndarray) -> None:
+    """Take an array in a file out of memory; its pages are read again where they are used."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)  # a shared mapping of a file: nothing is lost
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from models.inference.postprocess import id_type
 from models.inference.rows import open_rows
 from service.bundles.entries import LoadedModel
 from service.inputs.georeference import GeoReference, read_georeference
-from service.jobs.files import JobFiles
+from service.jobs.files import JobFiles, release_pages
 from service.jobs.records import JobRecord
 from service.responses.answer import Answer, Timings
 from service.responses.choose import Found, apply_options, check_options
@@ -137,6 +137,9 @@ def _segment_strips(task: Task, path: Path) -> tuple[np.ndarray, np.ndarray | No
             labels[part] = strip.labels
             if confidence is not None:
                 confidence[part] = strip.confidence
+    for array in (labels, confidence):
+        if array is not None:
+            release_pages(array)
     return labels, confidence
 
 

@@ -51,11 +51,6 @@ def encode_confidence(answer: Answer) -> bytes:
     return _encode(np.rint(answer.confidence.astype(np.float32) * 255).astype(np.uint8))
 
 
-def encode_grey(pixels: np.ndarray) -> bytes:
-    """Return a grey picture, uint8 (H, W)."""
-    return _encode(pixels)
-
-
 def encode_cutout(answer: Answer) -> bytes:
     """Return the image as RGBA, transparent where the background class is.
 

@@ -132,10 +132,11 @@ def _write_polygon(polygon: list[Ring]) -> str:
 
 def _frame(labels: np.ndarray) -> np.ndarray:
     """Return the map with a frame, one pixel wide, of a value that no label has."""
-    if labels.dtype == np.uint8 and labels.max(initial=0) < 255:
+    is_small = labels.dtype == np.uint8
+    kind: type[np.integer] = np.int16 if is_small else np.int32
+    value = -1
+    if is_small and labels.max(initial=0) < 255:
         kind, value = np.uint8, 255
-    else:
-        kind, value = (np.int16 if labels.dtype == np.uint8 else np.int32), -1
     framed = np.full((labels.shape[0] + 2, labels.shape[1] + 2), value, kind)
     framed[1:-1, 1:-1] = labels
     return framed
@@ -279,8 +280,8 @@ def _positions(flags: np.ndarray, way: _Way) -> np.ndarray:
 def _key(pixels: np.ndarray, shape: tuple[int, ...], is_vertical: bool) -> np.ndarray:
     """Number pixels by columns for vertical directions, by rows for the others."""
     line, place, length = (1, 0, shape[0]) if is_vertical else (0, 1, shape[1])
-    kind = np.int32 if shape[0] * shape[1] < 2**31 else np.int64
-    return pixels[:, line].astype(kind) * kind(length) + pixels[:, place].astype(kind)
+    kind = "int32" if shape[0] * shape[1] < 2**31 else "int64"
+    return pixels[:, line].astype(kind) * length + pixels[:, place]
 
 
 def _shift(framed: np.ndarray, by: tuple[int, int], *, back: bool = False) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from service.bundles.engines import describe_engine
 from service.bundles.entries import ModelEntry
 from service.bundles.manager import ModelManager
 from service.responses.documents import hex_colour
@@ -45,6 +46,7 @@ def describe(manager: ModelManager, entry: ModelEntry) -> dict[str, Any]:
         "default": entry.name == manager.default_name,
         "pinned": manager.is_pinned(entry),
         "bytes": entry.num_bytes,
+        "engine": None if entry.loaded is None else describe_engine(entry.loaded.predictor),
         "load_s": None if entry.load_s is None else round(entry.load_s, 3),
     }
     if entry.manifest is None:

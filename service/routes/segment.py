@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from models.spec import describe_mistakes
 from service.errors import BadParameterError, UrlRefusedError
 from service.inputs.fetching import Fetcher
 from service.inputs.json_bodies import ImageMember
 from service.inputs.uploads import Submission, Upload, read_uploads
 from service.pipeline import Job, answer_job
+from service.problems import list_mistakes
 from service.responses.answer import Answer
 from service.responses.etag import matches, tag_of
 from service.responses.forms import Form, choose_form, choose_form_of_many
@@ -218,7 +218,7 @@ def merge_options(query: SegmentOptions, fields: Any) -> SegmentOptions:
     try:
         return SegmentOptions.model_validate({**fields, **given})
     except ValidationError as error:
-        raise BadParameterError(describe_mistakes(error)) from None
+        raise BadParameterError(list_mistakes(error)) from None
 
 
 def _headers(answer: Answer, form: Form) -> dict[str, str]:

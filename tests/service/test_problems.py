@@ -94,3 +94,29 @@ def test_a_crash_is_a_500_with_a_request_id_and_no_trace(caplog):
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
     assert "secret of the house" in caplog.text
+
+
+def test_a_wrong_address_is_told_the_one_that_was_meant(client):
+    answer = client.post("/segmnt", content=b"")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == (
+        "there is nothing at /segmnt; did you mean /segment? /docs lists all addresses"
+    )
+    assert "did you mean" not in client.get("/xyz").json()["detail"]
+
+
+def test_a_wrong_option_is_told_alike_in_the_query_and_in_a_form(client, png):
+    files = {"file": ("a.png", png, "image/png")}
+    query = client.post("/segment?fromat=json", files=files)
+    form = client.post("/segment", files=files, data={"fromat": "json"})
+    assert query.status_code == form.status_code == 422
+    assert form.json()["detail"] == query.json()["detail"]
+    assert form.json()["detail"] == "unknown option 'fromat'; did you mean 'format'?"
+    wrong = client.post("/segment", files=files, data={"mode": "fast"}).json()["detail"]
+    assert wrong == client.post("/segment?mode=fast", files=files).json()["detail"]
+
+
+def test_a_form_without_the_file_is_told_how_to_send_it(client, png):
+    answer = client.post("/segment", files={"image": ("a.png", png, "image/png")})
+    assert answer.status_code == 400
+    assert answer.json()["detail"].endswith("its fields: image (with curl: -F file=@image.png)")

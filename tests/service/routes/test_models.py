@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
+
+from starlette.testclient import TestClient
+
+from models.engines.base import Choice
+from service.app import create_app
+from service.bundles.engines import describe_engine
+from service.settings import Settings
 
 
 def test_the_list_has_each_model_with_its_classes_and_the_limits(client):
@@ -61,3 +69,28 @@ def test_a_server_without_bundles_says_what_to_do(start, tmp_path, png):
     assert answer.status_code == 503
     assert "MASKZOO_BUNDLES" in answer.json()["detail"]
     assert client.get("/readyz").status_code == 503
+
+
+def test_each_model_says_which_engine_runs_it_and_why(bundles, wait_until):
+    settings = Settings(bundles=(bundles,), shipped_bundles=False, device="cpu")
+    with TestClient(create_app(settings)) as client:
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        assert client.get("/models/cells").json()["engine"] == {
+            "name": "torch",
+            "precision": "float32",
+            "weights": "fp32",
+            "device": "cpu",
+            "reason": "it was not exported for an engine of CPUs",
+        }
+
+
+def test_no_folder_of_the_server_is_told():
+    engine = SimpleNamespace(
+        name="torch",
+        precision="float32",
+        device="cpu",
+        choice=Choice("no exported engine runs; openvino does not run: /home/me/a/model.xml: gone"),
+    )
+    found = describe_engine(SimpleNamespace(engine=engine))
+    assert found["reason"] == "no exported engine runs; openvino does not run: model.xml: gone"
+    assert describe_engine(object()) is None

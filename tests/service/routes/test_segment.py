@@ -272,4 +272,4 @@ def test_a_broken_form_is_a_400(client, request_):
 
 
 def test_a_get_is_a_405_in_the_same_clothes(client):
-    check_problem(client.get("/segment"), 405, "method-not-allowed", "")
+    check_problem(client.get("/segment"), 405, "method-not-allowed", "takes POST only; see /docs")
