@@ -168,9 +168,14 @@ def inspected(data: Path, config: TrainConfig, display: Display) -> Segmentation
     with progress_bar("reading images and masks") as progress:
         report = inspect(data, seed=config.seed, progress=progress)
     is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    try:
+        opened = report.data(allow_bad=config.allow_bad)
+    except DataError:  # it tells the errors itself
+        if is_first:
+            display.say(report.table(verdict=False, errors=False))
+        raise
     if is_first:
         display.say(report.table(verdict=False))
-    opened = report.data(allow_bad=config.allow_bad)
     for note in opened.notes[len(report.findings.notes) :] if is_first else ():
         display.say(note)
     return opened

@@ -16,7 +16,7 @@ import yaml
 import training.build
 from models import load_bundle
 from models.bundle import read_manifest
-from models.errors import SpecError, ZooError
+from models.errors import DataError, SpecError, ZooError
 from training.checkpoint import CheckpointError, read_checkpoint
 from training.config import TrainConfig, load_config
 from training.display import Display
@@ -174,6 +174,24 @@ def test_a_dry_run_goes_the_whole_way_and_says_what_the_run_would_cost(
     text = dry_run(discs, tiny("max_steps=900"), run_dir=tmp_path, display=display)
     assert read_log(text.run_dir / "log.jsonl")[-1]["step"] == 20
     assert "the run itself: 200 steps" in shown()
+
+
+def test_what_is_wrong_with_the_data_is_told_once(
+    make_data: MakeData,
+    tiny: MakeConfig,
+    tmp_path: Path,
+    display: Display,
+    shown: Callable[[], str],
+) -> None:
+    def cut_one(number: int, image: np.ndarray, mask: np.ndarray) -> tuple:
+        return image, mask[:40] if number == 2 else mask
+
+    with pytest.raises(DataError, match=r"(?s)1 mask\(s\) differ in size") as caught:
+        train(make_data(alter=cut_one), tiny(), run_dir=tmp_path, display=display)
+    assert "masks/train/02.png: mask 48 x 40, image 48 x 48" in str(caught.value)
+    assert "differ in size" not in shown()
+    assert "16 images with masks" in shown()
+    assert "few images" in shown()
 
 
 def test_the_first_checkpoint_is_written_by_all_ranks_whoever_comes_first(

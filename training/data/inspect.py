@@ -105,8 +105,13 @@ class Inspection:
             "seconds": round(self.seconds, 2),
         }
 
-    def table(self, *, verdict: bool = True) -> str:
-        """Return a report to be read in a terminal; the verdict is what to do next."""
+    def table(self, *, verdict: bool = True, errors: bool = True) -> str:
+        """Return a report to be read in a terminal.
+
+        Args:
+            verdict: whether it ends with what to do next.
+            errors: whether errors are in it, and not the warnings alone.
+        """
         stream = io.StringIO()
         console = Console(file=stream, width=_TABLE_WIDTH, highlight=False, markup=False)
         findings = self.findings
@@ -120,6 +125,8 @@ class Inspection:
         )
         console.print(self._class_table())
         for problem in self.problems:
+            if problem.severity == "error" and not errors:
+                continue
             console.print(problem.text(findings.root), soft_wrap=True)
         if verdict:
             console.print(self._verdict(), soft_wrap=True)

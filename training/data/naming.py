@@ -87,7 +87,9 @@ def _renamed(
             is_own = colour is None or name is None
             colours.append(old.colours[label] if is_own else unpack_colour(colour or 0))
     repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated or not names:
+    if not names:
+        return _noted(detected, f"{file} is not believed: it calls all of the masks void")
+    if repeated:
         return _noted(detected, f"{file} gives {', '.join(map(repr, repeated))} to several colours")
     labels = LabelSet(names=tuple(names), colours=tuple(colours), background=background)
     encoding = replace(detected.encoding, table=tuple(table.items()))
