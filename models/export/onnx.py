@@ -27,8 +27,8 @@ from models.plugins.dcn import use_portable_operators
 from models.spec import ModelSpec
 
 # torch.export ties a program to whether a map has one pixel or more, so the declared range begins
-# where the smallest map, at stride 32 or just below, has two; a pyramid on top of that stride (FPA)
-# needs the second. ONNX itself knows no such limit.
+# where the smallest map, at stride 32 or just below, has two; what lies beyond that stride (FPA's
+# pyramid, ISANet's windows) needs the second. ONNX itself knows no such limit.
 _LEAST_SIDES = (64, 320)
 _MAX_SIDE = 16384
 _MAX_BATCH = 1024
@@ -108,7 +108,12 @@ def export_program(
             warnings.simplefilter("ignore")  # of torch's own internals, none for a caller
             try:
                 return torch.export.export(
-                    module, (example,), dynamic_shapes=(dynamic,), strict=False
+                    module,
+                    (example,),
+                    dynamic_shapes=(dynamic,),
+                    strict=False,
+                    # What torch cannot prove of all sizes, it checks when the program runs.
+                    prefer_deferred_runtime_asserts_over_guards=True,
                 )
             except UserError as error:
                 refused = error
