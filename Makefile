@@ -2,6 +2,7 @@
 #
 #   make serve      the service on 127.0.0.1:8000 with the shipped bundles (HOST=, PORT= change that)
 #   make test       the fast tests            make test-slow  the rest            make test-all  both
+#                                             SHARE=2/3 takes every third network of the matrix
 #   make lint       format, lint, types, import direction                         make format    mend what can be
 #   make readme     write the README's tables anew
 #   make setup      only the environment in .venv, by the versions of constraints.txt
@@ -10,6 +11,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 2
+SHARE ?= 1/1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 .PHONY: help setup serve test test-slow test-all lint format readme clean
 
 help:
-	@sed -n '3,7s/^# *//p' Makefile
+	@sed -n '3,8s/^# *//p' Makefile
 
 setup: $(STAMP)
 
@@ -42,7 +44,7 @@ test: $(STAMP)
 	$(PYTEST) -m "not slow"
 
 test-slow: $(STAMP)
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --share $(SHARE)
 
 test-all: $(STAMP)
 	$(PYTEST)

@@ -32,7 +32,9 @@ FAST_EXPORT = ("pspnet", 0)
 
 NETWORK = [(name, number) for name in sorted(ARCHITECTURES) for number in range(NETWORKS)]
 EXPORTED = [
-    pytest.param(*network, marks=() if network == FAST_EXPORT else pytest.mark.slow)
+    pytest.param(
+        *network, marks=() if network == FAST_EXPORT else (pytest.mark.slow, pytest.mark.matrix)
+    )
     for network in NETWORK
 ]
 for_every_network = pytest.mark.parametrize(("architecture", "number"), NETWORK)
