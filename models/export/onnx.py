@@ -112,8 +112,9 @@ def export_program(
                     (example,),
                     dynamic_shapes=(dynamic,),
                     strict=False,
-                    # What torch cannot prove of all sizes, it checks when the program runs.
-                    prefer_deferred_runtime_asserts_over_guards=True,
+                    # What torch cannot prove of all sizes, the program checks when it runs; from
+                    # the second side on, where it holds.
+                    prefer_deferred_runtime_asserts_over_guards=least > _LEAST_SIDES[0],
                 )
             except UserError as error:
                 refused = error
