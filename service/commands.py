@@ -72,7 +72,9 @@ def predict(
     overlap: Overlap = 0.25,
     overlays: Annotated[bool, typer.Option(help="Write the overlays too.")] = True,
     device: Device = "auto",
-    engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, torch, torch-compile, openvino or onnxruntime.")
+    ] = "auto",
     server: Annotated[
         str | None, typer.Option(help="URL of a service that is to do it; goes on if run again.")
     ] = None,

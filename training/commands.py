@@ -88,7 +88,9 @@ def evaluate(
     tta: Tta = "none",
     overlap: Overlap = 0.25,
     device: Device = "auto",
-    engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, torch, torch-compile, openvino or onnxruntime.")
+    ] = "auto",
     save: Annotated[
         bool, typer.Option("--save", help="Put the scores in the bundle and its card.")
     ] = False,
@@ -148,7 +150,9 @@ def compare(
     size: Annotated[int, typer.Option(min=32, help="Side of the image that is timed.")] = 512,
     repeats: Annotated[int, typer.Option(min=1, help="Images that each model is timed on.")] = 7,
     device: Device = "auto",
-    engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, torch, torch-compile, openvino or onnxruntime.")
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Compare models: scores, and latency on this machine."""

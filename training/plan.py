@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from models.engines.precision import has_bf16
 from models.errors import SpecError
 from training.auto import resolved
 from training.config import TrainConfig
@@ -105,15 +106,6 @@ def resolve(
     planner.learning()
     planner.cache(free_ram)
     return planner.plan
-
-
-def has_bf16(accelerator: str) -> bool:
-    """Tell whether the device multiplies bfloat16 in hardware."""
-    if accelerator == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if accelerator == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
 
 
 def _layout(device: str) -> tuple[bool, str]:

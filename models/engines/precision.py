@@ -7,17 +7,24 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 
+def has_bf16(device_type: str) -> bool:
+    """Tell whether a device of this type (`cuda`, `cpu` …) multiplies bfloat16 in hardware."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device_type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
 def half_type(device: torch.device) -> torch.dtype | None:
     """Return bfloat16 or float16 where the device computes faster in it, None where it does not.
 
     A GPU without bfloat16 units takes float16. A CPU takes bfloat16 if it has AVX512_BF16 or AMX;
     others only emulate it, more slowly than they compute in float32.
     """
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float16
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if native else None
+    if has_bf16(device.type):
+        return torch.bfloat16
+    return torch.float16 if device.type == "cuda" else None
 
 
 def name_precision(dtype: torch.dtype | None) -> str:
