@@ -31,11 +31,10 @@ from tests.models.tiny import (
 FAST_EXPORT = ("pspnet", 0)
 
 NETWORK = [(name, number) for name in sorted(ARCHITECTURES) for number in range(NETWORKS)]
+# The largest needs two minutes of a free core, and a failure takes its plug-ins one by one.
+MATRIX = (pytest.mark.slow, pytest.mark.matrix, pytest.mark.timeout(1800))
 EXPORTED = [
-    pytest.param(
-        *network, marks=() if network == FAST_EXPORT else (pytest.mark.slow, pytest.mark.matrix)
-    )
-    for network in NETWORK
+    pytest.param(*network, marks=() if network == FAST_EXPORT else MATRIX) for network in NETWORK
 ]
 for_every_network = pytest.mark.parametrize(("architecture", "number"), NETWORK)
 for_every_export = pytest.mark.parametrize(("architecture", "number"), EXPORTED)
