@@ -338,3 +338,13 @@ def test_what_was_accepted_is_done_by_the_next_process(start, held, body, counte
     for job in jobs:
         assert wait_for(second, job, "done")["progress"] == 1
         assert second.get(f"/jobs/{job}/result").status_code == 200
+
+
+def test_a_job_has_a_limit_of_corners_of_its_own(start, model, body, monkeypatch):
+    monkeypatch.setattr("service.jobs.work.MAX_CORNERS", 3)
+    client = start(model)
+    assert client.post("/segment?format=geojson", content=body).status_code == 200
+    job = client.post("/jobs?format=geojson", content=body).json()["id"]
+    failed = wait_for(client, job, "failed")
+    assert failed["error"]["type"].endswith("#problem-too-many-corners")
+    assert failed["error"]["max_corners"] == 3
