@@ -47,7 +47,8 @@ test: $(STAMP)
 	$(PYTEST) -m "not slow" tests/training
 
 test-slow: $(STAMP)
-	$(PYTEST) -m slow --share $(SHARE)
+	$(PYTEST) -m slow --share $(SHARE) tests/models
+	$(PYTEST) -m slow --ignore tests/models
 
 test-all: $(STAMP)
 	$(PYTEST)
