@@ -120,7 +120,10 @@ class TrainStep:
             share = len(some_images) / len(images)
             is_last = number + 1 == len(chunks)
             with self.fabric.no_backward_sync(self.module, enabled=not is_last):  # type: ignore[arg-type]
-                output = self.module.forward_train(self.normalise(some_images))  # type: ignore[operator]
+                # Fabric's wrapper brings its precision along in `forward` alone: on one device,
+                # other methods than that reach the bare module.
+                with self.fabric.autocast():
+                    output = self.module.forward_train(self.normalise(some_images))  # type: ignore[operator]
                 with torch.autocast(self.fabric.device.type, enabled=False):
                     loss, parts = self.loss(output, some_target)
                 self.fabric.backward(loss * share)
