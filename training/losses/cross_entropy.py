@@ -3,21 +3,15 @@
 Shapes: logits (N, K, H, W), target (N, H, W) of class ids or `ignore_index` -> scalar.
 The mean is taken over counted pixels (over their weights, if classes are weighted), as
 `torch.nn.functional.cross_entropy` does; a batch in which nothing counts costs 0 with a
-gradient of zero, where torch gives NaN. Logits are flattened to (pixels, K): the 2-D kernel of
-torch has no deterministic form on CUDA.
+gradient of zero, where torch gives NaN.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-
-def flatten(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return float32 logits (N*H*W, K) and targets (N*H*W,); float64 stays float64."""
-    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    return logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1]), target.reshape(-1)
+from training.losses.planes import at_truth, pixel_weights, planes
 
 
 def cross_entropy(
@@ -29,19 +23,15 @@ def cross_entropy(
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Return the mean cross-entropy of the counted pixels, 0 if there are none."""
-    scores, truth = flatten(logits, target)
-    if class_weights is not None:
-        class_weights = class_weights.to(scores.dtype)
-    total = F.cross_entropy(
-        scores,
-        truth,
-        weight=class_weights,
-        ignore_index=ignore_index,
-        reduction="sum",
-        label_smoothing=label_smoothing,
-    )
+    scores, truth = planes(logits, target)
     counted = truth != ignore_index
-    if class_weights is None:
-        return total / counted.sum().clamp(min=1)
-    mass = class_weights[torch.where(counted, truth, 0)] * counted
-    return total / mass.sum().clamp(min=torch.finfo(scores.dtype).tiny)
+    weights = pixel_weights(truth, counted, class_weights).to(scores.dtype)
+    log_chances = scores.log_softmax(1)  # (N, K, P)
+    total = (at_truth(log_chances, truth, counted) * weights).sum()
+    if label_smoothing:
+        spread = log_chances
+        if class_weights is not None:
+            spread = log_chances * class_weights.to(scores.dtype)[:, None]
+        smooth = (spread.mean(1) * counted).sum()
+        total = (1 - label_smoothing) * total + label_smoothing * smooth
+    return -total / weights.sum().clamp(min=torch.finfo(scores.dtype).tiny)

@@ -12,10 +12,9 @@ A batch in which nothing counts costs 0 with a gradient of zero.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from training.losses.cross_entropy import flatten
+from training.losses.planes import at_truth, pixel_weights, planes
 
 
 def ohem(
@@ -33,14 +32,14 @@ def ohem(
         threshold: a pixel is hard if its true class has less than this probability.
         min_kept: at least this share of the counted pixels is kept, the hardest.
     """
-    scores, truth, factors = _counted(logits, target, ignore_index, class_weights)
-    if not len(truth):
-        return scores.sum() * 0
-    losses = F.cross_entropy(scores, truth, reduction="none")
+    log_chance, factors = _counted(logits, target, ignore_index, class_weights)
+    if not len(log_chance):
+        return logits.float().sum() * 0
+    losses = -log_chance
     with torch.no_grad():
-        chance = torch.exp(-losses)
+        chance = torch.exp(log_chance)
         # Sorted and not `kthvalue`, which has no deterministic form on CUDA.
-        limit = chance.sort().values[max(1, round(min_kept * len(truth))) - 1]
+        limit = chance.sort().values[max(1, round(min_kept * len(chance))) - 1]
         factors = factors * ((chance < threshold) | (chance <= limit))
     return (factors * losses).sum() / factors.sum().clamp(min=torch.finfo(losses.dtype).tiny)
 
@@ -57,21 +56,18 @@ def focal(
 
     With class weights the mean is theirs, as in cross-entropy; `gamma` 0 is cross-entropy.
     """
-    scores, truth, factors = _counted(logits, target, ignore_index, class_weights)
-    log_chance = -F.cross_entropy(scores, truth, reduction="none")
+    log_chance, factors = _counted(logits, target, ignore_index, class_weights)
     # 1 - p from the other classes' share; its floor keeps the power's slope finite at p = 1.
-    rest = (-torch.expm1(log_chance)).clamp(min=torch.finfo(scores.dtype).eps)
+    rest = (-torch.expm1(log_chance)).clamp(min=torch.finfo(log_chance.dtype).eps)
     losses = -(rest**gamma) * log_chance
     return (factors * losses).sum() / factors.sum().clamp(min=torch.finfo(losses.dtype).tiny)
 
 
 def _counted(
     logits: Tensor, target: Tensor, ignore_index: int, class_weights: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return logits (P, K), truth (P,) and factors (P,) of the counted pixels."""
-    scores, truth = flatten(logits, target)
+) -> tuple[Tensor, Tensor]:
+    """Return log p of the true class and the weight of each counted pixel."""
+    scores, truth = planes(logits, target)
     counted = truth != ignore_index
-    scores, truth = scores[counted], truth[counted]
-    if class_weights is None:
-        return scores, truth, torch.ones_like(truth, dtype=scores.dtype)
-    return scores, truth, class_weights.to(scores.dtype)[truth]
+    log_chance = at_truth(scores.log_softmax(1), truth, counted)[counted]
+    return log_chance, pixel_weights(truth, counted, class_weights)[counted].to(scores.dtype)

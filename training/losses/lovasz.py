@@ -16,18 +16,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.losses.cross_entropy import flatten
+from training.losses.planes import planes
 
 
 def lovasz_softmax(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
     """Return the mean over classes present of the Lovász extension of 1 - IoU."""
-    scores, truth = flatten(logits, target)
+    scores, truth = planes(logits, target)
     counted = truth != ignore_index
-    probabilities, truth = scores[counted].softmax(1), truth[counted]
+    probabilities, truth = scores.softmax(1), truth[counted]
     losses = []
     for index in truth.unique().tolist():
         belongs = truth == index
-        errors = (belongs.to(scores.dtype) - probabilities[:, index]).abs()
+        errors = (belongs.to(scores.dtype) - probabilities[:, index][counted]).abs()
         errors, order = errors.sort(descending=True)
         losses.append(errors @ iou_steps(belongs[order]).to(errors.dtype))
     return torch.stack(losses).mean() if losses else scores.sum() * 0

@@ -13,23 +13,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.losses.cross_entropy import flatten
+from training.losses.planes import at_truth, planes
 
 
 def overlap_sums(
     logits: Tensor, target: Tensor, *, ignore_index: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return, for each class, the sums of p*t, p and t over counted pixels, each (K,)."""
-    scores, truth = flatten(logits, target)
-    counted = truth != ignore_index  # (P,)
-    places = torch.where(counted, truth, 0)
+    scores, truth = planes(logits, target)
+    counted = truth != ignore_index  # (N, P)
     weights = counted.to(scores.dtype)
-    probabilities = scores.softmax(1)  # (P, K)
-    # One pass over (P, K) each way: no one-hot of that size is made.
-    right = probabilities.gather(1, places[:, None])[:, 0] * weights  # (P,)
+    probabilities = scores.softmax(1)  # (N, K, P)
+    predicted = (probabilities @ weights[:, :, None]).sum((0, 2))
+    # No one-hot of that size is made.
+    places = torch.where(counted, truth, 0).flatten()
+    right = (at_truth(probabilities, truth, counted) * weights).flatten()
     zeros = scores.new_zeros(scores.shape[1])
-    both = zeros.index_add(0, places, right)
-    return both, weights @ probabilities, zeros.index_add(0, places, weights)
+    present = zeros.index_add(0, places, weights.flatten())
+    return zeros.index_add(0, places, right), predicted, present
 
 
 def dice(logits: Tensor, target: Tensor, *, ignore_index: int, smooth: float = 1.0) -> Tensor:
