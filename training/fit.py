@@ -29,6 +29,7 @@ import torch
 from lightning.fabric import Fabric
 from pydantic import ValidationError
 
+from models.allocator import keep_freed_memory
 from models.errors import DataError, SpecError, ZooError
 from models.network import SegmentationNetwork
 from training.build import make_loader, make_network, make_parts, measure, try_rates
@@ -145,6 +146,8 @@ def run_steps(parts: Parts, *, until: int) -> None:
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
         ZooError: too many steps gave no number.
     """
+    if parts.fabric.device.type == "cpu":
+        keep_freed_memory()
     batches = make_loader(
         parts.config, parts.data, parts.fabric, start=parts.progress.step, stop=until
     )
