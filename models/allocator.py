@@ -21,4 +21,4 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     wishes = ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, _LARGEST), (_TOP_PAD, _MORE))
-    return all([mallopt(name, value) == 1 for name, value in wishes])
+    return [mallopt(name, value) for name, value in wishes] == [1, 1, 1]

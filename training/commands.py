@@ -226,6 +226,14 @@ def export(
     max_drop: Annotated[
         float, typer.Option(min=0, help="Points of mean IoU that int8 may lose.")
     ] = 0.5,
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="An image that is typical; its middle is kept to compare classes by. Repeat it.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Parent folder.  [default: BUNDLE/engines]")
     ] = None,
@@ -251,9 +259,12 @@ def export(
             say=lambda line: print(line, file=sys.stderr),
         )
     else:
+        from models.engines.check import central_part
         from models.export.engines import export_engine
+        from models.inference.decode import decode_image
 
-        artefact = export_engine(folder, engine, precision=precision, out=out)
+        images = [central_part(decode_image(path).pixels) for path in check or ()]
+        artefact = export_engine(folder, engine, precision=precision, images=images, out=out)
     record = artefact.record
     if as_json:
         print_json({"folder": str(artefact.folder), **record.model_dump()})

@@ -138,11 +138,16 @@ class BundleConfig(Section):
         data_licence, weights_licence: of the training data, and of the weights that come of it.
         engine: for which the bundle is exported at the end, as `maskzoo export` does; `auto` is
             openvino where it can be written, and `none` leaves it out.
+        check_images: from so many validation images a part of 256 x 256 is kept beside the export;
+            by them each machine sees whether its faster arithmetic gives the same classes. 0 keeps
+            none of the data and takes generated pictures, which no network has learnt to decide:
+            fewer pixels agree, so that bfloat16 is taken less often.
     """
 
     name: str | Auto = "auto"
     dtype: Literal["float16", "float32"] = "float16"
     engine: Literal["auto", "none"] | EngineName = "auto"
+    check_images: Annotated[int, Field(ge=0, le=16)] = 4
     description: str | None = None
     data_licence: str | None = None
     weights_licence: str | None = None

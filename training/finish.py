@@ -10,9 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 
 from models.bundle import save_bundle
+from models.engines.check import central_part
 from models.errors import EngineError, ExportError
 from models.inference.predictor import Predictor
 from training.data.index import Split
@@ -68,12 +70,24 @@ def _export(bundle: Path, parts: Parts) -> None:
         return
     from models.export.engines import export_engine  # takes seconds to import
 
+    images = _check_images(parts)
     try:
-        artefact = export_engine(bundle, "openvino" if wanted == "auto" else wanted)
+        artefact = export_engine(bundle, "openvino" if wanted == "auto" else wanted, images=images)
     except (EngineError, ExportError) as error:
         parts.display.say(f"not exported for a faster engine: {error}")
     else:
-        parts.display.say(f"exported for {artefact.record.engine}: {artefact.folder}")
+        parts.display.say(
+            f"exported for {artefact.record.engine}: {artefact.folder} (with parts of "
+            f"{len(images)} validation images to check it by; bundle.check_images=0 keeps none)"
+        )
+
+
+def _check_images(parts: Parts) -> list[np.ndarray]:
+    """Return parts of validation images, spread evenly over the split."""
+    samples = parts.data.samples("val")
+    count = min(parts.config.bundle.check_images, len(samples))
+    chosen = [samples[number * len(samples) // count] for number in range(count)]
+    return [central_part(parts.data.read(sample)[0]) for sample in chosen]
 
 
 def bundle_name(parts: Parts) -> str:

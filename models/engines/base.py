@@ -28,6 +28,7 @@ class Engine(Protocol):
     `run` is called from several threads at once and must not depend on earlier calls.
 
     Attributes:
+        takes_pixels: whether `run` takes uint8 pixels too, and normalises them itself.
         precision: what it computes in, as torch names it: float32, bfloat16, float16.
         choice: set by `models.engines.choose`; None where somebody else built the engine.
     """
@@ -36,11 +37,15 @@ class Engine(Protocol):
     device: torch.device
     in_channels: int
     num_classes: int
+    takes_pixels: bool
     precision: str
     choice: Choice | None
 
     def run(self, batch: Tensor) -> Tensor:
-        """Return float32 logits (N, K, h, w) for a normalised float32 batch (N, C, H, W).
+        """Return float32 logits (N, K, h, w) for a batch (N, C, H, W).
+
+        The batch is normalised float32 or, for an engine that takes pixels, uint8 as
+        `models.inference.preprocess.network_input` gives it.
 
         h and w may be smaller than H and W: the map then covers the same area, with the
         half-pixel convention (``align_corners=False``).

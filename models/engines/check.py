@@ -10,12 +10,13 @@ import torch
 
 from models.engines.base import Engine
 from models.errors import EngineError
-from models.inference.preprocess import to_batch
+from models.inference.preprocess import network_input
 from models.preprocessing import Preprocessing
 
 LEAST_AGREEMENT = 0.999
 """Share of pixels whose class must be torch's for an engine to be taken by ``auto``."""
 
+_LARGEST_PART = 256
 _SIZES = ((96, 128), (97, 61), (64, 64))
 
 
@@ -70,6 +71,12 @@ class CheckImages:
         return float(np.concatenate([one.ravel() for one in same]).mean())
 
 
+def central_part(pixels: np.ndarray) -> np.ndarray:
+    """Return the middle of an image (H, W, C), at most 256 x 256: enough to ask about."""
+    top, left = (max(0, side - _LARGEST_PART) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + _LARGEST_PART, left : left + _LARGEST_PART]
+
+
 def generated_images(in_channels: int) -> list[np.ndarray]:
     """Return images of soft blobs and noise, of several sizes and contrasts; always the same."""
     random = np.random.default_rng(0)
@@ -85,5 +92,7 @@ def _blobs(random: np.random.Generator, size: tuple[int, int], channels: int) ->
 
 
 def _classes(engine: Engine, pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    logits = engine.run(to_batch(pixels, preprocessing, engine.device))[0]
+    as_pixels = engine.takes_pixels
+    batch = network_input([pixels], preprocessing, engine.device, as_pixels=as_pixels)
+    logits = engine.run(batch)[0]
     return logits.argmax(dim=0).to(torch.int16).cpu().numpy()

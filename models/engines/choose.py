@@ -183,15 +183,20 @@ def open_model(
     Raises:
         EngineError: the runtime is not installed or refuses the file.
     """
-    widths = {
-        "in_channels": manifest.spec.in_channels,
-        "num_classes": manifest.spec.num_classes,
-    }
+    num_classes = manifest.spec.num_classes
     if engine == "openvino":
         from models.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(path, **widths, exact=exact)
+        return OpenVinoEngine(
+            path, preprocessing=manifest.preprocessing, num_classes=num_classes, exact=exact
+        )
     from models.engines.onnxruntime import OnnxRuntimeEngine
 
     cache = cache_folder(manifest.weights_sha256) / "tensorrt"
-    return OnnxRuntimeEngine(path, **widths, device=device, cache=cache)
+    return OnnxRuntimeEngine(
+        path,
+        in_channels=manifest.spec.in_channels,
+        num_classes=num_classes,
+        device=device,
+        cache=cache,
+    )

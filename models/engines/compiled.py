@@ -32,6 +32,7 @@ class CompiledEngine:
     """
 
     name = "torch-compile"
+    takes_pixels = False
     choice: Choice | None = None
 
     def __init__(

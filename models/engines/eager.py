@@ -24,6 +24,7 @@ class EagerEngine:
     """
 
     name = "torch"
+    takes_pixels = False
     choice: Choice | None = None
 
     def __init__(

@@ -44,6 +44,7 @@ class OnnxRuntimeEngine:
     """
 
     name = "onnxruntime"
+    takes_pixels = False
     choice: Choice | None = None
 
     def __init__(

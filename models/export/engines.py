@@ -24,6 +24,7 @@ from models.engines.choose import open_model
 from models.engines.eager import EagerEngine
 from models.errors import ExportError
 from models.export.onnx import export_onnx
+from models.inference.preprocess import to_channels
 from models.network import SegmentationNetwork
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def export_engine(
 
     Args:
         precision: of the stored weights. ``fp16`` halves the files; the CPU computes in its own.
-        images: check images, uint8 (H, W, C); None takes generated ones.
+        images: check images, uint8 (H, W, 3); None takes generated ones.
         out: the parent folder in place of the bundle's `engines`.
 
     Raises:
@@ -59,13 +60,14 @@ def export_engine(
     """
     loaded = load_bundle(bundle)
     manifest, network = loaded.manifest, loaded.network.eval()
+    channels = manifest.spec.in_channels
     if precision not in _PRECISIONS[engine]:
         allowed = " or ".join(_PRECISIONS[engine])
         raise ExportError(f"{engine} is written in {allowed} here, not in {precision}")
     check = CheckImages.of(
         EagerEngine.of(network, manifest.spec, "cpu"),
         manifest.preprocessing,
-        images or generated_images(manifest.spec.in_channels),
+        [to_channels(image, channels) for image in images or ()] or generated_images(channels),
     )
 
     def make(folder: Path) -> Record:
@@ -74,7 +76,9 @@ def export_engine(
             _write_openvino(network, path, precision)
         else:
             export_onnx(network, path, output="coarse")
-        agreement = check.agreement(open_model(engine, path, manifest), manifest.preprocessing)
+        # In float32: whether bfloat16 will do is asked again on each machine that has it.
+        written = open_model(engine, path, manifest, exact=True)
+        agreement = check.agreement(written, manifest.preprocessing)
         if agreement < LEAST_AGREEMENT:
             raise ExportError(
                 f"{engine} gives torch's class for {agreement:.3%} of the check pixels; "

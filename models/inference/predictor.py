@@ -26,7 +26,7 @@ from models.engines.choose import open_engine
 from models.errors import ShapeError
 from models.inference.decode import DEFAULT_MAX_PIXELS, decode_image
 from models.inference.postprocess import label_map, resize_logits
-from models.inference.preprocess import check_pixels, to_batch, to_channels
+from models.inference.preprocess import check_pixels, network_input, to_channels
 from models.inference.resize import (
     DEFAULT_WHOLE_PIXELS,
     InputPlan,
@@ -173,7 +173,8 @@ class Predictor:
                 image, confidence, clock, tta=tta, overlap=overlap, on_tile=on_tile
             )
             return Segmentation(labels, shares, self.labels, "tiled", clock.timings, info)
-        batch, plan = self._prepare(image, mode, max_side)
+        pixels, plan = self._prepare(image, mode, max_side)
+        batch = self._input([pixels], views)
         clock.stop("preprocess")
         logits = self._run(batch, views)[0]
         clock.stop("network")
@@ -256,10 +257,11 @@ class Predictor:
                 self.segment(image, mode="tiled", confidence=confidence, tta=tta, overlap=overlap)
                 for image in images
             ]
-        clock = Clock()
+        views, clock = parse_tta(tta), Clock()
         prepared = [self._prepare(image, mode, max_side) for image in images]
+        batch = self._input([pixels for pixels, _ in prepared], views)
         clock.stop("preprocess")
-        logits = self._run(torch.cat([batch for batch, _ in prepared]), parse_tta(tta))
+        logits = self._run(batch, views)
         clock.stop("network")
         maps = [
             label_map(one, plan.covered, plan.image, confidence=confidence)
@@ -294,9 +296,9 @@ class Predictor:
         """
         views = parse_tta(tta)
         prepared = [self._prepare(image, "whole") for image in images]
-        if len({batch.shape for batch, _ in prepared}) != 1:
+        if len({pixels.shape for pixels, _ in prepared}) != 1:
             raise ShapeError("a batch takes images of one size; give them apart")
-        logits = self._run(torch.cat([batch for batch, _ in prepared]), views)
+        logits = self._run(self._input([pixels for pixels, _ in prepared], views), views)
         return [
             resize_logits(one, plan.covered, plan.image)
             for one, (_, plan) in zip(logits, prepared, strict=True)
@@ -323,12 +325,16 @@ class Predictor:
                 partial(map, lambda tile: self._whole_logits(tile, views)),
                 num_classes=self.labels.num_classes,
             )
-        batch, plan = self._prepare(image, mode, max_side)
-        return resize_logits(self._run(batch, views)[0], plan.covered, plan.image)
+        pixels, plan = self._prepare(image, mode, max_side)
+        return resize_logits(
+            self._run(self._input([pixels], views), views)[0], plan.covered, plan.image
+        )
 
     def _whole_logits(self, image: np.ndarray, views: Tta) -> np.ndarray:
-        batch, plan = self._prepare(image, "whole")
-        return resize_logits(self._run(batch, views)[0], plan.covered, plan.image)
+        pixels, plan = self._prepare(image, "whole")
+        return resize_logits(
+            self._run(self._input([pixels], views), views)[0], plan.covered, plan.image
+        )
 
     def _segment_tiled(
         self,
@@ -354,10 +360,15 @@ class Predictor:
 
     def _prepare(
         self, pixels: np.ndarray, mode: str, max_side: int | None = None
-    ) -> tuple[Tensor, InputPlan]:
+    ) -> tuple[np.ndarray, InputPlan]:
+        """Return uint8 (H, W, C) at the size at which the network sees the image."""
         pixels = to_channels(pixels, self.engine.in_channels)
         plan = self._plan((pixels.shape[0], pixels.shape[1]), mode, max_side)
-        return to_batch(fit_to_plan(pixels, plan), self.preprocessing, self.engine.device), plan
+        return fit_to_plan(pixels, plan), plan
+
+    def _input(self, images: Sequence[np.ndarray], views: Tta) -> Tensor:
+        as_pixels = self.engine.takes_pixels and not views.resizes
+        return network_input(images, self.preprocessing, self.engine.device, as_pixels=as_pixels)
 
     def _run(self, batch: Tensor, views: Tta) -> Tensor:
         logits = views.run(self.engine.run, batch)  # (N, K, h, w)

@@ -56,6 +56,24 @@ def normalise(batch: Tensor, mean: Sequence[float], std: Sequence[float]) -> Ten
     return torch.addcmul(shift.view(1, -1, 1, 1), batch.float(), scale.view(1, -1, 1, 1))
 
 
+def network_input(
+    images: Sequence[np.ndarray],
+    preprocessing: Preprocessing,
+    device: torch.device,
+    *,
+    as_pixels: bool,
+) -> Tensor:
+    """Return the batch (N, C, H, W) for images uint8 (H, W, C) of one size.
+
+    Channels last in memory: uint8 on the CPU `as_pixels`, else normalised float32 on `device`.
+    """
+    if as_pixels:
+        stacked = np.stack(images) if len(images) > 1 else images[0][None]
+        pixels = np.require(stacked, requirements=["C", "W"])
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    return torch.cat([to_batch(image, preprocessing, device) for image in images])
+
+
 def to_batch(pixels: np.ndarray, preprocessing: Preprocessing, device: torch.device) -> Tensor:
     """Return the float32 (1, C, H, W) input for uint8 (H, W, C) pixels.
 

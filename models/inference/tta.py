@@ -77,12 +77,17 @@ class Tta:
         """How many times the network runs."""
         return len(self.scales) * len(self.symmetries)
 
+    @property
+    def resizes(self) -> bool:
+        """Whether a view has another size, for which the batch must be normalised."""
+        return self.scales != (1.0,)
+
     def run(self, run: Run, batch: Tensor) -> Tensor:
-        """Return logits (N, K, h, w) for a normalised batch (N, C, H, W).
+        """Return logits (N, K, h, w) for a batch (N, C, H, W).
 
         With one view, they are the network's own; with more, their softmax is the mean.
         """
-        if self.num_views == 1 and self.scales == (1.0,):
+        if self.num_views == 1 and not self.resizes:
             return run(batch)
         total: Tensor | None = None
         for scale in self.scales:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,8 +195,8 @@ def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
     class Rounding(OpenVinoEngine):
         """OpenVINO on a processor with bfloat16, whose rounding changes every class."""
 
-        def __init__(self, path: Path, *, exact: bool = False, **widths: int) -> None:
-            super().__init__(path, exact=exact, **widths)
+        def __init__(self, path: Path, *, exact: bool = False, **rest: Any) -> None:
+            super().__init__(path, exact=exact, **rest)
             assert self.is_exact or not exact
             self.is_exact = exact
 
