@@ -13,21 +13,15 @@ again, so the script can be stopped and started.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import resource
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-
-ROOT = Path(__file__).resolve().parents[1]
+from runs import RECIPE, Score, trained
 
 # A plug-in's place is the one that its authors chose, as far as DeepLabV3+ has it.
 VARIANTS: dict[str, list[str]] = {
@@ -40,29 +34,10 @@ VARIANTS: dict[str, list[str]] = {
     "dual": ["dual@bottleneck"],
 }
 
-RECIPE = {
+DEEPLAB = {
     "model.architecture": "deeplabv3plus",
-    "model.encoder": "tu-resnet18",
-    "model.encoder_options": {"channels": [16, 32, 64, 128], "stem_type": "deep", "stem_width": 8},
     "model.options": {"channels": 64, "low_channels": 16},
-    "batch_size": 8,
-    "optimizer.lr": 3e-3,
-    "optimizer.head_lr_mult": 1.0,
-    "loader.crop_size": 128,
-    "loader.num_workers": 1,
-    "augment.rotate90": 1.0,
-    "augment.flip_vertical": 0.5,
-    "validate_every": 1000,  # only once, at the end: the choice of a best step would be one more
-    "ema": 0.99,
 }
-
-
-@dataclass(frozen=True)
-class Score:
-    """What one run came to: mean IoU of 0 to 1, processor seconds with reading and scoring."""
-
-    mean_iou: float
-    seconds: float
 
 
 def main() -> None:
@@ -87,29 +62,10 @@ def main() -> None:
 
 def run(data: Path, name: str, seed: int, options: argparse.Namespace) -> Score:
     """Return the score of one run, trained now if it is not there yet."""
+    plugins = [str(plugin) for plugin in VARIANTS[name]]
+    settings = {"seed": seed, "max_steps": options.steps, "model.plugins": plugins}
     folder = options.out / data.name / f"{name}-{seed}-{options.steps}"
-    record = folder / "score.json"
-    if not record.exists():
-        plugins = [str(plugin) for plugin in VARIANTS[name]]
-        settings = RECIPE | {"seed": seed, "max_steps": options.steps, "model.plugins": plugins}
-        words = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-        if (folder / "last.ckpt").exists():
-            words.append("--resume")
-        command = [sys.executable, ROOT / "maskzoo.py", "train", data, "-o", folder, *words]
-        folder.mkdir(parents=True, exist_ok=True)
-        start = processor_seconds()
-        with (folder / "log.txt").open("a") as log:
-            subprocess.run(list(map(str, command)), stdout=log, stderr=log, check=True)
-        metrics = json.loads((folder / "bundle" / "bundle.json").read_text())["metrics"]
-        found = {"mean_iou": metrics["mean_iou"], "seconds": processor_seconds() - start}
-        record.write_text(json.dumps(found), encoding="utf-8")
-    return Score(**json.loads(record.read_text(encoding="utf-8")))
-
-
-def processor_seconds() -> float:
-    """Return the time that finished child processes, and theirs, have had of the processors."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return trained(data, folder, RECIPE | DEEPLAB | settings)
 
 
 def rows(scores: dict[str, list[Score]]) -> Iterator[str]:

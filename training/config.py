@@ -39,11 +39,14 @@ class ModelConfig(Section):
     """Which network is trained; the fields of `models.spec.ModelSpec` that a person chooses.
 
     Args:
-        start_from: folder of a bundle whose weights the network starts from.
+        architecture, encoder: auto takes what the device trains in hours: on a GPU DANet on a
+            ResNet-50, elsewhere a U-Net on a ResNet-18; with `start_from` the bundle's own.
+        start_from: folder of a bundle whose weights the network starts from. Where neither
+            architecture nor encoder is given, their options are the bundle's too.
     """
 
-    architecture: str = "danet"
-    encoder: str = "resnet50"
+    architecture: str | Auto = "auto"
+    encoder: str | Auto = "auto"
     encoder_weights: str | None = None
     start_from: str | None = None
     output_stride: Literal[8, 16, 32] | None = None

@@ -11,14 +11,16 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from models.bundle import read_manifest
 from models.engines.precision import has_bf16
 from models.errors import SpecError
 from training.auto import resolved
-from training.config import TrainConfig
+from training.config import ModelConfig, TrainConfig
 from training.losses.config import CrossEntropyTerm, DiceTerm
 from training.memory import StepMemory
 from training.overrides import merge
@@ -77,9 +79,14 @@ class Plan:
 
 
 def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> Plan:
-    """Decide on what the run computes."""
+    """Decide on what the run computes, and which network.
+
+    Raises:
+        BundleError: there is no sound bundle at `model.start_from`.
+    """
     planner = _Planner(Plan(config), None, cpu_count or os.cpu_count() or 1)
     planner.machine()
+    planner.network()
     return planner.plan
 
 
@@ -170,6 +177,53 @@ class _Planner:
         self.decide("runtime.channels_last", *_layout(self.device))
         workers = min(8, max(1, self.cpu_count // 2))
         self.decide("loader.num_workers", workers, f"{self.cpu_count} CPU cores")
+
+    def network(self) -> None:
+        model = self.config.model
+        if model.start_from and model.architecture == model.encoder == "auto":
+            self._network_of(Path(model.start_from))
+            return
+        on_gpu = self.device == "cuda"
+        needs_stride = model.output_stride in (8, 16)  # which a U-Net does not have
+        self.decide(
+            "model.architecture",
+            "danet" if on_gpu or needs_stride else "unet",
+            "attention over positions and channels pays, and a GPU trains it in hours"
+            if on_gpu
+            else f"attention on features of stride {model.output_stride}"
+            if needs_stride
+            else f"an hour's training on a {self.device}, where DANet takes days",
+        )
+        self.decide(
+            "model.encoder",
+            "resnet50" if on_gpu else "resnet18",
+            f"usual on {self.device}",
+        )
+
+    def _network_of(self, bundle: Path) -> None:
+        """Take over the bundle's network; what is given beside it stays, and is held against it."""
+        spec = read_manifest(bundle).spec
+        theirs = ModelConfig(
+            architecture=spec.architecture,
+            encoder=spec.encoder,
+            output_stride=spec.output_stride,
+            encoder_options=spec.encoder_options,
+            options=spec.options,
+            plugins=tuple(map(str, spec.plugins)),
+        ).model_dump(exclude_unset=True)
+        usual = ModelConfig().model_dump()
+        values = self.config.model_dump()
+        ours = values["model"]
+        ours |= {name: value for name, value in theirs.items() if ours[name] == usual[name]}
+        why = "the network of the bundle that it starts from"
+        self.plan = Plan(
+            TrainConfig.model_validate(values),
+            [
+                *self.plan.decisions,
+                Decision("model.architecture", spec.architecture, why),
+                Decision("model.encoder", spec.encoder, why),
+            ],
+        )
 
     def sizes(self) -> None:
         short = min(self.seen.median_size)

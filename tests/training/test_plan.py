@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.bundle import read_manifest
 from models.errors import SpecError
+from models.shipped import find_bundle
 from training.config import TrainConfig, load_config
 from training.memory import StepMemory
 from training.plan import Decision, Plan, choose_machine, crop_counts, resolve
@@ -47,10 +49,40 @@ def test_nothing_is_left_to_decide_and_each_decision_has_a_reason() -> None:
     assert "auto" not in str(made.config.model_dump(exclude={"bundle"}))
     assert made.config.bundle.name == "auto"  # named after the data at the end
     keys = [decision.key for decision in made.decisions]
-    assert len(keys) == len(set(keys)) == 18
+    assert len(keys) == len(set(keys)) == 20
     assert all(decision.why for decision in made.decisions)
     text = plan_table(made.decisions)
     assert all(key.split(".")[-1] in text for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "network"),
+    [
+        ("cpu", [], ("unet", "resnet18")),
+        ("cuda", [], ("danet", "resnet50")),
+        ("cpu", ["model.output_stride=8"], ("danet", "resnet18")),
+        ("cpu", ["model.architecture=fpn"], ("fpn", "resnet18")),
+        ("cuda", ["model.encoder=tu-resnet10t"], ("danet", "tu-resnet10t")),
+    ],
+)
+def test_the_network_follows_the_device_where_it_is_not_given(
+    device: str, given: list[str], network: tuple[str, str]
+) -> None:
+    config = load_config([f"runtime.accelerator={device}", *given])
+    chosen = choose_machine(config, cpu_count=6).config.model
+    assert (chosen.architecture, chosen.encoder) == network
+
+
+def test_a_run_that_starts_from_a_bundle_takes_its_network_and_keeps_what_was_given() -> None:
+    bundle = find_bundle("nuclei")
+    spec = read_manifest(bundle).spec
+    given = [f"model.start_from={bundle}", "model.output_stride=16"]
+    made = choose_machine(load_config(given), cpu_count=6)
+    model = made.config.model
+    assert (model.architecture, model.encoder) == (spec.architecture, spec.encoder)
+    assert (model.options, model.encoder_options) == (spec.options, spec.encoder_options)
+    assert model.output_stride == 16  # which the start then refuses, saying what differs
+    assert "model.architecture" in {decision.key for decision in made.decisions}
 
 
 def test_a_plan_of_a_resolved_configuration_changes_nothing() -> None:
