@@ -23,6 +23,7 @@ from models.engines.choose import open_engine
 from models.engines.compiled import CompiledEngine
 from models.engines.eager import EagerEngine
 from models.engines.onnxruntime import check_providers, choose_providers
+from models.engines.precision import has_bf16
 from models.errors import BundleError, EngineError, ExportError, UnknownNameError
 from models.export.engines import export_engine
 from models.labels import LabelSet
@@ -209,7 +210,24 @@ def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
         engine = open_engine(exported, read_manifest(exported), engine="openvino", device="cpu")
     assert isinstance(engine, Rounding)
     assert engine.is_exact
-    assert "in bfloat16, so it runs in float32" in caplog.text
+    assert "in bfloat16 only " in caplog.text
+
+
+def test_bfloat16_that_is_asked_for_runs_or_says_that_the_processor_has_none(
+    exported: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = read_manifest(exported)
+    if not has_bf16("cpu"):
+        with pytest.raises(EngineError, match="this processor has no bfloat16"):
+            open_engine(exported, manifest, engine="openvino-bf16", device="cpu")
+        return
+    with caplog.at_level(logging.INFO):
+        engine = open_engine(exported, manifest, engine="openvino-bf16", device="cpu")
+    assert engine.precision == "bfloat16"
+    assert "in bfloat16: torch's class for" in caplog.text
+    batch = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    exact = open_engine(exported, manifest, engine="torch", device="cpu").run(batch)
+    torch.testing.assert_close(engine.run(batch), exact, atol=0.05, rtol=0.05)
 
 
 @pytest.mark.slow
