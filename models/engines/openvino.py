@@ -103,12 +103,10 @@ class _Program:
     def __init__(
         self, path: Path, settings: dict[str, object], preprocessing: Preprocessing | None
     ) -> None:
-        import openvino
 
         try:
-            core = openvino.Core()
-            model = _channels_last(core.read_model(path), preprocessing)
-            self._compiled = core.compile_model(model, "CPU", settings)
+            model = _channels_last(_core().read_model(path), preprocessing)
+            self._compiled = _core().compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
         self.precision = self._compiled.get_property("INFERENCE_PRECISION_HINT")
@@ -125,6 +123,20 @@ class _Program:
             return np.array(request.get_output_tensor(0).data)  # the buffer is used again
         finally:
             self._idle.put(request)
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    """Return the process's one Core, which is never given up.
+
+    A Core gives its thread a stack for signal handlers when it first compiles, and takes it away
+    when it ends (OpenVINO 2026.4, x86-64). Of two whose lives overlap, the later one puts the
+    earlier one's stack back, which is gone by then: the next signal ends the process without a
+    word, or is written into what lies there since.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _channels_last(model: openvino.Model, preprocessing: Preprocessing | None) -> openvino.Model:

@@ -6,6 +6,8 @@ import hashlib
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -211,6 +213,31 @@ def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
     assert isinstance(engine, Rounding)
     assert engine.is_exact
     assert "in bfloat16 only " in caplog.text
+
+
+SIGNAL = """
+import gc, os, signal, sys
+from pathlib import Path
+from models.bundle import read_manifest
+from models.engines.choose import open_engine
+
+folder = Path(sys.argv[1])
+first = open_engine(folder, read_manifest(folder), engine="openvino", device="cpu")
+second = open_engine(folder, read_manifest(folder), engine="openvino", device="cpu")
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGUSR1, lambda number, frame: print("heard"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_signals_are_heard_after_engines_have_come_and_gone(exported: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL, str(exported)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "heard"), done.stderr
 
 
 def test_bfloat16_that_is_asked_for_runs_or_says_that_the_processor_has_none(
