@@ -5,8 +5,9 @@
 
 Every architecture is trained by `maskzoo train` on the same narrow ResNet-18 from random weights,
 with one recipe and seed and an equal number of steps (`benchmarks/runs.py`), and scored on the test
-split. Latency is that of the bundles of the first data set: one image of 512 x 512 through the
-predictor, with the engine that it takes by itself, the least of some runs; bundles take turns.
+split. Latency is that of the bundles of the first data set, exported for OpenVINO: one image of
+512 x 512 through the predictor, with the engine that it takes by itself, the least of some runs;
+bundles take turns.
 A run that is finished is not run again, so the script can be stopped and started. Puts table and
 plot into docs/pareto.md.
 """
@@ -26,6 +27,8 @@ from runs import RECIPE, Score, trained
 
 from models.bundle import load_bundle
 from models.cost import measure_cost
+from models.engines.check import central_part
+from models.export.engines import export_engine
 from models.inference.decode import decode_image
 from models.inference.predictor import Predictor
 from models.registry import list_models
@@ -60,7 +63,7 @@ def main() -> None:
     scores: dict[str, dict[str, Score]] = {}
     for name in options.only:
         settings = RECIPE | {"model.architecture": name, "model.options": OPTIONS.get(name, {})}
-        settings |= {"seed": 0, "max_steps": options.steps}
+        settings |= {"seed": 0, "max_steps": options.steps, "bundle.engine": "none"}
         try:
             scores[name] = {
                 data.name: trained(data, options.out / data.name / name, settings)
@@ -88,6 +91,9 @@ def main() -> None:
 def latencies(bundles: dict[str, Path], runs: int) -> dict[str, float]:
     """Return the milliseconds of each bundle for one image of 512 x 512."""
     image = np.ascontiguousarray(decode_image(PHOTO).pixels[:SIDE, :SIDE])
+    for path in bundles.values():
+        if not any(path.glob("engines/*/engine.json")):
+            export_engine(path, images=[central_part(image)])
     predictors = {name: Predictor.from_bundle(path) for name, path in bundles.items()}
     least = dict.fromkeys(bundles, float("inf"))
     for _ in range(runs + 1):  # the first prepares for the size

@@ -2,7 +2,7 @@
 
     python -P benchmarks/training.py [--pairs unet/resnet34,…] [--steps 6] [--threads 2]
 
--P, or this file would be taken for the package it measures.
+-P, or this file would be taken for the package it measures. Puts its table into docs/training.md.
 
 Step: maskzoo's own training step and a plain fp32 loop as the documentation of
 segmentation_models_pytorch shows it (its Dice plus cross-entropy, AdamW, gradient clipping), on
@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -43,6 +44,9 @@ from training.memory import free_ram
 from training.optim import WeightAverage, build_optimizer
 from training.plan import choose_machine, resolve
 from training.survey import survey
+
+sys.path.append(str(Path(__file__).parent))  # last, so that this file hides no package
+from page import DOCS, about, put, table
 
 CLASSES = 5
 SIZE = (600, 800)
@@ -220,18 +224,25 @@ def main() -> None:
         data = open_dataset(write_data(Path(folder)))
         machine = choose_machine(load_config(given))
         config = resolve(machine, survey(data), free_ram=free_ram()).config
-        print(f"crop {options.crop}, batch {options.batch}, {options.threads} threads, ", end="")
-        print(f"{config.runtime.precision}, torch {torch.__version__}\n")
-        heads = ("network", "plain smp loop, images/s", "maskzoo, images/s", "ratio")
-        print("| " + " | ".join((*heads, "ratio of processor time", "waiting for data")) + " |")
-        print("|---|---|---|---|---|---|")
+        rows = []
         for pair in options.pairs.split(","):
             plain, ours, work = compare_steps(config, data, pair, steps=options.steps)
             waits = wait_share(config, data, pair, steps=options.steps)
-            cells = (f"{plain:.2f}", f"{ours:.2f}", f"{ours / plain:.2f}", f"{work:.2f}")
-            print("| " + " | ".join((pair, *cells, f"{waits:.1%}")) + " |", flush=True)
+            ratios = (f"{ours / plain:.2f}x", f"{work:.2f}x")
+            rows.append((pair, f"{plain:.1f}", f"{ours:.1f}", *ratios, f"{waits:.1%}"))
+            print(*rows[-1], flush=True)
         plain, ours = compare_loaders(config, data)
-        print(f"\nloader, 2 processes: plain {plain:.0f} images/s, maskzoo {ours:.0f} images/s")
+    heads = ("network", "plain smp loop, images/s", "maskzoo, images/s", "ratio")
+    text = "\n\n".join(
+        (
+            f"{about('torch', 'segmentation-models-pytorch')}; crop {options.crop}, batch "
+            f"{options.batch}, {options.threads} threads, {config.runtime.precision}.",
+            table((*heads, "ratio of processor time", "waiting for data"), rows),
+            f"The loaders alone, two processes: plain {plain:.0f} images/s, ours {ours:.0f}.",
+        )
+    )
+    print(text)
+    put(DOCS / "training.md", "speed", text)
 
 
 if __name__ == "__main__":

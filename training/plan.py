@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from models.bundle import read_manifest
-from models.engines.precision import has_bf16
+from models.engines.precision import has_bf16, prefers_channels_last
 from models.errors import SpecError
 from training.auto import resolved
 from training.config import ModelConfig, TrainConfig
@@ -117,10 +117,10 @@ def resolve(
 
 def _layout(device: str) -> tuple[bool, str]:
     """Return whether channels go last, and why; see `benchmarks/training.py` for figures."""
+    why = "convolutions on CUDA run faster on this layout, others do not"
     if device == "cpu":
-        units = torch.backends.cpu.get_cpu_capability()
-        return units.startswith("AVX512"), f"by the convolutions of a CPU with {units}"
-    return device == "cuda", "convolutions on CUDA run faster on this layout, others do not"
+        why = f"by the convolutions of a CPU with {torch.backends.cpu.get_cpu_capability()}"
+    return prefers_channels_last(device), why
 
 
 def rule_of_thumb(config: TrainConfig) -> tuple[float, str]:

@@ -8,7 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from models.engines.base import Choice
-from models.engines.precision import autocast, half_type, name_precision
+from models.engines.precision import (
+    autocast,
+    half_type,
+    name_precision,
+    prefers_channels_last,
+)
 from models.errors import UnknownNameError
 from models.network import SegmentationNetwork
 from models.spec import ModelSpec
@@ -18,7 +23,8 @@ class EagerEngine:
     """Runs a network by calling it, under autocast on CUDA.
 
     Args:
-        network: moved to `device` and put into evaluation mode, in place.
+        network: moved to `device`, put into the layout that is fastest there and into evaluation
+            mode, in place.
         in_channels, num_classes: what the network takes and gives.
         device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``: CUDA if there is any.
     """
@@ -32,6 +38,8 @@ class EagerEngine:
     ) -> None:
         self.device = choose_device(device)
         self.network = network.to(self.device).eval()
+        if prefers_channels_last(self.device.type):
+            self.network = self.network.to(memory_format=torch.channels_last)
         self._forward: Callable[[Tensor], Tensor] = self.network
         if isinstance(self.network, SegmentationNetwork):
             self._forward = self.network.forward_coarse

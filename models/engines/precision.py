@@ -1,4 +1,8 @@
-"""Which precision pays on a device: 16 bits where it has units for them, else 32."""
+"""Which arithmetic pays on a device: 16 bits where it has units for them, and which layout.
+
+Training and inference ask here, so that a validation and an evaluation of its bundle run the very
+same convolutions: another layout of the weights rounds differently.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,16 @@ def half_type(device: torch.device) -> torch.dtype | None:
     if has_bf16(device.type):
         return torch.bfloat16
     return torch.float16 if device.type == "cuda" else None
+
+
+def prefers_channels_last(device_type: str) -> bool:
+    """Tell whether convolutions on a device of this type run faster with channels last.
+
+    So they do on CUDA and on a CPU with AVX-512; see `benchmarks/training.py`.
+    """
+    if device_type == "cpu":
+        return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return device_type == "cuda"
 
 
 def name_precision(dtype: torch.dtype | None) -> str:

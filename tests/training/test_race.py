@@ -47,7 +47,7 @@ def small(tiny: Callable[..., TrainConfig]) -> TrainConfig:
 
 
 def run(data: Path, config: TrainConfig, folder: Path, display: Display, **options: object) -> Path:
-    words = {"minutes": 0.01, "space": SPACE, "count": 3} | options
+    words = {"minutes": 0.0001, "space": SPACE, "count": 3} | options
     return race(data, config, folder=folder, display=display, **words).bundle  # type: ignore[arg-type]
 
 
