@@ -103,7 +103,6 @@ class _Program:
     def __init__(
         self, path: Path, settings: dict[str, object], preprocessing: Preprocessing | None
     ) -> None:
-
         try:
             model = _channels_last(_core().read_model(path), preprocessing)
             self._compiled = _core().compile_model(model, "CPU", settings)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.bundle import read_manifest
 from models.engines.choose import open_engine
 from models.errors import EngineError, ExportError
 from training.config import TrainConfig
+from training.data.dataset import open_dataset
 from training.display import Display
 from training.fit import train
 
@@ -52,3 +54,27 @@ def test_a_run_whose_network_cannot_be_exported_keeps_its_bundle_and_says_why(
     bundle = train(discs, config, run_dir=tmp_path / "run", display=display).bundle
     assert read_manifest(bundle).name == "discs"
     assert f"not exported for a faster engine: {error}" in shown()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_the_export_is_checked_by_as_many_validation_images_as_may_be_kept(
+    discs: Path,
+    tiny: MakeConfig,
+    tmp_path: Path,
+    display: Display,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+) -> None:
+    given: list[np.ndarray] = []
+
+    def keep(*_: object, images: list[np.ndarray], **__: object) -> None:
+        given.extend(images)
+        raise ExportError("enough seen")
+
+    monkeypatch.setattr("models.export.engines.export_engine", keep)
+    config = tiny("max_steps=1", "bundle.engine=auto", f"bundle.check_images={count}")
+    train(discs, config, run_dir=tmp_path / "run", display=display)
+    data = open_dataset(discs)
+    images = [data.read(sample)[0] for sample in data.samples("val")]
+    assert len(given) == count
+    assert all(any(np.array_equal(part, image) for image in images) for part in given)

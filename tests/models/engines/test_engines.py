@@ -13,13 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+import maskzoo
 from models import Predictor, create_model, save_bundle
 from models.bundle import read_manifest
-from models.engines.artefact import Record, cache_folder, find_artefacts, store_artefact
+from models.engines.artefact import CHECK, Record, cache_folder, find_artefacts, store_artefact
 from models.engines.check import CheckImages, generated_images
 from models.engines.choose import open_engine
 from models.engines.compiled import CompiledEngine
@@ -213,6 +215,18 @@ def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
     assert isinstance(engine, Rounding)
     assert engine.is_exact
     assert "in bfloat16 only " in caplog.text
+
+
+def test_check_images_that_are_given_are_kept_and_large_ones_only_by_their_middle(
+    exported: Path, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 280, 3), np.uint8)
+    picture = tmp_path / "typical.png"
+    assert cv2.imwrite(str(picture), pixels[:, :, ::-1])
+    with pytest.raises(SystemExit, match="0"):
+        maskzoo.main(["export", str(exported), "--check", str(picture), "-o", str(tmp_path)])
+    (kept,) = CheckImages.load(tmp_path / "openvino-fp32" / CHECK).pixels
+    np.testing.assert_array_equal(kept, pixels[22:278, 12:268])
 
 
 SIGNAL = """
