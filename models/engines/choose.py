@@ -56,10 +56,10 @@ def open_engine(
     if engine == "torch-compile":
         return _because(_compiled(bundle, manifest, device), reason)
     name, _, precision = engine.partition("-")
-    if precision == "bf16":
-        return _because(_in_bfloat16(bundle, manifest), reason)
     if name == "openvino" and where.type != "cpu" and device != "auto":
         raise EngineError(f"openvino runs on the CPU only, not on {where}; choose device cpu")
+    if precision == "bf16":
+        return _because(_in_bfloat16(bundle, manifest), reason)
     for artefact in find_artefacts(bundle, manifest, name):  # type: ignore[arg-type]
         if artefact.record.precision == precision or (
             not precision and artefact.record.precision != "int8"

@@ -181,14 +181,15 @@ def test_an_engine_that_fails_on_the_check_images_is_not_taken(
         open_engine(exported, manifest, engine="openvino")
 
 
+@pytest.mark.parametrize("name", ["openvino", "openvino-bf16"])
 def test_openvino_on_another_device_than_the_cpu_is_refused(
-    exported: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     cuda = torch.device("cuda", 0)
     monkeypatch.setattr("models.engines.choose.choose_device", lambda name: cuda)
     manifest = read_manifest(exported)
     with pytest.raises(EngineError, match=r"openvino runs on the CPU only, .*device cpu"):
-        open_engine(exported, manifest, engine="openvino", device="cuda:0")
+        open_engine(exported, manifest, engine=name, device="cuda:0")
     assert open_engine(exported, manifest, engine="openvino", device="auto").name == "openvino"
 
 
