@@ -76,9 +76,12 @@ def _export(bundle: Path, parts: Parts) -> None:
     except (EngineError, ExportError) as error:
         parts.display.say(f"not exported for a faster engine: {error}")
     else:
+        kept = (
+            f" (with parts of {len(images)} validation images to check it by; "
+            "bundle.check_images=0 keeps none)"
+        )
         parts.display.say(
-            f"exported for {artefact.record.engine}: {artefact.folder} (with parts of "
-            f"{len(images)} validation images to check it by; bundle.check_images=0 keeps none)"
+            f"exported for {artefact.record.engine}: {artefact.folder}{kept if images else ''}"
         )
 
 
