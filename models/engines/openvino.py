@@ -75,8 +75,12 @@ class OpenVinoEngine:
         }
         if exact:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
-        self._path, self._preprocessing, self._settings = path, preprocessing, settings
-        self._of_pixels = _Program(path, settings, preprocessing)
+        try:
+            self._model = _core().read_model(path)  # kept: the file may be another one by and by
+            self._of_pixels = _Program(self._model, settings, preprocessing)
+        except RuntimeError as error:
+            raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
+        self._settings = settings
         computed_in = self._of_pixels.precision
         self.is_exact = computed_in == openvino.Type.f32
         self.precision = _PRECISIONS.get(computed_in.to_string(), computed_in.to_string())
@@ -90,24 +94,25 @@ class OpenVinoEngine:
     @functools.cached_property
     def _of_values(self) -> _Program:
         """What runs views that were resized; made when the first one comes."""
-        return _Program(self._path, self._settings, None)
+        return _Program(self._model, self._settings, None)
 
 
 class _Program:
     """A compiled model of (N, H, W, C) arrays, with the memory for as many runs as meet.
 
     Args:
+        model: of normalised (N, C, H, W); it is left as it is.
         preprocessing: of uint8 input; None takes float32 that is normalised.
     """
 
     def __init__(
-        self, path: Path, settings: dict[str, object], preprocessing: Preprocessing | None
+        self,
+        model: openvino.Model,
+        settings: dict[str, object],
+        preprocessing: Preprocessing | None,
     ) -> None:
-        try:
-            model = _channels_last(_core().read_model(path), preprocessing)
-            self._compiled = _core().compile_model(model, "CPU", settings)
-        except RuntimeError as error:
-            raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
+        turned = _channels_last(model.clone(), preprocessing)
+        self._compiled = _core().compile_model(turned, "CPU", settings)
         self.precision = self._compiled.get_property("INFERENCE_PRECISION_HINT")
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from models.bundle import save_bundle
+from models.labels import LabelSet
 from models.network import SegmentationNetwork, TrainOutput
+from models.preprocessing import Preprocessing
 from models.registry import create_model
 
 CLASSES = 3
+PREPROCESSING = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
 
 # Options that make an architecture tiny; those without an entry follow the encoder's width.
@@ -34,6 +39,13 @@ def build(name: str, seed: int = 0, **options: object) -> SegmentationNetwork:
     torch.manual_seed(seed)
     settings = {"encoder": "tu-resnet18", "encoder_options": ENCODER, "num_classes": CLASSES}
     return create_model(name, **(settings | OPTIONS.get(name, {}) | options))
+
+
+def bundle(folder: Path, seed: int = 0) -> Path:
+    """Return a tiny network's bundle, saved as `folder`."""
+    labels = LabelSet.generic(CLASSES)
+    network = build("unet", seed)
+    return save_bundle(folder, network, name="tiny", labels=labels, preprocessing=PREPROCESSING)
 
 
 def wake(network: SegmentationNetwork) -> SegmentationNetwork:

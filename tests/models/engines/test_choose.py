@@ -1,0 +1,93 @@
+"""Which engine runs a bundle, and what is said of the others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from models.bundle import read_manifest
+from models.engines.check import CheckImages
+from models.engines.choose import open_engine
+from models.errors import EngineError, UnknownNameError
+from tests.models import tiny
+
+
+@pytest.mark.parametrize("fast", ["openvino", "onnxruntime"])
+def test_of_two_that_agree_the_faster_one_runs(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, fast: str
+) -> None:
+    monkeypatch.setattr(
+        "models.engines.choose._seconds",
+        lambda artefact, *_: 1.0 if artefact.record.engine == fast else 2.0,
+    )
+    assert open_engine(exported, read_manifest(exported), device="cpu").name == fast
+
+
+def test_without_an_export_torch_runs_and_the_log_says_what_would_be_faster(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = tiny.bundle(tmp_path / "tiny")
+    with caplog.at_level(logging.INFO):
+        engine = open_engine(bundle, read_manifest(bundle), device="cpu")
+    assert engine.name == "torch"
+    assert f"maskzoo export {bundle}" in caplog.text
+
+
+def test_an_engine_that_disagrees_is_not_taken_and_the_log_says_why(
+    copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("openvino-fp32", "onnxruntime-fp32"):
+        folder = copied / "engines" / name
+        check = CheckImages.load(folder / "check.npz")
+        CheckImages(check.pixels, [(one + 1) % 3 for one in check.labels]).save(
+            folder / "check.npz"
+        )
+        record = json.loads((folder / "engine.json").read_text())
+        record["files"]["check.npz"] = hashlib.sha256(
+            (folder / "check.npz").read_bytes()
+        ).hexdigest()
+        (folder / "engine.json").write_text(json.dumps(record))
+    engine = open_engine(copied, read_manifest(copied), device="cpu")
+    assert engine.name == "torch"
+    assert "gives torch's class for 0.000% of the check pixels" in caplog.text
+    with pytest.raises(EngineError, match="export it again"):
+        open_engine(copied, read_manifest(copied), engine="openvino")
+
+
+def test_an_engine_that_fails_on_the_check_images_is_not_taken(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("shape inference failed")
+
+    monkeypatch.setattr("models.engines.openvino.OpenVinoEngine.run", fail)
+    manifest = read_manifest(exported)
+    assert open_engine(exported, manifest, device="cpu").name == "onnxruntime"
+    assert "openvino cannot run the check images: shape inference failed" in caplog.text
+    with pytest.raises(EngineError, match="shape inference failed"):
+        open_engine(exported, manifest, engine="openvino")
+
+
+@pytest.mark.parametrize(
+    ("engine", "cure"),
+    [
+        ("openvino", "--engine openvino"),
+        ("onnxruntime", "--engine onnxruntime"),
+        ("openvino-int8", "--precision int8 --calibrate DATA"),
+    ],
+)
+def test_an_engine_that_was_asked_for_and_not_exported_names_the_command(
+    tmp_path: Path, engine: str, cure: str
+) -> None:
+    bundle = tiny.bundle(tmp_path / "tiny")
+    with pytest.raises(EngineError, match=cure):
+        open_engine(bundle, read_manifest(bundle), engine=engine)
+
+
+def test_an_unknown_engine_is_answered_with_the_known_ones(exported: Path) -> None:
+    with pytest.raises(UnknownNameError, match="openvino"):
+        open_engine(exported, read_manifest(exported), engine="openvin")

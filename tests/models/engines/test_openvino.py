@@ -1,0 +1,106 @@
+"""OpenVINO: what is its own beside the answers that all engines give."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.bundle import read_manifest
+from models.engines.choose import open_engine
+from models.engines.precision import has_bf16
+from models.errors import EngineError
+
+
+@pytest.mark.parametrize("name", ["openvino", "openvino-bf16"])
+def test_openvino_on_another_device_than_the_cpu_is_refused(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    cuda = torch.device("cuda", 0)
+    monkeypatch.setattr("models.engines.choose.choose_device", lambda name: cuda)
+    manifest = read_manifest(exported)
+    with pytest.raises(EngineError, match=r"openvino runs on the CPU only, .*device cpu"):
+        open_engine(exported, manifest, engine=name, device="cuda:0")
+    assert open_engine(exported, manifest, engine="openvino", device="auto").name == "openvino"
+
+
+def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from models.engines.openvino import OpenVinoEngine
+
+    class Rounding(OpenVinoEngine):
+        """OpenVINO on a processor with bfloat16, whose rounding changes every class."""
+
+        def __init__(self, path: Path, *, exact: bool = False, **rest: Any) -> None:
+            super().__init__(path, exact=exact, **rest)
+            assert self.is_exact or not exact
+            self.is_exact = exact
+
+        def run(self, batch: torch.Tensor) -> torch.Tensor:
+            logits = super().run(batch)
+            return logits if self.is_exact else -logits
+
+    monkeypatch.setattr("models.engines.openvino.OpenVinoEngine", Rounding)
+    with caplog.at_level(logging.INFO):
+        engine = open_engine(exported, read_manifest(exported), engine="openvino", device="cpu")
+    assert isinstance(engine, Rounding)
+    assert engine.is_exact
+    assert "in bfloat16 only " in caplog.text
+
+
+def test_bfloat16_that_is_asked_for_runs_or_says_that_the_processor_has_none(
+    exported: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = read_manifest(exported)
+    if not has_bf16("cpu"):
+        with pytest.raises(EngineError, match="this processor has no bfloat16"):
+            open_engine(exported, manifest, engine="openvino-bf16", device="cpu")
+        return
+    with caplog.at_level(logging.INFO):
+        engine = open_engine(exported, manifest, engine="openvino-bf16", device="cpu")
+    assert engine.precision == "bfloat16"
+    assert "in bfloat16: torch's class for" in caplog.text
+    batch = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    exact = open_engine(exported, manifest, engine="torch", device="cpu").run(batch)
+    torch.testing.assert_close(engine.run(batch), exact, atol=0.05, rtol=0.05)
+
+
+SIGNAL = """
+import gc, os, signal, sys
+from pathlib import Path
+from models.bundle import read_manifest
+from models.engines.choose import open_engine
+
+folder = Path(sys.argv[1])
+first = open_engine(folder, read_manifest(folder), engine="openvino", device="cpu")
+second = open_engine(folder, read_manifest(folder), engine="openvino", device="cpu")
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGUSR1, lambda number, frame: print("heard"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_signals_are_heard_after_engines_have_come_and_gone(exported: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL, str(exported)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "heard"), done.stderr
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_a_model_whose_file_is_gone_goes_on_for_pixels_and_for_values(
+    copied: Path, kind: torch.dtype
+) -> None:
+    engine = open_engine(copied, read_manifest(copied), engine="openvino", device="cpu")
+    shutil.rmtree(copied / "engines")
+    assert engine.run(torch.zeros(1, 3, 64, 64, dtype=kind)).shape[:2] == (1, 3)
