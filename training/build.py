@@ -26,13 +26,13 @@ from training.config import TrainConfig
 from training.data.dataset import CropDataset, SegmentationData
 from training.display import Display
 from training.interrupt import leave_signals_to_parent
+from training.lengths import crop_counts, crop_size, run_lengths
 from training.loggers.sinks import open_sinks
 from training.loop import Parts, restore, step_seed
 from training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
 from training.losses.total import SegmentationLoss
 from training.memory import StepMemory, measure_step
 from training.optim import WeightAverage, build_optimizer
-from training.plan import crop_counts, crop_size, run_lengths
 from training.range_test import RangeTest, run_range_test
 from training.runlog import RunLog
 from training.step import Normalise, TrainStep

@@ -12,7 +12,7 @@ from training.auto import resolved
 from training.config import TrainConfig
 from training.display import Display
 from training.fit import TrainResult, conclude, prepare, run_steps
-from training.plan import run_lengths
+from training.lengths import run_lengths
 from training.runlog import read_log
 from training.survey import survey
 

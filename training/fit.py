@@ -38,13 +38,15 @@ from training.config import BundleConfig, TrainConfig, dump_config
 from training.data.dataset import SegmentationData, open_dataset
 from training.data.inspect import inspect
 from training.data.progress import progress_bar
+from training.decisions import Plan
 from training.display import Display
 from training.finish import finish
+from training.lengths import run_lengths
 from training.loop import LAST, Parts, TrainingLoop
 from training.memory import free_ram
 from training.origin import flat_settings, run_command
 from training.overrides import describe
-from training.plan import Plan, choose_machine, resolve, rule_of_thumb, run_lengths
+from training.plan import choose_machine, resolve, rule_of_thumb
 from training.range_test import range_test_steps
 from training.report.table import plan_table
 from training.survey import survey

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ from models.engines.precision import has_bf16, prefers_channels_last
 from models.errors import SpecError
 from training.auto import resolved
 from training.config import ModelConfig, TrainConfig
+from training.decisions import Decision, Plan
+from training.lengths import crop_counts, crop_size
 from training.losses.config import CrossEntropyTerm, DiceTerm
 from training.memory import StepMemory
-from training.overrides import merge
 from training.survey import Survey, balanced_weights
 
 _CROPS = {"cpu": 20_000, "cuda": 160_000, "mps": 60_000}  # crops that a whole run sees
@@ -34,48 +34,6 @@ _MANY_CLASSES = 64  # a batch holds few of so many: Dice is left out
 _CACHE_SHARE = 0.3  # of the free main memory, for decoded images
 
 Measure = Callable[[TrainConfig], StepMemory | None]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One value that was chosen, why, and the key that changes it."""
-
-    key: str
-    value: Any
-    why: str
-
-    @property
-    def shown(self) -> str:
-        """The value for a person: a loss as a sum, a long list by its first numbers."""
-        if not isinstance(self.value, tuple):
-            return str(self.value)
-        if all(isinstance(item, dict) for item in self.value):
-            return " + ".join(f"{item['weight']:g} {item['name']}" for item in self.value)
-        first = ", ".join(f"{item:g}" for item in self.value[:6])
-        return first + (f" … ({len(self.value)})" if len(self.value) > 6 else "")
-
-
-@dataclass
-class Plan:
-    """A configuration without ``"auto"``, and the decisions that made it."""
-
-    config: TrainConfig
-    decisions: list[Decision] = field(default_factory=list)
-
-    def decided(self, key: str, value: Any, why: str) -> Plan:
-        """Return the plan with one more decision; a value that was given stays."""
-        section: Any = self.config
-        for name in key.split("."):
-            section = getattr(section, name)
-        if section not in ("auto", "rule"):
-            return self
-        values = self.config.model_dump()
-        change: Any = value
-        for name in reversed(key.split(".")):
-            change = {name: change}
-        merge(values, change)
-        config = TrainConfig.model_validate(values)
-        return Plan(config, [*self.decisions, Decision(key, value, why)])
 
 
 def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> Plan:
@@ -323,37 +281,3 @@ def _micro_batch(share: int, memory: StepMemory | None) -> tuple[int, str]:
     if memory.images >= share:
         return share, f"all at once: {memory.text()}"
     return max(1, memory.images), memory.text()
-
-
-def crop_size(config: TrainConfig) -> tuple[int, int]:
-    """Return height and width of a training crop; the size must be resolved."""
-    size = config.loader.crop_size
-    assert size != "auto", "training.plan resolves loader.crop_size"
-    return (size, size) if isinstance(size, int) else size
-
-
-def crop_counts(config: TrainConfig, sizes: Sequence[tuple[int, int]]) -> list[int]:
-    """Return how often an epoch crops each image; `crops_per_image` must be resolved.
-
-    Args:
-        sizes: height and width of each image.
-    """
-    given = config.loader.crops_per_image
-    assert given != "auto", "training.plan resolves loader.crops_per_image"
-    if given != "area":
-        return [given] * len(sizes)
-    crop_height, crop_width = crop_size(config)
-    area = crop_height * crop_width
-    return [min(16, max(1, round(height * width / area))) for height, width in sizes]
-
-
-def run_lengths(config: TrainConfig, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the steps of an epoch and of the whole run; the lengths must be resolved.
-
-    Args:
-        sizes: height and width of each training image.
-    """
-    per_epoch = sum(crop_counts(config, sizes))
-    steps_per_epoch = max(1, round(per_epoch / resolved(config.batch_size)))
-    steps = steps_per_epoch * resolved(config.epochs)
-    return steps_per_epoch, min(steps, config.max_steps or steps)

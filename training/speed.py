@@ -7,8 +7,8 @@ import time
 import torch
 
 from training.auto import resolved
+from training.lengths import crop_size
 from training.loop import Parts
-from training.plan import crop_size
 
 _TIMED = 2
 

@@ -12,8 +12,10 @@ from models.bundle import read_manifest
 from models.errors import SpecError
 from models.shipped import find_bundle
 from training.config import TrainConfig, load_config
+from training.decisions import Decision, Plan
+from training.lengths import crop_counts
 from training.memory import StepMemory
-from training.plan import Decision, Plan, choose_machine, crop_counts, resolve
+from training.plan import choose_machine, resolve
 from training.report.table import plan_table
 from training.survey import Survey, balanced_weights
 

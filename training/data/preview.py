@@ -14,7 +14,8 @@ from training.config import TrainConfig
 from training.data.dataset import SegmentationData, open_dataset, sample_seed
 from training.data.index import Split
 from training.data.picture import overlay_labels
-from training.plan import choose_machine, crop_size, resolve
+from training.lengths import crop_size
+from training.plan import choose_machine, resolve
 from training.survey import survey
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from models.bundle import Manifest, read_manifest
 from models.errors import DataError
+from training.decisions import Decision
 from training.runlog import read_log
 
 EVALUATION = "evaluation.json"
@@ -21,14 +22,14 @@ class Run:
 
     Args:
         config: the text of `config.yaml`.
-        plan: the decisions of `plan.json`: key, value, why.
+        plan: the decisions of `plan.json`.
         log: the records of `log.jsonl`.
         manifest: of the bundle.
     """
 
     folder: Path
     config: str
-    plan: list[dict[str, Any]]
+    plan: list[Decision]
     log: list[dict[str, Any]]
     manifest: Manifest
 
@@ -50,11 +51,12 @@ def read_run(folder: Path) -> Run:
             f"the run in {str(folder)!r} has no bundle yet: finish it by maskzoo train … --resume"
         )
     plan = folder / "plan.json"
+    decisions = json.loads(plan.read_text(encoding="utf-8")) if plan.is_file() else []
     config = folder / "config.yaml"
     return Run(
         folder=folder,
         config=config.read_text(encoding="utf-8") if config.is_file() else "",
-        plan=json.loads(plan.read_text(encoding="utf-8")) if plan.is_file() else [],
+        plan=[Decision(**decision) for decision in decisions],
         log=read_log(folder / "log.jsonl"),
         manifest=read_manifest(folder / "bundle"),
     )

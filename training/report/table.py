@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from training.decisions import Decision
 from training.metrics import Scores, mean_of_known
-from training.plan import Decision
 
 
 def scores_table(

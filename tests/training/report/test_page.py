@@ -13,6 +13,7 @@ import pytest
 
 from models.errors import DataError
 from training.config import TrainConfig
+from training.decisions import Decision
 from training.evaluate import evaluate
 from training.fit import TrainResult, train
 from training.report.page import report_run
@@ -91,6 +92,7 @@ def test_the_page_says_what_the_evaluation_says(result: TrainResult, discs: Path
     assert config.strip() in page.text
     for decision in json.loads((result.run_dir / "plan.json").read_text()):
         assert decision["key"] in page.text
+        assert Decision(**decision).shown in page.text
         assert decision["why"] in page.text
     kept = json.loads((result.run_dir / "evaluation.json").read_text())
     np.testing.assert_array_equal(kept["confusion"], measured.matrix)
