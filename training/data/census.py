@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from training.data.encodings import format_code
 from training.data.maskfile import Kind
 from training.data.scan import MaskFacts
 
+_SOLID = 0.35  # filled blocks to pixels
+
 
 @dataclass(frozen=True)
 class Census:
-    """Pixels and files of each code over all masks."""
+    """Pixels, filled blocks of 2 x 2 pixels, and files of each code over all masks."""
 
     kind: Kind
     pixels: Counter[int]
+    solid: Counter[int]
     files: Counter[int]
     palette: Mapping[int, int]
     form: str
@@ -24,6 +27,16 @@ class Census:
     def share(self, code: int) -> float:
         """Share of the pixels."""
         return self.pixels[code] / max(1, sum(self.pixels.values()))
+
+    def fills_areas(self, codes: Iterable[int]) -> bool:
+        """Tell whether these codes, together, cover areas rather than lines and single pixels.
+
+        Noise and soft edges fill next to no block of 2 x 2 pixels; a class of squares of 3 x 3
+        fills 4 for 9 pixels.
+        """
+        codes = list(codes)
+        filled = sum(self.solid[code] for code in codes)
+        return filled >= _SOLID * sum(self.pixels[code] for code in codes)
 
     def describe(self, code: int) -> str:
         """Write a code with its share and its number of files."""
@@ -44,14 +57,18 @@ def take_census(facts: Sequence[MaskFacts]) -> Census:
     chromatic = any(fact.kind == "colours" for fact in facts)
     kind: Kind = "colours" if chromatic or conflict else "values"
     pixels: Counter[int] = Counter()
+    solid: Counter[int] = Counter()
     files: Counter[int] = Counter()
     for fact in facts:
-        counts = fact.as_colours() if kind == "colours" else fact.counts
+        counts, filled = fact.counts, fact.solid
+        if kind == "colours":
+            counts, filled = fact.by_colour(counts), fact.by_colour(filled)
         pixels.update(counts)
+        solid.update(filled)
         files.update(counts.keys())
     same = {index: min(colours) for index, colours in shared.items()} if not conflict else {}
     form = _form(kind, len(palettes), len(facts), conflict, {fact.mode for fact in facts})
-    return Census(kind, pixels, files, same, form)
+    return Census(kind, pixels, solid, files, same, form)
 
 
 def _form(kind: Kind, num_palettes: int, num_files: int, conflict: bool, modes: set[str]) -> str:

@@ -1,5 +1,8 @@
 """Codes that are noise around a few others: compression, or edges smoothed by a resize.
 
+Classes fill areas; noise makes lines and single pixels, and lies around every class. By counts
+alone, forty classes with 255 for void would look like noise too.
+
 Codes are points: a value is one number, a colour three. Distances are Euclidean.
 """
 
@@ -12,16 +15,16 @@ from training.data.census import Census
 from training.data.encodings import MAX_CLASSES, unpack_colour
 from training.data.maskfile import Kind
 
+_REACH: dict[Kind, float] = {"values": 16.0, "colours": 44.0}
+
 
 def find_peaks(census: Census) -> list[int] | None:
     """Return the few codes that the others are noise around, or None if there is no noise."""
     if census.kind == "colours" and (solid := _solid_colours(census)) is not None:
         return solid
-    limit = 32 if census.kind == "values" else 64
+    few = census.kind == "colours" and len(census.pixels) <= 64
     deep = census.kind == "values" and max(census.pixels) > 255
-    if len(census.pixels) <= limit or deep:
-        return None
-    if census.kind == "values" and max(census.pixels) < 200:
+    if few or deep:
         return None
     peaks: list[int] = []
     held: Counter[int] = Counter()
@@ -37,7 +40,17 @@ def find_peaks(census: Census) -> list[int] | None:
     strong = [peak for peak in peaks if held[peak] >= 0.002 * total]
     if not 2 <= len(strong) <= 64 or sum(held[peak] for peak in strong) < 0.95 * total:
         return None
-    return sorted(_without_blends(strong, held, census.kind))
+    strong = _without_blends(strong, held, census)
+    return sorted(strong) if _is_noise_around(strong, census) else None
+
+
+def _is_noise_around(peaks: Sequence[int], census: Census) -> bool:
+    """Tell whether all other codes are thin, and none of the peaks is free of them."""
+    others = set(census.pixels).difference(peaks)
+    if len(others) < len(peaks) or census.fills_areas(others):
+        return False
+    nearest = {min(peaks, key=lambda peak: _distance(peak, code, census.kind)) for code in others}
+    return census.kind == "colours" or nearest == set(peaks)
 
 
 def _solid_colours(census: Census) -> list[int] | None:
@@ -46,9 +59,9 @@ def _solid_colours(census: Census) -> list[int] | None:
     It finds the few blends that a mask of straight edges gets when it is scaled.
     """
     solid = [code for code in census.pixels if census.share(code) >= 0.005]
-    solid = _without_blends(solid, census.pixels, "colours")
+    solid = _without_blends(solid, census.pixels, census)
     thin = {code: count for code, count in census.pixels.items() if code not in solid}
-    if not 2 <= len(solid) <= 64 or len(thin) < 3 * len(solid):
+    if not 2 <= len(solid) <= 64 or len(thin) < 3 * len(solid) or census.fills_areas(thin):
         return None
     mass = sum(thin.values())
     if mass > 0.15 * sum(census.pixels.values()):
@@ -66,9 +79,6 @@ def _is_blend(code: int, solid: Sequence[int]) -> bool:
     )
 
 
-_REACH: dict[Kind, float] = {"values": 16.0, "colours": 44.0}
-
-
 def _point(code: int, kind: Kind) -> tuple[int, ...]:
     return (code,) if kind == "values" else unpack_colour(code)
 
@@ -78,13 +88,20 @@ def _distance(first: int, second: int, kind: Kind) -> float:
     return float(sum((a - b) ** 2 for a, b in zip(ours, theirs, strict=True)) ** 0.5)
 
 
-def _without_blends(peaks: Sequence[int], held: Mapping[int, int], kind: Kind) -> list[int]:
-    """Drop weak peaks that lie between two strong ones: anti-aliased edges."""
+def _without_blends(peaks: Sequence[int], held: Mapping[int, int], census: Census) -> list[int]:
+    """Drop thin or weak peaks that lie between two strong ones: anti-aliased edges."""
 
     def is_blend(peak: int) -> bool:
-        strong = [other for other in peaks if held[other] > 20 * held[peak]]
+        thin = not census.fills_areas([peak])
+        strong = [
+            other
+            for other in peaks
+            if held[other] > 20 * held[peak]
+            or (thin and (census.fills_areas([other]) or held[other] > 2 * held[peak]))
+        ]
         return any(
-            _distance(a, peak, kind) + _distance(peak, b, kind) < 1.05 * _distance(a, b, kind)
+            _distance(a, peak, census.kind) + _distance(peak, b, census.kind)
+            < 1.05 * _distance(a, b, census.kind)
             for place, a in enumerate(strong)
             for b in strong[place + 1 :]
         )

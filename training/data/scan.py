@@ -40,6 +40,8 @@ class MaskFacts:
         height_width: H and W.
         counts: pixels of each code, at most `MAX_CODES` of them, the most frequent.
         upper: the same of the upper half alone.
+        solid: how many blocks of 2 x 2 pixels each of these codes fills: classes fill areas, noise
+            does not.
         num_codes: number of different codes in the file.
         sha256: hash of the file.
     """
@@ -49,6 +51,7 @@ class MaskFacts:
     height_width: tuple[int, int]
     counts: Mapping[int, int]
     upper: Mapping[int, int]
+    solid: Mapping[int, int]
     num_codes: int
     sha256: str
     palette: Mapping[int, int] | None = None
@@ -204,18 +207,34 @@ def file_hash(path: Path) -> str:
 def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
     """Count the codes of a mask."""
     middle = len(raw.codes) // 2
-    upper, lower = (
-        dict(zip(*(part.tolist() for part in count_codes(half)), strict=True))
-        for half in (raw.codes[:middle], raw.codes[middle:])
-    )
+    upper, lower = _counts(raw.codes[:middle]), _counts(raw.codes[middle:])
     counts = Counter(upper) + Counter(lower)
     kept = dict(sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:MAX_CODES])
-    above = {code: count for code, count in upper.items() if code in kept}
     palette = raw.palette
     if palette is not None:
         palette = {code: palette[code] for code in sorted(kept) if code in palette}
-    size = raw.height_width
-    return MaskFacts(raw.kind, raw.mode, size, kept, above, len(counts), sha256, palette)
+    return MaskFacts(
+        kind=raw.kind,
+        mode=raw.mode,
+        height_width=raw.height_width,
+        counts=kept,
+        upper={code: count for code, count in upper.items() if code in kept},
+        solid={code: n for code, n in _counts(_filled_blocks(raw.codes)).items() if code in kept},
+        num_codes=len(counts),
+        sha256=sha256,
+        palette=palette,
+    )
+
+
+def _filled_blocks(codes: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Return, flat, the code of each block of 2 x 2 pixels that has but one; blocks overlap."""
+    first = codes[:-1, :-1]
+    same = (first == codes[:-1, 1:]) & (first == codes[1:, :-1]) & (first == codes[1:, 1:])
+    return first[same]
+
+
+def _counts(codes: npt.NDArray[np.integer]) -> dict[int, int]:
+    return dict(zip(*(part.tolist() for part in count_codes(codes)), strict=True))
 
 
 def count_codes(
@@ -223,7 +242,7 @@ def count_codes(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the different codes and their counts; -1 and the like become 65535."""
     flat = codes.ravel()
-    if flat.size == 0:  # the upper half of a mask of one row
+    if flat.size == 0:  # as the upper half of a mask of one row
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if flat.dtype == np.uint8:
         counts = np.bincount(flat, minlength=256)
