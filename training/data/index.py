@@ -27,6 +27,7 @@ SPLIT_FOLDERS: dict[str, Split] = {
 }
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+_JPEG = frozenset({".jpg", ".jpeg"})
 
 _AFFIXES = (
     *("leftimg8bit", "gtfine_labeltrainids", "gtfine_labelids", "labeltrainids", "labelids"),
@@ -119,6 +120,23 @@ def list_files(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[P
     )
 
 
+def masks_among(files: Sequence[Path]) -> list[Path]:
+    """Return the masks of a folder that holds the images too.
+
+    They carry a word such as `_mask`; or, where none does, lie as PNG or the like beside a JPEG of
+    the same stem.
+    """
+    marked = [path for path in files if MASK_SUFFIX_PATTERN.search(path.stem)]
+    if marked:
+        return marked
+    photos = {path.with_suffix("") for path in files if path.suffix.lower() in _JPEG}
+    return [
+        path
+        for path in files
+        if path.suffix.lower() not in _JPEG and path.with_suffix("") in photos
+    ]
+
+
 def pair_folders(
     root: Path, layout: str, folders: Sequence[FolderPair], mask_suffixes: Iterable[str]
 ) -> Index:
@@ -131,7 +149,7 @@ def pair_folders(
     for image_folder, mask_folder, split in folders:
         images, masks = list_files(image_folder), list_files(mask_folder, suffixes)
         if image_folder == mask_folder and suffixes & IMAGE_SUFFIXES:
-            masks = [path for path in masks if MASK_SUFFIX_PATTERN.search(path.stem)]
+            masks = masks_among(masks)
             images = sorted(set(images) - set(masks))
         masks = [path for path in masks if not _NOT_A_MASK.search(path.stem)]
         matched, twice = match_stems(image_folder, images, mask_folder, masks)

@@ -18,7 +18,6 @@ import yaml
 from models.errors import DataError
 from training.data.index import (
     IMAGE_SUFFIXES,
-    MASK_SUFFIX_PATTERN,
     SPLIT_FOLDERS,
     SPLITS,
     FolderPair,
@@ -26,6 +25,7 @@ from training.data.index import (
     Pair,
     Split,
     list_files,
+    masks_among,
     pair_folders,
     unique_stems,
 )
@@ -255,14 +255,13 @@ def _two_folders(root: Path) -> list[FolderPair]:
 
 
 def _one_folder(root: Path) -> list[FolderPair]:
-    """Images and masks side by side, told apart by a `_mask` or the like, or by being json."""
+    """Images and masks side by side, as `masks_among` tells them apart, or with json beside."""
     splits: list[FolderPair] = [
         (path, path, split) for split, path in _split_children(root).items()
     ]
     folders = splits or [(path, path, None) for path in [*_named(root, IMAGE_FOLDERS)[:1], root]]
     for folder, _, _ in folders:
-        marked = [path for path in list_files(folder) if MASK_SUFFIX_PATTERN.search(path.stem)]
-        if marked or next(folder.glob("*.json"), None) is not None:
+        if masks_among(list_files(folder)) or next(folder.glob("*.json"), None) is not None:
             return splits or [(folder, folder, None)]
     return []
 

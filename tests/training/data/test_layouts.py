@@ -52,6 +52,14 @@ LAYOUTS = {
         ["data/a.jpg", "data/a_mask.png"],
         {("a", "data/a_mask.png", None)},
     ),
+    "one folder, PNG beside JPEG": (
+        ["a.jpg", "a.png", "b.JPG", "b.png"],
+        {("a", "a.png", None), ("b", "b.png", None)},
+    ),
+    "one folder a split, PNG beside JPEG": (
+        ["train/a.jpg", "train/a.png", "val/a.jpeg", "val/a.png"],
+        {("train/a", "train/a.png", "train"), ("val/a", "val/a.png", "val")},
+    ),
     "Cityscapes": (
         [
             "leftImg8bit/train/ulm/ulm_0_leftImg8bit.png",
