@@ -37,16 +37,14 @@ def detect(
     """Work out what the codes mean.
 
     Args:
-        facts: what the masks hold.
+        facts: what the masks hold; of one at least.
         mask_stems: stems of the mask files.
         lists: class lists that came with the data.
 
     Raises:
-        DataError: there are more codes than classes can be, or none at all.
+        DataError: there are more codes than classes can be.
     """
     census = take_census(facts)
-    if not census.pixels:
-        raise DataError("no mask could be read, so there is nothing to learn from")
     rare = {code for code in census.pixels if _is_neutral(code) and census.share(code) < RARE_SHARE}
     frequent = set(census.pixels) - (rare if census.kind == "colours" else set())
     known = recognise(census.kind, frequent, mask_stems)

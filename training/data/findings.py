@@ -187,6 +187,13 @@ def _settle_encoding(
 ) -> tuple[Detected, tuple[str, ...]]:
     """Return the encoding that is described, or else the one that is detected, with notes."""
     masks = [fact.mask for fact in facts if fact.mask is not None]
+    if not masks:
+        told = [f"{path}: {reason}" for fact in facts for path, reason in fact.errors]
+        raise DataError(
+            f"none of the {len(facts)} masks could be read, so there is nothing to learn from: "
+            + "; ".join(told[:3])
+            + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
+        )
     given = said.encoding_and_labels(index.annotations.names if index.annotations else None)
     if given is not None:
         encoding, labels = given

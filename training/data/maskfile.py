@@ -71,7 +71,9 @@ def read_raw_mask(path: Path) -> RawMask:
                 return _from_tiff(path)
             image.load()
             return _from_pillow(image, path)
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: is empty; export this mask again") from error
         return _from_tiff(path)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be read ({error}); export this mask again") from error

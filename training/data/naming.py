@@ -1,9 +1,9 @@
 """Class names from a list beside the masks, such as CamVid's `label_colors.txt`.
 
-A list is believed if it holds at least two thirds of the colours that the masks use; lists that
-came with the data may be partly or wholly wrong. Of a believed one, a colour that it calls void is
-ignored, and a colour that it names is a class, however rare. Colours that it lacks stay what they
-were taken for, and are told; listed colours that occur in no mask are no classes.
+A list is believed if it holds at least two thirds of the colours, or values, that the masks use;
+lists that came with the data may be partly or wholly wrong. Of a believed one, what it calls void
+is ignored, and what it names is a class, however rare. Codes that it lacks stay what they were
+taken for, and are told; listed ones that occur in no mask are no classes.
 """
 
 from __future__ import annotations
@@ -31,29 +31,32 @@ def name_by_lists(
         lists: class lists that came with the data.
         has_names: names are known already, so that lists are only judged.
     """
-    colour_of = _colours(detected.encoding, census)
-    used = {colour_of[code] for code, label in detected.encoding.table if label != IGNORE} - {None}
     for found in lists:
+        key_of = _keys(detected.encoding, census, found)
+        used = {key_of[code] for code, label in detected.encoding.table if label != IGNORE} - {None}
         held = used & set(found.names)
         if not used or 3 * len(held) < 2 * len(used):
             if used:
                 detected = _noted(
                     detected,
                     f"{found.file.name} is not believed: {len(held)} of its {len(found.names)} "
-                    "colours are classes in the masks",
+                    f"{found.kind} are classes in the masks",
                 )
         elif not has_names:
-            named = _renamed(detected, census, found, colour_of)
+            named = _renamed(detected, census, found, key_of)
             has_names = named.labels is not detected.labels
             detected = named
     return detected
 
 
-def _colours(encoding: MaskEncoding, census: Census) -> Mapping[int, int | None]:
-    """Return the packed colour of each code; None where values have no palette."""
-    if encoding.kind == "colours":
+def _keys(encoding: MaskEncoding, census: Census, found: ClassList) -> Mapping[int, int | None]:
+    """Return by what `found` lists each code: itself, or its palette's colour; None where not."""
+    if encoding.kind == found.kind:
         return {code: code for code, _ in encoding.table}
-    return {code: census.palette.get(code) for code, _ in encoding.table}
+    return {
+        code: census.palette.get(code) if found.kind == "colours" else None
+        for code, _ in encoding.table
+    }
 
 
 def _noted(detected: Detected, *notes: str) -> Detected:
@@ -61,7 +64,7 @@ def _noted(detected: Detected, *notes: str) -> Detected:
 
 
 def _renamed(
-    detected: Detected, census: Census, found: ClassList, colour_of: Mapping[int, int | None]
+    detected: Detected, census: Census, found: ClassList, key_of: Mapping[int, int | None]
 ) -> Detected:
     """Return the classes as `found` names them."""
     file = found.file.name
@@ -72,8 +75,8 @@ def _renamed(
     background = None
     old = detected.labels
     for code, label in sorted(detected.encoding.table):
-        colour = colour_of[code]
-        name = None if colour is None else found.names.get(colour)
+        key = key_of[code]
+        name = None if key is None else found.names.get(key)
         table[code] = IGNORE
         if name is not None and name.strip("_ ").lower() in _VOID:
             notes += [f"{census.describe(code)} is {name!r} in {file}: ignored"] * (label != IGNORE)
@@ -84,13 +87,15 @@ def _renamed(
             background = len(names) if is_other else background
             table[code] = len(names)
             names.append(name or old.names[label])
-            is_own = colour is None or name is None
-            colours.append(old.colours[label] if is_own else unpack_colour(colour or 0))
+            is_listed = key is not None and name is not None and found.kind == "colours"
+            colours.append(unpack_colour(key or 0) if is_listed else old.colours[label])
     repeated = sorted({name for name in names if names.count(name) > 1})
     if not names:
         return _noted(detected, f"{file} is not believed: it calls all of the masks void")
     if repeated:
-        return _noted(detected, f"{file} gives {', '.join(map(repr, repeated))} to several colours")
+        return _noted(
+            detected, f"{file} gives {', '.join(map(repr, repeated))} to several {found.kind}"
+        )
     labels = LabelSet(names=tuple(names), colours=tuple(colours), background=background)
     encoding = replace(detected.encoding, table=tuple(table.items()))
     return _noted(replace(detected, encoding=encoding, labels=labels), *notes)

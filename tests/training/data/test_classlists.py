@@ -51,6 +51,51 @@ def test_each_form_of_a_list_gives_names_by_colour(tmp_path, name, text):
     assert found.names == FOREST
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("id2label.json", '{"0": "soil", "7": "tree"}'),
+        ("_classes.csv", "Pixel Value, Class\n0, soil\n7, tree\n"),
+        ("classes.csv", "id,name\n0,soil\n7,tree\n"),
+        ("classes.txt", "0 soil\n7 tree\n"),
+        ("classes.txt", "# id: name\n0: soil\n7: tree\n"),
+    ],
+)
+def test_each_form_of_a_list_gives_names_by_value(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    (found,) = read_class_lists(tmp_path)
+    assert (found.kind, found.names) == ("values", {0: "soil", 7: "tree"})
+
+
+def test_equal_lists_in_the_folders_of_the_splits_are_one(tmp_path):
+    for split in ("train", "valid"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "_classes.csv").write_text("Pixel Value, Class\n0, soil\n7, tree\n")
+    (found,) = read_class_lists(tmp_path)
+    assert found.file == tmp_path / "train" / "_classes.csv"
+
+
+def test_values_take_the_names_of_a_list_and_what_it_calls_void_is_ignored(
+    tmp_path, write_picture, photo
+):
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        write_picture(tmp_path / "train" / f"{number}.jpg", photo(number, 40, 40))
+        mask = rng.integers(0, 3, (5, 5)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+        write_picture(tmp_path / "train" / f"{number}_mask.png", mask)
+    rows = "Pixel Value, Class\n0, unlabeled\n1, soil\n2, tree\n3, water\n"
+    (tmp_path / "train" / "_classes.csv").write_text(rows)
+    found = inspect(tmp_path).findings.detected
+    assert found.labels.names == ("soil", "tree")
+    assert dict(found.encoding.table) == {0: 255, 1: 0, 2: 1}
+    assert "names are those of _classes.csv" in found.notes
+
+
+def test_a_list_of_images_with_a_class_each_names_no_values(tmp_path):
+    (tmp_path / "train.csv").write_text("id,class\n0,cat\n1,dog\n2,cow\n")
+    assert read_class_lists(tmp_path) == []
+
+
 def test_lines_of_a_list_that_cannot_be_read_are_passed_over(tmp_path):
     (tmp_path / "label_colors.txt").write_text(
         "255 0 0 tree\n0 255 grass\n0 999 0 x\n0 255 0 grass"

@@ -142,3 +142,12 @@ def test_the_preview_shows_what_training_sees(folder, tmp_path):
         written.append(path.read_bytes())
     assert written[0] == written[1]
     assert np.asarray(Image.open(path).convert("RGB")).std() > 10
+
+
+def test_masks_of_which_none_can_be_read_are_told_with_the_reasons(tmp_path, write_picture, photo):
+    (tmp_path / "masks").mkdir()
+    for number in range(5):
+        write_picture(tmp_path / "images" / f"{number}.png", photo(number, 40, 40))
+        (tmp_path / "masks" / f"{number}.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"none of the 5 masks.*masks/0\.png: .*; and 2 more"):
+        inspect(tmp_path)

@@ -134,3 +134,9 @@ def test_text_is_no_mask(tmp_path):
     (tmp_path / "m.png").write_text("hello")
     with pytest.raises(DataError, match="no image that can be read"):
         read_raw_mask(tmp_path / "m.png")
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path):
+    (tmp_path / "m.png").touch()
+    with pytest.raises(DataError, match=r"m\.png: is empty; export this mask again"):
+        read_raw_mask(tmp_path / "m.png")
