@@ -203,7 +203,9 @@ def _settle_encoding(
     if index.annotations is not None:
         detected = from_names(index.annotations.names, index.annotations.form)
     else:
-        detected = detect(masks, [pair.mask.stem for pair in pairs], read_class_lists(index.root))
+        lists = read_class_lists(index.root)
+        lists += [] if index.base is None else read_class_lists(index.base)
+        detected = detect(masks, [pair.mask.stem for pair in pairs], lists)
     names = ", ".join(detected.labels.names[:20])
     first = f"masks: {detected.name}; {detected.labels.num_classes} classes detected: {names}"
     return detected, (first, *detected.notes)

@@ -93,6 +93,7 @@ class Index:
         ambiguous: masks that were left out since another one was taken for the same image.
         annotations: draws masks where they are stored as polygons and not as pictures.
         notes: what was decided, in words.
+        base: the folder below `root` in which the layout was found, if it was not `root` itself.
     """
 
     root: Path
@@ -103,6 +104,7 @@ class Index:
     ambiguous: tuple[Path, ...] = ()
     annotations: Annotations | None = None
     notes: tuple[str, ...] = ()
+    base: Path | None = None
 
 
 FolderPair = tuple[Path, Path, Split | None]

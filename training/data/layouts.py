@@ -63,8 +63,10 @@ def find_pairs(root: Path, images: str | None = None, masks: str | None = None) 
         for finder in FINDERS:
             index = finder(base)
             if index is not None and index.pairs:
-                note = () if base == root else (f"found in {base.relative_to(root)}",)
-                return replace(index, root=root, notes=(*note, *index.notes))
+                if base == root:
+                    return replace(index, root=root)
+                note = f"found in {base.relative_to(root)}"
+                return replace(index, root=root, base=base, notes=(note, *index.notes))
     raise DataError(_nothing_found(root))
 
 

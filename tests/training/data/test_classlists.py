@@ -75,16 +75,18 @@ def test_equal_lists_in_the_folders_of_the_splits_are_one(tmp_path):
     assert found.file == tmp_path / "train" / "_classes.csv"
 
 
+@pytest.mark.parametrize("below", ["", "unzipped"])
 def test_values_take_the_names_of_a_list_and_what_it_calls_void_is_ignored(
-    tmp_path, write_picture, photo
+    tmp_path, write_picture, photo, below
 ):
+    root = tmp_path / below
     rng = np.random.default_rng(0)
     for number in range(6):
-        write_picture(tmp_path / "train" / f"{number}.jpg", photo(number, 40, 40))
+        write_picture(root / "train" / f"{number}.jpg", photo(number, 40, 40))
         mask = rng.integers(0, 3, (5, 5)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
-        write_picture(tmp_path / "train" / f"{number}_mask.png", mask)
+        write_picture(root / "train" / f"{number}_mask.png", mask)
     rows = "Pixel Value, Class\n0, unlabeled\n1, soil\n2, tree\n3, water\n"
-    (tmp_path / "train" / "_classes.csv").write_text(rows)
+    (root / "train" / "_classes.csv").write_text(rows)
     found = inspect(tmp_path).findings.detected
     assert found.labels.names == ("soil", "tree")
     assert dict(found.encoding.table) == {0: 255, 1: 0, 2: 1}
