@@ -86,6 +86,7 @@ def _pair_told(root: Path, images: str, masks: str) -> Index:
 
 
 def _places(root: Path) -> Iterator[Path]:
+    root = _unwrapped(root)
     yield root
     children = _subfolders(root)
     yield from children
@@ -93,9 +94,21 @@ def _places(root: Path) -> Iterator[Path]:
         yield from _subfolders(child)[:32]
 
 
+def _unwrapped(root: Path) -> Path:
+    """Return the one folder that an archive was unpacked to, where `root` holds nothing else."""
+    children = _subfolders(root)
+    names = {*IMAGE_FOLDERS, *MASK_FOLDERS, *SPLIT_FOLDERS}
+    if len(children) != 1 or children[0].name.lower() in names:
+        return root
+    has_images = any(path.suffix.lower() in IMAGE_SUFFIXES for path in root.iterdir())
+    return root if has_images else _unwrapped(children[0])
+
+
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(
-        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
+        child
+        for child in folder.iterdir()
+        if child.is_dir() and not child.name.startswith((".", "__MACOSX"))
     )
 
 

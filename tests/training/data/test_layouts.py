@@ -60,6 +60,10 @@ LAYOUTS = {
         ["train/a.jpg", "train/a.png", "val/a.jpeg", "val/a.png"],
         {("train/a", "train/a.png", "train"), ("val/a", "val/a.png", "val")},
     ),
+    "one folder a split, in the folder of an archive": (
+        ["a.v1/train/a.jpg", "a.v1/train/a_mask.png", "a.v1/valid/b.jpg", "a.v1/valid/b_mask.png"],
+        {("a", "a.v1/train/a_mask.png", "train"), ("b", "a.v1/valid/b_mask.png", "val")},
+    ),
     "Cityscapes": (
         [
             "leftImg8bit/train/ulm/ulm_0_leftImg8bit.png",
