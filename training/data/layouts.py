@@ -7,7 +7,7 @@ first, then those below it, two levels deep (`VOCdevkit/VOC2012`).
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -30,7 +30,13 @@ from training.data.index import (
     unique_stems,
 )
 from training.data.lists import find_lists
-from training.data.polygons import CocoPolygons, LabelmePolygons, YoloPolygons, read_coco
+from training.data.polygons import (
+    CocoDocument,
+    CocoPolygons,
+    LabelmePolygons,
+    YoloPolygons,
+    read_coco,
+)
 
 IMAGE_FOLDERS = (
     *("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "inputs", "input", "rgb"),
@@ -207,25 +213,61 @@ def find_coco(root: Path) -> Index | None:
     contents = {file: content for file in files if (content := read_coco(file)) is not None}
     if not contents:
         return None
-    images = {path.name: path for path in list_files(root)}
-    pairs: list[Pair] = []
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for path in list_files(root):
+        by_name[path.name].append(path)
+    pairs: dict[Path, Pair] = {}
     lonely: list[Path] = []
+    documents: list[CocoDocument] = []
     for file, content in contents.items():
         split = _split_in_name(file, root)
+        images: dict[int, Path] = {}
         for row in content["images"]:
-            name = Path(str(row["file_name"])).name
-            if name in images:
-                pairs.append(Pair(Path(name).stem, images[name], file, split))
-            else:
-                lonely.append(Path(str(row["file_name"])))
-    annotations = CocoPolygons.of(list(contents.values()))
+            name = str(row["file_name"])
+            image = _coco_image(name, by_name[Path(name).name], file, root)
+            if image is None:
+                lonely.append(Path(name))
+                continue
+            images[int(row["id"])] = image
+            pairs.setdefault(image, Pair(image.stem, image, file, split))
+        documents.append(CocoDocument(content, images))
     return Index(
         root,
-        f"COCO json ({', '.join(file.name for file in contents)})",
-        unique_stems(pairs),
+        f"COCO json ({', '.join(dict.fromkeys(file.name for file in contents))})",
+        unique_stems(list(pairs.values())),
         masks_without_image=tuple(lonely),
-        annotations=annotations,
+        annotations=CocoPolygons.of(documents),
+        notes=tuple(
+            f"category {name!r} has no shape and is the name of a group: it is no class"
+            for name in dict.fromkeys(name for one in documents for name in one.groups())
+        ),
     )
+
+
+def _coco_image(name: str, found: list[Path], file: Path, root: Path) -> Path | None:
+    """Return the one of the files `found` that a COCO json, `file`, means by `name`.
+
+    Of several it is the one with the folders that `name` tells, or beside the json, or in the
+    folder of its split.
+
+    Raises:
+        DataError: several are as likely.
+    """
+    split = _split_in_name(file, root)
+    narrower: tuple[Callable[[Path], bool], ...] = (
+        lambda path: path.as_posix().endswith(f"/{name}"),
+        lambda path: file.parent in path.parents,
+        lambda path: _split_in_name(path.parent / "_", root) == split,
+    )
+    for is_meant in narrower:
+        found = [path for path in found if is_meant(path)] or found
+    if len(found) > 1:
+        listed = " or ".join(str(path.relative_to(root)) for path in found[:3])
+        raise DataError(
+            f"{file.relative_to(root)} lists {name!r}, which may be {listed}: give `file_name` "
+            "with the folder, or different names"
+        )
+    return found[0] if found else None
 
 
 def _split_in_name(file: Path, root: Path) -> Split | None:

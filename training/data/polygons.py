@@ -23,7 +23,7 @@ from models.errors import DataError
 from models.inference.decode import read_header
 from training.data.maskfile import RawMask
 
-_MAX_POLYGON_CLASSES = 253
+_MOST_CLASSES = 253  # beside the background
 
 
 class Annotations(Protocol):
@@ -65,7 +65,7 @@ class LabelmePolygons:
             except DataError:
                 continue  # told when it is drawn, unless no file is labelme's
         names = sorted(labels - {"_background_", "background"})
-        return cls(tuple(names[:_MAX_POLYGON_CLASSES])) if names else None
+        return cls(_checked(names, "labelme")) if names else None
 
     def draw(self, image: Path, file: Path) -> RawMask:
         """See `Annotations.draw`."""
@@ -122,7 +122,7 @@ class YoloPolygons:
         if highest < 0:
             return None
         told = [*names, *(f"class_{index}" for index in range(len(names), highest + 1))]
-        return cls(tuple(told[:_MAX_POLYGON_CLASSES]))
+        return cls(_checked(told, "YOLO"))
 
     def draw(self, image: Path, file: Path) -> RawMask:
         """See `Annotations.draw`."""
@@ -148,43 +148,67 @@ def _yolo_rows(file: Path) -> list[list[float]]:
 
 
 @dataclass(frozen=True)
+class CocoDocument:
+    """A COCO json: its content, and where the images lie that it lists, by their ids."""
+
+    content: Mapping[str, Any]
+    images: Mapping[int, Path]
+
+    def groups(self) -> set[str]:
+        """Return the categories that are no classes.
+
+        They have no shape, and are but what others name as their group: Roboflow lists one first.
+        """
+        rows = self.content["categories"]
+        used = {int(row["category_id"]) for row in self.content["annotations"]}
+        named = {row.get("supercategory") for row in rows}
+        return {str(row["name"]) for row in rows if int(row["id"]) not in used} & named
+
+    def categories(self) -> dict[int, str]:
+        """Return the names of the classes by their ids."""
+        groups = self.groups()
+        rows = {int(row["id"]): str(row["name"]) for row in self.content["categories"]}
+        return {number: name for number, name in rows.items() if name not in groups}
+
+
+@dataclass(frozen=True)
 class CocoPolygons:
-    """COCO: one json with images, annotations (polygons or run lengths) and categories.
+    """COCO: json documents with images, annotations (polygons or run lengths) and categories.
 
     Args:
-        shapes: annotations of each image, by its file name, with the value to draw.
         names: the categories, in the order of their ids.
+        shapes: annotations of each image with the value to draw.
     """
 
     names: tuple[str, ...]
-    shapes: Mapping[str, Sequence[tuple[int, Any]]] = field(repr=False)
+    shapes: Mapping[Path, Sequence[tuple[int, Any]]] = field(repr=False)
     form: str = "COCO polygons"
 
     @classmethod
-    def of(cls, contents: Sequence[Mapping[str, Any]]) -> CocoPolygons:
-        """Join the json documents of all splits."""
-        categories = {
-            int(row["id"]): str(row["name"])
-            for content in contents
-            for row in content["categories"]
-        }
-        order = sorted(categories)[:_MAX_POLYGON_CLASSES]
-        value = {category: place + 1 for place, category in enumerate(order)}
-        shapes: dict[str, list[tuple[int, Any]]] = {}
-        for content in contents:
-            files = {int(row["id"]): str(row["file_name"]) for row in content["images"]}
-            rows = sorted(content["annotations"], key=lambda row: -float(row.get("area", 0)))
-            for row in rows:
-                file = files.get(int(row["image_id"]))
-                if file is not None and row.get("segmentation"):
-                    label = value.get(int(row["category_id"]), 0)
-                    shapes.setdefault(Path(file).name, []).append((label, row["segmentation"]))
-        return cls(tuple(_distinct([categories[category] for category in order])), shapes)
+    def of(cls, documents: Sequence[CocoDocument]) -> CocoPolygons:
+        """Join the documents of all splits: a class is a name, whatever its id in each."""
+        listed = [document.categories() for document in documents]
+        first: dict[str, int] = {}
+        for categories in listed:
+            for number, name in categories.items():
+                first.setdefault(name, number)
+        names = _checked(sorted(first, key=lambda name: first[name]), "COCO")
+        value = {name: place for place, name in enumerate(names, start=1)}
+        shapes: dict[Path, list[tuple[int, Any]]] = {}
+        for document, categories in zip(documents, listed, strict=True):
+            rows = document.content["annotations"]
+            for row in sorted(rows, key=lambda row: -float(row.get("area", 0))):
+                image = document.images.get(int(row["image_id"]))
+                if image is not None and row.get("segmentation"):
+                    name = categories.get(int(row["category_id"]), "")
+                    shape = value.get(name, 0), row["segmentation"]
+                    shapes.setdefault(image, []).append(shape)
+        return cls(names, shapes)
 
     def draw(self, image: Path, file: Path) -> RawMask:
         """See `Annotations.draw`."""
         canvas = _canvas(image)
-        for value, outline in self.shapes.get(image.name, ()):
+        for value, outline in self.shapes.get(image, ()):
             if isinstance(outline, dict):
                 _fill_runs(canvas, outline, value)
                 continue
@@ -193,11 +217,13 @@ class CocoPolygons:
         return RawMask(canvas, "values", "polygons")
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    return [
-        name if names.index(name) == place else f"{name}_{place}"
-        for place, name in enumerate(names)
-    ]
+def _checked(names: Sequence[str], form: str) -> tuple[str, ...]:
+    if len(names) > _MOST_CLASSES:
+        raise DataError(
+            f"the {form} polygons are of {len(names)} classes; at most {_MOST_CLASSES} beside the "
+            "background are possible: leave the rarest out, or join some"
+        )
+    return tuple(names)
 
 
 def _fill_runs(canvas: npt.NDArray[np.uint8], runs: dict[str, Any], value: int) -> None:

@@ -16,6 +16,8 @@ import pytest
 import tifffile
 from PIL import Image
 
+from models.errors import DataError
+from training.data.dataset import open_dataset
 from training.data.encodings import decode_labels
 from training.data.inspect import inspect
 from training.data.maskfile import read_raw_mask
@@ -178,6 +180,82 @@ def test_coco_json_is_read(tmp_path):
         (folder / f"instances_{split}.json").write_text(json.dumps(content))
     report = assert_truth(tmp_path)
     assert [row["name"] for row in report.to_json()["classes"]] == ["background", "box", "disc"]
+
+
+def coco_document(rows, categories):
+    """Return a COCO json of images (name, ids of the categories drawn, one column each)."""
+    images = [{"id": n, "file_name": name} for n, (name, _) in enumerate(rows)]
+    annotations = [
+        {
+            "image_id": n,
+            "category_id": category,
+            "segmentation": [[8 * place, 0, 8 * place + 7, 0, 8 * place + 7, 47, 8 * place, 47]],
+        }
+        for n, (_, drawn) in enumerate(rows)
+        for place, category in enumerate(drawn)
+    ]
+    return json.dumps({"images": images, "annotations": annotations, "categories": categories})
+
+
+def column_labels(data):
+    return {sample.stem: data.read(sample)[1][0, ::8].tolist() for sample in data.all_samples}
+
+
+def test_coco_splits_may_use_the_same_file_names_and_other_ids(tmp_path):
+    for split, (cat, dog), drawn in (("train", (1, 2), (1, 2)), ("valid", (9, 5), (9, 9))):
+        for number in range(2):
+            save(tmp_path / split / f"{number}.png", photo(number + 2 * (split == "valid")))
+        rows = [("0.png", drawn), ("1.png", ())]
+        names = [{"id": cat, "name": "cat"}, {"id": dog, "name": "dog"}]
+        (tmp_path / split / "_annotations.coco.json").write_text(coco_document(rows, names))
+    data = open_dataset(tmp_path)
+    assert data.labels.names == ("background", "cat", "dog")
+    assert column_labels(data) == {
+        "train/0": [1, 2, 0, 0, 0, 0, 0, 0],
+        "train/1": [0] * 8,
+        "val/0": [1, 1, 0, 0, 0, 0, 0, 0],
+        "val/1": [0] * 8,
+    }
+
+
+def test_an_image_in_two_coco_files_is_one_sample_with_the_shapes_of_both(tmp_path):
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    for number in range(8):
+        save(tmp_path / "train2017" / f"{number}.png", photo(number))
+    names = [{"id": 1, "name": "person"}, {"id": 2, "name": "car"}]
+    for kind, drawn, known in (("instances", (2,), names), ("person_keypoints", (1,), names[:1])):
+        rows = [(f"{number}.png", drawn) for number in range(8)]
+        (folder / f"{kind}_train2017.json").write_text(coco_document(rows, known))
+    data = open_dataset(tmp_path)
+    assert len(data.all_samples) == 8
+    assert data.labels.names == ("background", "person", "car")
+
+
+def test_a_coco_category_that_only_names_a_group_is_no_class_and_that_is_said(tmp_path):
+    names = [
+        {"id": 0, "name": "cells", "supercategory": "none"},
+        {"id": 1, "name": "nucleus", "supercategory": "cells"},
+        {"id": 2, "name": "wall", "supercategory": "cells"},
+    ]
+    for number in range(8):
+        save(tmp_path / f"{number}.png", photo(number))
+    rows = [(f"{number}.png", (1,)) for number in range(8)]
+    (tmp_path / "all.json").write_text(coco_document(rows, names))
+    report = inspect(tmp_path)
+    assert report.findings.detected.labels.names == ("background", "nucleus", "wall")
+    assert any("'cells' has no shape" in note for note in report.findings.notes)
+
+
+def test_a_coco_file_name_that_two_images_have_is_an_error_with_both(tmp_path):
+    for folder in ("a", "b"):
+        save(tmp_path / folder / "0.png", photo(0))
+    document = coco_document([("0.png", (1,))], [{"id": 1, "name": "cat"}])
+    (tmp_path / "all.json").write_text(document)
+    with pytest.raises(DataError, match=r"all\.json lists '0\.png', which may be a/0\.png or b/"):
+        inspect(tmp_path)
+    (tmp_path / "all.json").write_text(document.replace('"0.png"', '"b/0.png"'))
+    assert [str(s.image) for s in inspect(tmp_path).findings.samples] == [str(tmp_path / "b/0.png")]
 
 
 def test_yolo_text_is_read(tmp_path):
