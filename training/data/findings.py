@@ -239,5 +239,7 @@ def _settle_splits(
         loose = [stem for stem, split in given.items() if split == "train"]
         fractions = {"train": 0.85, "val": 0.15}
         note = f"splits: there is no val, so 15 % of train became val, by hash with seed {seed}"
+    elif given:
+        note = f"splits: {len(given)} as given; the other {len(loose)} by hash with seed {seed}"
     drawn = assign_splits(loose, seed=seed, classes=presence, fractions=fractions, group=rule.group)
     return {**given, **drawn}, note

@@ -29,7 +29,7 @@ from training.data.index import (
     pair_folders,
     unique_stems,
 )
-from training.data.lists import find_lists
+from training.data.lists import absent_in_lists, find_lists
 from training.data.polygons import (
     CocoDocument,
     CocoPolygons,
@@ -339,6 +339,8 @@ FINDERS: tuple[Callable[[Path], Index | None], ...] = (
 
 
 def _nothing_found(root: Path) -> str:
+    if absent := absent_in_lists(root):
+        return f"no images with masks found in {str(root)!r}: {absent}"
     return (
         f"no images with masks found in {str(root)!r}, which {_content(root)}; expected "
         "images/{train,val,test} + masks/{train,val,test}, or images + masks, with equal stems, "

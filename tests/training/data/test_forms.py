@@ -300,6 +300,58 @@ def test_csv_lists_are_read(tmp_path, columns):
         assert report.to_json()["splits"]["val"] == 4
 
 
+def written_list(root, lines, name="list.csv"):
+    write_pairs(root, "a/{n}.png", "b/m{n}.png", ids)
+    (root / name).write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("image;mask;set", "a/{n}.png;b/m{n}.png;{split}"),
+        ("image, mask, split", "a/{n}.png, b/m{n}.png, {split}"),
+        ("Image\tMask\tSubset", "a/{n}.png\tb/m{n}.png\t{split}"),
+        ("image,mask,split", "a\\{n}.png,b\\m{n}.png,{split}"),
+        ("image,mask,split", "{n}.png,m{n}.png,{split}"),
+    ],
+)
+def test_csv_lists_of_other_programs_are_read(tmp_path, head, line):
+    rows = [line.format(n=f"{number:03}", split=split_of(number)) for number in range(NUMBER)]
+    written_list(tmp_path, [head, *rows])
+    assert assert_truth(tmp_path).to_json()["splits"] == {"train": 8, "val": 4, "test": 0}
+
+
+def test_a_word_that_is_no_split_is_an_error(tmp_path):
+    written_list(tmp_path, ["image,mask,split", "a/000.png,b/m000.png,fold1"])
+    with pytest.raises(DataError, match=r"puts a/000\.png into the split 'fold1'; use train, val"):
+        inspect(tmp_path)
+
+
+def test_a_list_whose_files_are_not_there_is_told_with_its_first_line(tmp_path):
+    written_list(tmp_path, ["image,mask", "gone/000.png,b/m000.png", "a/x.png,b/m001.png"])
+    with pytest.raises(DataError, match=r"list\.csv lists 2 pairs, such as 'gone/000\.png' and"):
+        inspect(tmp_path)
+
+
+def test_a_list_of_all_beside_one_for_each_split_doubles_no_sample(tmp_path):
+    lines = [f"a/{number:03}.png b/m{number:03}.png" for number in range(NUMBER)]
+    written_list(tmp_path, lines, "all.txt")
+    for split in ("train", "val"):
+        own = [line for number, line in enumerate(lines) if split_of(number) == split]
+        (tmp_path / f"{split}.txt").write_text("\n".join(own))
+    assert assert_truth(tmp_path).to_json()["splits"] == {"train": 8, "val": 4, "test": 0}
+
+
+def test_samples_without_a_split_beside_others_with_one_are_told(tmp_path):
+    rows = [
+        f"a/{number:03}.png,b/m{number:03}.png,{'test' if number < 3 else ''}"
+        for number in range(NUMBER)
+    ]
+    written_list(tmp_path, ["image,mask,split", *rows])
+    report = inspect(tmp_path)
+    assert "splits: 3 as given; the other 9 by hash with seed 0" in report.findings.notes
+
+
 def test_text_lists_are_read(tmp_path):
     write_pairs(tmp_path, "a/{n}.png", "b/m{n}.png", ids)
     for split in ("train", "val"):
