@@ -305,8 +305,8 @@ def race(
     """Find the architecture, encoder and plug-ins that suit the data best."""
     from training.config import load_config
     from training.interrupt import TrainingInterrupted
-    from training.race import Space
-    from training.race import race as run_race
+    from training.race.run import race as run_race
+    from training.race.space import Space
 
     chosen = load_config(settings or [], config, preset=preset)
     folder = out or Path("runs") / f"{data.resolve().name}-race"

@@ -13,8 +13,9 @@ from training import race as module
 from training.checkpoint import read_checkpoint
 from training.config import TrainConfig
 from training.display import Display
-from training.race import Space, fractions, full_seconds, race, rounds
-from training.race_report import Entry, leaderboard, ranked, write_race_report
+from training.race.report import Entry, leaderboard, ranked, write_race_report
+from training.race.run import race
+from training.race.space import Space, fractions, full_seconds, rounds
 
 SPACE = Space(("unet", "fpn", "nothing"), ("tu-resnet10t",), ("",))
 

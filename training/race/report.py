@@ -45,6 +45,11 @@ class Entry:
     total_steps: int
     seconds: float
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not be trained."""
+        return self.state.startswith("failed")
+
 
 def ranked(entries: Sequence[Entry]) -> list[Entry]:
     """Return the candidates in order: who came further first, then who scored better."""

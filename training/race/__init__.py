@@ -1,0 +1,1 @@
+"""Candidates race on one data set: successive halving by time."""
