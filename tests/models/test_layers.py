@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.layers import BatchNorm2d, ConvNormAct, SeparableConv, create_norm, resize
+from models.layers import BatchNorm2d, Classifier, ConvNormAct, SeparableConv, create_norm, resize
 
 
 def test_batch_norm_is_torchs_in_training_and_evaluation():
@@ -61,3 +61,12 @@ def test_resize_goes_to_a_size_and_keeps_an_equal_one(align_corners):
     wanted = F.interpolate(x, size=(11, 4), mode="bilinear", align_corners=align_corners)
     assert torch.equal(resize(x, (11, 4), align_corners), wanted)
     torch.testing.assert_close(resize(x, (5, 7), align_corners), x)
+
+
+@pytest.mark.parametrize("channels", [8, 16, 64, 512])
+def test_a_classifier_begins_with_answers_of_either_sign_however_narrow_it_is(channels):
+    torch.manual_seed(0)
+    features = torch.randn(4, channels, 32, 32).relu()  # what a norm and a ReLU give
+    logits = Classifier(channels, 3).eval()(features)
+    assert 0.2 < logits.std() < 2
+    assert logits.argmax(1).unique().numel() == 3
