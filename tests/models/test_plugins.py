@@ -369,14 +369,12 @@ def test_the_built_network_starts_with_the_logits_of_the_bare_one(name):
     site = SITE_OF.get(entry.kind, "decoder.convs")
     if name == "psa":
         site += ":mask_size=[5,5]"
-    bare = shaken(unet()).eval()
-    network = unet(f"{name}@{site}").eval()
+    bare = shaken(unet()).double().eval()
+    network = unet(f"{name}@{site}").double().eval()
     network.load_state_dict(bare.state_dict(), strict=False)
-    x = torch.randn(2, 3, 65, 97)
-    with torch.no_grad():
-        # STN samples the image between its pixels, if only by a rounding error.
-        tolerance = 2e-3 if name == "stn" else 1e-5
-        torch.testing.assert_close(network(x), bare(x), atol=tolerance, rtol=1e-4)
+    x = torch.randn(2, 3, 65, 97, dtype=torch.float64)
+    with torch.no_grad():  # in double: STN and DCN sample between pixels by a rounding error
+        torch.testing.assert_close(network(x), bare(x), atol=1e-8, rtol=1e-8)
 
 
 # finding the stages
