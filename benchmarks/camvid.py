@@ -1,16 +1,16 @@
-"""CamVid with 11 classes from scratch on a processor: two rounds of training, a row of scores.
+"""CamVid with 11 classes from scratch on a processor: three rounds of training, a row of scores.
 
-    python -P benchmarks/camvid.py ../shared/data/camvid --out runs/camvid [--minutes 75]
+    python -P benchmarks/camvid.py ../shared/data/camvid --out runs/camvid [--steps 4000 1400 3600]
 
 -P, or the folder of this file would come first in the search for modules.
 
 The first round sees the images small, where a crop holds most of one: what a street looks like is
-learnt soonest so. The second starts from its bundle at the size of the test, and is as long as the
-time that is left allows. Each is an ordinary `maskzoo train data --preset scratch`, and goes on
-where it stood if the script is started again. Time is counted on the processors and divided by
-their number, so a run that is paused meanwhile, or has neighbours, gets as many steps. Only train
-is learnt from. Val chooses the step that is kept, and the test images are scored at the end, by
-`maskzoo evaluate`.
+learnt soonest so. The second starts from its bundle at the size of the test. The third goes on
+without class weights: they make the network find the rare classes, and find them where they are
+not. Each is an ordinary `maskzoo train data --preset scratch`, and goes on where it stood if the
+script is started again. What it took is counted on the processors, so a run that is paused
+meanwhile, or has neighbours, costs as much. Only train is learnt from. Val chooses the step that is
+kept, and the test images are scored at the end, by `maskzoo evaluate`.
 
 The licence of the data, CC BY-NC, forbids to ship the weights.
 """
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -30,10 +29,12 @@ from typing import Any
 
 import torch
 
-FIRST = ["loader.crop_size=[192, 256]", "augment.scale=[0.4, 0.9]", "optimizer.lr=3e-3"]
-SECOND = ["loader.crop_size=[288, 384]", "augment.scale=[0.7, 1.4]", "optimizer.lr=1.5e-3"]
-SECOND += ["validate_every=5"]
-_PACE = 2.25  # a step of the second round against one of the first, by the crops' pixels
+_FULL = ["loader.crop_size=[288, 384]", "augment.scale=[0.7, 1.4]", "validate_every=5"]
+ROUNDS = {
+    "small": ["loader.crop_size=[192, 256]", "augment.scale=[0.4, 0.9]", "optimizer.lr=3e-3"],
+    "full": [*_FULL, "optimizer.lr=1.5e-3"],
+    "unweighted": [*_FULL, "optimizer.lr=1.5e-3", "loss.class_weights=null"],
+}
 
 
 def maskzoo(*arguments: str) -> str:
@@ -60,7 +61,9 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def train_round(data: Path, run: Path, start: Path | None, steps: int) -> dict[str, float]:
+def train_round(
+    data: Path, run: Path, *, start: Path | None, steps: int, own: list[str]
+) -> dict[str, float]:
     """Train one round, or go on with it; return its steps, and its seconds on the processors."""
     seconds, begun = run.with_suffix(".seconds"), processor_seconds()
     before = float(seconds.read_text()) if seconds.is_file() else 0.0  # of starts that were stopped
@@ -71,7 +74,7 @@ def train_round(data: Path, run: Path, start: Path | None, steps: int) -> dict[s
         "loader.num_workers=1",
         "bundle.engine=none",
         "bundle.name=camvid",
-        *(SECOND if start else FIRST),
+        *own,
     ]
     settings += [f"model.start_from={start}"] if start else []
     resume = ["--resume"] if (run / "last.ckpt").is_file() else []
@@ -81,12 +84,6 @@ def train_round(data: Path, run: Path, start: Path | None, steps: int) -> dict[s
         used = before + processor_seconds() - begun
         seconds.write_text(str(used))
     return {"steps": steps, "processor_seconds": used}
-
-
-def second_steps(first: dict[str, float], seconds: float) -> int:
-    """Return how many steps of the second round fit into so many seconds of all processors."""
-    each = _PACE * first["processor_seconds"] / first["steps"]
-    return max(1, int((seconds * (os.cpu_count() or 1) - first["processor_seconds"]) / each))
 
 
 def row(scores: dict[str, Any], rounds: list[dict[str, float]], *, tta: str) -> str:
@@ -109,21 +106,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=75, help="of all processors")
-    parser.add_argument("--first", type=int, default=4000, help="steps of the first round")
+    parser.add_argument("--steps", type=int, nargs=len(ROUNDS), default=[4000, 1400, 3600])
     options = parser.parse_args()
     data = without_test(options.data, options.out / "data")
     rounds: list[dict[str, float]] = []
-    steps, bundle = options.first, None
-    for name in ("small", "full"):
+    bundle = None
+    for (name, own), steps in zip(ROUNDS.items(), options.steps, strict=True):
         run = options.out / name
-        done, planned = run.with_suffix(".json"), run.with_suffix(".steps")
-        if rounds:
-            steps = second_steps(rounds[0], 60 * options.minutes)
-        steps = int(planned.read_text()) if planned.is_file() else steps
-        planned.write_text(str(steps))  # so that a second start goes on with the same
+        done = run.with_suffix(".json")
         if not done.is_file():
-            done.write_text(json.dumps(train_round(data, run, bundle, steps)))
+            done.write_text(json.dumps(train_round(data, run, start=bundle, steps=steps, own=own)))
         rounds.append(json.loads(done.read_text()))
         bundle = run / "bundle"
     print("| network | mean IoU | 95 % interval | training | machine | versions |")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from page import DOCS, about, put, table
 from runs import RECIPE, Score, trained
 
@@ -79,7 +80,8 @@ def main() -> None:
     rows = [row(name, scores[name], bundles[name], milliseconds[name], best) for name in scores]
     head = ("architecture", "parameters, M", "GMAC", "ms", *(f"{name}, mean IoU" for name in best))
     about_it = (
-        f"{about('torch', 'openvino')}; {options.steps} steps, seed 0. Bold: no other has both a "
+        f"{about('torch', 'openvino')}; latency on {torch.get_num_threads()} thread(s); "
+        f"{options.steps} steps, seed 0. Bold: no other has both a "
         "higher mean IoU and a lower latency."
     )
     text = "\n\n".join((about_it, table(head, rows), "![](pareto.png)"))

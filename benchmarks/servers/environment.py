@@ -75,26 +75,23 @@ def exported(source: Path, *options: str) -> Path:
 
 
 def made(name: str) -> Path:
-    """Return a bundle of DeepLabV3+ on a ResNet-50, with random weights, of 21 classes."""
+    """Return a bundle of DeepLabV3+ on a ResNet-50, with random weights, of nuclei's classes."""
     import torch
 
-    from models.bundle import save_bundle
-    from models.labels import LabelSet
+    from models.bundle import read_manifest, save_bundle
     from models.preprocessing import Preprocessing
     from models.registry import create_model
+    from models.shipped import find_bundle
 
     folder = WORK / "bundles" / "made" / name
     if not folder.is_dir():
         torch.manual_seed(0)
-        network = create_model("deeplabv3plus", encoder="resnet50", num_classes=21).eval()
-        encoder = network.encoder
-        save_bundle(
-            folder,
-            network,
-            name=name,
-            labels=LabelSet.generic(21),
-            preprocessing=Preprocessing(mean=encoder.mean, std=encoder.std),
-        )
+        labels = read_manifest(find_bundle("nuclei")).labels
+        network = create_model(
+            "deeplabv3plus", encoder="resnet50", num_classes=labels.num_classes
+        ).eval()
+        preprocessing = Preprocessing(mean=network.encoder.mean, std=network.encoder.std)
+        save_bundle(folder, network, name=name, labels=labels, preprocessing=preprocessing)
     return folder
 
 
