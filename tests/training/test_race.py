@@ -9,10 +9,10 @@ import pytest
 
 from models.bundle import read_manifest
 from models.errors import ZooError
-from training import race as module
 from training.checkpoint import read_checkpoint
 from training.config import TrainConfig
 from training.display import Display
+from training.race import run as module
 from training.race.report import Entry, leaderboard, ranked, write_race_report
 from training.race.run import race
 from training.race.space import Space, fractions, full_seconds, rounds
