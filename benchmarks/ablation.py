@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+
 from runs import RECIPE, Score, trained
 
 # A plug-in's place is the one that its authors chose, as far as DeepLabV3+ has it.

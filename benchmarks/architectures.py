@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from page import DOCS, about, put, table
 
 from models.cost import measure_cost
 from models.engines.base import Engine
@@ -41,6 +40,7 @@ from models.export.onnx import export_onnx
 from models.network import SegmentationNetwork
 from models.preprocessing import Preprocessing
 from models.registry import create_model, list_models
+from page import DOCS, about, put, table
 
 KEPT = Path("runs/architectures")
 ENGINES = ("torch", "onnxruntime", "openvino", "openvino-bf16")

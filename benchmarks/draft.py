@@ -17,10 +17,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from page import DOCS, about, put, table
 
 from models.inference.predictor import Predictor
 from models.shipped import find_bundle
+from page import DOCS, about, put, table
 
 WAYS = {"full": cv2.IMREAD_COLOR_RGB, "half": cv2.IMREAD_REDUCED_COLOR_2}
 

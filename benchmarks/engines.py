@@ -20,8 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from page import DOCS, about, put, table
-from servers.environment import ROOT, exported, int8_score
 
 from models.bundle import read_manifest
 from models.engines.artefact import EngineName, find_artefacts
@@ -32,6 +30,8 @@ from models.engines.eager import EagerEngine
 from models.engines.precision import has_bf16
 from models.inference.decode import decode_image
 from models.shipped import list_bundles
+from page import DOCS, about, put, table
+from servers.environment import ROOT, exported, int8_score
 
 NUCLEI = ROOT.parent / "shared" / "data" / "nuclei"
 SAMPLES = ROOT / "service" / "web" / "samples"

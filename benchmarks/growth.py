@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from huge import write_image
+
 from page import DOCS, about, put, table
 from servers.load import make_images, run_load
 from servers.processes import adopt_orphans, is_ready, running

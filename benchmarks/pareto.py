@@ -23,8 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from page import DOCS, about, put, table
-from runs import RECIPE, Score, trained
 
 from models.bundle import load_bundle
 from models.cost import measure_cost
@@ -33,6 +31,8 @@ from models.export.engines import export_engine
 from models.inference.decode import decode_image
 from models.inference.predictor import Predictor
 from models.registry import list_models
+from page import DOCS, about, put, table
+from runs import RECIPE, Score, trained
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO = ROOT / "service" / "web" / "samples" / "nuclei.jpg"

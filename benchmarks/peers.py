@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from models.inference.predictor import Predictor
+from models.shipped import find_bundle
 from servers.environment import MASKZOO, ROOT, WORK, exported, int8_score, made, peers_python
 from servers.load import SIZES, Round, make_images, mask_of, run_load
 from servers.processes import Running, adopt_orphans, answers, running
 from servers.report import write_report
-
-from models.inference.predictor import Predictor
-from models.shipped import find_bundle
 
 SERVERS = Path(__file__).parent / "servers"
 PHOTO = ROOT / "service" / "web" / "samples" / "nuclei.jpg"

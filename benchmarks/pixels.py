@@ -21,7 +21,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from page import DOCS, about, put, table
 from PIL import Image
 
 from models.inference.decode import decode_image
@@ -30,6 +29,7 @@ from models.inference.postprocess import label_map
 from models.inference.preprocess import to_batch
 from models.labels import LabelSet
 from models.preprocessing import Preprocessing
+from page import DOCS, about, put, table
 
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 STRIDE = 8

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+
 from servers.load import ask, form_of
 
 Ready = Callable[[int], str | None]

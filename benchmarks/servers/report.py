@@ -7,6 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from page import about, put, table
 from servers.environment import versions
 
