@@ -35,6 +35,7 @@ from training.data.polygons import (
     CocoPolygons,
     LabelmePolygons,
     YoloPolygons,
+    coco_groups,
     read_coco,
 )
 
@@ -48,6 +49,7 @@ MASK_FOLDERS = (
     *("labeledapproved_full", "camvid_label", "segmentations", "targets", "target", "ann", "seg"),
 )
 _MOST_FILES = 20_000  # that are looked at to say what a folder holds
+_IS_NO_DATA = re.compile(r"\.|readme|licen[cs]e", re.IGNORECASE).match  # by a file's name
 _ANNOT_TAILS = ("annot", "_annot", "_labels", "_label", "_masks", "_mask", "_gt")
 
 
@@ -106,8 +108,8 @@ def _unwrapped(root: Path) -> Path:
     names = {*IMAGE_FOLDERS, *MASK_FOLDERS, *SPLIT_FOLDERS}
     if len(children) != 1 or children[0].name.lower() in names:
         return root
-    has_images = any(path.suffix.lower() in IMAGE_SUFFIXES for path in root.iterdir())
-    return root if has_images else _unwrapped(children[0])
+    others = [path for path in root.iterdir() if path.is_file() and not _IS_NO_DATA(path.name)]
+    return root if others else _unwrapped(children[0])
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -239,7 +241,7 @@ def find_coco(root: Path) -> Index | None:
         annotations=CocoPolygons.of(documents),
         notes=tuple(
             f"category {name!r} has no shape and is the name of a group: it is no class"
-            for name in dict.fromkeys(name for one in documents for name in one.groups())
+            for name in sorted(coco_groups(documents))
         ),
     )
 

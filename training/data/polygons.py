@@ -154,21 +154,27 @@ class CocoDocument:
     content: Mapping[str, Any]
     images: Mapping[int, Path]
 
-    def groups(self) -> set[str]:
-        """Return the categories that are no classes.
-
-        They have no shape, and are but what others name as their group: Roboflow lists one first.
-        """
-        rows = self.content["categories"]
-        used = {int(row["category_id"]) for row in self.content["annotations"]}
-        named = {row.get("supercategory") for row in rows}
-        return {str(row["name"]) for row in rows if int(row["id"]) not in used} & named
-
     def categories(self) -> dict[int, str]:
-        """Return the names of the classes by their ids."""
-        groups = self.groups()
-        rows = {int(row["id"]): str(row["name"]) for row in self.content["categories"]}
-        return {number: name for number, name in rows.items() if name not in groups}
+        """Return the names of all categories by their ids."""
+        return {int(row["id"]): str(row["name"]) for row in self.content["categories"]}
+
+
+def coco_groups(documents: Sequence[CocoDocument]) -> set[str]:
+    """Return the categories that are no classes.
+
+    They have no shape in any document, and are but what others name as their group: Roboflow lists
+    one first.
+    """
+    named: set[str] = set()
+    drawn: set[str] = set()
+    for document in documents:
+        for row in document.content["categories"]:
+            named |= {str(row.get("supercategory"))} - {str(row["name"])}
+        names = document.categories()
+        used = {int(row["category_id"]) for row in document.content["annotations"]}
+        drawn |= {name for number, name in names.items() if number in used}
+    every = {name for document in documents for name in document.categories().values()}
+    return every & named - drawn
 
 
 @dataclass(frozen=True)
@@ -187,15 +193,16 @@ class CocoPolygons:
     @classmethod
     def of(cls, documents: Sequence[CocoDocument]) -> CocoPolygons:
         """Join the documents of all splits: a class is a name, whatever its id in each."""
-        listed = [document.categories() for document in documents]
         first: dict[str, int] = {}
-        for categories in listed:
-            for number, name in categories.items():
+        for document in documents:
+            for number, name in document.categories().items():
                 first.setdefault(name, number)
-        names = _checked(sorted(first, key=lambda name: first[name]), "COCO")
+        classes = first.keys() - coco_groups(documents)
+        names = _checked(sorted(classes, key=lambda name: (first[name], name)), "COCO")
         value = {name: place for place, name in enumerate(names, start=1)}
         shapes: dict[Path, list[tuple[int, Any]]] = {}
-        for document, categories in zip(documents, listed, strict=True):
+        for document in documents:
+            categories = document.categories()
             rows = document.content["annotations"]
             for row in sorted(rows, key=lambda row: -float(row.get("area", 0))):
                 image = document.images.get(int(row["image_id"]))

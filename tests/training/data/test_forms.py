@@ -247,6 +247,22 @@ def test_a_coco_category_that_only_names_a_group_is_no_class_and_that_is_said(tm
     assert any("'cells' has no shape" in note for note in report.findings.notes)
 
 
+def test_a_coco_category_without_shapes_in_one_split_is_no_group(tmp_path):
+    names = [
+        {"id": 1, "name": "person", "supercategory": "person"},
+        {"id": 2, "name": "animal", "supercategory": "none"},
+        {"id": 3, "name": "dog", "supercategory": "animal"},
+    ]
+    for split, drawn in (("train", (3,)), ("valid", (2, 3))):
+        for number in range(2):
+            save(tmp_path / split / f"{number}.png", photo(number + 2 * (split == "valid")))
+        rows = [("0.png", drawn), ("1.png", drawn)]
+        (tmp_path / split / "_annotations.coco.json").write_text(coco_document(rows, names))
+    report = inspect(tmp_path)
+    assert report.findings.detected.labels.names == ("background", "person", "animal", "dog")
+    assert not any("group" in note for note in report.findings.notes)
+
+
 def test_a_coco_file_name_that_two_images_have_is_an_error_with_both(tmp_path):
     for folder in ("a", "b"):
         save(tmp_path / folder / "0.png", photo(0))

@@ -202,3 +202,19 @@ def test_foreign_json_beside_images_is_no_labelme(tmp_path, write_picture):
     (tmp_path / "images" / "a.json").write_text(json.dumps({"caption": "a"}))
     with pytest.raises(DataError, match="no images with masks"):
         find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.txt"])
+def test_a_list_above_a_single_folder_is_not_passed_over(tmp_path, write_picture, name):
+    touch(write_picture, tmp_path, ["files/a.png", "files/b.png"])
+    head = "image,mask\n" if name.endswith("csv") else ""
+    (tmp_path / name).write_text(f"{head}files/a.png,files/b.png\n")
+    index = find_pairs(tmp_path)
+    assert [(pair.image.name, pair.mask.name) for pair in index.pairs] == [("a.png", "b.png")]
+
+
+def test_the_one_folder_of_an_archive_may_have_a_readme_beside_it(tmp_path, write_picture):
+    touch(write_picture, tmp_path, ["a.v1/train/a.jpg", "a.v1/train/a_mask.png"])
+    (tmp_path / "README.txt").write_text("thanks")
+    (pair,) = find_pairs(tmp_path).pairs
+    assert pair.split == "train"
