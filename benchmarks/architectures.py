@@ -1,14 +1,13 @@
 """What each architecture costs to run: parameters, GMAC, memory, and time on each engine.
 
     python benchmarks/architectures.py [--encoder tu-resnet18] [--size 512] [--runs 5]
-                                       [--threads 1] [--only danet unet] [--again]
+                                       [--threads 1] [--only danet unet]
 
 Every architecture is built with random weights, written as ONNX once, and measured in a process of
-its own; what was measured before is kept in runs/architectures, unless `--again` is given. Puts a
-table into docs/pareto.md: processor milliseconds for one image (the least of the runs, engines
-taking turns; OpenVINO in bfloat16 only where the processor has it), images in a processor second of
-the fastest, how far it comes towards the matrix peak of its own precision, and the peak of the
-resident memory above what it was before torch's first image.
+its own. Puts a table into docs/pareto.md: processor milliseconds for one image (the least of the
+runs, engines taking turns; OpenVINO in bfloat16 only where the processor has it), images in a
+processor second of the fastest, how far it comes towards the matrix peak of its own precision, and
+the peak of the resident memory above what it was before torch's first image.
 
 The matrix peaks are those of torch's product of two square matrices, the best of three sizes,
 measured by each process between its runs; the table takes the best of all.
@@ -42,40 +41,33 @@ from models.preprocessing import Preprocessing
 from models.registry import create_model, list_models
 from page import DOCS, about, put, table
 
-KEPT = Path("runs/architectures")
 ENGINES = ("torch", "onnxruntime", "openvino", "openvino-bf16")
 CLASSES = 19
 _SIDES = (512, 768, 1024)  # of the matrices
 
 
 def main() -> None:
-    """Measure what is missing, write the table; with --one, measure one and print JSON."""
+    """Measure all and write the table; with --one, measure one and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--encoder", default="tu-resnet18")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="+", default=list_models())
-    parser.add_argument("--again", action="store_true", help="measure what is known already too")
     parser.add_argument("--one", help="measure only this architecture and print JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.one:
         print(json.dumps(measure(options.one, options)))
         return
-    kept = KEPT / f"{options.encoder}-{options.size}-{options.threads}"
-    kept.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, Any]] = {}
     for name in options.only:
-        record = kept / f"{name}.json"
-        if options.again or not record.is_file():
-            command = [sys.executable, *sys.argv, "--one", name]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-            if done.returncode:
-                print(f"{name}: failed", file=sys.stderr, flush=True)
-                continue
-            record.write_text(done.stdout, encoding="utf-8")
-        found[name] = json.loads(record.read_text(encoding="utf-8"))
+        command = [sys.executable, *sys.argv, "--one", name]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            print(f"{name}: failed", file=sys.stderr, flush=True)
+            continue
+        found[name] = json.loads(done.stdout)
         print(name, found[name]["seconds"], flush=True)
     text = page(found, options)
     print(text)
