@@ -20,6 +20,7 @@ from tests.models.covering import NETWORKS, Plan, covering, fitting_sites, keeps
 from tests.models.tiny import (
     CLASSES,
     at_unit_scale,
+    calmed,
     loss,
     moved_by_rounding,
     tensors,
@@ -165,7 +166,7 @@ def test_exported_it_gives_the_same_logits_at_other_sizes_and_batches(
     monkeypatch.setattr(attention, "EXPORT_BLOCKS", 2)  # each block costs the exporter its time
 
     def exports(plan: Plan) -> None:
-        network = at_unit_scale(wake(plan.build()).eval())
+        network = calmed(wake(plan.build()).eval(), plan.build().eval())
         wrapper = exportable(network)
         program = export_program(wrapper, 3)
         least = max(int(sides.lower) for sides in program.range_constraints.values())
