@@ -16,15 +16,15 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from models.labels import LabelSet
-from service.adapters.cvat import encode_shapes
-from service.adapters.huggingface import Parameters, encode_segments
-from service.adapters.label_studio import encode_brush
-from service.errors import TooManyCornersError
-from service.responses.answer import Answer
-from service.responses.forms import FORMS, choose_form
-from service.responses.runs import LabelRuns
-from service.schemas import SegmentOptions
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.adapters.cvat import encode_shapes
+from maskzoo.service.adapters.huggingface import Parameters, encode_segments
+from maskzoo.service.adapters.label_studio import encode_brush
+from maskzoo.service.errors import TooManyCornersError
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.forms import FORMS, choose_form
+from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.schemas import SegmentOptions
 
 NUM_CLASSES = 21
 LABELS = LabelSet(

@@ -29,16 +29,16 @@ from typing import Any
 
 import torch
 
-from models.cost import measure_cost
-from models.engines.base import Engine
-from models.engines.eager import EagerEngine
-from models.engines.onnxruntime import OnnxRuntimeEngine
-from models.engines.openvino import OpenVinoEngine
-from models.engines.precision import has_bf16
-from models.export.onnx import export_onnx
-from models.network import SegmentationNetwork
-from models.preprocessing import Preprocessing
-from models.registry import create_model, list_models
+from maskzoo.models.catalogue.cost import measure_cost
+from maskzoo.models.engines.base import Engine
+from maskzoo.models.engines.eager import EagerEngine
+from maskzoo.models.engines.onnxruntime import OnnxRuntimeEngine
+from maskzoo.models.engines.openvino import OpenVinoEngine
+from maskzoo.models.engines.precision import has_bf16
+from maskzoo.models.export.onnx import export_onnx
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.models.registry import create_model, list_models
 from page import DOCS, about, put, table
 
 ENGINES = ("torch", "onnxruntime", "openvino", "openvino-bf16")

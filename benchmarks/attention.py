@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models import attention
+from maskzoo.models.network import attention
 
 MIB = 2**20
 

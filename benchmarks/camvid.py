@@ -1,6 +1,6 @@
 """CamVid with 11 classes from scratch on a processor: three rounds of training, a row of scores.
 
-    python -P benchmarks/camvid.py ../shared/data/camvid --out runs/camvid [--steps 4000 1400 3600]
+    python benchmarks/camvid.py ../shared/data/camvid --out runs/camvid [--steps 4000 1400 3600]
 
 -P, or the folder of this file would come first in the search for modules.
 

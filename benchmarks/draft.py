@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models.inference.predictor import Predictor
-from models.shipped import find_bundle
+from maskzoo.models.bundles.shipped import find_bundle
+from maskzoo.models.inference.predictor import Predictor
 from page import DOCS, about, put, table
 
 WAYS = {"full": cv2.IMREAD_COLOR_RGB, "half": cv2.IMREAD_REDUCED_COLOR_2}

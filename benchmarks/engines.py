@@ -21,15 +21,15 @@ from pathlib import Path
 
 import torch
 
-from models.bundle import read_manifest
-from models.engines.artefact import EngineName, find_artefacts
-from models.engines.base import Engine
-from models.engines.check import CheckImages, central_part
-from models.engines.choose import open_engine
-from models.engines.eager import EagerEngine
-from models.engines.precision import has_bf16
-from models.inference.decode import decode_image
-from models.shipped import list_bundles
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.shipped import list_bundles
+from maskzoo.models.engines.artefact import EngineName, find_artefacts
+from maskzoo.models.engines.base import Engine
+from maskzoo.models.engines.check import CheckImages, central_part
+from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.engines.eager import EagerEngine
+from maskzoo.models.engines.precision import has_bf16
+from maskzoo.models.images.decode import decode_image
 from page import DOCS, about, put, table
 from servers.environment import ROOT, exported, int8_score
 

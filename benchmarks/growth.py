@@ -102,7 +102,7 @@ def milliseconds(work: Callable[[], object], runs: int) -> float:
 
 def photo(height: int, width: int) -> np.ndarray:
     """Return the sample, repeated and cut to a size."""
-    from models.inference.decode import decode_image
+    from maskzoo.models.images.decode import decode_image
 
     pixels = decode_image(PHOTO).pixels
     down, across = -(-height // pixels.shape[0]), -(-width // pixels.shape[1])
@@ -111,7 +111,7 @@ def photo(height: int, width: int) -> np.ndarray:
 
 def by_pixels(runs: int) -> list[Point]:
     """One image in one piece, through the predictor."""
-    from models.inference.predictor import Predictor
+    from maskzoo.models.inference.predictor import Predictor
 
     predictor = Predictor.from_bundle(BUNDLE, device="cpu")
     points = []
@@ -125,7 +125,7 @@ def by_pixels(runs: int) -> list[Point]:
 
 def by_batch(runs: int) -> list[Point]:
     """One run of the network for so many images."""
-    from models.inference.predictor import Predictor
+    from maskzoo.models.inference.predictor import Predictor
 
     predictor = Predictor.from_bundle(BUNDLE, device="cpu")
     points = []
@@ -139,10 +139,10 @@ def by_batch(runs: int) -> list[Point]:
 
 def by_classes(runs: int) -> list[Point]:
     """An FPN on a ResNet-18 with random weights, on torch, with confidence."""
-    from models.inference.predictor import Predictor
-    from models.labels import LabelSet
-    from models.preprocessing import Preprocessing
-    from models.registry import create_model
+    from maskzoo.models.inference.predictor import Predictor
+    from maskzoo.models.labels import LabelSet
+    from maskzoo.models.preprocessing import Preprocessing
+    from maskzoo.models.registry import create_model
 
     points = []
     for classes in CLASSES:
@@ -171,7 +171,7 @@ def by_models(counts: list[int]) -> list[tuple[float, float, float]]:
                 "MASKZOO_SHIPPED_BUNDLES": "false",
                 "MASKZOO_STATE_FOLDER": str(root / "state"),
             }
-            command = [sys.executable, str(ROOT / "maskzoo.py"), "serve", "--port", "{port}"]
+            command = [sys.executable, "-m", "maskzoo", "serve", "--port", "{port}"]
             with running(command, environment, root, is_ready, root / "log") as server:
                 run_load(server.port, images, clients=1, seconds=1)
                 load = run_load(server.port, images, clients=1, seconds=5)
@@ -208,8 +208,8 @@ def by_megapixels(sizes: list[float]) -> list[tuple[float, float, float]]:
 
 def tile_one(image: Path) -> dict[str, float]:
     """Predict one file as `maskzoo predict` does; return seconds and peak bytes."""
-    from models.inference.folder import plan, predict_files
-    from models.inference.predictor import Predictor
+    from maskzoo.models.inference.folder import plan, predict_files
+    from maskzoo.models.inference.predictor import Predictor
 
     predictor = Predictor.from_bundle(BUNDLE, device="cpu")
     with tempfile.TemporaryDirectory() as folder:

@@ -52,7 +52,7 @@ def write_image(path: Path, side: int) -> None:
     """Write a square RGB TIFF in deflated strips."""
     import tifffile
 
-    from models.inference.decode import decode_image
+    from maskzoo.models.images.decode import decode_image
 
     photo = decode_image(SAMPLE).pixels
     down, across = (-(-side // length) for length in photo.shape[:2])
@@ -66,9 +66,9 @@ def measure(bundle: str, image: Path) -> None:
     """Predict one file and print what it took, as JSON."""
     import torch
 
-    from models.inference.folder import plan, predict_files
-    from models.inference.predictor import Predictor
-    from models.shipped import find_bundle
+    from maskzoo.models.bundles.shipped import find_bundle
+    from maskzoo.models.inference.folder import plan, predict_files
+    from maskzoo.models.inference.predictor import Predictor
 
     torch.set_num_threads(1)
     predictor = Predictor.from_bundle(find_bundle(bundle), engine="torch", device="cpu")

@@ -33,7 +33,7 @@ def serving(state: str, engine: str) -> Iterator[tuple[httpx.Client, int]]:
     settings = {"BUNDLES": ROOT / "models/pretrained/aerial", "SHIPPED_BUNDLES": 0}
     settings |= {"STATE_FOLDER": state, "ENGINE": engine, "DEVICE": "cpu"}
     env = os.environ | {f"MASKZOO_{key}": str(value) for key, value in settings.items()}
-    command = [sys.executable, str(ROOT / "maskzoo.py"), "serve", "--port", "0"]
+    command = [sys.executable, "-m", "maskzoo", "serve", "--port", "0"]
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

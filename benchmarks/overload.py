@@ -38,7 +38,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from service.client.bench import Picture, make_pictures
+from maskzoo.service.client.bench import Picture, make_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "pretrained" / "nuclei"
@@ -84,7 +84,7 @@ def serving(**settings: object) -> Iterator[tuple[str, int]]:
     with tempfile.TemporaryDirectory() as state:
         given = {"bundles": BUNDLE, "shipped_bundles": False, "state_folder": state, **settings}
         env = os.environ | {f"MASKZOO_{key.upper()}": str(value) for key, value in given.items()}
-        command = [sys.executable, str(ROOT / "maskzoo.py"), "serve", "--port", "0"]
+        command = [sys.executable, "-m", "maskzoo", "serve", "--port", "0"]
         process = subprocess.Popen(
             command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models.inference.decode import decode_image
-from models.inference.predictor import Predictor
-from models.shipped import list_bundles
+from maskzoo.models.bundles.shipped import list_bundles
+from maskzoo.models.images.decode import decode_image
+from maskzoo.models.inference.predictor import Predictor
 
 SAMPLES = Path(__file__).parents[1] / "service" / "web" / "samples"
 SIZES = ((301, 419), (355, 467), (251, 333))

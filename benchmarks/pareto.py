@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.bundle import load_bundle
-from models.cost import measure_cost
-from models.engines.check import central_part
-from models.export.engines import export_engine
-from models.inference.decode import decode_image
-from models.inference.predictor import Predictor
-from models.registry import list_models
+from maskzoo.models.bundles.bundle import load_bundle
+from maskzoo.models.catalogue.cost import measure_cost
+from maskzoo.models.engines.check import central_part
+from maskzoo.models.export.engines import export_engine
+from maskzoo.models.images.decode import decode_image
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.registry import list_models
 from page import DOCS, about, put, table
 from runs import RECIPE, Score, trained
 

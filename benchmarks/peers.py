@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.inference.predictor import Predictor
-from models.shipped import find_bundle
+from maskzoo.models.bundles.shipped import find_bundle
+from maskzoo.models.inference.predictor import Predictor
 from servers.environment import MASKZOO, ROOT, WORK, exported, int8_score, made, peers_python
 from servers.load import SIZES, Round, make_images, mask_of, run_load
 from servers.processes import Running, adopt_orphans, answers, running

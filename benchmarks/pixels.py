@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.inference.decode import decode_image
-from models.inference.draw import encode_indexed_png, overlay
-from models.inference.postprocess import label_map
-from models.inference.preprocess import to_batch
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
+from maskzoo.models.images.decode import decode_image
+from maskzoo.models.images.draw import encode_indexed_png, overlay
+from maskzoo.models.inference.postprocess import label_map
+from maskzoo.models.inference.preprocess import to_batch
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 from page import DOCS, about, put, table
 
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

@@ -48,7 +48,7 @@ def trained(data: Path, folder: Path, settings: Mapping[str, Any]) -> Score:
         words = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
         if (folder / "last.ckpt").exists():
             words.append("--resume")
-        command = [sys.executable, ROOT / "maskzoo.py", "train", data, "-o", folder, *words]
+        command = [sys.executable, "-m", "maskzoo", "train", data, "-o", folder, *words]
         folder.mkdir(parents=True, exist_ok=True)
         start = processor_seconds()
         with (folder / "log.txt").open("a") as log:

@@ -61,14 +61,14 @@ def main() -> None:
 def start(environment: dict[str, str], folder: Path) -> float:
     """Return the seconds until the server is ready."""
     environment = environment | {"MASKZOO_STATE_FOLDER": str(folder / "state")}
-    command = [sys.executable, str(ROOT / "maskzoo.py"), "serve", "--port", "{port}"]
+    command = [sys.executable, "-m", "maskzoo", "serve", "--port", "{port}"]
     with running(command, environment, folder, is_ready, folder / "log") as server:
         return server.cold_start_s
 
 
 def imports() -> tuple[list[tuple[str, float]], set[str]]:
     """Return milliseconds by top-level package, the most first, and all packages' names."""
-    code = "import service.app, uvicorn, openvino"
+    code = "import maskzoo.service.app, uvicorn, openvino"
     command = [sys.executable, "-X", "importtime", "-c", code]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     own: dict[str, float] = defaultdict(float)

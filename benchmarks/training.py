@@ -1,6 +1,6 @@
 """Training speed against a plain loop, and whether the loader keeps up.
 
-    python -P benchmarks/training.py [--pairs unet/resnet34,…] [--steps 6] [--threads 2]
+    python benchmarks/training.py [--pairs unet/resnet34,…] [--steps 6] [--threads 2]
 
 -P, or this file would be taken for the package it measures. Puts its table into docs/training.md.
 
@@ -35,15 +35,15 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from models import create_model
-from training.build import make_loader, make_step
-from training.config import TrainConfig, load_config
-from training.data.dataset import SegmentationData, open_dataset
-from training.display import Display
-from training.memory import free_ram
-from training.optim import WeightAverage, build_optimizer
-from training.plan import choose_machine, resolve
-from training.survey import survey
+from maskzoo import create_model
+from maskzoo.training.config.settings import TrainConfig, load_config
+from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
+from maskzoo.training.loggers.display import Display
+from maskzoo.training.planning.plan import choose_machine, resolve
+from maskzoo.training.planning.survey import survey
+from maskzoo.training.run.build import make_loader, make_step
+from maskzoo.training.steps.memory import free_ram
+from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 
 sys.path.append(str(Path(__file__).parent))  # last, so that this file hides no package
 from page import DOCS, about, put, table

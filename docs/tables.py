@@ -13,11 +13,16 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from models.about import About
-from models.bundle import read_manifest
-from models.discovery import about_architecture, about_plugin, architecture_costs, plugin_costs
-from models.registry import ARCHITECTURES, PLUGINS, list_models, list_plugins
-from models.shipped import list_bundles
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.shipped import list_bundles
+from maskzoo.models.catalogue.about import About
+from maskzoo.models.catalogue.discovery import (
+    about_architecture,
+    about_plugin,
+    architecture_costs,
+    plugin_costs,
+)
+from maskzoo.models.registry import ARCHITECTURES, PLUGINS, list_models, list_plugins
 
 ROOT = Path(__file__).resolve().parents[1]
 ENCODER = "tu-resnet50c"  # of the costs of architectures

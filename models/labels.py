@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.builtin_labels import BACKGROUNDS, BUILTIN_LABELS
-from models.errors import UnknownNameError
+from maskzoo.models.builtin_labels import BACKGROUNDS, BUILTIN_LABELS
+from maskzoo.models.errors import UnknownNameError
 
 Colour = tuple[
     Annotated[int, Field(ge=0, le=255)],

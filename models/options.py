@@ -13,8 +13,8 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from models.errors import SpecError, did_you_mean
-from models.spec import describe_mistakes
+from maskzoo.models.errors import SpecError, did_you_mean
+from maskzoo.models.spec import describe_mistakes
 
 _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 

@@ -11,65 +11,65 @@ from typing import Any
 
 from torch import nn
 
-from models.architectures.attention_unet import AttentionUNet
-from models.architectures.ccnet import CCNet
-from models.architectures.danet import DANet
-from models.architectures.deeplabv3 import DeepLabV3
-from models.architectures.deeplabv3plus import DeepLabV3Plus
-from models.architectures.dnlnet import DNLNet
-from models.architectures.emanet import EMANet
-from models.architectures.encnet import EncNet
-from models.architectures.fcn import FCN
-from models.architectures.fpn import FPN
-from models.architectures.gcnet import GCNet
-from models.architectures.isanet import ISANet
-from models.architectures.linknet import LinkNet
-from models.architectures.manet import MANet
-from models.architectures.nonlocal_net import NonLocalNet
-from models.architectures.ocrnet import OCRNet
-from models.architectures.pan import PAN
-from models.architectures.psanet import PSANet
-from models.architectures.pspnet import PSPNet
-from models.architectures.segformer import SegFormer
-from models.architectures.unet import UNet
-from models.architectures.unetplusplus import UNetPlusPlus
-from models.architectures.upernet import UPerNet
-from models.attach import attach
-from models.decoder import Decoder
-from models.encoders import Encoder
-from models.errors import SpecError, UnknownNameError
-from models.network import SegmentationNetwork
-from models.options import check_options, option_names
-from models.plugins.asff import AdaptiveFusion
-from models.plugins.aspp import AtrousPyramid
-from models.plugins.attention_gate import AttentionGate
-from models.plugins.bam import BottleneckAttention
-from models.plugins.blurpool import BlurPool
-from models.plugins.cam import ChannelAttention
-from models.plugins.cbam import ConvolutionalBlockAttention
-from models.plugins.coordconv import CoordConv
-from models.plugins.coordinate_attention import CoordinateAttention
-from models.plugins.criss_cross import CrissCrossAttention
-from models.plugins.dcn import DeformableConv, ModulatedDeformableConv
-from models.plugins.dual import DualAttention
-from models.plugins.eca import EfficientChannelAttention
-from models.plugins.emau import ExpectationMaximization
-from models.plugins.encoding import ContextEncoding
-from models.plugins.fpa import FeaturePyramidAttention
-from models.plugins.gau import GlobalAttentionUpsample
-from models.plugins.gc import GlobalContext
-from models.plugins.ghost import GhostModule
-from models.plugins.grouped import GroupedConv
-from models.plugins.nonlocal_block import NonLocal
-from models.plugins.pam import PositionAttention
-from models.plugins.ppm import PyramidPooling
-from models.plugins.psa import PointwiseSpatialAttentionBlock
-from models.plugins.rfb import ReceptiveFieldBlock
-from models.plugins.scse import SpatialChannelExcitation
-from models.plugins.se import SqueezeExcitation
-from models.plugins.stn import SpatialTransformer
-from models.sites import PluginEntry, Sites
-from models.spec import ModelSpec, PluginSpec
+from maskzoo.models.architectures.attention_unet import AttentionUNet
+from maskzoo.models.architectures.ccnet import CCNet
+from maskzoo.models.architectures.danet import DANet
+from maskzoo.models.architectures.deeplabv3 import DeepLabV3
+from maskzoo.models.architectures.deeplabv3plus import DeepLabV3Plus
+from maskzoo.models.architectures.dnlnet import DNLNet
+from maskzoo.models.architectures.emanet import EMANet
+from maskzoo.models.architectures.encnet import EncNet
+from maskzoo.models.architectures.fcn import FCN
+from maskzoo.models.architectures.fpn import FPN
+from maskzoo.models.architectures.gcnet import GCNet
+from maskzoo.models.architectures.isanet import ISANet
+from maskzoo.models.architectures.linknet import LinkNet
+from maskzoo.models.architectures.manet import MANet
+from maskzoo.models.architectures.nonlocal_net import NonLocalNet
+from maskzoo.models.architectures.ocrnet import OCRNet
+from maskzoo.models.architectures.pan import PAN
+from maskzoo.models.architectures.psanet import PSANet
+from maskzoo.models.architectures.pspnet import PSPNet
+from maskzoo.models.architectures.segformer import SegFormer
+from maskzoo.models.architectures.unet import UNet
+from maskzoo.models.architectures.unetplusplus import UNetPlusPlus
+from maskzoo.models.architectures.upernet import UPerNet
+from maskzoo.models.errors import SpecError, UnknownNameError
+from maskzoo.models.network.decoder import Decoder
+from maskzoo.models.network.encoders import Encoder
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.options import check_options, option_names
+from maskzoo.models.plugins.asff import AdaptiveFusion
+from maskzoo.models.plugins.aspp import AtrousPyramid
+from maskzoo.models.plugins.attention_gate import AttentionGate
+from maskzoo.models.plugins.bam import BottleneckAttention
+from maskzoo.models.plugins.blurpool import BlurPool
+from maskzoo.models.plugins.cam import ChannelAttention
+from maskzoo.models.plugins.cbam import ConvolutionalBlockAttention
+from maskzoo.models.plugins.coordconv import CoordConv
+from maskzoo.models.plugins.coordinate_attention import CoordinateAttention
+from maskzoo.models.plugins.criss_cross import CrissCrossAttention
+from maskzoo.models.plugins.dcn import DeformableConv, ModulatedDeformableConv
+from maskzoo.models.plugins.dual import DualAttention
+from maskzoo.models.plugins.eca import EfficientChannelAttention
+from maskzoo.models.plugins.emau import ExpectationMaximization
+from maskzoo.models.plugins.encoding import ContextEncoding
+from maskzoo.models.plugins.fpa import FeaturePyramidAttention
+from maskzoo.models.plugins.gau import GlobalAttentionUpsample
+from maskzoo.models.plugins.gc import GlobalContext
+from maskzoo.models.plugins.ghost import GhostModule
+from maskzoo.models.plugins.grouped import GroupedConv
+from maskzoo.models.plugins.nonlocal_block import NonLocal
+from maskzoo.models.plugins.pam import PositionAttention
+from maskzoo.models.plugins.ppm import PyramidPooling
+from maskzoo.models.plugins.psa import PointwiseSpatialAttentionBlock
+from maskzoo.models.plugins.rfb import ReceptiveFieldBlock
+from maskzoo.models.plugins.scse import SpatialChannelExcitation
+from maskzoo.models.plugins.se import SqueezeExcitation
+from maskzoo.models.plugins.stn import SpatialTransformer
+from maskzoo.models.sites.attach import attach
+from maskzoo.models.sites.sites import PluginEntry, Sites
+from maskzoo.models.spec import ModelSpec, PluginSpec
 
 ARCHITECTURES: dict[str, type[Decoder]] = {
     "attention_unet": AttentionUNet,
@@ -97,7 +97,7 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "upernet": UPerNet,
 }
 
-# Where a mechanism makes sense, without levels; see `models.sites`.
+# Where a mechanism makes sense, without levels; see `models.sites.sites`.
 GATE = ("encoder", "encoder.block", "bottleneck", "skip", "decoder")
 CONTEXT = ("encoder", "bottleneck", "skip", "decoder")
 CONVOLUTION = ("decoder.convs",)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from models.errors import SpecError
+from maskzoo.models.errors import SpecError
 
 Scalar = bool | int | float | str | list[int] | list[float] | list[str] | None
 

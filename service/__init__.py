@@ -15,7 +15,7 @@ A line imports only what stands above it, and its own neighbours where they do n
     adapters                      other people's protocols
     routes                        the addresses
     app                           all of it together
-    doctor, commands              `maskzoo serve`, `doctor` …
+    doctor                        `maskzoo doctor`
 
 `client` stands apart: it talks to a service from outside and knows none of these.
 """

@@ -1,4 +1,4 @@
-"""The application factory: `uvicorn --factory service.app:create_app`.
+"""The application factory: `uvicorn --factory maskzoo.service.app:create_app`.
 
 Layers, outermost first: RequestGuard (ids, headers, no stack traces), CORS where it is set,
 errors to problem documents, routes.
@@ -20,32 +20,32 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from models.errors import ZooError
-from models.inference.predictor import Predictor
-from service.bundles.entries import LoadModel, Segmenter
-from service.bundles.loading import warm_up
-from service.bundles.manager import ModelManager
-from service.guards.keys import KeyGate
-from service.guards.rates import RateGate, TokenBuckets
-from service.guards.security import REQUEST_ID, RequestGuard
-from service.jobs.runner import Jobs
-from service.observability.metrics import Metrics
-from service.observability.sampling import Sampler
-from service.observability.telemetry import telemetry_options
-from service.openapi import build_openapi
-from service.problems import missing_address, problem_of
-from service.routes import adapters, admin, health, models, oip, pages, segment
-from service.routes import jobs as jobs_route
-from service.routes import metrics as metrics_route
-from service.scheduling.admission import Admission
-from service.scheduling.batcher import Batcher
-from service.scheduling.buckets import run_batch
-from service.scheduling.draining import Drain
-from service.scheduling.queueing import BatchQueue
-from service.scheduling.workers import Workers
-from service.schemas import ProblemDocument
-from service.settings import Settings
-from service.state import Services
+from maskzoo.models.errors import ZooError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.service.bundles.entries import LoadModel, Segmenter
+from maskzoo.service.bundles.loading import warm_up
+from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.guards.keys import KeyGate
+from maskzoo.service.guards.rates import RateGate, TokenBuckets
+from maskzoo.service.guards.security import REQUEST_ID, RequestGuard
+from maskzoo.service.jobs.runner import Jobs
+from maskzoo.service.observability.metrics import Metrics
+from maskzoo.service.observability.sampling import Sampler
+from maskzoo.service.observability.telemetry import telemetry_options
+from maskzoo.service.openapi import build_openapi
+from maskzoo.service.problems import missing_address, problem_of
+from maskzoo.service.routes import adapters, admin, health, models, oip, pages, segment
+from maskzoo.service.routes import jobs as jobs_route
+from maskzoo.service.routes import metrics as metrics_route
+from maskzoo.service.scheduling.admission import Admission
+from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.buckets import run_batch
+from maskzoo.service.scheduling.draining import Drain
+from maskzoo.service.scheduling.queueing import BatchQueue
+from maskzoo.service.scheduling.workers import Workers
+from maskzoo.service.schemas import ProblemDocument
+from maskzoo.service.settings import Settings
+from maskzoo.service.state import Services
 
 DESCRIPTION = """\
 Semantic segmentation over HTTP: an image in, its mask out, in the form that you ask for.

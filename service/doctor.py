@@ -52,8 +52,8 @@ def _examine_settings() -> tuple[dict[str, str], list[str]]:
     """Return what the environment switches on and off, and what is wrong in it."""
     from pydantic import ValidationError
 
-    from models.spec import describe_mistakes
-    from service.settings import Settings
+    from maskzoo.models.spec import describe_mistakes
+    from maskzoo.service.settings import Settings
 
     try:
         settings = Settings()
@@ -74,10 +74,10 @@ def _examine_settings() -> tuple[dict[str, str], list[str]]:
 
 def _check_bundles(settings: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     """Open each shipped bundle as the service would; return what runs it, and what is wrong."""
-    from models.errors import ZooError
-    from models.inference.predictor import Predictor
-    from models.shipped import list_bundles
-    from service.bundles.engines import describe_engine
+    from maskzoo.models.bundles.shipped import list_bundles
+    from maskzoo.models.errors import ZooError
+    from maskzoo.models.inference.predictor import Predictor
+    from maskzoo.service.bundles.engines import describe_engine
 
     good, broken = {}, []
     engine, device = settings.get("engine", "auto"), settings.get("device", "auto")

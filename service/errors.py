@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.errors import ImageTooLargeError, ZooError
+from maskzoo.models.errors import ImageTooLargeError, ZooError
 
 
 class RequestError(ZooError):

@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.problems import MEDIA_TYPE
-from service.schemas import ProblemDocument
+from maskzoo.service.problems import MEDIA_TYPE
+from maskzoo.service.schemas import ProblemDocument
 
 _REFERENCE = f"#/components/schemas/{ProblemDocument.__name__}"
 

@@ -12,22 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import ImageTooLargeError
-from models.inference.decode import DecodedImage, decode_image, read_header
-from models.inference.predictor import Segmentation
-from service.bundles.entries import LoadedModel
-from service.errors import BadParameterError, ImageNeedsJobError
-from service.inputs.georeference import read_georeference
-from service.inputs.uploads import Upload
-from service.observability.tracing import trace_stages
-from service.responses.answer import Answer, Timings
-from service.responses.choose import Found, apply_options, check_options
-from service.responses.forms import Form
-from service.responses.runs import LabelRuns
-from service.scheduling.buckets import Bucket
-from service.scheduling.tiling import TileRunner, segment_tiled
-from service.schemas import SegmentOptions
-from service.state import Services
+from maskzoo.models.errors import ImageTooLargeError
+from maskzoo.models.images.decode import DecodedImage, decode_image, read_header
+from maskzoo.models.inference.predictor import Segmentation
+from maskzoo.service.bundles.entries import LoadedModel
+from maskzoo.service.errors import BadParameterError, ImageNeedsJobError
+from maskzoo.service.inputs.georeference import read_georeference
+from maskzoo.service.inputs.uploads import Upload
+from maskzoo.service.observability.tracing import trace_stages
+from maskzoo.service.responses.answer import Answer, Timings
+from maskzoo.service.responses.choose import Found, apply_options, check_options
+from maskzoo.service.responses.forms import Form
+from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.scheduling.buckets import Bucket
+from maskzoo.service.scheduling.tiling import TileRunner, segment_tiled
+from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.state import Services
 
 _MAX_PROBABILITIES = 2**26  # values: 256 MB of float32 while they are worked out
 

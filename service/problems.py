@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from models import errors as zoo
-from service import errors
+from maskzoo.models import errors as zoo
+from maskzoo.service import errors
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from models.errors import ZooError, did_you_mean
-from models.inference.tta import parse_tta
+from maskzoo.models.errors import ZooError, did_you_mean
+from maskzoo.models.inference.tta import parse_tta
 
 FormatName = Literal["png", "json", "geojson", "npz", "tiff", "mixed"]
 VariantName = Literal["indexed", "color", "overlay", "confidence", "cutout"]

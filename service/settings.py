@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from models.shipped import SHIPPED_FOLDER
+from maskzoo.models.bundles.shipped import SHIPPED_FOLDER
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -7,12 +7,12 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from service.errors import OverloadedError
-from service.inputs.uploads import Upload
-from service.pipeline import Job
-from service.problems import MEDIA_TYPE, problem_of
-from service.responses.answer import Answer
-from service.responses.mixed import Outcome
+from maskzoo.service.errors import OverloadedError
+from maskzoo.service.inputs.uploads import Upload
+from maskzoo.service.pipeline import Job
+from maskzoo.service.problems import MEDIA_TYPE, problem_of
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.mixed import Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -7,15 +7,15 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from service.bundles.manager import ModelManager
-from service.jobs.runner import Jobs
-from service.observability.metrics import Metrics
-from service.observability.sampling import Sampler
-from service.scheduling.admission import Admission
-from service.scheduling.batcher import Batcher
-from service.scheduling.draining import Drain
-from service.scheduling.workers import Workers
-from service.settings import Settings
+from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.jobs.runner import Jobs
+from maskzoo.service.observability.metrics import Metrics
+from maskzoo.service.observability.sampling import Sampler
+from maskzoo.service.scheduling.admission import Admission
+from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.draining import Drain
+from maskzoo.service.scheduling.workers import Workers
+from maskzoo.service.settings import Settings
 
 
 @dataclass(frozen=True)

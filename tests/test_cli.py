@@ -17,10 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
-import maskzoo
-from models import create_model, save_bundle
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
+from maskzoo import cli, create_model, save_bundle
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +42,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
 
     def call(*arguments: object) -> Result:
         with pytest.raises(SystemExit) as ended:
-            maskzoo.main([str(argument) for argument in arguments])
+            cli.main([str(argument) for argument in arguments])
         captured = capfd.readouterr()
         return Result(int(ended.value.code or 0), captured.out, captured.err)
 
@@ -79,8 +78,8 @@ def images(tmp_path: Path) -> Path:
 
 def test_help_loads_neither_torch_nor_numpy() -> None:
     code = (
-        "import sys, maskzoo\n"
-        "try:\n    maskzoo.main(['--help'])\n"
+        "import sys; from maskzoo import cli\n"
+        "try:\n    cli.main(['--help'])\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
         "print([name for name in ('torch', 'numpy', 'rich', 'pydantic') if name in sys.modules])"
     )
@@ -136,8 +135,8 @@ def test_a_wrong_input_ends_with_2_and_one_message(
 
 def test_help_and_a_package_s_errors_come_without_torch() -> None:
     code = (
-        "import sys, maskzoo, models.errors, models.spec\n"
-        "from models.labels import LabelSet\n"
+        "import sys, maskzoo, maskzoo.models.errors, maskzoo.models.spec\n"
+        "from maskzoo.models.labels import LabelSet\n"
         "print([name for name in ('torch', 'fastapi', 'rich') if name in sys.modules])"
     )
     done = subprocess.run(
@@ -148,7 +147,7 @@ def test_help_and_a_package_s_errors_come_without_torch() -> None:
 
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(Exception, match="unknown bundle 'none'"):
-        maskzoo.main(["predict", "none", "x.png", "-o", "out", "--debug"])
+        cli.main(["predict", "none", "x.png", "-o", "out", "--debug"])
 
 
 def test_a_bug_of_ours_ends_with_1_and_no_traceback(
@@ -157,7 +156,7 @@ def test_a_bug_of_ours_ends_with_1_and_no_traceback(
     def broken() -> None:
         raise RuntimeError("the dog ate it")
 
-    monkeypatch.setattr("service.doctor.examine", broken)
+    monkeypatch.setattr("maskzoo.service.doctor.examine", broken)
     result = run("doctor")
     assert result.code == 1
     assert result.err == "error: RuntimeError: the dog ate it (--debug shows where)\n"

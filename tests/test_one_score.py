@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.settings import Settings
-from training.config import load_config
-from training.data.dataset import open_dataset
-from training.evaluate import evaluate
-from training.fit import TrainResult, train
-from training.metrics import ConfusionMatrix
-from training.runlog import read_log
+from maskzoo.service.app import create_app
+from maskzoo.service.settings import Settings
+from maskzoo.training.config.settings import load_config
+from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.loggers.runlog import read_log
+from maskzoo.training.run.fit import TrainResult, train
+from maskzoo.training.scoring.evaluate import evaluate
+from maskzoo.training.scoring.metrics import ConfusionMatrix
 
 SETTINGS = (
     "model.architecture=unet",

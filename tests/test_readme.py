@@ -14,13 +14,12 @@ import torch
 from PIL import Image
 from starlette.testclient import TestClient
 
-import maskzoo
-from models import create_model, save_bundle
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
-from service.app import create_app
-from service.settings import Settings
-from training.config import load_config
+from maskzoo import cli, create_model, save_bundle
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.service.app import create_app
+from maskzoo.service.settings import Settings
+from maskzoo.training.config.settings import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,7 +44,7 @@ def commands(text: str, program: str) -> list[list[str]]:
 def run(*arguments: str) -> int:
     """Run `maskzoo` in this process and return its exit code."""
     with pytest.raises(SystemExit) as ended:
-        maskzoo.main(list(arguments))
+        cli.main(list(arguments))
     return int(ended.value.code or 0)
 
 

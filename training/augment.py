@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from models.errors import SpecError, did_you_mean
-from training.auto import Auto, resolved
+from maskzoo.models.errors import SpecError, did_you_mean
+from maskzoo.training.config.auto import Auto, resolved
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
@@ -53,7 +53,7 @@ class ExtraTransform(BaseModel):
 class AugmentConfig(BaseModel):
     """What happens to a training sample; all probabilities are per sample.
 
-    What is `auto` depends on the data: see `training.plan`.
+    What is `auto` depends on the data: see `training.planning.plan`.
 
     Args:
         scale: range of the random scale, drawn uniformly in its logarithm.

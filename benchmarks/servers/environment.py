@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "benchmarks"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-MASKZOO = [sys.executable, str(ROOT / "maskzoo.py")]
+MASKZOO = [sys.executable, "-m", "maskzoo"]
 
 
 def peers_python() -> Path:
@@ -78,10 +78,10 @@ def made(name: str) -> Path:
     """Return a bundle of DeepLabV3+ on a ResNet-50, with random weights, of nuclei's classes."""
     import torch
 
-    from models.bundle import read_manifest, save_bundle
-    from models.preprocessing import Preprocessing
-    from models.registry import create_model
-    from models.shipped import find_bundle
+    from maskzoo.models.bundles.bundle import read_manifest, save_bundle
+    from maskzoo.models.bundles.shipped import find_bundle
+    from maskzoo.models.preprocessing import Preprocessing
+    from maskzoo.models.registry import create_model
 
     folder = WORK / "bundles" / "made" / name
     if not folder.is_dir():

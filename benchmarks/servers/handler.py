@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.bundle import load_bundle
+from maskzoo.models.bundles.bundle import load_bundle
 
 BUNDLE = Path(os.environ["BENCH_BUNDLE"])
 PORT = int(os.environ["BENCH_PORT"])

@@ -16,10 +16,10 @@ from typing import ClassVar, Literal, Unpack
 
 from torch import Tensor, nn
 
-from models.architectures.unet import UNet
-from models.decoder import DecoderOptions
-from models.layers import ConvNormAct
-from models.plugins.attention_gate import AttentionGate
+from maskzoo.models.architectures.unet import UNet
+from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct
+from maskzoo.models.plugins.attention_gate import AttentionGate
 
 
 class AttentionUNet(UNet):

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Unpack
 
-from models.architectures.context import ContextHead
-from models.decoder import DecoderOptions
-from models.plugins.criss_cross import CrissCrossAttention
+from maskzoo.models.architectures.context import ContextHead
+from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.plugins.criss_cross import CrissCrossAttention
 
 
 class CCNet(ContextHead):

@@ -17,10 +17,10 @@ from typing import ClassVar, Literal, Unpack
 
 from torch import Tensor
 
-from models.decoder import Decoder, DecoderOptions, DecoderOutput
-from models.layers import Classifier, ConvNormAct
-from models.plugins.cam import ChannelAttention
-from models.plugins.pam import PositionAttention
+from maskzoo.models.network.decoder import Decoder, DecoderOptions, DecoderOutput
+from maskzoo.models.network.layers import Classifier, ConvNormAct
+from maskzoo.models.plugins.cam import ChannelAttention
+from maskzoo.models.plugins.pam import PositionAttention
 
 
 class DANet(Decoder):

@@ -15,9 +15,9 @@ from typing import ClassVar, Literal, Unpack
 
 from torch import Tensor
 
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct
-from models.plugins.aspp import AtrousPyramid, rates_at_stride
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct
+from maskzoo.models.plugins.aspp import AtrousPyramid, rates_at_stride
 
 
 class DeepLabV3(Decoder):

@@ -17,9 +17,9 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct, SeparableConv, resize
-from models.plugins.aspp import AtrousPyramid, rates_at_stride
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct, SeparableConv, resize
+from maskzoo.models.plugins.aspp import AtrousPyramid, rates_at_stride
 
 
 class DeepLabV3Plus(Decoder):

@@ -17,10 +17,10 @@ from typing import ClassVar, Unpack
 
 from torch import Tensor, nn
 
-from models.architectures.context import ContextHead
-from models.attention import Attention
-from models.decoder import DecoderOptions
-from models.layers import ConvNormAct, Norm, start_at_zero
+from maskzoo.models.architectures.context import ContextHead
+from maskzoo.models.network.attention import Attention
+from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct, Norm, start_at_zero
 
 
 class DisentangledNonLocal(nn.Module):

@@ -16,9 +16,9 @@ from typing import ClassVar, Literal, Unpack
 import torch
 from torch import Tensor
 
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct
-from models.plugins.emau import ExpectationMaximization
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct
+from maskzoo.models.plugins.emau import ExpectationMaximization
 
 
 class EMANet(Decoder):

@@ -17,9 +17,9 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from models.decoder import Decoder, DecoderOptions, DecoderOutput
-from models.layers import ConvNormAct, resize
-from models.plugins.encoding import ContextEncoding
+from maskzoo.models.network.decoder import Decoder, DecoderOptions, DecoderOutput
+from maskzoo.models.network.layers import ConvNormAct, resize
+from maskzoo.models.plugins.encoding import ContextEncoding
 
 
 class EncNet(Decoder):

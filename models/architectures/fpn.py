@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct, resize
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct, resize
 
 
 class FPN(Decoder):

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.attention import ProjectedAttention
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct, Norm
+from maskzoo.models.network.attention import ProjectedAttention
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct, Norm
 
 
 class SelfAttention(nn.Module):

@@ -18,8 +18,8 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct, Norm, create_norm
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct, Norm, create_norm
 
 
 class LinkNet(Decoder):

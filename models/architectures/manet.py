@@ -20,10 +20,10 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from models.attention import Attention
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct, Norm, resize
-from models.levels import LevelWidths, double_conv, skip_channels
+from maskzoo.models.network.attention import Attention
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct, Norm, resize
+from maskzoo.models.network.levels import LevelWidths, double_conv, skip_channels
 
 
 class MANet(Decoder):

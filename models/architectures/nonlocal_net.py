@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Literal, Unpack
 
-from models.architectures.context import ContextHead
-from models.decoder import DecoderOptions
-from models.plugins.nonlocal_block import NonLocal, Pairwise
+from maskzoo.models.architectures.context import ContextHead
+from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.plugins.nonlocal_block import NonLocal, Pairwise
 
 
 class NonLocalNet(ContextHead):

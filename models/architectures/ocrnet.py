@@ -17,9 +17,9 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from models.attention import ProjectedAttention
-from models.decoder import Decoder, DecoderOptions, DecoderOutput
-from models.layers import AuxiliaryHead, ConvNormAct, Norm, resize
+from maskzoo.models.network.attention import ProjectedAttention
+from maskzoo.models.network.decoder import Decoder, DecoderOptions, DecoderOutput
+from maskzoo.models.network.layers import AuxiliaryHead, ConvNormAct, Norm, resize
 
 
 class ObjectContext(nn.Module):

@@ -17,9 +17,9 @@ from typing import ClassVar, Literal, Unpack
 
 from torch import Tensor, nn
 
-from models.decoder import Decoder, DecoderOptions
-from models.plugins.fpa import FeaturePyramidAttention
-from models.plugins.gau import GlobalAttentionUpsample
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.plugins.fpa import FeaturePyramidAttention
+from maskzoo.models.plugins.gau import GlobalAttentionUpsample
 
 
 class PAN(Decoder):

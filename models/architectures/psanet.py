@@ -16,9 +16,9 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor
 
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct
-from models.plugins.psa import (
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct
+from maskzoo.models.plugins.psa import (
     Direction,
     Outside,
     PointwiseSpatialAttention,

@@ -13,8 +13,8 @@ from typing import ClassVar, Unpack
 
 from torch import Tensor
 
-from models.decoder import Decoder, DecoderOptions
-from models.plugins.ppm import PyramidPooling
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.plugins.ppm import PyramidPooling
 
 
 class PSPNet(Decoder):

@@ -18,9 +18,9 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from models.decoder import Decoder, DecoderOptions
-from models.layers import resize
-from models.levels import LevelWidths, double_conv, skip_channels
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import resize
+from maskzoo.models.network.levels import LevelWidths, double_conv, skip_channels
 
 
 class UNet(Decoder):

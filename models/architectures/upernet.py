@@ -16,9 +16,9 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from models.decoder import Decoder, DecoderOptions
-from models.layers import ConvNormAct, resize
-from models.plugins.ppm import PyramidPooling
+from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.layers import ConvNormAct, resize
+from maskzoo.models.plugins.ppm import PyramidPooling
 
 
 class UPerNet(Decoder):

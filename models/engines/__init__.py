@@ -4,7 +4,7 @@ An engine takes a normalised batch and gives logits. It may give them at a lower
 the batch; whoever asks resizes them.
 """
 
-from models.engines.base import Engine
-from models.engines.eager import EagerEngine
+from maskzoo.models.engines.base import Engine
+from maskzoo.models.engines.eager import EagerEngine
 
 __all__ = ["EagerEngine", "Engine"]

@@ -22,8 +22,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.bundle import Manifest
-from models.errors import BundleError
+from maskzoo.models.bundles.bundle import Manifest
+from maskzoo.models.errors import BundleError
 
 EngineName = Literal["openvino", "onnxruntime"]
 Precision = Literal["fp32", "fp16", "int8"]

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import torch
 
-from models.engines.base import Engine
-from models.errors import EngineError
-from models.inference.preprocess import network_input
-from models.preprocessing import Preprocessing
+from maskzoo.models.engines.base import Engine
+from maskzoo.models.errors import EngineError
+from maskzoo.models.inference.preprocess import network_input
+from maskzoo.models.preprocessing import Preprocessing
 
 LEAST_AGREEMENT = 0.999
 """Share of pixels whose class must be torch's for an engine to be taken by ``auto``."""

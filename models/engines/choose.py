@@ -12,18 +12,18 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from models.bundle import Manifest, load_bundle
-from models.engines.artefact import (
+from maskzoo.models.bundles.bundle import Manifest, load_bundle
+from maskzoo.models.engines.artefact import (
     CHECK,
     Artefact,
     EngineName,
     cache_folder,
     find_artefacts,
 )
-from models.engines.base import Choice, Engine
-from models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
-from models.engines.eager import EagerEngine, choose_device
-from models.errors import BundleError, EngineError, UnknownNameError
+from maskzoo.models.engines.base import Choice, Engine
+from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
+from maskzoo.models.engines.eager import EagerEngine, choose_device
+from maskzoo.models.errors import BundleError, EngineError, UnknownNameError
 
 EXPORTED: tuple[EngineName, ...] = get_args(EngineName)
 ENGINES = ("auto", "torch", "torch-compile", *EXPORTED, "openvino-bf16", "openvino-int8")
@@ -104,7 +104,7 @@ def _torch(bundle: Path, device: str) -> Engine:
 
 def _compiled(bundle: Path, manifest: Manifest, device: str) -> Engine:
     """Compile the network; in float32 where half precision disagrees with what torch gives."""
-    from models.engines.compiled import CompiledEngine  # brings the compiler
+    from maskzoo.models.engines.compiled import CompiledEngine  # brings the compiler
 
     images = generated_images(manifest.spec.in_channels)
     check = CheckImages.of(_torch(bundle, device), manifest.preprocessing, images)
@@ -210,12 +210,12 @@ def open_model(
     """
     num_classes = manifest.spec.num_classes
     if engine == "openvino":
-        from models.engines.openvino import OpenVinoEngine
+        from maskzoo.models.engines.openvino import OpenVinoEngine
 
         return OpenVinoEngine(
             path, preprocessing=manifest.preprocessing, num_classes=num_classes, exact=exact
         )
-    from models.engines.onnxruntime import OnnxRuntimeEngine
+    from maskzoo.models.engines.onnxruntime import OnnxRuntimeEngine
 
     cache = cache_folder(manifest.weights_sha256) / "tensorrt"
     return OnnxRuntimeEngine(

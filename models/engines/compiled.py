@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.engines.base import Choice
-from models.engines.eager import choose_device
-from models.engines.precision import autocast, half_type, name_precision
-from models.network import SegmentationNetwork
-from models.spec import ModelSpec
+from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.eager import choose_device
+from maskzoo.models.engines.precision import autocast, half_type, name_precision
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.spec import ModelSpec
 
 
 class CompiledEngine:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.engines.base import Choice
-from models.engines.precision import (
+from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.precision import (
     autocast,
     half_type,
     name_precision,
     prefers_channels_last,
 )
-from models.errors import UnknownNameError
-from models.network import SegmentationNetwork
-from models.spec import ModelSpec
+from maskzoo.models.errors import UnknownNameError
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.spec import ModelSpec
 
 
 class EagerEngine:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.engines.base import Choice
-from models.engines.eager import choose_device
-from models.errors import EngineError
+from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.eager import choose_device
+from maskzoo.models.errors import EngineError
 
 _GPU = ("TensorrtExecutionProvider", "CUDAExecutionProvider")  # the fastest first
 _CPU = "CPUExecutionProvider"

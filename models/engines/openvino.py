@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.engines.base import Choice
-from models.errors import EngineError
-from models.preprocessing import Preprocessing
+from maskzoo.models.engines.base import Choice
+from maskzoo.models.errors import EngineError
+from maskzoo.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import openvino

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.bundle import load_bundle
-from models.engines.artefact import (
+from maskzoo.models.bundles.bundle import load_bundle
+from maskzoo.models.engines.artefact import (
     CHECK,
     MODEL,
     Artefact,
@@ -19,18 +19,18 @@ from models.engines.artefact import (
     Record,
     store_artefact,
 )
-from models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
-from models.engines.choose import open_model
-from models.engines.eager import EagerEngine
-from models.errors import ExportError
-from models.export.onnx import export_onnx
-from models.inference.preprocess import to_channels
-from models.network import SegmentationNetwork
+from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
+from maskzoo.models.engines.choose import open_model
+from maskzoo.models.engines.eager import EagerEngine
+from maskzoo.models.errors import ExportError
+from maskzoo.models.export.onnx import export_onnx
+from maskzoo.models.inference.preprocess import to_channels
+from maskzoo.models.network.network import SegmentationNetwork
 
 if TYPE_CHECKING:
     import openvino
 
-# int8 needs images to calibrate with and a score to defend: `training.quantize`.
+# int8 needs images to calibrate with and a score to defend: `training.scoring.quantize`.
 _PRECISIONS: dict[EngineName, tuple[Precision, ...]] = {
     "openvino": ("fp32", "fp16"),
     "onnxruntime": ("fp32",),

@@ -18,13 +18,13 @@ from torch import nn
 from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 
-from models.attention import use_form
-from models.errors import ExportError
-from models.export.pools import use_portable_pools
-from models.export.wrapper import ExportWrapper, Output
-from models.network import SegmentationNetwork
-from models.plugins.dcn import use_portable_operators
-from models.spec import ModelSpec
+from maskzoo.models.errors import ExportError
+from maskzoo.models.export.pools import use_portable_pools
+from maskzoo.models.export.wrapper import ExportWrapper, Output
+from maskzoo.models.network.attention import use_form
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.plugins.dcn import use_portable_operators
+from maskzoo.models.spec import ModelSpec
 
 # torch.export ties a program to whether a map has one pixel or more, so the declared range begins
 # where the smallest map, at stride 32 or just below, has two; what lies beyond that stride (FPA's

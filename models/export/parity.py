@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from models.errors import ExportError
-from models.network import SegmentationNetwork
+from maskzoo.models.errors import ExportError
+from maskzoo.models.network.network import SegmentationNetwork
 
 # (batch, height, width): odd, non-square, another batch, and the smallest that is promised.
 PARITY_SHAPES = ((1, 65, 97), (3, 96, 64), (1, 32, 32))

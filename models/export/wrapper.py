@@ -13,7 +13,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from models.network import SegmentationNetwork
+from maskzoo.models.network.network import SegmentationNetwork
 
 Output = Literal["logits", "coarse", "labels"]
 
@@ -26,8 +26,8 @@ class ExportWrapper(nn.Module):
         mean, std: for values in 0 … 1; given, the input is an image in 0 … 255 and is normalised
             here. Without them the input is normalised already.
         output: ``logits`` at the image's size; ``coarse``: logits as the classifier gives them, for
-            callers that resize (`models.network.SegmentationNetwork.forward_coarse`); ``labels``:
-            class ids int64 (N, H, W), and the probability of that class float32 (N, H, W).
+            callers that resize (`SegmentationNetwork.forward_coarse`); ``labels``: class
+            ids int64 (N, H, W), and the probability of that class float32 (N, H, W).
     """
 
     scale: Tensor

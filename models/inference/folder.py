@@ -4,7 +4,7 @@
 image. NAME is the input's path below the folder that was given, or its bare name, without suffix.
 Two inputs that would be written to one file are refused before any work.
 
-An image that is tiled is read a few rows at a time (`models.inference.rows`), so that its size is
+An image that is tiled is read a few rows at a time (`models.images.rows`), so that its size is
 bounded by its mask, one byte for each pixel; its overlay is shrunk to about 8 megapixels.
 """
 
@@ -22,17 +22,17 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from models.errors import DataError, ZooError
-from models.inference.decode import decode_image, read_header
-from models.inference.draw import encode_indexed_png, overlay
-from models.inference.postprocess import id_type
-from models.inference.predictor import Predictor
-from models.inference.rows import open_rows
-from models.inference.summary import class_shares
-from models.inference.tiled import OnTile, PixelRows
-from models.inference.tiles import DEFAULT_OVERLAP
-from models.inference.tta import parse_tta
-from models.labels import LabelSet
+from maskzoo.models.errors import DataError, ZooError
+from maskzoo.models.images.decode import decode_image, read_header
+from maskzoo.models.images.draw import encode_indexed_png, overlay
+from maskzoo.models.images.rows import open_rows
+from maskzoo.models.inference.postprocess import id_type
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.inference.summary import class_shares
+from maskzoo.models.inference.tiled import OnTile, PixelRows
+from maskzoo.models.inference.tiles import DEFAULT_OVERLAP
+from maskzoo.models.inference.tta import parse_tta
+from maskzoo.models.labels import LabelSet
 
 MAX_TILED_PIXELS = 1_000_000_000
 """The largest image that is tiled."""

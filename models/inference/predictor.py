@@ -20,21 +20,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.bundle import read_manifest
-from models.engines import EagerEngine, Engine
-from models.engines.choose import open_engine
-from models.errors import ShapeError
-from models.inference.decode import DEFAULT_MAX_PIXELS, decode_image
-from models.inference.postprocess import label_map, resize_logits
-from models.inference.preprocess import check_pixels, network_input, to_channels
-from models.inference.resize import (
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.engines import EagerEngine, Engine
+from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.errors import ShapeError
+from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image
+from maskzoo.models.inference.postprocess import label_map, resize_logits
+from maskzoo.models.inference.preprocess import check_pixels, network_input, to_channels
+from maskzoo.models.inference.resize import (
     DEFAULT_WHOLE_PIXELS,
     InputPlan,
     fit_to_plan,
     plan_input,
 )
-from models.inference.segmentation import Clock, Segmentation
-from models.inference.tiled import (
+from maskzoo.models.inference.segmentation import Clock, Segmentation
+from maskzoo.models.inference.tiled import (
     ArrayRows,
     LabelStrip,
     OnTile,
@@ -43,10 +43,10 @@ from models.inference.tiled import (
     label_strips,
     tiled_logits,
 )
-from models.inference.tiles import DEFAULT_OVERLAP, TileGrid, plan_tiles
-from models.inference.tta import Tta, parse_tta
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
+from maskzoo.models.inference.tiles import DEFAULT_OVERLAP, TileGrid, plan_tiles
+from maskzoo.models.inference.tta import Tta, parse_tta
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 MIN_TILE_SIDE = 512
 """The least side of a tile in mode `tiled`."""

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import ShapeError
-from models.preprocessing import Preprocessing
+from maskzoo.models.errors import ShapeError
+from maskzoo.models.preprocessing import Preprocessing
 
 _STRIP_VALUES = 1 << 18  # float32 values: 1 MB, about a core's second-level cache
 

@@ -12,7 +12,7 @@ from typing import Literal, cast, get_args
 import cv2
 import numpy as np
 
-from models.errors import UnknownNameError
+from maskzoo.models.errors import UnknownNameError
 
 Chosen = Literal["whole", "resize", "tiled"]
 Mode = Literal["auto", Chosen]

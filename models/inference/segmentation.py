@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.inference.decode import ImageInfo
-from models.inference.summary import class_shares
-from models.labels import LabelSet
+from maskzoo.models.images.decode import ImageInfo
+from maskzoo.models.inference.summary import class_shares
+from maskzoo.models.labels import LabelSet
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from models.inference.postprocess import id_type, label_map
-from models.inference.tiles import TileGrid
+from maskzoo.models.inference.postprocess import id_type, label_map
+from maskzoo.models.inference.tiles import TileGrid
 
 RunTiles = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 """uint8 (h, w, 3) RGB tiles -> float32 logits (K, h, w) of each, in order.
@@ -44,7 +44,7 @@ class PixelRows(Protocol):
         """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
 
         Tiled prediction asks for each row once, in order; images from
-        `models.inference.rows.open_rows` give any rows at any time.
+        `models.images.rows.open_rows` give any rows at any time.
         """
         ...
 

@@ -21,7 +21,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.errors import SpecError
+from maskzoo.models.errors import SpecError
 
 ALIGN = 32
 DEFAULT_OVERLAP = 0.25

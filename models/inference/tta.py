@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.errors import SpecError, did_you_mean
-from models.inference.resize import MIN_SIDE
+from maskzoo.models.errors import SpecError, did_you_mean
+from maskzoo.models.inference.resize import MIN_SIDE
 
 Run = Callable[[Tensor], Tensor]
 

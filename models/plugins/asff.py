@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import Norm, create_norm
+from maskzoo.models.network.layers import Norm, create_norm
 
 
 class AdaptiveFusion(nn.Module):

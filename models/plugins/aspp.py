@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, Norm, SeparableConv
+from maskzoo.models.network.layers import ConvNormAct, Norm, SeparableConv
 
 
 class AtrousPyramid(nn.Module):

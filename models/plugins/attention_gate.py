@@ -18,7 +18,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, Norm, resize
+from maskzoo.models.network.layers import ConvNormAct, Norm, resize
 
 
 class AttentionGate(nn.Module):

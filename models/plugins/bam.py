@@ -18,7 +18,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from models.layers import Norm, create_norm
+from maskzoo.models.network.layers import Norm, create_norm
 
 
 class BottleneckAttention(nn.Module):

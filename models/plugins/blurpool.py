@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.plugins.convolution import ConvolutionLike
+from maskzoo.models.plugins.convolution import ConvolutionLike
 
 
 class BlurPool(nn.Module):

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import Norm, create_norm
+from maskzoo.models.network.layers import Norm, create_norm
 
 Pool = Literal["avg", "max", "lp", "lse"]
 

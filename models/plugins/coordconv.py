@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.plugins.convolution import ConvolutionLike
+from maskzoo.models.plugins.convolution import ConvolutionLike
 
 
 class CoordConv(ConvolutionLike):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.layers import Norm, create_norm
+from maskzoo.models.network.layers import Norm, create_norm
 
 
 class CoordinateAttention(nn.Module):

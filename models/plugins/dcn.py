@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from models.plugins.convolution import ConvolutionLike
+from maskzoo.models.plugins.convolution import ConvolutionLike
 
 Operator = Literal["torchvision", "torch"]
 

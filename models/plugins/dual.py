@@ -14,8 +14,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from models.plugins.cam import ChannelAttention
-from models.plugins.pam import PositionAttention
+from maskzoo.models.plugins.cam import ChannelAttention
+from maskzoo.models.plugins.pam import PositionAttention
 
 
 class DualAttention(nn.Module):

@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 
-from models.errors import SpecError
-from models.layers import ConvNormAct, Norm, start_at_zero
+from maskzoo.models.errors import SpecError
+from maskzoo.models.network.layers import ConvNormAct, Norm, start_at_zero
 
 
 class Bases(nn.Module):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, Norm, create_norm
+from maskzoo.models.network.layers import ConvNormAct, Norm, create_norm
 
 
 class Encoding(nn.Module):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, Norm, resize
+from maskzoo.models.network.layers import ConvNormAct, Norm, resize
 
 
 class AttentionPyramid(nn.Module):

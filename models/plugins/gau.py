@@ -16,7 +16,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, Norm, resize
+from maskzoo.models.network.layers import ConvNormAct, Norm, resize
 
 
 class GlobalAttentionUpsample(nn.Module):

@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, Norm, create_norm
-from models.plugins.convolution import as_convolution
+from maskzoo.models.network.layers import ConvNormAct, Norm, create_norm
+from maskzoo.models.plugins.convolution import as_convolution
 
 
 class GhostModule(nn.Module):

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.errors import SpecError
-from models.plugins.convolution import as_convolution
+from maskzoo.models.errors import SpecError
+from maskzoo.models.plugins.convolution import as_convolution
 
 
 class GroupedConv(nn.Conv2d):

@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.attention import Attention
-from models.layers import ConvNormAct, Norm, start_at_zero
+from maskzoo.models.network.attention import Attention
+from maskzoo.models.network.layers import ConvNormAct, Norm, start_at_zero
 
 Pairwise = Literal["embedded_gaussian", "gaussian", "dot_product", "concatenation"]
 

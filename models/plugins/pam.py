@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.attention import Attention
+from maskzoo.models.network.attention import Attention
 
 
 class PositionAttention(nn.Module):

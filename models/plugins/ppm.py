@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, Norm, resize
+from maskzoo.models.network.layers import ConvNormAct, Norm, resize
 
 
 class PyramidPooling(nn.Module):

@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import ShapeError, SpecError
-from models.layers import ConvNormAct, Norm, resize
+from maskzoo.models.errors import ShapeError, SpecError
+from maskzoo.models.network.layers import ConvNormAct, Norm, resize
 
 Direction = Literal["collect", "distribute", "both"]
 Outside = Literal["zero", "exclude"]

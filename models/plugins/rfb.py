@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import Norm, create_norm
+from maskzoo.models.network.layers import Norm, create_norm
 
 _MOMENTUM = 0.01  # of the batch norms, as in the authors' code
 

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.plugins.se import SqueezeExcitation
+from maskzoo.models.plugins.se import SqueezeExcitation
 
 
 class SpatialChannelExcitation(nn.Module):

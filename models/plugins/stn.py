@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import resize
-from models.neck import Warp
+from maskzoo.models.network.layers import resize
+from maskzoo.models.network.neck import Warp
 
 LR_MULT = 0.1  # on the learning rate of the localisation network
 _LEAST_DETERMINANT = 1e-3

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from service.errors import BadRequestError
-from service.inputs.json_bodies import decode_base64, load_object
-from service.responses.answer import Answer
-from service.responses.polygons import find_polygons, signed_area
+from maskzoo.service.errors import BadRequestError
+from maskzoo.service.inputs.json_bodies import decode_base64, load_object
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.polygons import find_polygons, signed_area
 
 FormName = Literal["flat", "rle"]
 

@@ -13,11 +13,11 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from models.spec import describe_mistakes
-from service.errors import BadParameterError, BadRequestError
-from service.inputs.json_bodies import decode_base64, load_object
-from service.responses.answer import Answer
-from service.responses.bilevel import encode_class
+from maskzoo.models.spec import describe_mistakes
+from maskzoo.service.errors import BadParameterError, BadRequestError
+from maskzoo.service.inputs.json_bodies import decode_base64, load_object
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.bilevel import encode_class
 
 JSON_TYPE = "application/json"
 

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from service.errors import BadParameterError
-from service.responses.answer import Answer
-from service.responses.runs import LabelRuns
+from maskzoo.service.errors import BadParameterError
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.runs import LabelRuns
 
 _SIZES = (3, 4, 8, 16)
 _LONGEST = 1 << _SIZES[-1]

@@ -10,16 +10,16 @@ from typing import Any
 
 import httpx
 
-from service.errors import (
+from maskzoo.service.errors import (
     BadRequestError,
     UploadTooLargeError,
     UrlFailedError,
     UrlRefusedError,
 )
-from service.inputs.fetching import Fetcher
-from service.inputs.json_bodies import decode_base64
-from service.inputs.uploads import Upload
-from service.settings import Settings
+from maskzoo.service.inputs.fetching import Fetcher
+from maskzoo.service.inputs.json_bodies import decode_base64
+from maskzoo.service.inputs.uploads import Upload
+from maskzoo.service.settings import Settings
 
 Transport = httpx.AsyncBaseTransport | None
 

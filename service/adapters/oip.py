@@ -14,12 +14,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from models.errors import ImageTooLargeError
-from models.labels import LabelSet
-from service.adapters.tensors import Inference, bytes_elements, num_elements, number_elements
-from service.errors import BadParameterError, BadRequestError
-from service.responses.answer import Answer
-from service.responses.images import encode_indexed
+from maskzoo.models.errors import ImageTooLargeError
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.adapters.tensors import (
+    Inference,
+    bytes_elements,
+    num_elements,
+    number_elements,
+)
+from maskzoo.service.errors import BadParameterError, BadRequestError
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.images import encode_indexed
 
 INPUTS = ("image", "pixels")
 OUTPUTS = ("mask", "confidence", "png")

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 
-from service.inputs.uploads import Upload
-from service.pipeline import Job, answer_job
-from service.responses.answer import Answer
-from service.responses.forms import Form
-from service.responses.negotiate import MediaType
-from service.scheduling.lifetime import deadline, read_timeout, while_connected
-from service.schemas import SegmentOptions
-from service.state import Services
+from maskzoo.service.inputs.uploads import Upload
+from maskzoo.service.pipeline import Job, answer_job
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.forms import Form
+from maskzoo.service.responses.negotiate import MediaType
+from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
+from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.state import Services
 
 Write = Callable[[Answer], bytes]
 """Writes the body of an answer; runs in a thread."""

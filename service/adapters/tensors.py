@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.errors import BadParameterError, BadRequestError
-from service.inputs.json_bodies import decode_base64, load_object
+from maskzoo.service.errors import BadParameterError, BadRequestError
+from maskzoo.service.inputs.json_bodies import decode_base64, load_object
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 DATATYPES: dict[str, type[np.generic]] = {

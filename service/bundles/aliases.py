@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from service.errors import AliasError
+from maskzoo.service.errors import AliasError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 

@@ -10,12 +10,12 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from models.bundle import Manifest, read_manifest
-from models.errors import ZooError
-from models.inference.segmentation import Segmentation
-from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles
-from models.labels import LabelSet
-from service.bundles.catalog import Fingerprint, FoundBundle, natural_key
+from maskzoo.models.bundles.bundle import Manifest, read_manifest
+from maskzoo.models.errors import ZooError
+from maskzoo.models.inference.segmentation import Segmentation
+from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.bundles.catalog import Fingerprint, FoundBundle, natural_key
 
 logger = logging.getLogger(__name__)
 

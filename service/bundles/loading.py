@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle import WEIGHTS_FILE, Manifest, read_manifest
-from models.errors import BundleError
-from models.inference.predictor import Predictor
-from service.bundles.entries import LoadModel, ModelEntry, Segmenter
-from service.bundles.memory import resident_bytes, tensor_bytes
+from maskzoo.models.bundles.bundle import WEIGHTS_FILE, Manifest, read_manifest
+from maskzoo.models.errors import BundleError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.service.bundles.entries import LoadModel, ModelEntry, Segmenter
+from maskzoo.service.bundles.memory import resident_bytes, tensor_bytes
 
 _TRIES = 3  # to read a bundle that is being replaced
 _WARM_UP_SIDE = 512  # of an image for models that do not say at what size they were trained

@@ -23,13 +23,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from service.bundles.aliases import Aliases
-from service.bundles.catalog import FolderWatch, FoundBundle, find_bundles
-from service.bundles.entries import LoadedModel, LoadModel, ModelEntry, short_version
-from service.bundles.loading import Loaded, estimate_bytes, load_whole
-from service.bundles.memory import release_memory
-from service.bundles.table import BundleTable
-from service.errors import ModelBrokenError, ModelLoadingError, ModelUnloadedError, NoModelError
+from maskzoo.service.bundles.aliases import Aliases
+from maskzoo.service.bundles.catalog import FolderWatch, FoundBundle, find_bundles
+from maskzoo.service.bundles.entries import LoadedModel, LoadModel, ModelEntry, short_version
+from maskzoo.service.bundles.loading import Loaded, estimate_bytes, load_whole
+from maskzoo.service.bundles.memory import release_memory
+from maskzoo.service.bundles.table import BundleTable
+from maskzoo.service.errors import (
+    ModelBrokenError,
+    ModelLoadingError,
+    ModelUnloadedError,
+    NoModelError,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from models.errors import UnknownNameError
-from service.bundles.aliases import Aliases
-from service.bundles.catalog import Fingerprint, FoundBundle
-from service.bundles.entries import ModelEntry, give_names
+from maskzoo.models.errors import UnknownNameError
+from maskzoo.service.bundles.aliases import Aliases
+from maskzoo.service.bundles.catalog import Fingerprint, FoundBundle
+from maskzoo.service.bundles.entries import ModelEntry, give_names
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.errors import ZooError
+from maskzoo.models.errors import ZooError
 
 SIZES = [(640, 480), (640, 427), (640, 480), (480, 640), (500, 375), (1024, 768), (1280, 720)]
 """Width and height; the common ones more than once."""

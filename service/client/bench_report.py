@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from service.client.bench import Round
+from maskzoo.service.client.bench import Round
 
 HEADER = f"{'load':<16}{'images/s':>9}{'MP/s':>8}{'p50':>9}{'p95':>9}{'p99':>9}  errors, batches"
 

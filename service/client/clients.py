@@ -21,8 +21,8 @@ from urllib.parse import quote
 
 import httpx
 
-from service.client.messages import Found, build_headers, build_request, describe_refusal
-from service.client.retries import RetryPolicy
+from maskzoo.service.client.messages import Found, build_headers, build_request, describe_refusal
+from maskzoo.service.client.retries import RetryPolicy
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 

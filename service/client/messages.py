@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from models.errors import ZooError
+from maskzoo.models.errors import ZooError
 
 
 class ServiceError(ZooError):

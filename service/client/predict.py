@@ -18,12 +18,12 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from models.console import print_json
-from models.errors import ZooError
-from models.inference.decode import decode_image
-from models.inference.draw import overlay as draw_overlay
-from models.labels import LabelSet
-from service.client.clients import Client
+from maskzoo.console import print_json
+from maskzoo.models.errors import ZooError
+from maskzoo.models.images.decode import decode_image
+from maskzoo.models.images.draw import overlay as draw_overlay
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.client.clients import Client
 
 Files = tuple[Path, Path, Path | None]
 """The image, its mask, and its overlay where one is wanted."""

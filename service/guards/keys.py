@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import ApiKeyError
-from service.problems import problem_of
+from maskzoo.service.errors import ApiKeyError
+from maskzoo.service.problems import problem_of
 
 _OPEN = ("/", "/docs", "/docs/problems.json", "/openapi.json", "/healthz", "/readyz")
 _OPEN_BELOW = ("/web/", "/v2/health/", "/admin/")

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import RateLimitError
-from service.problems import problem_of
+from maskzoo.service.errors import RateLimitError
+from maskzoo.service.problems import problem_of
 
 _MAX_CLIENTS = 10_000  # buckets that are remembered; the longest unused is forgotten
 _IPV6_PREFIX = 64  # one household has so many addresses

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.observability.logs import request_id as logged_request_id
-from service.problems import problem_of
+from maskzoo.service.observability.logs import request_id as logged_request_id
+from maskzoo.service.problems import problem_of
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 
-from service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
+from maskzoo.service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
 
 PORTS = {"https": 443, "http": 80}
 MAX_REDIRECTS = 3

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from service.errors import BadParameterError, BadRequestError, UploadTooLargeError
+from maskzoo.service.errors import BadParameterError, BadRequestError, UploadTooLargeError
 
 
 class ImageMember(BaseModel):

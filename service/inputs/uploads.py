@@ -15,8 +15,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from service.errors import BadRequestError, UnsupportedMediaTypeError, UploadTooLargeError
-from service.inputs.json_bodies import parse_body
+from maskzoo.service.errors import BadRequestError, UnsupportedMediaTypeError, UploadTooLargeError
+from maskzoo.service.inputs.json_bodies import parse_body
 
 RAW_TYPES = ("image/*", "application/octet-stream")
 JSON_TYPE = "application/json"

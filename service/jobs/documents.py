@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.jobs.records import JobRecord
+from maskzoo.service.jobs.records import JobRecord
 
 
 class JobDocument(BaseModel):

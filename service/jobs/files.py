@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from service.errors import DiskFullError
-from service.jobs.records import JobRecord
+from maskzoo.service.errors import DiskFullError
+from maskzoo.service.jobs.records import JobRecord
 
 _ORPHAN_S = 3600
 

@@ -16,8 +16,8 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from service.errors import BadRequestError
-from service.inputs.uploads import FORM_ROOM, FORM_TYPE, RAW_TYPES, body_type, limited
+from maskzoo.service.errors import BadRequestError
+from maskzoo.service.inputs.uploads import FORM_ROOM, FORM_TYPE, RAW_TYPES, body_type, limited
 
 ACCEPTED_TYPES = (FORM_TYPE, *RAW_TYPES)
 _MAX_FIELDS = 32

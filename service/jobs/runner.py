@@ -20,24 +20,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from service.bundles.manager import ModelManager
-from service.errors import (
+from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.errors import (
     JobNotFoundError,
     JobsOffError,
     ModelLoadingError,
     OverloadedError,
     StoppedError,
 )
-from service.jobs.files import JobFiles
-from service.jobs.records import JobRecord, JobStore
-from service.jobs.sqlite import SqliteJobStore
-from service.jobs.work import Task, do_job
-from service.problems import problem_of
-from service.responses.forms import choose_form
-from service.scheduling.batcher import Batcher
-from service.scheduling.tiling import TileRunner
-from service.schemas import SegmentOptions
-from service.settings import Settings
+from maskzoo.service.jobs.files import JobFiles
+from maskzoo.service.jobs.records import JobRecord, JobStore
+from maskzoo.service.jobs.sqlite import SqliteJobStore
+from maskzoo.service.jobs.work import Task, do_job
+from maskzoo.service.problems import problem_of
+from maskzoo.service.responses.forms import choose_form
+from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.tiling import TileRunner
+from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from service.jobs.records import MAX_ATTEMPTS, JobRecord
+from maskzoo.service.jobs.records import MAX_ATTEMPTS, JobRecord
 
 _JSON = ("options", "error", "result")
 _TYPES = {"float": "REAL", "int": "INTEGER"}

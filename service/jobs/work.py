@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from models.inference.decode import ImageInfo, decode_image, read_header
-from models.inference.postprocess import id_type
-from models.inference.rows import open_rows
-from service.bundles.entries import LoadedModel
-from service.inputs.georeference import GeoReference, read_georeference
-from service.jobs.files import JobFiles, release_pages
-from service.jobs.records import JobRecord
-from service.responses.answer import Answer, Timings
-from service.responses.choose import Found, apply_options, check_options
-from service.responses.forms import Form
-from service.responses.runs import LabelRuns
-from service.scheduling.buckets import Bucket
-from service.scheduling.tiling import TileRunner
-from service.schemas import SegmentOptions
+from maskzoo.models.images.decode import ImageInfo, decode_image, read_header
+from maskzoo.models.images.rows import open_rows
+from maskzoo.models.inference.postprocess import id_type
+from maskzoo.service.bundles.entries import LoadedModel
+from maskzoo.service.inputs.georeference import GeoReference, read_georeference
+from maskzoo.service.jobs.files import JobFiles, release_pages
+from maskzoo.service.jobs.records import JobRecord
+from maskzoo.service.responses.answer import Answer, Timings
+from maskzoo.service.responses.choose import Found, apply_options, check_options
+from maskzoo.service.responses.forms import Form
+from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.scheduling.buckets import Bucket
+from maskzoo.service.scheduling.tiling import TileRunner
+from maskzoo.service.schemas import SegmentOptions
 
 MAX_CORNERS = 5_000_000
 """Of the polygons of one job, which fits into 2 GiB beside 100 megapixels; some 100 MB of text."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from service.bundles.manager import ModelManager
-from service.observability.metrics import Metrics
-from service.scheduling.batcher import Batcher
+from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.observability.metrics import Metrics
+from maskzoo.service.scheduling.batcher import Batcher
 
 
 class Sampler:

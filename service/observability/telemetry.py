@@ -13,7 +13,7 @@ import os
 
 from fastapi.telemetry import TelemetryConfig
 
-from models.errors import ZooError
+from maskzoo.models.errors import ZooError
 
 logger = logging.getLogger(__name__)
 

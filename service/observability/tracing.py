@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from opentelemetry import trace
 
-from service.responses.answer import Timings
+from maskzoo.service.responses.answer import Timings
 
 _tracer = trace.get_tracer("maskzoo")
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.labels import LabelSet
-from service.inputs.georeference import GeoReference
-from service.responses.polygons import MAX_CORNERS
-from service.responses.runs import LabelRuns
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.inputs.georeference import GeoReference
+from maskzoo.service.responses.polygons import MAX_CORNERS
+from maskzoo.service.responses.runs import LabelRuns
 
 
 class Moment(NamedTuple):

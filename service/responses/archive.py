@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 
-from service.responses.answer import Answer
+from maskzoo.service.responses.answer import Answer
 
 
 def encode_npz(answer: Answer) -> bytes:

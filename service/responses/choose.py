@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.errors import UnknownNameError
-from models.labels import LabelSet
-from service.errors import BadParameterError
-from service.schemas import SegmentOptions
+from maskzoo.models.errors import UnknownNameError
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.errors import BadParameterError
+from maskzoo.service.schemas import SegmentOptions
 
 
 @dataclass(frozen=True)

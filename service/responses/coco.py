@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from models.labels import LabelSet
-from service.responses.runs import LabelRuns
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.responses.runs import LabelRuns
 
 
 def compress_counts(counts: np.ndarray) -> str:

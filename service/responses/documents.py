@@ -7,12 +7,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from service.responses.answer import Answer
-from service.responses.coco import encode_document, encode_rle
-from service.responses.images import encode_indexed
-from service.responses.places import place_outlines
-from service.responses.polygons import Ring, find_polygons, write_coordinates
-from service.schemas import ClassResult, SegmentOptions, SegmentResult
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.coco import encode_document, encode_rle
+from maskzoo.service.responses.images import encode_indexed
+from maskzoo.service.responses.places import place_outlines
+from maskzoo.service.responses.polygons import Ring, find_polygons, write_coordinates
+from maskzoo.service.schemas import ClassResult, SegmentOptions, SegmentResult
 
 Polygons = dict[int, list[list[Ring]]]
 

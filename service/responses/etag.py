@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-from service.bundles.entries import LoadedModel
-from service.responses.forms import Form
-from service.schemas import SegmentOptions
+from maskzoo.service.bundles.entries import LoadedModel
+from maskzoo.service.responses.forms import Form
+from maskzoo.service.schemas import SegmentOptions
 
 
 def tag_of(data: bytes, model: LoadedModel, options: SegmentOptions, form: Form) -> str:

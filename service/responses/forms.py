@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.errors import BadParameterError
-from service.responses import archive, documents, geotiff, images, mixed
-from service.responses.answer import Answer
-from service.responses.negotiate import MediaType, best_offer
-from service.schemas import SegmentOptions
+from maskzoo.service.errors import BadParameterError
+from maskzoo.service.responses import archive, documents, geotiff, images, mixed
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.negotiate import MediaType, best_offer
+from maskzoo.service.schemas import SegmentOptions
 
 
 @dataclass(frozen=True)

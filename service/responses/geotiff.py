@@ -12,8 +12,8 @@ import json
 import numpy as np
 import tifffile
 
-from models.labels import LabelSet
-from service.responses.answer import Answer
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.responses.answer import Answer
 
 _TILE = (256, 256)
 _BIG_BYTES = 2**32 - 2**25  # of the raw map, as if nothing could be compressed

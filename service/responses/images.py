@@ -11,9 +11,9 @@ import json
 import cv2
 import numpy as np
 
-from models.inference.draw import encode_indexed_png, overlay
-from service.responses.answer import Answer
-from service.schemas import SegmentOptions
+from maskzoo.models.images.draw import encode_indexed_png, overlay
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.schemas import SegmentOptions
 
 # 0.4 to 0.7 of the time of OpenCV level 1 on two pictures of 1920 x 1080, at about its size.
 _FAST = (

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from service.responses.answer import Answer
-from service.responses.documents import encode_json
-from service.responses.images import encode_indexed
-from service.schemas import SegmentOptions
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.documents import encode_json
+from maskzoo.service.responses.images import encode_indexed
+from maskzoo.service.schemas import SegmentOptions
 
 
 @dataclass(frozen=True)

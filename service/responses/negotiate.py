@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service.errors import NotAcceptableError
+from maskzoo.service.errors import NotAcceptableError
 
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 _MAX_RANGES = 64

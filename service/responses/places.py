@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from service.inputs.georeference import GeoReference, to_lonlat
+from maskzoo.service.inputs.georeference import GeoReference, to_lonlat
 
 Outlines = dict[int, list[list[np.ndarray]]]
 """For each class its polygons; of each its rings (P, 2), whose first point is not repeated."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from service.errors import TooManyCornersError
+from maskzoo.service.errors import TooManyCornersError
 
 MAX_CORNERS = 500_000
 """More are refused: such an answer would be of tens of megabytes and read by nobody."""

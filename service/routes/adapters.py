@@ -10,13 +10,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from models.errors import ZooError
-from service.adapters import cvat, huggingface, label_studio
-from service.adapters.label_studio_images import find_image
-from service.adapters.run import json_form, run_image
-from service.inputs.uploads import Upload, read_limited, refuse_coding
-from service.problems import problem_of
-from service.state import Services, ServicesDep
+from maskzoo.models.errors import ZooError
+from maskzoo.service.adapters import cvat, huggingface, label_studio
+from maskzoo.service.adapters.label_studio_images import find_image
+from maskzoo.service.adapters.run import json_form, run_image
+from maskzoo.service.inputs.uploads import Upload, read_limited, refuse_coding
+from maskzoo.service.problems import problem_of
+from maskzoo.service.state import Services, ServicesDep
 
 router = APIRouter(tags=["other protocols"])
 

@@ -15,10 +15,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from service.errors import AdminTokenError
-from service.routes.models import describe
-from service.schemas import ModelSummary, ProblemDocument
-from service.state import ServicesDep
+from maskzoo.service.errors import AdminTokenError
+from maskzoo.service.routes.models import describe
+from maskzoo.service.schemas import ModelSummary, ProblemDocument
+from maskzoo.service.state import ServicesDep
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from service.schemas import Health, Readiness
-from service.state import ServicesDep
+from maskzoo.service.schemas import Health, Readiness
+from maskzoo.service.state import ServicesDep
 
 router = APIRouter(tags=["health"])
 

@@ -12,17 +12,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from models.errors import ImageTooLargeError
-from models.inference.decode import read_header
-from service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
-from service.jobs.documents import JobDocument, describe_job
-from service.jobs.intake import receive
-from service.jobs.records import JobRecord
-from service.responses.choose import check_options
-from service.responses.forms import choose_form
-from service.routes.segment import merge_options
-from service.schemas import ProblemDocument, SegmentOptions
-from service.state import Owner, RequestId, Services, ServicesDep
+from maskzoo.models.errors import ImageTooLargeError
+from maskzoo.models.images.decode import read_header
+from maskzoo.service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
+from maskzoo.service.jobs.documents import JobDocument, describe_job
+from maskzoo.service.jobs.intake import receive
+from maskzoo.service.jobs.records import JobRecord
+from maskzoo.service.responses.choose import check_options
+from maskzoo.service.responses.forms import choose_form
+from maskzoo.service.routes.segment import merge_options
+from maskzoo.service.schemas import ProblemDocument, SegmentOptions
+from maskzoo.service.state import Owner, RequestId, Services, ServicesDep
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

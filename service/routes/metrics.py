@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from service.observability.metrics import CONTENT_TYPE
-from service.state import ServicesDep
+from maskzoo.service.observability.metrics import CONTENT_TYPE
+from maskzoo.service.state import ServicesDep
 
 router = APIRouter(tags=["health"])
 

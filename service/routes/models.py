@@ -6,12 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from service.bundles.engines import describe_engine
-from service.bundles.entries import ModelEntry
-from service.bundles.manager import ModelManager
-from service.responses.documents import hex_colour
-from service.schemas import Limits, ModelDetail, ModelList, ModelSummary
-from service.state import ServicesDep
+from maskzoo.service.bundles.engines import describe_engine
+from maskzoo.service.bundles.entries import ModelEntry
+from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.responses.documents import hex_colour
+from maskzoo.service.schemas import Limits, ModelDetail, ModelList, ModelSummary
+from maskzoo.service.state import ServicesDep
 
 router = APIRouter(tags=["models"])
 

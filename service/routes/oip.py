@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from service.adapters.oip import build_outputs, describe_model, read_images, wanted_outputs
-from service.adapters.run import json_form, run_images
-from service.adapters.tensors import HEADER_LENGTH, parse_inference, write_answer
-from service.bundles.entries import LoadedModel
-from service.inputs.uploads import Upload, read_limited, refuse_coding
-from service.state import Services, ServicesDep
+from maskzoo.service.adapters.oip import build_outputs, describe_model, read_images, wanted_outputs
+from maskzoo.service.adapters.run import json_form, run_images
+from maskzoo.service.adapters.tensors import HEADER_LENGTH, parse_inference, write_answer
+from maskzoo.service.bundles.entries import LoadedModel
+from maskzoo.service.inputs.uploads import Upload, read_limited, refuse_coding
+from maskzoo.service.state import Services, ServicesDep
 
 
 class Refusal(BaseModel):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from service.problems import table_of_problems
+from maskzoo.service.problems import table_of_problems
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 

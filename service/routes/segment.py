@@ -11,20 +11,20 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from service.errors import BadParameterError, UrlRefusedError
-from service.inputs.fetching import Fetcher
-from service.inputs.json_bodies import ImageMember
-from service.inputs.uploads import Submission, Upload, read_uploads
-from service.pipeline import Job, answer_job
-from service.problems import list_mistakes
-from service.responses.answer import Answer
-from service.responses.etag import matches, tag_of
-from service.responses.forms import Form, choose_form, choose_form_of_many
-from service.responses.mixed import content_type, write_array, write_outcomes
-from service.scheduling.lifetime import deadline, read_timeout, while_connected
-from service.schemas import ProblemDocument, SegmentOptions, SegmentResult
-from service.several import answer_each
-from service.state import RequestId, Services, ServicesDep
+from maskzoo.service.errors import BadParameterError, UrlRefusedError
+from maskzoo.service.inputs.fetching import Fetcher
+from maskzoo.service.inputs.json_bodies import ImageMember
+from maskzoo.service.inputs.uploads import Submission, Upload, read_uploads
+from maskzoo.service.pipeline import Job, answer_job
+from maskzoo.service.problems import list_mistakes
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.etag import matches, tag_of
+from maskzoo.service.responses.forms import Form, choose_form, choose_form_of_many
+from maskzoo.service.responses.mixed import content_type, write_array, write_outcomes
+from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
+from maskzoo.service.schemas import ProblemDocument, SegmentOptions, SegmentResult
+from maskzoo.service.several import answer_each
+from maskzoo.service.state import RequestId, Services, ServicesDep
 
 router = APIRouter(tags=["segment"])
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from service.errors import OverloadedError, StoppedError
+from maskzoo.service.errors import OverloadedError, StoppedError
 
 MIN_COST_PX = 256 * 256
 """A smaller image counts as one of this size: a request costs something in any case."""

@@ -14,8 +14,8 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
-from service.errors import DeadlineError, ModelMemoryError, StoppedError
-from service.scheduling.queueing import BatchQueue, Item
+from maskzoo.service.errors import DeadlineError, ModelMemoryError, StoppedError
+from maskzoo.service.scheduling.queueing import BatchQueue, Item
 
 logger = logging.getLogger(__name__)
 

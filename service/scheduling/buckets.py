@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.inference.segmentation import Segmentation
-from service.bundles.entries import Segmenter
-from service.scheduling.workers import Workers
+from maskzoo.models.inference.segmentation import Segmentation
+from maskzoo.service.bundles.entries import Segmenter
+from maskzoo.service.scheduling.workers import Workers
 
 Outcome = tuple[Segmentation | None, np.ndarray | None] | np.ndarray
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from service.errors import BadParameterError, ClientGoneError, DeadlineError
+from maskzoo.service.errors import BadParameterError, ClientGoneError, DeadlineError
 
 T = TypeVar("T")
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from models.inference.segmentation import Segmentation
-from models.inference.tiled import ArrayRows
-from service.bundles.entries import LoadedModel
-from service.errors import StoppedError
-from service.scheduling.batcher import Batcher
-from service.scheduling.buckets import TileBucket
+from maskzoo.models.inference.segmentation import Segmentation
+from maskzoo.models.inference.tiled import ArrayRows
+from maskzoo.service.bundles.entries import LoadedModel
+from maskzoo.service.errors import StoppedError
+from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.buckets import TileBucket
 
 _MAX_LOGITS_BYTES = 2**28
 _Ticket = Future[tuple[Any, float]]

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.network import SegmentationNetwork
-from models.registry import create_model
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.registry import create_model
 
 _STEM = {"0": "conv1.0", "1": "conv1.1", "3": "conv1.3", "4": "conv1.4", "6": "conv1.6"}
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
-from models.network import SegmentationNetwork
-from models.registry import ARCHITECTURES, PLUGINS
-from models.sites import Site, Sites
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.registry import ARCHITECTURES, PLUGINS
+from maskzoo.models.sites.sites import Site, Sites
 from tests.models import tiny
 
 NETWORKS = 3

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.attention import use_form
-from models.export.onnx import export_onnx, export_program
-from models.export.parity import check_onnx
-from models.registry import ARCHITECTURES
+from maskzoo.models.export.onnx import export_onnx, export_program
+from maskzoo.models.export.parity import check_onnx
+from maskzoo.models.network.attention import use_form
+from maskzoo.models.registry import ARCHITECTURES
 from tests.models.tiny import (
     CLASSES,
     at_unit_scale,

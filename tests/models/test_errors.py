@@ -6,8 +6,14 @@ import inspect
 
 import pytest
 
-from models import errors
-from models.errors import ImageTooLargeError, SpecError, UnknownNameError, ZooError, did_you_mean
+from maskzoo.models import errors
+from maskzoo.models.errors import (
+    ImageTooLargeError,
+    SpecError,
+    UnknownNameError,
+    ZooError,
+    did_you_mean,
+)
 
 
 def test_every_exception_is_a_zoo_error():

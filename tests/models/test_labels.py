@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from models.errors import UnknownNameError
-from models.labels import LabelSet, distinct_colours, parse_colour
+from maskzoo.models.errors import UnknownNameError
+from maskzoo.models.labels import LabelSet, distinct_colours, parse_colour
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import attention
-from models.export.onnx import export_program, exportable, write_onnx
-from models.export.parity import PARITY_SHAPES, check_onnx
-from models.registry import ARCHITECTURES, PLUGINS
+from maskzoo.models.export.onnx import export_program, exportable, write_onnx
+from maskzoo.models.export.parity import PARITY_SHAPES, check_onnx
+from maskzoo.models.network import attention
+from maskzoo.models.registry import ARCHITECTURES, PLUGINS
 from tests.models.covering import NETWORKS, Plan, covering, fitting_sites, keeps
 from tests.models.tiny import (
     CLASSES,

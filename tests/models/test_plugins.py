@@ -9,22 +9,22 @@ import pytest
 import torch
 from torch import nn
 
-from models.encoders import Encoder
-from models.errors import SpecError, UnknownNameError
-from models.neck import plug_after
-from models.network import SegmentationNetwork
-from models.plugins.blurpool import BlurPool
-from models.plugins.coordconv import CoordConv
-from models.plugins.dcn import DeformableConv, ModulatedDeformableConv
-from models.plugins.se import SqueezeExcitation
-from models.registry import (
+from maskzoo.models.errors import SpecError, UnknownNameError
+from maskzoo.models.network.encoders import Encoder
+from maskzoo.models.network.neck import plug_after
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.plugins.blurpool import BlurPool
+from maskzoo.models.plugins.coordconv import CoordConv
+from maskzoo.models.plugins.dcn import DeformableConv, ModulatedDeformableConv
+from maskzoo.models.plugins.se import SqueezeExcitation
+from maskzoo.models.registry import (
     PLUGINS,
     create_model,
     create_plugin,
     list_plugins,
     list_sites,
 )
-from models.stages import find_stages, read_levels
+from maskzoo.models.sites.stages import find_stages, read_levels
 
 TINY = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
 SMALL = {"psa": {"mask_size": (5, 5)}}

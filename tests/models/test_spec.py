@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.errors import SpecError
-from models.spec import ModelSpec, PluginSpec
+from maskzoo.models.errors import SpecError
+from maskzoo.models.spec import ModelSpec, PluginSpec
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.bundle import save_bundle
-from models.labels import LabelSet
-from models.network import SegmentationNetwork, TrainOutput
-from models.preprocessing import Preprocessing
-from models.registry import create_model
+from maskzoo.models.bundles.bundle import save_bundle
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.network.network import SegmentationNetwork, TrainOutput
+from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.models.registry import create_model
 
 CLASSES = 3
 PREPROCESSING = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

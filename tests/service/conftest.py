@@ -16,14 +16,14 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from models import create_model, save_bundle
-from models.inference.segmentation import Segmentation
-from models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles, label_strips
-from models.inference.tiles import plan_tiles
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
-from service.app import create_app
-from service.settings import Settings
+from maskzoo import create_model, save_bundle
+from maskzoo.models.inference.segmentation import Segmentation
+from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles, label_strips
+from maskzoo.models.inference.tiles import plan_tiles
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.service.app import create_app
+from maskzoo.service.settings import Settings
 
 LABELS = LabelSet(
     names=("background", "nucleus"), colours=((0, 0, 0), (40, 200, 120)), background=0

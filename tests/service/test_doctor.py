@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from models.shipped import find_bundle
-from service.doctor import examine
+from maskzoo.models.bundles.shipped import find_bundle
+from maskzoo.service.doctor import examine
 
 
 @pytest.fixture(autouse=True)
 def one_bundle(monkeypatch):
     """Each takes seconds to open."""
     bundle = find_bundle("aerial")
-    monkeypatch.setattr("models.shipped.list_bundles", lambda: [bundle])
+    monkeypatch.setattr("maskzoo.models.bundles.shipped.list_bundles", lambda: [bundle])
 
 
 def test_the_doctor_names_what_is_on_and_off(monkeypatch):

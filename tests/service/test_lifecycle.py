@@ -35,7 +35,16 @@ class Server:
         }
         env = os.environ | {f"MASKZOO_{key.upper()}": str(value) for key, value in given.items()}
         env |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "maskzoo.py", "serve", "--port", "0", "--bundles", str(bundles)]
+        command = [
+            sys.executable,
+            "-m",
+            "maskzoo",
+            "serve",
+            "--port",
+            "0",
+            "--bundles",
+            str(bundles),
+        ]
         self.log = (state.parent / f"server-{time.monotonic_ns()}.log").open("w+")
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=self.log, text=True

@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from models import errors as zoo
-from service import errors
-from service.guards.security import RequestGuard
-from service.problems import problem_of, table_of_problems
+from maskzoo.models import errors as zoo
+from maskzoo.service import errors
+from maskzoo.service.guards.security import RequestGuard
+from maskzoo.service.problems import problem_of, table_of_problems
 
 EXAMPLES = [
     (zoo.ImageFormatError("no image"), 400),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import Settings
+from maskzoo.service.settings import Settings
 
 
 def test_variables_are_read(monkeypatch):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from models.errors import SpecError
-from training.augment import AugmentConfig, ExtraTransform, build_augmentation
+from maskzoo.models.errors import SpecError
+from maskzoo.training.augment import AugmentConfig, ExtraTransform, build_augmentation
 
 LEFT_TO_THE_PLAN = {"rare_class_crops": 0.0, "flip_vertical": 0.0, "rotate90": 0.0}
 PLAIN = {"scale": (1.0, 1.0), "flip_horizontal": 0.0, "colour": 0.0}

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from training.checkpoint import read_checkpoint
-from training.config import TrainConfig, dump_config
-from training.fit import train
-from training.runlog import read_log
+from maskzoo.training.config.settings import TrainConfig, dump_config
+from maskzoo.training.loggers.runlog import read_log
+from maskzoo.training.run.checkpoint import read_checkpoint
+from maskzoo.training.run.fit import train
 
 ROOT = Path(__file__).resolve().parents[2]
 _RUN = """
@@ -22,8 +22,8 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from training.config import load_config
-from training.fit import train
+from maskzoo.training.config.settings import load_config
+from maskzoo.training.run.fit import train
 train(Path(sys.argv[1]), load_config(file=Path(sys.argv[2])), run_dir=Path(sys.argv[3]))
 """
 

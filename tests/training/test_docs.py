@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import typer
 
-import maskzoo
-from training.config import TrainConfig, list_presets, load_config
-from training.overrides import dotted_paths
+from maskzoo import cli
+from maskzoo.training.config.overrides import dotted_paths
+from maskzoo.training.config.settings import TrainConfig, list_presets, load_config
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -25,7 +25,7 @@ COMMANDS = [
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_of_the_page_parses(words: list[str], tmp_path: Path) -> None:
     assert words[2] == "data"
-    command = typer.main.get_command(maskzoo.app).commands[words[1]]  # type: ignore[attr-defined]
+    command = typer.main.get_command(cli.app).commands[words[1]]  # type: ignore[attr-defined]
     context = command.make_context(words[1], [str(tmp_path), *words[3:]])
     load_config(context.params.get("settings") or [])
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import read_manifest
-from models.errors import ZooError
-from training.checkpoint import read_checkpoint
-from training.config import TrainConfig
-from training.display import Display
-from training.race import run as module
-from training.race.report import Entry, leaderboard, ranked, write_race_report
-from training.race.run import race
-from training.race.space import Space, fractions, full_seconds, rounds
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.errors import ZooError
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.loggers.display import Display
+from maskzoo.training.race import run as module
+from maskzoo.training.race.report import Entry, leaderboard, ranked, write_race_report
+from maskzoo.training.race.run import race
+from maskzoo.training.race.space import Space, fractions, full_seconds, rounds
+from maskzoo.training.run.checkpoint import read_checkpoint
 
 SPACE = Space(("unet", "fpn", "nothing"), ("tu-resnet10t",), ("",))
 

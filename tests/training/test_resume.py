@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.bundle import read_manifest
-from models.errors import SpecError
-from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
-from training.config import TrainConfig, dump_config
-from training.display import Display, Status
-from training.fit import TrainResult, train
-from training.interrupt import TrainingInterrupted
-from training.runlog import read_log
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.errors import SpecError
+from maskzoo.training.config.settings import TrainConfig, dump_config
+from maskzoo.training.loggers.display import Display, Status
+from maskzoo.training.loggers.runlog import read_log
+from maskzoo.training.run.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from maskzoo.training.run.fit import TrainResult, train
+from maskzoo.training.run.interrupt import TrainingInterrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 9
@@ -33,9 +33,9 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from training.config import load_config
-from training.display import Display
-from training.fit import train
+from maskzoo.training.config.settings import load_config
+from maskzoo.training.loggers.display import Display
+from maskzoo.training.run.fit import train
 
 class Killer(Display):
     def update(self, status):

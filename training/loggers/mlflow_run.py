@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from models.errors import ZooError
-from training.loggers.scalars import scalars
+from maskzoo.models.errors import ZooError
+from maskzoo.training.loggers.scalars import scalars
 
 _MOST_PARAMETERS = 100  # that one call may send
 _LONGEST_VALUE = 500

@@ -1,6 +1,7 @@
 """Which sinks a run writes to. CSV and TensorBoard always; W&B and MLflow where they are named.
 
-A record is what `training.runlog` writes: ``kind`` (train or val), ``step``, and its values.
+A record is what `training.loggers.runlog` writes: ``kind`` (train or val), ``step``, and
+its values.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from training.loggers.csv_table import CsvTable
-from training.loggers.mlflow_run import MlflowRun
-from training.loggers.tensorboard import TensorBoardFiles
-from training.loggers.wandb_run import WandbRun
+from maskzoo.training.loggers.csv_table import CsvTable
+from maskzoo.training.loggers.mlflow_run import MlflowRun
+from maskzoo.training.loggers.tensorboard import TensorBoardFiles
+from maskzoo.training.loggers.wandb_run import WandbRun
 
 
 class Sink(Protocol):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from training.loggers.scalars import scalars
+from maskzoo.training.loggers.scalars import scalars
 
 _POLYNOMIAL = 0x82F63B78
 _MASK = 0xA282EAD8

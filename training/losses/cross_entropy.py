@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.losses.planes import at_truth, pixel_weights, planes
+from maskzoo.training.losses.planes import at_truth, pixel_weights, planes
 
 
 def cross_entropy(

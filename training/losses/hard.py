@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.losses.planes import at_truth, pixel_weights, planes
+from maskzoo.training.losses.planes import at_truth, pixel_weights, planes
 
 
 def ohem(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.losses.planes import planes
+from maskzoo.training.losses.planes import planes
 
 
 def lovasz_softmax(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.losses.planes import at_truth, planes
+from maskzoo.training.losses.planes import at_truth, planes
 
 
 def overlap_sums(

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from models.network import TrainOutput
-from training.auto import resolved
-from training.losses.boundary import boundary
-from training.losses.config import AnyTerm, LossConfig
-from training.losses.cross_entropy import cross_entropy
-from training.losses.hard import focal, ohem
-from training.losses.lovasz import lovasz_softmax
-from training.losses.overlap import dice, tversky
-from training.losses.scene import scene_loss
+from maskzoo.models.network.network import TrainOutput
+from maskzoo.training.config.auto import resolved
+from maskzoo.training.losses.boundary import boundary
+from maskzoo.training.losses.config import AnyTerm, LossConfig
+from maskzoo.training.losses.cross_entropy import cross_entropy
+from maskzoo.training.losses.hard import focal, ohem
+from maskzoo.training.losses.lovasz import lovasz_softmax
+from maskzoo.training.losses.overlap import dice, tversky
+from maskzoo.training.losses.scene import scene_loss
 
 TERMS: dict[str, Callable[..., Tensor]] = {
     "ce": cross_entropy,

@@ -16,18 +16,18 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from models.errors import ZooError
-from training.config import TrainConfig
-from training.data.dataset import SegmentationData
-from training.display import Display
-from training.fit import TrainResult, inspected, prepare, run_steps, train
-from training.interrupt import TrainingInterrupted
-from training.loop import LAST, Parts
-from training.overrides import merge
-from training.race.report import Entry, leaderboard, write_race_report
-from training.race.space import KEEP, Space, fractions, full_seconds, rounds
-from training.race.study import RaceStudy, open_study
-from training.speed import seconds_per_step, seconds_per_validation
+from maskzoo.models.errors import ZooError
+from maskzoo.training.config.overrides import merge
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.loggers.display import Display
+from maskzoo.training.race.report import Entry, leaderboard, write_race_report
+from maskzoo.training.race.space import KEEP, Space, fractions, full_seconds, rounds
+from maskzoo.training.race.speed import seconds_per_step, seconds_per_validation
+from maskzoo.training.race.study import RaceStudy, open_study
+from maskzoo.training.run.fit import TrainResult, inspected, prepare, run_steps, train
+from maskzoo.training.run.interrupt import TrainingInterrupted
+from maskzoo.training.run.loop import LAST, Parts
 
 _FEWEST_STEPS = 3 * KEEP
 _LONG = 1_000_000  # epochs: the number of steps ends a run of a race

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from models.errors import ZooError
-from training.config import TrainConfig
-from training.race.report import Entry
-from training.race.space import KEYS, Space
+from maskzoo.models.errors import ZooError
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.race.report import Entry
+from maskzoo.training.race.space import KEYS, Space
 
 
 class RaceStudy:

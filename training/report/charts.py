@@ -105,7 +105,7 @@ def reliability_chart(bins: Sequence[dict], *, label: str) -> str:
     """Return an SVG of accuracy by confidence; the diagonal is a network that knows itself.
 
     Args:
-        bins: as `training.calibration.Calibration.bins` gives them, lowest first.
+        bins: as `training.scoring.calibration.Calibration.bins` gives them, lowest first.
     """
     size = _HEIGHT - _TOP - _BOTTOM
     parts = [

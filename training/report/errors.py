@@ -21,10 +21,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from models.inference.draw import overlay
-from models.labels import LabelSet
-from training.evaluate import Scored
-from training.report.gallery import jpeg, mark_errors, shrink
+from maskzoo.models.images.draw import overlay
+from maskzoo.models.labels import LabelSet
+from maskzoo.training.report.gallery import jpeg, mark_errors, shrink
+from maskzoo.training.scoring.evaluate import Scored
 
 BAND_EDGES = (2, 4, 8, 16, 32)  # pixels
 SURE = 0.9

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from models.inference.draw import overlay
-from models.labels import LabelSet
-from training.evaluate import Scored
-from training.metrics import iou_of, mean_of_known
+from maskzoo.models.images.draw import overlay
+from maskzoo.models.labels import LabelSet
+from maskzoo.training.scoring.evaluate import Scored
+from maskzoo.training.scoring.metrics import iou_of, mean_of_known
 
 SHOWN = 12
 _PANE = 230  # pixels of the longer side

@@ -21,21 +21,21 @@ import jinja2
 import numpy as np
 import torch
 
-from models.errors import DataError
-from models.inference.predictor import Predictor
-from models.labels import LabelSet
-from training.data.index import Split
-from training.evaluate import (
+from maskzoo.models.errors import DataError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.labels import LabelSet
+from maskzoo.training.data.find.index import Split
+from maskzoo.training.report.charts import Line, line_chart, reliability_chart, smooth
+from maskzoo.training.report.errors import ErrorTally
+from maskzoo.training.report.gallery import Gallery
+from maskzoo.training.report.run import Run, read_run
+from maskzoo.training.scoring.evaluate import (
     Evaluation,
     Scored,
     check_classes,
     evaluate_split,
     open_as_trained,
 )
-from training.report.charts import Line, line_chart, reliability_chart, smooth
-from training.report.errors import ErrorTally
-from training.report.gallery import Gallery
-from training.report.run import Run, read_run
 
 REPORT = "report.html"
 _MOST_CONFUSIONS = 10

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from models.inference.draw import overlay
-from models.inference.predictor import Predictor
-from models.labels import LabelSet
-from training.data.dataset import SegmentationData
-from training.data.index import Sample, Split
+from maskzoo.models.images.draw import overlay
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.labels import LabelSet
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.find.index import Sample, Split
 
 _HEIGHT = 200
 _GAP = 6

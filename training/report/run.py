@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.bundle import Manifest, read_manifest
-from models.errors import DataError
-from training.decisions import Decision
-from training.runlog import read_log
+from maskzoo.models.bundles.bundle import Manifest, read_manifest
+from maskzoo.models.errors import DataError
+from maskzoo.training.loggers.runlog import read_log
+from maskzoo.training.planning.decisions import Decision
 
 EVALUATION = "evaluation.json"
 """The scores of a run in full: confusion matrix, calibration, times."""

@@ -15,12 +15,12 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
 from torch import Tensor, nn
 
-from models.architectures.fpn import FPN
-from models.architectures.linknet import LinkNet
-from models.architectures.manet import MANet
-from models.architectures.segformer import SegFormer
-from models.architectures.unet import UNet
-from models.architectures.unetplusplus import UNetPlusPlus
+from maskzoo.models.architectures.fpn import FPN
+from maskzoo.models.architectures.linknet import LinkNet
+from maskzoo.models.architectures.manet import MANet
+from maskzoo.models.architectures.segformer import SegFormer
+from maskzoo.models.architectures.unet import UNet
+from maskzoo.models.architectures.unetplusplus import UNetPlusPlus
 
 CHANNELS = (3, 4, 8, 12, 16, 20)
 STRIDES = (1, 2, 4, 8, 16, 32)

@@ -7,13 +7,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from models.architectures.dnlnet import DisentangledNonLocal
-from models.architectures.emanet import EMANet
-from models.architectures.isanet import ISANet, SelfAttention
-from models.architectures.ocrnet import ObjectContext, gather_regions
-from models.attention import Attention
-from models.layers import Classifier
-from models.registry import create_model
+from maskzoo.models.architectures.dnlnet import DisentangledNonLocal
+from maskzoo.models.architectures.emanet import EMANet
+from maskzoo.models.architectures.isanet import ISANet, SelfAttention
+from maskzoo.models.architectures.ocrnet import ObjectContext, gather_regions
+from maskzoo.models.network.attention import Attention
+from maskzoo.models.network.layers import Classifier
+from maskzoo.models.registry import create_model
 
 ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
 

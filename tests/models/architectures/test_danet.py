@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.registry import create_model
+from maskzoo.models.registry import create_model
 
 NAMES = {
     "pam.key_project": "pam.key",

@@ -7,10 +7,10 @@ from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP, Separab
 from torch import Tensor, nn
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 
-from models.architectures.deeplabv3 import DeepLabV3
-from models.architectures.deeplabv3plus import DeepLabV3Plus
-from models.layers import Classifier, SeparableConv
-from models.plugins.aspp import AtrousPyramid
+from maskzoo.models.architectures.deeplabv3 import DeepLabV3
+from maskzoo.models.architectures.deeplabv3plus import DeepLabV3Plus
+from maskzoo.models.network.layers import Classifier, SeparableConv
+from maskzoo.models.plugins.aspp import AtrousPyramid
 
 STRIDES = (1, 2, 4, 8, 16, 16)
 

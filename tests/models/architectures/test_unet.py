@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.architectures.unet import UNet
-from models.registry import create_model
+from maskzoo.models.architectures.unet import UNet
+from maskzoo.models.registry import create_model
 
 CHANNELS = (3, 4, 5, 6, 7, 8)
 STRIDES = (1, 2, 4, 8, 16, 32)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.export.engines import export_engine
+from maskzoo.models.export.engines import export_engine
 from tests.models import tiny
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from models import Predictor
-from models.bundle import read_manifest
-from models.engines.choose import open_engine
+from maskzoo import Predictor
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.engines.choose import open_engine
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import read_manifest
-from models.engines.artefact import Record, cache_folder, find_artefacts, store_artefact
-from models.engines.choose import open_engine
-from models.errors import BundleError, ExportError
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.engines.artefact import Record, cache_folder, find_artefacts, store_artefact
+from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.errors import BundleError, ExportError
 from tests.models import tiny
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-import maskzoo
-from models.engines.artefact import CHECK
-from models.engines.check import CheckImages, generated_images
-from models.engines.eager import EagerEngine
+from maskzoo import cli
+from maskzoo.models.engines.artefact import CHECK
+from maskzoo.models.engines.check import CheckImages, generated_images
+from maskzoo.models.engines.eager import EagerEngine
 from tests.models import tiny
 
 
@@ -37,6 +37,6 @@ def test_check_images_that_are_given_are_kept_and_large_ones_only_by_their_middl
     picture = tmp_path / "typical.png"
     assert cv2.imwrite(str(picture), pixels[:, :, ::-1])
     with pytest.raises(SystemExit, match="0"):
-        maskzoo.main(["export", str(exported), "--check", str(picture), "-o", str(tmp_path)])
+        cli.main(["export", str(exported), "--check", str(picture), "-o", str(tmp_path)])
     (kept,) = CheckImages.load(tmp_path / "openvino-fp32" / CHECK).pixels
     np.testing.assert_array_equal(kept, pixels[22:278, 12:268])

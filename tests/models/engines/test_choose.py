@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import read_manifest
-from models.engines.check import CheckImages
-from models.engines.choose import open_engine
-from models.errors import EngineError, UnknownNameError
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.engines.check import CheckImages
+from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.errors import EngineError, UnknownNameError
 from tests.models import tiny
 
 
@@ -21,7 +21,7 @@ def test_of_two_that_agree_the_faster_one_runs(
     exported: Path, monkeypatch: pytest.MonkeyPatch, fast: str
 ) -> None:
     monkeypatch.setattr(
-        "models.engines.choose._seconds",
+        "maskzoo.models.engines.choose._seconds",
         lambda artefact, *_: 1.0 if artefact.record.engine == fast else 2.0,
     )
     assert open_engine(exported, read_manifest(exported), device="cpu").name == fast
@@ -64,7 +64,7 @@ def test_an_engine_that_fails_on_the_check_images_is_not_taken(
     def fail(*_: object) -> None:
         raise RuntimeError("shape inference failed")
 
-    monkeypatch.setattr("models.engines.openvino.OpenVinoEngine.run", fail)
+    monkeypatch.setattr("maskzoo.models.engines.openvino.OpenVinoEngine.run", fail)
     manifest = read_manifest(exported)
     assert open_engine(exported, manifest, device="cpu").name == "onnxruntime"
     assert "openvino cannot run the check images: shape inference failed" in caplog.text

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.bundle import read_manifest
-from models.engines.choose import open_engine
-from models.engines.compiled import CompiledEngine
-from models.errors import EngineError
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.engines.compiled import CompiledEngine
+from maskzoo.models.errors import EngineError
 
 
 @pytest.mark.slow

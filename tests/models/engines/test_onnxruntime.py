@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.engines.onnxruntime import check_providers, choose_providers
-from models.errors import EngineError
+from maskzoo.models.engines.onnxruntime import check_providers, choose_providers
+from maskzoo.models.errors import EngineError
 
 TENSORRT, CUDA, CPU = (f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU"))
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from models.bundle import read_manifest
-from models.engines.choose import open_engine
-from models.engines.precision import has_bf16
-from models.errors import EngineError
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.engines.precision import has_bf16
+from maskzoo.models.errors import EngineError
 
 
 @pytest.mark.parametrize("name", ["openvino", "openvino-bf16"])
@@ -23,7 +23,7 @@ def test_openvino_on_another_device_than_the_cpu_is_refused(
     exported: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     cuda = torch.device("cuda", 0)
-    monkeypatch.setattr("models.engines.choose.choose_device", lambda name: cuda)
+    monkeypatch.setattr("maskzoo.models.engines.choose.choose_device", lambda name: cuda)
     manifest = read_manifest(exported)
     with pytest.raises(EngineError, match=r"openvino runs on the CPU only, .*device cpu"):
         open_engine(exported, manifest, engine=name, device="cuda:0")
@@ -33,7 +33,7 @@ def test_openvino_on_another_device_than_the_cpu_is_refused(
 def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
     exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from models.engines.openvino import OpenVinoEngine
+    from maskzoo.models.engines.openvino import OpenVinoEngine
 
     class Rounding(OpenVinoEngine):
         """OpenVINO on a processor with bfloat16, whose rounding changes every class."""
@@ -47,7 +47,7 @@ def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
             logits = super().run(batch)
             return logits if self.is_exact else -logits
 
-    monkeypatch.setattr("models.engines.openvino.OpenVinoEngine", Rounding)
+    monkeypatch.setattr("maskzoo.models.engines.openvino.OpenVinoEngine", Rounding)
     with caplog.at_level(logging.INFO):
         engine = open_engine(exported, read_manifest(exported), engine="openvino", device="cpu")
     assert isinstance(engine, Rounding)
@@ -75,8 +75,8 @@ def test_bfloat16_that_is_asked_for_runs_or_says_that_the_processor_has_none(
 SIGNAL = """
 import gc, os, signal, sys
 from pathlib import Path
-from models.bundle import read_manifest
-from models.engines.choose import open_engine
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.engines.choose import open_engine
 
 folder = Path(sys.argv[1])
 first = open_engine(folder, read_manifest(folder), engine="openvino", device="cpu")

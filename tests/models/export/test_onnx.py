@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import ExportError
-from models.export.onnx import export_onnx, export_program
-from models.export.parity import check_onnx
-from models.network import SegmentationNetwork
-from models.registry import create_model
-from models.spec import ModelSpec
+from maskzoo.models.errors import ExportError
+from maskzoo.models.export.onnx import export_onnx, export_program
+from maskzoo.models.export.parity import check_onnx
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.registry import create_model
+from maskzoo.models.spec import ModelSpec
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.export.onnx import export_onnx
-from models.export.parity import check_onnx
-from models.export.pools import CeilAvgPool2d, use_portable_pools
-from models.registry import create_model
+from maskzoo.models.export.onnx import export_onnx
+from maskzoo.models.export.parity import check_onnx
+from maskzoo.models.export.pools import CeilAvgPool2d, use_portable_pools
+from maskzoo.models.registry import create_model
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 8), (9, 5), (1, 6), (1, 1), (2, 3)])

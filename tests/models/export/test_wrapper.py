@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.export.wrapper import ExportWrapper
+from maskzoo.models.export.wrapper import ExportWrapper
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from models.errors import DataError, SpecError, UnknownNameError
-from models.inference.folder import plan, predict_files
-from models.inference.predictor import Predictor
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
+from maskzoo.models.errors import DataError, SpecError, UnknownNameError
+from maskzoo.models.inference.folder import plan, predict_files
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 
 class Brightest(nn.Module):
@@ -60,7 +60,7 @@ def test_a_tiled_file_gives_the_mask_of_its_pixels(
 def test_the_overlay_of_a_huge_image_is_small(
     predictor: Predictor, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("models.inference.folder._OVERLAY_PIXELS", 5000)
+    monkeypatch.setattr("maskzoo.models.inference.folder._OVERLAY_PIXELS", 5000)
     (tiled,) = predict_files(predictor, plan([str(image)], tmp_path / "tiled"), mode="tiled")
     with Image.open(tiled.task.overlay) as found:
         assert found.size == (76, 66)

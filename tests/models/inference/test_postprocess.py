@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.inference import postprocess
-from models.inference.postprocess import label_map, resize_logits
+from maskzoo.models.inference import postprocess
+from maskzoo.models.inference.postprocess import label_map, resize_logits
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:

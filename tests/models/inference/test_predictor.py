@@ -13,16 +13,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from models import create_model, save_bundle
-from models.errors import (
+from maskzoo import create_model, save_bundle
+from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
     ShapeError,
     UnknownNameError,
 )
-from models.inference.predictor import Predictor
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 COLOURS = LabelSet(names=("red", "green", "blue"), colours=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from models.errors import ShapeError
-from models.inference.preprocess import normalise, to_batch, to_channels
-from models.preprocessing import Preprocessing
+from maskzoo.models.errors import ShapeError
+from maskzoo.models.inference.preprocess import normalise, to_batch, to_channels
+from maskzoo.models.preprocessing import Preprocessing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

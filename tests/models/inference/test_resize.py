@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import UnknownNameError
-from models.inference.resize import MIN_SIDE, fit_to_plan, plan_input
+from maskzoo.models.errors import UnknownNameError
+from maskzoo.models.inference.resize import MIN_SIDE, fit_to_plan, plan_input
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from models import create_model
-from models.errors import ShapeError
-from models.inference.predictor import Predictor
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
+from maskzoo import create_model
+from maskzoo.models.errors import ShapeError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 # Floats of a batch are summed in another order than those of one image.
 LOGIT_TOLERANCE = 1e-4

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import SpecError
-from models.inference.predictor import Predictor
-from models.inference.tiled import ArrayRows, label_strips, tiled_logits
-from models.inference.tiles import plan_tiles
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
+from maskzoo.models.errors import SpecError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.inference.tiled import ArrayRows, label_strips, tiled_logits
+from maskzoo.models.inference.tiles import plan_tiles
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 CLASSES = LabelSet.generic(4)
 PLAIN = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -44,7 +44,7 @@ def predictor(**options: object) -> Predictor:
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.inference.predictor.MIN_TILE_SIDE", 128)
+    monkeypatch.setattr("maskzoo.models.inference.predictor.MIN_TILE_SIDE", 128)
 
 
 @pytest.mark.usefixtures("small_tiles")

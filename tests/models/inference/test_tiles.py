@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import SpecError
-from models.inference.tiles import ALIGN, plan_tiles
+from maskzoo.models.errors import SpecError
+from maskzoo.models.inference.tiles import ALIGN, plan_tiles
 
 
 @settings(max_examples=200, deadline=None)

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import SpecError
-from models.inference.predictor import Predictor
-from models.inference.tta import Tta, parse_tta
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
+from maskzoo.models.errors import SpecError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.inference.tta import Tta, parse_tta
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
 

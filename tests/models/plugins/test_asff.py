@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.plugins.asff import AdaptiveFusion
+from maskzoo.models.plugins.asff import AdaptiveFusion
 
 CHANNELS = (8, 12, 16)
 

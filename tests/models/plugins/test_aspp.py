@@ -9,7 +9,7 @@ from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP as SmpAS
 from torch import Tensor, nn
 from torchvision.models.segmentation.deeplabv3 import ASPP as TorchvisionASPP
 
-from models.plugins.aspp import AtrousPyramid, rates_at_stride
+from maskzoo.models.plugins.aspp import AtrousPyramid, rates_at_stride
 
 
 def shuffle_statistics(module: nn.Module) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.plugins.attention_gate import AttentionGate
+from maskzoo.models.plugins.attention_gate import AttentionGate
 
 
 def _resized(x, size):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
-from models.plugins.bam import BottleneckAttention
+from maskzoo.models.plugins.bam import BottleneckAttention
 
 
 def wake(bam):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from timm.layers import BlurPool2d
 from torch import nn
 
-from models.plugins.blurpool import BlurPool
+from maskzoo.models.plugins.blurpool import BlurPool
 
 
 @pytest.mark.parametrize("size", range(1, 8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.plugins.cam import ChannelAttention
+from maskzoo.models.plugins.cam import ChannelAttention
 
 
 @pytest.mark.parametrize("name", ["official_CAM", "official_CAM_saturated", "mmseg_CAM"])

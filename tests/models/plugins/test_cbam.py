@@ -11,7 +11,7 @@ from timm.layers.cbam import CbamModule
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from models.plugins.cbam import ConvolutionalBlockAttention
+from maskzoo.models.plugins.cbam import ConvolutionalBlockAttention
 
 
 def wake(cbam):

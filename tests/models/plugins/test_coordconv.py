@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.plugins.coordconv import CoordConv, coordinate_maps
+from maskzoo.models.plugins.coordconv import CoordConv, coordinate_maps
 
 
 def test_starts_as_the_convolution_that_it_replaces():

@@ -6,7 +6,7 @@ import torch
 from timm.layers.coord_attn import CoordAttn
 from torch import nn
 
-from models.plugins.coordinate_attention import CoordinateAttention
+from maskzoo.models.plugins.coordinate_attention import CoordinateAttention
 
 
 def wake(module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.plugins.criss_cross import CrissCrossAttention
+from maskzoo.models.plugins.criss_cross import CrissCrossAttention
 
 NAMES = {f"{part}_conv": part for part in ("query", "key", "value")} | {"gamma.scale": "gamma"}
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from models.plugins.dcn import (
+from maskzoo.models.plugins.dcn import (
     DeformableConv,
     ModulatedDeformableConv,
     deform_conv2d_in_torch,

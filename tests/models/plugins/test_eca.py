@@ -6,7 +6,7 @@ import pytest
 import torch
 from timm.layers import EcaModule
 
-from models.plugins.eca import EfficientChannelAttention
+from maskzoo.models.plugins.eca import EfficientChannelAttention
 
 
 @pytest.mark.parametrize("channels", [8, 16, 64, 100, 512, 2048])

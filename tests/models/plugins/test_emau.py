@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import distributed, multiprocessing
 
-from models.errors import SpecError
-from models.plugins.emau import Bases, ExpectationMaximization
+from maskzoo.models.errors import SpecError
+from maskzoo.models.plugins.emau import Bases, ExpectationMaximization
 
 
 def test_the_rounds_equal_mmsegmentation(module_reference):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.plugins.encoding import ContextEncoding, Encoding
+from maskzoo.models.plugins.encoding import ContextEncoding, Encoding
 
 NAMES = {
     "mmseg_EncModule": {

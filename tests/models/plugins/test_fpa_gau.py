@@ -7,8 +7,8 @@ import torch
 from segmentation_models_pytorch.decoders.pan.decoder import GAUBlock
 from torch import nn
 
-from models.plugins.fpa import FeaturePyramidAttention
-from models.plugins.gau import GlobalAttentionUpsample
+from maskzoo.models.plugins.fpa import FeaturePyramidAttention
+from maskzoo.models.plugins.gau import GlobalAttentionUpsample
 
 
 class _One(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.plugins.gc import GlobalContext
+from maskzoo.models.plugins.gc import GlobalContext
 
 NAMES = {"conv_mask": "mask", "channel_add_conv": "add", "channel_mul_conv": "scale"}
 FUSIONS = {"add": "add", "mul": "scale", "add_mul": "both"}

@@ -7,7 +7,7 @@ import torch
 from timm.models.ghostnet import GhostModule as TimmGhost
 from torch import nn
 
-from models.plugins.ghost import GhostModule
+from maskzoo.models.plugins.ghost import GhostModule
 
 
 @pytest.mark.parametrize(

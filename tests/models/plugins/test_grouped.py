@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.errors import SpecError
-from models.plugins.grouped import GroupedConv
+from maskzoo.models.errors import SpecError
+from maskzoo.models.plugins.grouped import GroupedConv
 
 
 @pytest.mark.parametrize(("groups", "count"), [(1, 73728), (2, 36864), (4, 18432), (8, 9216)])

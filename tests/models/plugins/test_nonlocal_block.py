@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.plugins.nonlocal_block import NonLocal
+from maskzoo.models.plugins.nonlocal_block import NonLocal
 
 PAIRWISE = ["embedded_gaussian", "gaussian", "dot_product", "concatenation"]
 NAMES = {

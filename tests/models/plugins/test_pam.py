@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from models.plugins.dual import DualAttention
-from models.plugins.pam import PositionAttention
+from maskzoo.models.plugins.dual import DualAttention
+from maskzoo.models.plugins.pam import PositionAttention
 
 
 def test_pam_equals_the_authors_in_value_and_gradients(module_reference):

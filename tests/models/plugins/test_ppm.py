@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from models.plugins.ppm import PyramidPooling, pool_to_grid
+from maskzoo.models.plugins.ppm import PyramidPooling, pool_to_grid
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 4, 6])

@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 import torch
 
-from models.errors import ShapeError, SpecError
-from models.plugins.psa import (
+from maskzoo.models.errors import ShapeError, SpecError
+from maskzoo.models.plugins.psa import (
     PointwiseSpatialAttention,
     PointwiseSpatialAttentionBlock,
     Sampling,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.plugins.rfb import ReceptiveFieldBlock
+from maskzoo.models.plugins.rfb import ReceptiveFieldBlock
 
 
 def test_the_block_from_512_to_256_channels_has_the_official_number_of_weights():

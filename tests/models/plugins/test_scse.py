@@ -7,7 +7,7 @@ import torch
 from segmentation_models_pytorch.base.modules import SCSEModule
 from torch import nn
 
-from models.plugins.scse import SpatialChannelExcitation
+from maskzoo.models.plugins.scse import SpatialChannelExcitation
 
 
 def test_equals_smp():

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from timm.layers import SEModule
 from torchvision.ops import SqueezeExcitation as TorchvisionSE
 
-from models.plugins.se import SqueezeExcitation
+from maskzoo.models.plugins.se import SqueezeExcitation
 
 
 def test_equals_the_formula():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.plugins.stn import SpatialTransformer, inverse, warp
+from maskzoo.models.plugins.stn import SpatialTransformer, inverse, warp
 
 
 def smooth(height=40, width=56):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.adapters.cvat import encode_mask, flatten_mask
-from service.adapters.label_studio import encode_brush, parse_config
-from service.errors import BadParameterError
-from service.responses.runs import LabelRuns
+from maskzoo.service.adapters.cvat import encode_mask, flatten_mask
+from maskzoo.service.adapters.label_studio import encode_brush, parse_config
+from maskzoo.service.errors import BadParameterError
+from maskzoo.service.responses.runs import LabelRuns
 
 MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
 CONFIG = """<View><Image name="image" value="$photo"/><!-- a comment -->

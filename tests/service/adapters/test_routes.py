@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.adapters.label_studio_images import find_image
-from service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
-from service.settings import Settings
+from maskzoo.service.adapters.label_studio_images import find_image
+from maskzoo.service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
+from maskzoo.service.settings import Settings
 
 CONFIG = """<View><Image name="image" value="$photo"/>
 <BrushLabels name="tag" toName="image"><Label value="nucleus"/></BrushLabels></View>"""

@@ -8,13 +8,13 @@ import struct
 import numpy as np
 import pytest
 
-from service.adapters.tensors import (
+from maskzoo.service.adapters.tensors import (
     bytes_elements,
     number_elements,
     parse_inference,
     write_answer,
 )
-from service.errors import BadParameterError, BadRequestError
+from maskzoo.service.errors import BadParameterError, BadRequestError
 
 
 def request(shape: list[int], datatype: str = "UINT8", **more: object) -> dict:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import MANIFEST_FILE, WEIGHTS_FILE
-from service.bundles.catalog import FolderWatch, find_bundles, natural_key
+from maskzoo.models.bundles.bundle import MANIFEST_FILE, WEIGHTS_FILE
+from maskzoo.service.bundles.catalog import FolderWatch, find_bundles, natural_key
 
 
 def put(folder: Path, content: str = "{}") -> Path:

@@ -12,15 +12,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import create_model, save_bundle
-from models.bundle import MANIFEST_FILE, read_manifest
-from models.errors import BundleError, UnknownNameError
-from models.inference.predictor import Predictor
-from models.labels import LabelSet
-from models.preprocessing import Preprocessing
-from service.bundles.manager import ModelManager
-from service.bundles.memory import tensor_bytes
-from service.errors import AliasError, ModelBrokenError, ModelLoadingError, ModelUnloadedError
+from maskzoo import create_model, save_bundle
+from maskzoo.models.bundles.bundle import MANIFEST_FILE, read_manifest
+from maskzoo.models.errors import BundleError, UnknownNameError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.bundles.memory import tensor_bytes
+from maskzoo.service.errors import (
+    AliasError,
+    ModelBrokenError,
+    ModelLoadingError,
+    ModelUnloadedError,
+)
 
 
 class HeldLoader:

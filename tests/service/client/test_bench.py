@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-import maskzoo
-from service.client.bench import (
+from maskzoo import cli
+from maskzoo.service.client.bench import (
     Load,
     Picture,
     Round,
@@ -21,7 +21,7 @@ from service.client.bench import (
     make_pictures,
     read_buckets,
 )
-from service.client.bench_report import describe
+from maskzoo.service.client.bench_report import describe
 
 PICTURES = [Picture(b"x", 1_000_000)]
 
@@ -119,7 +119,7 @@ def test_percentiles_are_those_of_the_latencies():
 def test_the_command_measures_a_real_service(serve, counted_model, tmp_path):
     address = serve(counted_model)
     command = ["bench", address, "--seconds", "0.2", "--concurrency", "1,2", "--rates", "0.5"]
-    result = CliRunner().invoke(maskzoo.app, [*command, "-o", str(tmp_path)])
+    result = CliRunner().invoke(cli.app, [*command, "-o", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "2 clients" in result.output
     document = json.loads((tmp_path / "bench.json").read_text())
@@ -131,5 +131,5 @@ def test_the_command_measures_a_real_service(serve, counted_model, tmp_path):
 
 
 def test_a_service_that_is_not_there_is_said(tmp_path):
-    result = CliRunner().invoke(maskzoo.app, ["bench", "http://127.0.0.1:9", "--seconds", "0.1"])
+    result = CliRunner().invoke(cli.app, ["bench", "http://127.0.0.1:9", "--seconds", "0.1"])
     assert "cannot be reached" in str(result.exception)

@@ -10,9 +10,9 @@ import httpx
 import numpy as np
 import pytest
 
-from service.client.clients import AsyncClient, Client
-from service.client.messages import ServiceError
-from service.client.retries import RetryPolicy, parse_retry_after
+from maskzoo.service.client.clients import AsyncClient, Client
+from maskzoo.service.client.messages import ServiceError
+from maskzoo.service.client.retries import RetryPolicy, parse_retry_after
 
 QUIET = RetryPolicy(retries=3, jitter=lambda: 0.0)
 DONE = {"models": []}

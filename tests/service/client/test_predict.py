@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-import maskzoo
+from maskzoo import cli
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def images(tmp_path, png):
 
 
 def predict(*arguments: object):
-    return CliRunner().invoke(maskzoo.app, ["predict", *map(str, arguments)])
+    return CliRunner().invoke(cli.app, ["predict", *map(str, arguments)])
 
 
 def test_masks_and_overlays_are_written_as_predict_writes_them(

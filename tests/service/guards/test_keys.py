@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from service.guards.keys import KeyGate, hash_key, new_key
-from service.settings import Settings
+from maskzoo.service.guards.keys import KeyGate, hash_key, new_key
+from maskzoo.service.settings import Settings
 
 KEY, HASH = new_key()
 

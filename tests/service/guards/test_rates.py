@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.errors import RateLimitError
-from service.guards.rates import TokenBuckets, client_of
+from maskzoo.service.errors import RateLimitError
+from maskzoo.service.guards.rates import TokenBuckets, client_of
 
 
 def test_a_burst_is_let_in_and_then_what_the_rate_allows():

@@ -7,8 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-from service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
-from service.inputs.fetching import Fetcher, is_public
+from maskzoo.service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
+from maskzoo.service.inputs.fetching import Fetcher, is_public
 
 PUBLIC = "93.184.216.34"
 

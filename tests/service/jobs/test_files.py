@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from service.jobs.files import JobFiles, release_pages
+from maskzoo.service.jobs.files import JobFiles, release_pages
 
 
 def test_an_array_that_left_memory_holds_what_was_written(tmp_path):

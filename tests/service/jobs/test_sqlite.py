@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from service.jobs.records import MAX_ATTEMPTS, JobRecord
-from service.jobs.sqlite import SqliteJobStore
+from maskzoo.service.jobs.records import MAX_ATTEMPTS, JobRecord
+from maskzoo.service.jobs.sqlite import SqliteJobStore
 
 
 @pytest.fixture

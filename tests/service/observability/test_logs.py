@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from models.errors import ZooError
-from service.observability import telemetry
-from service.observability.logs import JsonFormatter
-from service.observability.logs import request_id as current
-from service.observability.telemetry import telemetry_options
+from maskzoo.models.errors import ZooError
+from maskzoo.service.observability import telemetry
+from maskzoo.service.observability.logs import JsonFormatter
+from maskzoo.service.observability.logs import request_id as current
+from maskzoo.service.observability.telemetry import telemetry_options
 
 
 def line(message: str, *args: object, **more: object) -> dict:
@@ -69,7 +69,7 @@ def test_the_lines_of_a_real_request_carry_its_id(client, png, caplog):
 
 def test_telemetry_is_off_and_unloaded_by_default():
     assert telemetry_options(False)["tracing"] is False
-    source = "import service.app, sys; assert 'opentelemetry.sdk' not in sys.modules"
+    source = "import maskzoo.service.app, sys; assert 'opentelemetry.sdk' not in sys.modules"
     subprocess.run([sys.executable, "-c", source], check=True)
 
 

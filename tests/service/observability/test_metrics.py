@@ -10,7 +10,7 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.observability.metrics import Metrics
+from maskzoo.service.observability.metrics import Metrics
 
 PROMISED = {
     *("maskzoo_requests", "maskzoo_request_duration_seconds", "maskzoo_stage_duration_seconds"),
@@ -126,7 +126,7 @@ def test_batches_are_counted_when_they_came_through():
 
 
 WORKER = """
-from service.observability.metrics import Metrics
+from maskzoo.service.observability.metrics import Metrics
 metrics = Metrics()
 metrics.request("/segment", "cells", 200, 0.1)
 metrics.image("cells", 100, {"network": 0.1})

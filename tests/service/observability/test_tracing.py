@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.observability import tracing
-from service.responses.answer import Timings
+from maskzoo.service.observability import tracing
+from maskzoo.service.responses.answer import Timings
 
 ROOT = Path(__file__).parents[3]
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -97,7 +97,7 @@ def test_a_request_is_one_span_with_its_stages_below_it(receiver, bundles, tmp_p
         "PYTHONUNBUFFERED": "1",
     }
     env.pop("OTEL_SERVICE_NAME", None)
-    command = [sys.executable, "maskzoo.py", "serve", "--port", "0", "--bundles", str(bundles)]
+    command = [sys.executable, "-m", "maskzoo", "serve", "--port", "0", "--bundles", str(bundles)]
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
     try:
         url = next(line for line in process.stdout if "listening" in line).split()[-1]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.responses.bilevel import encode_class
-from service.responses.runs import LabelRuns
+from maskzoo.service.responses.bilevel import encode_class
+from maskzoo.service.responses.runs import LabelRuns
 
 RANDOM = np.random.default_rng(0)
 MAPS = {

@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as npst
 from pycocotools import mask as reference
 from pycocotools.coco import COCO
 
-from models.labels import LabelSet
-from service.responses.coco import compress_counts, encode_document, encode_rle
-from service.responses.runs import LabelRuns
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.responses.coco import compress_counts, encode_document, encode_rle
+from maskzoo.service.responses.runs import LabelRuns
 
 VECTOR = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
 

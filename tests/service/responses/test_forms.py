@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.labels import LabelSet
-from service.errors import BadParameterError, NotAcceptableError
-from service.responses.answer import Answer
-from service.responses.forms import FORMS, choose_form
-from service.responses.runs import LabelRuns
-from service.schemas import SegmentOptions
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.errors import BadParameterError, NotAcceptableError
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.forms import FORMS, choose_form
+from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.schemas import SegmentOptions
 
 LABELS = LabelSet(names=("ground", "cell"), colours=((0, 0, 0), (40, 200, 120)), background=0)
 MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)

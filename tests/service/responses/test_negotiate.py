@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.errors import NotAcceptableError
-from service.responses.negotiate import MediaType, best_offer
+from maskzoo.service.errors import NotAcceptableError
+from maskzoo.service.responses.negotiate import MediaType, best_offer
 
 PNG = MediaType("image", "png", {"variant": "indexed"})
 OVERLAY = MediaType("image", "png", {"variant": "overlay"})

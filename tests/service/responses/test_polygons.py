@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from service.errors import TooManyCornersError
-from service.responses.polygons import (
+from maskzoo.service.errors import TooManyCornersError
+from maskzoo.service.responses.polygons import (
     _walk,
     find_polygons,
     signed_area,

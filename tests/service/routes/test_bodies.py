@@ -150,7 +150,7 @@ def test_too_many_images_are_refused(start, png):
 
 
 def test_images_that_fill_the_server_together_wait_for_each_other(start, png):
-    from service.scheduling.admission import MIN_COST_PX
+    from maskzoo.service.scheduling.admission import MIN_COST_PX
 
     client = start(queue_pixels=MIN_COST_PX)
     answer = client.post("/segment?format=json", files=[("file", png)] * 4)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.inference.decode import decode_image
+from maskzoo.models.images.decode import decode_image
 
 
 def large_picture(height: int = 150, width: int = 200) -> np.ndarray:
@@ -341,7 +341,7 @@ def test_what_was_accepted_is_done_by_the_next_process(start, held, body, counte
 
 
 def test_a_job_has_a_limit_of_corners_of_its_own(start, model, body, monkeypatch):
-    monkeypatch.setattr("service.jobs.work.MAX_CORNERS", 3)
+    monkeypatch.setattr("maskzoo.service.jobs.work.MAX_CORNERS", 3)
     client = start(model)
     assert client.post("/segment?format=geojson", content=body).status_code == 200
     job = client.post("/jobs?format=geojson", content=body).json()["id"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.scheduling.admission import MIN_COST_PX
+from maskzoo.service.scheduling.admission import MIN_COST_PX
 
 
 def test_a_full_service_says_503_and_when_and_health_still_answers(

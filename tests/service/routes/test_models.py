@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 from starlette.testclient import TestClient
 
-from models.engines.base import Choice
-from service.app import create_app
-from service.bundles.engines import describe_engine
-from service.settings import Settings
+from maskzoo.models.engines.base import Choice
+from maskzoo.service.app import create_app
+from maskzoo.service.bundles.engines import describe_engine
+from maskzoo.service.settings import Settings
 
 
 def test_the_list_has_each_model_with_its_classes_and_the_limits(client):

@@ -126,7 +126,7 @@ def test_a_photo_on_its_side_comes_back_upright(client, png):
 
 def test_the_answer_is_the_predictors_own(bundles, start, encode):
     """The whole way with a real network: the service adds nothing to the predictor's mask."""
-    from models.inference.predictor import Predictor
+    from maskzoo.models.inference.predictor import Predictor
 
     predictor = Predictor.from_bundle(bundles / "streets", device="cpu")
     pixels = np.random.default_rng(0).integers(0, 255, (45, 70, 3), np.uint8)

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from service.errors import OverloadedError, StoppedError
-from service.scheduling.admission import MAX_LOAD_PX, MIN_COST_PX, Admission
+from maskzoo.service.errors import OverloadedError, StoppedError
+from maskzoo.service.scheduling.admission import MAX_LOAD_PX, MIN_COST_PX, Admission
 
 
 def test_what_does_not_fit_beside_the_others_is_refused():

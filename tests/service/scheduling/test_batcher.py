@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from service.errors import DeadlineError, ModelMemoryError, StoppedError
-from service.scheduling.batcher import Batcher
-from service.scheduling.queueing import BatchQueue
+from maskzoo.service.errors import DeadlineError, ModelMemoryError, StoppedError
+from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.queueing import BatchQueue
 
 
 class FakeNetwork:

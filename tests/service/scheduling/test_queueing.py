@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.scheduling.queueing import BatchQueue, Item, PixelLimits
+from maskzoo.service.scheduling.queueing import BatchQueue, Item, PixelLimits
 
 
 def queue_of(*items: Item, max_batch_pixels: int = 100, max_batch_items: int = 4) -> BatchQueue:

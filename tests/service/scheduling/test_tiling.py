@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.inference.predictor import Predictor
-from service.app import create_app
-from service.scheduling.tiling import TileRunner
-from service.settings import Settings
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.service.app import create_app
+from maskzoo.service.scheduling.tiling import TileRunner
+from maskzoo.service.settings import Settings
 
 
 def large_picture(height: int = 150, width: int = 200) -> np.ndarray:

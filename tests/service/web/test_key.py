@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.guards.keys import new_key
+from maskzoo.service.guards.keys import new_key
 
 pytestmark = pytest.mark.browser
 

@@ -16,11 +16,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from models.errors import DataError
-from training.data.dataset import open_dataset
-from training.data.encodings import decode_labels
-from training.data.inspect import inspect
-from training.data.maskfile import read_raw_mask
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.check.inspect import inspect
+from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.data.masks.encodings import decode_labels
+from maskzoo.training.data.masks.maskfile import read_raw_mask
 
 NUMBER = 12
 COLOURS = np.array([(10, 10, 200), (200, 10, 10), (10, 200, 10)], np.uint8)

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from models.errors import ZooError
-from training.loggers.scalars import scalars
-from training.loggers.sinks import TRACKERS, open_sinks
-from training.loggers.tensorboard import TensorBoardFiles, crc32c, masked_checksum
-from training.runlog import RunLog
+from maskzoo.models.errors import ZooError
+from maskzoo.training.loggers.runlog import RunLog
+from maskzoo.training.loggers.scalars import scalars
+from maskzoo.training.loggers.sinks import TRACKERS, open_sinks
+from maskzoo.training.loggers.tensorboard import TensorBoardFiles, crc32c, masked_checksum
 
 CLASSES = [{"name": "sea", "iou": 0.5}, {"name": "land", "iou": None}]
 

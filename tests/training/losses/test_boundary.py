@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.losses.boundary import boundary, signed_distances
+from maskzoo.training.losses.boundary import boundary, signed_distances
 
 IGNORE = 255
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.network import TrainOutput
-from training.config import load_config
-from training.losses.config import AnyTerm, LossConfig
-from training.losses.total import TERMS, WEIGHTED_BY_CLASS, SegmentationLoss
+from maskzoo.models.network.network import TrainOutput
+from maskzoo.training.config.settings import load_config
+from maskzoo.training.losses.config import AnyTerm, LossConfig
+from maskzoo.training.losses.total import TERMS, WEIGHTED_BY_CLASS, SegmentationLoss
 
 IGNORE = 255
 Batch = Callable[..., tuple[Tensor, Tensor]]

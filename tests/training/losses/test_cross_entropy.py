@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.losses.cross_entropy import cross_entropy
+from maskzoo.training.losses.cross_entropy import cross_entropy
 
 IGNORE = 255
 Batch = Callable[..., tuple[Tensor, Tensor]]

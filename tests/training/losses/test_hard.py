@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.losses.cross_entropy import cross_entropy
-from training.losses.hard import focal, ohem
+from maskzoo.training.losses.cross_entropy import cross_entropy
+from maskzoo.training.losses.hard import focal, ohem
 
 IGNORE = 255
 Batch = Callable[..., tuple[Tensor, Tensor]]

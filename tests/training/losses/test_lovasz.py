@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.losses.lovasz import lovasz_softmax
+from maskzoo.training.losses.lovasz import lovasz_softmax
 
 IGNORE = 255
 Batch = Callable[..., tuple[Tensor, Tensor]]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.losses.overlap import dice, tversky
+from maskzoo.training.losses.overlap import dice, tversky
 
 IGNORE = 255
 Batch = Callable[..., tuple[Tensor, Tensor]]

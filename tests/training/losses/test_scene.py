@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from training.losses.scene import scene_loss, scene_presence
+from maskzoo.training.losses.scene import scene_loss, scene_presence
 
 IGNORE = 255
 

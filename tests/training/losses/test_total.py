@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from models.network import TrainOutput
-from training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
-from training.losses.cross_entropy import cross_entropy
-from training.losses.overlap import dice
-from training.losses.total import SegmentationLoss
+from maskzoo.models.network.network import TrainOutput
+from maskzoo.training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
+from maskzoo.training.losses.cross_entropy import cross_entropy
+from maskzoo.training.losses.overlap import dice
+from maskzoo.training.losses.total import SegmentationLoss
 
 IGNORE = 255
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.report.charts import (
+from maskzoo.training.report.charts import (
     Line,
     line_chart,
     nice_ticks,

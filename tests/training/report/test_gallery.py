@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from models.inference.segmentation import Segmentation
-from models.labels import LabelSet
-from training.data.index import Sample
-from training.evaluate import Scored
-from training.metrics import ConfusionMatrix
-from training.report.errors import BAND_EDGES, ErrorTally, distance_to_outline
-from training.report.gallery import Gallery
+from maskzoo.models.inference.segmentation import Segmentation
+from maskzoo.models.labels import LabelSet
+from maskzoo.training.data.find.index import Sample
+from maskzoo.training.report.errors import BAND_EDGES, ErrorTally, distance_to_outline
+from maskzoo.training.report.gallery import Gallery
+from maskzoo.training.scoring.evaluate import Scored
+from maskzoo.training.scoring.metrics import ConfusionMatrix
 
 LABELS = LabelSet.from_names(["ground", "disc"])
 IGNORE = 255

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import DataError
-from training.config import TrainConfig
-from training.decisions import Decision
-from training.evaluate import evaluate
-from training.fit import TrainResult, train
-from training.report.page import report_run
+from maskzoo.models.errors import DataError
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.planning.decisions import Decision
+from maskzoo.training.report.page import report_run
+from maskzoo.training.run.fit import TrainResult, train
+from maskzoo.training.scoring.evaluate import evaluate
 
 VOID = {"meta", "img", "br"}
 

@@ -1,0 +1,1 @@
+"""Bundles, the stored form of a trained network: manifest, weights, model card."""

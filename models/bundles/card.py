@@ -1,0 +1,118 @@
+"""The model card: `README.md` of a bundle, generated from its manifest.
+
+Every number and statement comes from the manifest, so the card cannot say anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from maskzoo.models.bundles.bundle import Manifest
+
+
+def write_card(manifest: Manifest, weights_bytes: int) -> str:
+    """Return the card as Markdown."""
+    spec, labels = manifest.spec, manifest.labels
+    size = f"{weights_bytes / 1e6:.1f} MB, {manifest.weights_dtype}"
+    facts = {
+        "architecture": spec.architecture,
+        "encoder": spec.encoder,
+        "output stride": spec.output_stride or "the architecture's own",
+        "plug-ins": ", ".join(map(str, spec.plugins)) or "none",
+        "architecture options": _flat(spec.options) or "defaults",
+        "encoder options": _flat(spec.encoder_options) or "defaults",
+        "input": f"{spec.in_channels} channel(s), upright RGB images of any size",
+        "weights": size,
+        "sha256": manifest.weights_sha256,
+    }
+    origin = dict(manifest.provenance)
+    description = origin.pop("description", None)
+    parts = [
+        f"# {manifest.name}",
+        *([description] if description else []),
+        f"A segmentation network for {labels.num_classes} class(es), made with maskzoo.",
+        "## Network",
+        _table(("", ""), facts.items()),
+        "## Classes",
+        _table(("id", "name", "colour"), _class_rows(manifest)),
+        f"Masks mark pixels that do not count by {labels.ignore_index}.",
+        "## Scores",
+        _section(manifest.metrics, "Not measured."),
+        "## Where it comes from",
+        _section(origin, "Not recorded."),
+        "## Use",
+        f"```sh\nmaskzoo predict {manifest.name} IMAGE -o masks/\nmaskzoo serve\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _class_rows(manifest: Manifest) -> list[tuple[object, ...]]:
+    labels = manifest.labels
+    rows: list[tuple[object, ...]] = []
+    for index, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True)):
+        note = " (background)" if index == labels.background else ""
+        rows.append((index, name + note, "#{:02x}{:02x}{:02x}".format(*colour)))
+    return rows
+
+
+def _section(record: Mapping[str, Any], empty: str) -> str:
+    """Return a table of the plain values, one for each list of records, the rest as YAML."""
+    if not record:
+        return empty
+    nested = {key: value for key, value in record.items() if _is_nested(value)}
+    plain = {key: value for key, value in record.items() if key not in nested}
+    parts = [_table(("", ""), plain.items())] if plain else []
+    for key, value in nested.items():
+        parts += [f"### {_words(key)[0].upper()}{_words(key)[1:]}", _nested(value)]
+    return "\n\n".join(parts)
+
+
+def _is_nested(value: Any) -> bool:
+    is_record = isinstance(value, Mapping)
+    is_list = isinstance(value, (list, tuple)) and all(isinstance(row, Mapping) for row in value)
+    return bool(value) and (is_record or is_list)
+
+
+def _nested(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if any(isinstance(entry, (Mapping, list, tuple)) for entry in value.values()):
+            text = yaml.safe_dump(dict(value), sort_keys=False, default_flow_style=None, width=100)
+            return f"```yaml\n{text}```"
+        return _table(("", ""), value.items())
+    columns = list(dict.fromkeys(column for row in value for column in row))
+    return _table(tuple(columns), [[row.get(column) for column in columns] for row in value])
+
+
+def _table(head: tuple[object, ...], rows: Any) -> str:
+    lines = [_row(head), "|" + " --- |" * len(head)]
+    return "\n".join(lines + [_row(row) for row in rows])
+
+
+def _row(cells: Any) -> str:
+    first, *rest = cells
+    shown = [_words(str(first)), *(_cell(cell) for cell in rest)]
+    return "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in shown) + " |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return _flat(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_cell(item) for item in value)
+    return str(value)
+
+
+def _flat(record: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={_cell(value)}" for key, value in record.items())
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")

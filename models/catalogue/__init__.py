@@ -1,0 +1,1 @@
+"""What the zoo holds, described for people: papers, options, cost."""

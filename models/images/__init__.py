@@ -1,0 +1,1 @@
+"""Image files to pixels and back: sniffing, decoding, TIFF, rows of huge files, overlays."""

@@ -1,0 +1,368 @@
+"""The one image decoder: bytes -> uint8 (H, W, 3) RGB, upright.
+
+Training, the command line and the service all read images here, so a network sees the same
+pixels in each of them.
+
+Order of work: the format is sniffed from the first bytes; the header gives the size; the size is
+held against the pixel limit; only then are pixels decoded.
+
+| input | what comes out |
+| --- | --- |
+| JPEG, PNG, WebP, TIFF, BMP, GIF | read; every other format is an `ImageFormatError` |
+| file name, content type | never looked at |
+| EXIF or TIFF orientation 1-8 | applied: the result is upright |
+| several pages, frames, views (TIFF, GIF, WebP, APNG, MPO) | the first |
+| grey, 1-bit, 2-bit, 4-bit | scaled to 0..255 and repeated to RGB |
+| palette | looked up |
+| CMYK, YCbCr | converted without a colour profile; a CMYK JPEG is taken as Adobe's inverted form |
+| ICC profile, gamma chunk | ignored, and reported |
+| alpha (also of palettes, and colour keys) | laid over white (`ALPHA_BACKGROUND`) |
+| alpha that is 0 everywhere | ignored |
+| colour key of a 16-bit RGB PNG | ignored |
+| 16-bit PNG | the high byte: full range, as the PNG specification scales it |
+| integer TIFF over 8 bits | the top 8 of the bits in use, see below |
+| signed TIFF with values below 0 | lowest..highest value to 0..255 |
+| float TIFF within 0..1 | 0..1 to 0..255 |
+| float TIFF of whole numbers within 0..255 | as they are |
+| other float TIFF | lowest..highest finite value to 0..255; NaN becomes the lowest |
+| TIFF of 4 or more channels, or 2, without alpha | the first three, or the first one |
+| truncated or corrupt | `ImageDamagedError` |
+| more pixels than allowed | `ImageTooLargeError`, before decoding |
+
+Integer TIFFs of more than 8 bits. Cameras put 10, 12 or 14 bits into 16-bit files, and tools put 8
+bits there. Dividing by 257 would leave 16 grey levels of 12 bits; stretching each image between
+its own extremes would make its brightness depend on single pixels. The rule is between the two:
+the depth in use is the smallest of 8, 10, 12, 14, 16, 24, 32, 48, 64 that holds the largest colour
+sample of the image, and the top 8 of these bits are kept (``sample >> depth - 8``). A depth that
+the file declares (10-, 12- or 14-bit samples) is taken as declared. A series whose images reach
+different depths changes its brightness by steps of 4; `ImageInfo.scaling` says which depth was
+used. The high byte, and not a rounded division by 257, because both ways to widen 8 bits (times
+256, times 257) come back exactly.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import cv2
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+
+from maskzoo.models.errors import (
+    ImageDamagedError,
+    ImageError,
+    ImageFormatError,
+    ImageTooLargeError,
+)
+from maskzoo.models.images.samples import composite, grey_to_rgb, upright
+from maskzoo.models.images.sniff import gif_size, sniff_format, webp_size
+
+if TYPE_CHECKING:
+    from maskzoo.models.images.tiff import TiffHeader
+
+DEFAULT_MAX_PIXELS = 50_000_000
+"""Pixels of one image, unless the caller says otherwise."""
+
+_OPENERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.jpeg_factory,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+}
+_ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What an image was, and what was done to it.
+
+    Args:
+        format: one of ``JPEG PNG WEBP TIFF BMP GIF``.
+        mode: the stored pixels, in Pillow's words, or as ``uint16x3`` for TIFF.
+        width, height: of the upright image.
+        bit_depth: stored bits of one sample.
+        pages: pages or frames in the file; the first is used.
+        orientation: the EXIF number, 1 if there is none.
+        exif_transposed: whether the pixels were turned or mirrored.
+        alpha: ``none``, ``opaque``, ``composited`` or ``ignored``; ``present`` in a mere header.
+        icc_profile: ``none`` or ``ignored``.
+        scaling: how samples became 8 bits, ``none`` if they were; ``pending`` in a mere header.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    bit_depth: int
+    pages: int
+    orientation: int
+    exif_transposed: bool
+    alpha: str
+    icc_profile: str
+    scaling: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """Upright pixels, uint8 (H, W, 3) RGB, and where they came from."""
+
+    pixels: np.ndarray
+    info: ImageInfo
+
+
+def decode_image(
+    source: bytes | Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, name: str = "image"
+) -> DecodedImage:
+    """Decode an image to upright RGB, as the module's table says.
+
+    Args:
+        source: the bytes of the file, or its path.
+        max_pixels: the most pixels the header may announce; None allows any number.
+        name: what messages call the image when `source` is bytes.
+
+    Raises:
+        ImageFormatError: the bytes are no image of an allowed format.
+        ImageTooLargeError: the header announces too many pixels.
+        ImageDamagedError: the image is truncated or corrupt.
+    """
+    data, name = (_read(source), str(source)) if isinstance(source, Path) else (source, name)
+    stream = io.BytesIO(data)
+    found = sniff_format(stream, name)
+    if found == "TIFF":
+        return _decode_tiff(stream, name, max_pixels)
+    with _open(stream, found, name, max_pixels) as image:
+        header = _header(image, found, data)
+        _check_pixels(header.width, header.height, max_pixels)
+        try:
+            pixels, alpha, scaling = _pixels(image, data, name, header.bit_depth)
+        except ImageError:
+            raise
+        except Exception as error:  # Pillow's readers raise almost anything on bad bytes
+            raise ImageDamagedError(f"{name} is a damaged {found} file: {error}") from error
+        orientation = _orientation(image)  # again: a PNG may keep its EXIF behind the pixels
+    info = replace(_turned(header, orientation), alpha=alpha, scaling=scaling)
+    return DecodedImage(_own(upright(pixels, orientation)), info)
+
+
+def read_header(source: bytes | Path, *, name: str = "image") -> ImageInfo:
+    """Return what the header announces; no pixel is decoded.
+
+    A PNG whose EXIF lies behind its pixels is reported as not turned.
+
+    Raises:
+        ImageFormatError: the bytes are no image of an allowed format.
+        ImageDamagedError: the header is truncated or corrupt.
+    """
+    if isinstance(source, Path):
+        name = str(source)
+        try:
+            with source.open("rb") as stream:
+                return _read_header(stream, name)
+        except OSError as error:
+            raise ImageError(f"{name} cannot be read: {error.strerror}") from None
+    return _read_header(io.BytesIO(source), name)
+
+
+def _read_header(stream: BinaryIO, name: str) -> ImageInfo:
+    found = sniff_format(stream, name)
+    if found == "TIFF":
+        from maskzoo.models.images.tiff import read_tiff_header  # as in _decode_tiff
+
+        return _tiff_info(read_tiff_header(stream, name))
+    with _open(stream, found, name, None) as image:
+        stream.seek(0)
+        return _header(image, found, stream.read(32))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _open(stream: BinaryIO, found: str, name: str, max_pixels: int | None) -> ImageFile.ImageFile:
+    """Open with the reader of the sniffed format.
+
+    `Image.open` is not used: it warns of images of more than 89 megapixels and refuses others, by
+    a global limit, where ours is the caller's.
+    """
+    size = {"GIF": gif_size, "WEBP": webp_size}.get(found, _no_size)(stream, name)
+    _check_pixels(*size, max_pixels)
+    if found == "GIF" and Image.MAX_IMAGE_PIXELS is not None:
+        _check_pixels(*size, Image.MAX_IMAGE_PIXELS)
+    stream.seek(0)
+    try:
+        return _OPENERS[found](stream)
+    except Image.DecompressionBombError:
+        raise ImageTooLargeError(*size, 2 * (Image.MAX_IMAGE_PIXELS or 0)) from None
+    except Exception as error:  # as in decode_image
+        raise ImageDamagedError(f"{name} is a damaged {found} file: {error}") from error
+
+
+def _no_size(_stream: BinaryIO, _name: str) -> tuple[int, int]:
+    return 0, 0
+
+
+def _check_pixels(width: int, height: int, max_pixels: int | None) -> None:
+    if max_pixels is not None and width * height > max_pixels:
+        raise ImageTooLargeError(width, height, max_pixels)
+
+
+def _header(image: ImageFile.ImageFile, found: str, data: bytes) -> ImageInfo:
+    bits = 8
+    if found == "PNG":
+        bits = data[24]
+    elif image.mode == "1":
+        bits = 1
+    has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
+    header = ImageInfo(
+        format=found,
+        mode=image.mode,
+        width=image.width,
+        height=image.height,
+        bit_depth=bits,
+        pages=_count_frames(image),
+        orientation=1,
+        exif_transposed=False,
+        alpha="present" if has_alpha else "none",
+        icc_profile="ignored" if image.info.get("icc_profile") else "none",
+        scaling="none" if bits == 8 else "pending",
+    )
+    late = found == "PNG" and "exif" not in image.info  # asking would decode the pixels
+    return header if late else _turned(header, _orientation(image))
+
+
+def _turned(info: ImageInfo, orientation: int) -> ImageInfo:
+    """Return `info` for an image whose EXIF says `orientation`."""
+    if info.orientation == orientation:
+        return info
+    swapped = (info.orientation > 4) != (orientation > 4)
+    width, height = (info.height, info.width) if swapped else (info.width, info.height)
+    return replace(
+        info,
+        width=width,
+        height=height,
+        orientation=orientation,
+        exif_transposed=orientation != 1,
+    )
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # unreadable EXIF says nothing about the pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _count_frames(image: ImageFile.ImageFile) -> int:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # a later frame is damaged; only the first is used
+        return 1
+
+
+def _pixels(
+    image: ImageFile.ImageFile, data: bytes, name: str, bits: int
+) -> tuple[np.ndarray, str, str]:
+    """Return pixels before orientation, what was done to alpha, how samples were scaled."""
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+        fast = _decode_jpeg_fast(data, image.size)
+        if fast is not None:
+            return fast, "none", "none"
+    if image.mode.startswith("I;16"):
+        return _grey_16(image)
+    image.load()
+    scaling = "none"
+    if bits != 8:
+        scaling = "high byte of 16 used bits of 16" if bits == 16 else f"{bits} bits to 8"
+    has_key = "transparency" in image.info and not (image.mode == "RGB" and bits == 16)
+    if image.mode in _ALPHA_MODES or has_key:
+        rgba = np.asarray(image.convert("RGBA"))
+        pixels, done = composite(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].copy())
+        return pixels, done, scaling
+    if image.mode not in _PLAIN_MODES:
+        raise ImageFormatError(f"{name} has pixels of kind {image.mode}; save it as RGB")
+    ignored = "ignored" if "transparency" in image.info else "none"
+    return np.asarray(image.convert("RGB")), ignored, scaling
+
+
+def _own(pixels: np.ndarray) -> np.ndarray:
+    """Return a contiguous array that its owner may write to; Pillow's are read-only."""
+    return np.require(pixels, requirements=["C", "W"])
+
+
+def _decode_jpeg_fast(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
+    """Decode a JPEG by OpenCV, or return None where Pillow must judge.
+
+    Both use libjpeg-turbo and give equal pixels (a test compares them); OpenCV saves the copy out
+    of Pillow's four-byte pixels. But it fills up truncated files in silence, so only a file that
+    ends as a JPEG must is given to it.
+    """
+    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return None
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    if pixels is None or pixels.shape != (size[1], size[0], 3):
+        return None
+    return pixels
+
+
+def _grey_16(image: ImageFile.ImageFile) -> tuple[np.ndarray, str, str]:
+    samples = np.asarray(image)
+    pixels = grey_to_rgb((samples >> 8).astype(np.uint8))
+    scaling = "high byte of 16 used bits of 16"
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return pixels, "none", scaling
+    pixels, done = composite(pixels, np.where(samples == key, 0, 255).astype(np.uint8))
+    return pixels, done, scaling
+
+
+def _decode_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> DecodedImage:
+    from maskzoo.models.images.tiff import read_tiff  # tifffile takes 60 ms to import, few need it
+
+    header, pixels, alpha, scaling = read_tiff(stream, name, max_pixels)
+    info = replace(_tiff_info(header), alpha=alpha, scaling=scaling)
+    return DecodedImage(_own(upright(pixels, info.orientation)), info)
+
+
+def _tiff_info(header: TiffHeader) -> ImageInfo:
+    info = ImageInfo(
+        format="TIFF",
+        mode=header.mode,
+        width=header.width,
+        height=header.height,
+        bit_depth=header.bit_depth,
+        pages=header.pages,
+        orientation=1,
+        exif_transposed=False,
+        alpha="present" if header.alpha_kind else "none",
+        icc_profile="ignored" if header.has_icc_profile else "none",
+        scaling="none" if header.mode.startswith("uint8") else "pending",
+    )
+    turn = header.orientation if 1 <= header.orientation <= 8 else 1
+    return _turned(info, turn)

@@ -1,0 +1,116 @@
+"""Stored samples of any depth -> 8-bit RGB: the scaling, alpha and orientation rules.
+
+The policy is stated in `models.images.decode`; these are its formulas.
+
+Shapes: samples (H, W) or (H, W, S); pixels uint8 (H, W, 3) RGB; alpha uint8 (H, W).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from PIL import Image
+
+ALPHA_BACKGROUND = (255, 255, 255)
+"""The colour that shows through transparent pixels."""
+
+_DEPTHS = (8, 10, 12, 14, 16, 24, 32, 48, 64)
+
+
+def scale_to_8_bits(samples: np.ndarray, bits: int) -> tuple[np.ndarray, str]:
+    """Map samples of `bits` declared bits to 0 … 255, and say how.
+
+    Returns:
+        uint8 of the same shape, and the rule that was used (``"none"`` if there was none to use).
+    """
+    if samples.dtype.kind == "f":
+        return _scale_float(samples)
+    if samples.dtype.kind == "i":
+        lowest = int(samples.min(initial=0))
+        if lowest < 0:
+            return _stretch(samples.astype(np.float64))
+        samples = samples.astype(samples.dtype.str.replace("i", "u"))
+    if samples.dtype.kind == "b" or bits < 8:
+        top = (1 << bits) - 1
+        return (samples.astype(np.uint16) * 255 // top).astype(np.uint8), f"{bits} bits to 8"
+    if bits == 8:
+        return samples.astype(np.uint8), "none"
+    used = bits if bits not in (16, 32, 64) else significant_bits(samples, bits)
+    return (samples >> (used - 8)).astype(np.uint8), f"high byte of {used} used bits of {bits}"
+
+
+def significant_bits(samples: np.ndarray, bits: int) -> int:
+    """Return the smallest usual depth (8, 10, 12, 14, 16 …) that holds the largest sample."""
+    largest = int(samples.max(initial=0)).bit_length()
+    return min(bits, next(depth for depth in _DEPTHS if depth >= largest))
+
+
+def composite(
+    pixels: np.ndarray, alpha: np.ndarray, *, premultiplied: bool = False
+) -> tuple[np.ndarray, str]:
+    """Lay `pixels` over `ALPHA_BACKGROUND` by `alpha`, and say what was done.
+
+    Alpha that is zero everywhere is ignored: it would leave nothing to look at, and comes from
+    writers that do not fill the channel.
+    """
+    lowest, highest = int(alpha.min()), int(alpha.max())
+    if lowest == 255:
+        return pixels, "opaque"
+    if highest == 0:
+        return pixels, "ignored"
+    if premultiplied:
+        colour = np.array(ALPHA_BACKGROUND, np.uint16)
+        behind = (colour * (255 - alpha.astype(np.uint16))[..., None] + 127) // 255
+        return np.minimum(pixels + behind, 255).astype(np.uint8), "composited"
+    height, width = alpha.shape
+    canvas = Image.new("RGB", (width, height), ALPHA_BACKGROUND)
+    canvas.paste(Image.fromarray(pixels), mask=Image.fromarray(alpha))
+    return np.asarray(canvas), "composited"
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo an EXIF orientation (1-8); other numbers leave the image as it is."""
+    match orientation:
+        case 2:
+            return cv2.flip(pixels, 1)
+        case 3:
+            return cv2.rotate(pixels, cv2.ROTATE_180)
+        case 4:
+            return cv2.flip(pixels, 0)
+        case 5:
+            return cv2.transpose(pixels)
+        case 6:
+            return cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE)
+        case 7:
+            return cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180)
+        case 8:
+            return cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    return pixels
+
+
+def grey_to_rgb(grey: np.ndarray) -> np.ndarray:
+    """Repeat uint8 (H, W) to (H, W, 3)."""
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _scale_float(samples: np.ndarray) -> tuple[np.ndarray, str]:
+    values = samples.astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(values.shape, np.uint8), "no finite sample"
+    lowest, highest = values[finite].min(), values[finite].max()
+    values = np.nan_to_num(values, nan=lowest, posinf=highest, neginf=lowest)
+    if lowest >= 0 and highest <= 1:
+        return np.rint(values * 255).astype(np.uint8), "0..1 to 0..255"
+    if lowest >= 0 and highest <= 255 and bool((values == np.rint(values)).all()):
+        return values.astype(np.uint8), "none"
+    return _stretch(values)
+
+
+def _stretch(values: np.ndarray) -> tuple[np.ndarray, str]:
+    lowest, highest = float(values.min()), float(values.max())
+    span = highest - lowest
+    rule = f"{lowest:g}..{highest:g} to 0..255"
+    if span == 0:
+        return np.zeros(values.shape, np.uint8), rule
+    return np.rint((values - lowest) * (255 / span)).astype(np.uint8), rule

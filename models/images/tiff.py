@@ -1,0 +1,254 @@
+"""TIFF -> samples, by tifffile: any depth, planar or chunky, tiled or in strips, the first page.
+
+Pillow reads few of the TIFFs that cameras, microscopes and satellites write, and those of 16 bits
+by clipping or by dropping bits. tifffile gives the samples as they are stored; the header is
+judged first (size, bytes, compression, segments inside the file), then pixels are read.
+
+Shapes: samples (H, W, S) as stored, before the orientation tag.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from maskzoo.models.errors import (
+    ImageDamagedError,
+    ImageError,
+    ImageFormatError,
+    ImageTooLargeError,
+)
+from maskzoo.models.images.samples import composite, grey_to_rgb, scale_to_8_bits
+
+_COMPRESSIONS = {
+    1: "none",
+    2: "CCITT RLE",
+    3: "CCITT fax 3",
+    4: "CCITT fax 4",
+    5: "LZW",
+    7: "JPEG",
+    8: "deflate",
+    32773: "PackBits",
+    32946: "deflate",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+}
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
+_SAMPLE_BYTES_PER_PIXEL = 32
+_MAX_PAGES_COUNTED = 10_000
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """What the first page announces.
+
+    Args:
+        width, height: as stored, before the orientation tag is applied.
+        mode: type and number of the samples, such as ``uint16x3``.
+        alpha_kind: 0 none, 1 associated (premultiplied), 2 unassociated.
+        pages: images in the file (counted up to 10000).
+    """
+
+    width: int
+    height: int
+    bit_depth: int
+    mode: str
+    orientation: int
+    alpha_kind: int
+    has_icc_profile: bool
+    pages: int
+
+
+def read_tiff_header(stream: BinaryIO, name: str) -> TiffHeader:
+    """Read the first page's tags; no pixel is touched."""
+    with _first_page(stream, name) as page:
+        return page_header(page, stream, name)
+
+
+def read_tiff(
+    stream: BinaryIO, name: str, max_pixels: int | None
+) -> tuple[TiffHeader, np.ndarray, str, str]:
+    """Read the first page as RGB.
+
+    Returns:
+        the header, uint8 (H, W, 3) as stored, what was done to alpha, how samples were scaled.
+
+    Raises:
+        ImageTooLargeError: before any pixel is read.
+        ImageFormatError: a kind of TIFF that is not read.
+        ImageDamagedError: the file is truncated or corrupt.
+    """
+    with _first_page(stream, name) as page:
+        header = page_header(page, stream, name)
+        check_page(page, name, max_pixels)
+        samples = _chunky(page.asarray(maxworkers=1), page, name)
+        pixels, alpha, scaling = _to_rgb(samples, page, name)
+        return header, pixels, alpha, scaling
+
+
+@contextmanager
+def _first_page(stream: BinaryIO, name: str) -> Iterator[tifffile.TiffPage]:
+    """Open the file; whatever fails while it is open is damage.
+
+    On bad bytes tifffile and its codecs raise almost anything, and give attributes of any type.
+    """
+    stream.seek(0)
+    try:
+        with tifffile.TiffFile(stream, _multifile=False) as file:
+            yield file.pages.first
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageDamagedError(f"{name} is a damaged TIFF: {error}") from error
+
+
+def page_header(page: tifffile.TiffPage, stream: BinaryIO, name: str) -> TiffHeader:
+    """Return what a page announces.
+
+    Raises:
+        ImageFormatError: its samples are of a type that is not read.
+    """
+    if page.dtype is None or page.dtype.kind not in "buif" or min(page.shape, default=0) < 1:
+        raise ImageFormatError(
+            f"{name} is a TIFF with {page.bitspersample}-bit samples of format "
+            f"{page.sampleformat}; save it with 8 or 16 bits a channel"
+        )
+    orientation = page.tags.valueof(274, 1)
+    return TiffHeader(
+        width=page.imagewidth,
+        height=page.imagelength,
+        bit_depth=int(page.bitspersample),
+        mode=f"{page.dtype}x{page.samplesperpixel}",
+        orientation=orientation if isinstance(orientation, int) else 1,
+        alpha_kind=alpha_kind(page),
+        has_icc_profile=34675 in page.tags,
+        pages=_count_pages(stream),
+    )
+
+
+def alpha_kind(page: tifffile.TiffPage) -> int:
+    """Return 0 for no alpha, 1 for associated (premultiplied), 2 for unassociated."""
+    kind = int(page.extrasamples[0]) if page.extrasamples else 0
+    return kind if kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA) else 0
+
+
+def check_page(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> None:
+    """Refuse a page of too many pixels, of a kind that is not read, or that is cut off.
+
+    Raises:
+        ImageError: the reason.
+    """
+    if max_pixels is not None and page.imagewidth * page.imagelength > max_pixels:
+        raise ImageTooLargeError(page.imagewidth, page.imagelength, max_pixels)
+    if page.compression not in _COMPRESSIONS:
+        raise ImageFormatError(
+            f"{name} is a TIFF with compression {int(page.compression)}; allowed are "
+            + ", ".join(sorted(set(_COMPRESSIONS.values())))
+        )
+    if page.imagedepth != 1 or len(page.shape) > 3:
+        raise ImageFormatError(f"{name} is a volume of shape {page.shape}; send one plane")
+    _check_segments(page, name)
+    tile = page.tilewidth * page.tilelength * page.samplesperpixel if page.is_tiled else 0
+    most = (max_pixels or page.nbytes) * _SAMPLE_BYTES_PER_PIXEL
+    if max(page.nbytes, tile * np.dtype(page.dtype).itemsize) > most:
+        raise ImageFormatError(
+            f"{name} has {page.nbytes / 1e6:.0f} MB of samples ({page.shape}, {page.dtype}); "
+            f"at most {most / 1e6:.0f} MB are allowed: keep fewer channels"
+        )
+
+
+def _check_segments(page: tifffile.TiffPage, name: str) -> None:
+    """Refuse a page whose strips or tiles are too few or lie outside the file.
+
+    tifffile fills what it cannot find with zeros.
+    """
+    width, height = page.imagewidth, page.imagelength
+    across = math.ceil(width / (page.tilewidth or width)) if page.is_tiled else 1
+    rows = page.tilelength if page.is_tiled else page.rowsperstrip
+    needed = across * math.ceil(height / (rows or height))
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    end = page.parent.filehandle.size
+    if len(segments) < needed or any(offset + count > end for offset, count in segments):
+        raise ImageDamagedError(f"{name} is truncated: its pixels lie beyond the file's end")
+
+
+def _chunky(samples: np.ndarray, page: tifffile.TiffPage, name: str) -> np.ndarray:
+    if samples.ndim == 2:
+        return samples[..., None]
+    if samples.shape[:2] == (page.imagelength, page.imagewidth):
+        return samples
+    if samples.shape[1:] == (page.imagelength, page.imagewidth):  # planar
+        return np.moveaxis(samples, 0, -1)
+    raise ImageDamagedError(f"{name} decodes to {samples.shape}, not to its announced size")
+
+
+def _to_rgb(samples: np.ndarray, page: tifffile.TiffPage, name: str) -> tuple[np.ndarray, str, str]:
+    bits, photometric = int(page.bitspersample), int(page.photometric)
+    if photometric == _PALETTE:
+        return _look_up(samples[..., 0], page, name), "none", "none"
+    if photometric == _CMYK and samples.shape[2] >= 4:
+        inks, scaling = scale_to_8_bits(samples[..., :4], bits)
+        return _from_pillow_mode("CMYK", inks), "none", scaling
+    if photometric == _YCBCR and page.compression != 7 and samples.shape[2] == 3:
+        return _from_pillow_mode("YCbCr", samples), "none", "none"
+    if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR):
+        raise ImageFormatError(f"{name} is a TIFF of colour space {photometric}; save it as RGB")
+    base = samples.shape[2] - len(page.extrasamples)
+    kind = int(page.extrasamples[0]) if page.extrasamples and base > 0 else 0
+    has_alpha = kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA)
+    channels = base if has_alpha else samples.shape[2]
+    colours, scaling = scale_to_8_bits(samples[..., : 3 if channels >= 3 else 1], bits)
+    if photometric == _MIN_IS_WHITE:
+        colours = 255 - colours
+    pixels = colours if colours.shape[2] == 3 else grey_to_rgb(colours[..., 0])
+    if not has_alpha:
+        return pixels, "none", scaling
+    alpha, _ = scale_to_8_bits(samples[..., base], bits)
+    pixels, done = composite(pixels, alpha, premultiplied=kind == _ASSOCIATED_ALPHA)
+    return pixels, done, scaling
+
+
+def _look_up(indices: np.ndarray, page: tifffile.TiffPage, name: str) -> np.ndarray:
+    table = page.colormap  # (3, 2**bits) uint16
+    if table is None or indices.max(initial=0) >= table.shape[1]:
+        raise ImageDamagedError(f"{name} is a palette TIFF without a complete palette")
+    shift = 8 if table.max() > 255 else 0
+    return (table.T >> shift).astype(np.uint8)[indices]
+
+
+def _from_pillow_mode(mode: str, samples: np.ndarray) -> np.ndarray:
+    height, width = samples.shape[:2]
+    image = Image.frombytes(mode, (width, height), np.ascontiguousarray(samples).tobytes())
+    return np.asarray(image.convert("RGB"))
+
+
+def _count_pages(stream: BinaryIO) -> int:
+    """Follow the chain of directories; a broken chain ends the count."""
+    stream.seek(0)
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    is_big = head[2:4] in (b"+\0", b"\0+")
+    size, entry, count_type, offset_type = (8, 20, "Q", "Q") if is_big else (2, 12, "H", "I")
+    width = 8 if is_big else 4
+    seen: set[int] = set()
+    try:
+        (offset,) = struct.unpack(order + offset_type, head[8:16] if is_big else head[4:8])
+        while offset and offset not in seen and len(seen) < _MAX_PAGES_COUNTED:
+            stream.seek(offset)
+            (entries,) = struct.unpack(order + count_type, stream.read(size))
+            stream.seek(entries * entry, 1)
+            seen.add(offset)
+            (offset,) = struct.unpack(order + offset_type, stream.read(width))
+    except (struct.error, OverflowError, OSError, ValueError):
+        pass
+    return max(1, len(seen))

@@ -1,0 +1,202 @@
+"""A TIFF that is read a few rows at a time: strips, tiles, chunky or planar, 8 or 16 bits.
+
+The rules of `models.images.decode` need to know the whole image in two places: the depth in
+use of 16-bit samples, and whether alpha is 0 everywhere. Both are looked up in a first pass, band
+by band. A band is a strip, or a row of tiles.
+
+Shapes: a band is (rows, W, S), with S samples for each pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from maskzoo.models.errors import ImageDamagedError, ImageError
+from maskzoo.models.images.samples import (
+    ALPHA_BACKGROUND,
+    composite,
+    grey_to_rgb,
+    significant_bits,
+)
+from maskzoo.models.images.tiff import alpha_kind, check_page, page_header
+
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
+_JPEG = 7
+_CHUNKY = 1
+_MAX_BAND_BYTES = 256_000_000
+
+
+def is_row_readable(path: Path, *, max_pixels: int | None) -> bool:
+    """Tell whether `TiffRows` reads this TIFF; false for turned, palette, CMYK and float ones.
+
+    Raises:
+        ImageError: the file is no TIFF that is read at all, or announces too many pixels.
+    """
+    try:
+        with path.open("rb") as stream, tifffile.TiffFile(stream, _multifile=False) as file:
+            page = file.pages.first
+            header = page_header(page, stream, str(path))
+            check_page(page, str(path), max_pixels)
+            colours = {_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB}
+            if page.compression == _JPEG:
+                colours.add(_YCBCR)
+            stored = np.dtype(page.dtype)
+            return (
+                header.orientation == 1
+                and int(page.photometric) in colours
+                and stored in (np.uint8, np.uint16)
+                and header.bit_depth == 8 * stored.itemsize
+                and (page.is_contiguous or _band_bytes(page) <= _MAX_BAND_BYTES)
+            )
+    except ImageError:
+        raise
+    except Exception as error:  # on bad bytes tifffile raises almost anything
+        raise ImageDamagedError(f"{path} is a damaged TIFF: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """What the first pass finds: the depth in use of colours and alpha, and whether alpha is 0."""
+
+    colour_bits: int
+    alpha_bits: int
+    has_alpha: bool
+
+
+class TiffRows:
+    """The rows of the first page of a TIFF for which `is_row_readable` is true."""
+
+    def __init__(self, path: Path) -> None:
+        self._name = str(path)
+        self._file = tifffile.TiffFile(path, _multifile=False)
+        page = self._file.pages.first
+        self._page = page
+        self.height, self.width = page.imagelength, page.imagewidth
+        self._type = np.dtype(page.dtype)
+        self._alpha_kind = alpha_kind(page)
+        self._base = page.samplesperpixel - len(page.extrasamples)
+        self._mapped = self._map() if page.is_contiguous else None
+        self._band: tuple[int, np.ndarray] | None = None
+        self._extent = self._look_through()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
+
+        Raises:
+            ImageDamagedError: these rows are corrupt.
+        """
+        return self._to_rgb(self._samples(top, bottom))
+
+    def _samples(self, top: int, bottom: int) -> np.ndarray:
+        if self._mapped is not None:
+            return self._mapped[top:bottom]
+        height = _band_height(self._page)
+        bands = range(top // height, (bottom - 1) // height + 1)
+        rows = np.concatenate([self._decode_band(band) for band in bands])
+        return rows[top - bands[0] * height : bottom - bands[0] * height]
+
+    def _map(self) -> np.ndarray:
+        page = self._page
+        shape: tuple[int, ...] = (self.height, self.width, page.samplesperpixel)
+        if page.planarconfig != _CHUNKY:
+            shape = (page.samplesperpixel, self.height, self.width)
+        stored = self._type.newbyteorder(self._file.byteorder)
+        mapped = np.memmap(self._name, stored, "r", page.dataoffsets[0], shape)
+        return mapped if page.planarconfig == _CHUNKY else np.moveaxis(mapped, 0, -1)
+
+    def _decode_band(self, band: int) -> np.ndarray:
+        """Return the samples of one band; the last one stays, as two requests may share it."""
+        if self._band is None or self._band[0] != band:
+            try:
+                self._band = band, self._decode_segments(band)
+            except Exception as error:  # as in is_row_readable
+                raise ImageDamagedError(f"{self._name} is a damaged TIFF: {error}") from error
+        return self._band[1]
+
+    def _decode_segments(self, band: int) -> np.ndarray:
+        page = self._page
+        height = _band_height(page)
+        rows = min(height, self.height - band * height)
+        filled = np.zeros((rows, self.width, page.samplesperpixel), self._type)
+        across = -(-self.width // page.tilewidth) if page.is_tiled else 1
+        down = -(-self.height // height)
+        planes = 1 if page.planarconfig == _CHUNKY else page.samplesperpixel
+        for plane in range(planes):
+            for column in range(across):
+                index = (plane * down + band) * across + column
+                data, at, shape = self._decode_segment(index)
+                if data is None:  # a segment that a sparse file leaves out
+                    continue
+                first, left = at[0], at[3]
+                part = data[0, :rows, : min(shape[2], self.width - left)]
+                target = filled[: len(part), left : left + part.shape[1]]
+                target[..., first : first + part.shape[2]] = part
+        return filled
+
+    def _decode_segment(self, index: int) -> tuple[np.ndarray | None, tuple, tuple]:
+        page, handle = self._page, self._file.filehandle
+        count = page.databytecounts[index]
+        handle.seek(page.dataoffsets[index])
+        data = handle.read(count) if count else None
+        return page.decode(data, index, jpegtables=page.jpegtables, _fullsize=True)
+
+    def _look_through(self) -> _Extent:
+        """Read the whole image once, where the rules ask for it."""
+        bits = int(self._page.bitspersample)
+        if bits == 8 and not self._alpha_kind:
+            return _Extent(8, 8, has_alpha=False)
+        colour_bits = alpha_bits = 8
+        has_alpha = False
+        for samples in self._bands():
+            if bits > 8:
+                colour_bits = max(colour_bits, significant_bits(self._colours(samples), bits))
+            if self._alpha_kind:
+                alpha = samples[..., self._base]
+                alpha_bits = max(alpha_bits, significant_bits(alpha, bits))
+                has_alpha = has_alpha or bool(alpha.any())
+        return _Extent(colour_bits, alpha_bits, has_alpha)
+
+    def _bands(self) -> Iterator[np.ndarray]:
+        height = 256 if self._mapped is not None else _band_height(self._page)
+        for top in range(0, self.height, height):
+            yield self._samples(top, min(top + height, self.height))
+
+    def _colours(self, samples: np.ndarray) -> np.ndarray:
+        channels = self._base if self._alpha_kind else samples.shape[2]
+        return samples[..., : 3 if channels >= 3 else 1]
+
+    def _to_rgb(self, samples: np.ndarray) -> np.ndarray:
+        colours = _high_byte(self._colours(samples), self._extent.colour_bits)
+        if int(self._page.photometric) == _MIN_IS_WHITE:
+            colours = 255 - colours
+        pixels = colours if colours.shape[2] == 3 else grey_to_rgb(colours[..., 0])
+        if not self._extent.has_alpha:
+            return np.ascontiguousarray(pixels)
+        alpha = _high_byte(samples[..., self._base], self._extent.alpha_bits)
+        if not alpha.any():  # `composite` would take a channel of zeros for one that is not filled
+            return np.full(pixels.shape, ALPHA_BACKGROUND, np.uint8)
+        return composite(pixels, alpha, premultiplied=self._alpha_kind == 1)[0]
+
+
+def _high_byte(samples: np.ndarray, used_bits: int) -> np.ndarray:
+    return (samples >> (used_bits - 8)).astype(np.uint8)
+
+
+def _band_height(page: tifffile.TiffPage) -> int:
+    rows = page.tilelength if page.is_tiled else page.rowsperstrip
+    return int(min(rows or page.imagelength, page.imagelength))
+
+
+def _band_bytes(page: tifffile.TiffPage) -> int:
+    return (
+        _band_height(page) * page.imagewidth * page.samplesperpixel * np.dtype(page.dtype).itemsize
+    )

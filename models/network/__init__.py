@@ -1,0 +1,1 @@
+"""The network's parts: encoder, decoder base, layers, attention, neck."""

@@ -1,0 +1,111 @@
+"""Decoder: the base class of all architectures, and what they return.
+
+An architecture is a decoder: features f0 … f5 of an encoder in, one feature map out, which the
+network's classifier turns into logits. What an architecture needs in training besides (an
+auxiliary head, DANet's two branch outputs, EncNet's scene logits) it returns from
+`forward_train`; inference calls `forward` and pays for none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, TypedDict
+
+from torch import Tensor, nn
+
+from maskzoo.models.network.layers import AuxiliaryHead, Norm
+
+
+@dataclass
+class DecoderOutput:
+    """What a decoder returns in training.
+
+    Attributes:
+        features: (N, out_channels, h, w), for the classifier.
+        aux: name -> logits (N, K, h', w') at whatever size they have.
+        scene: (N, K) logits of the classes' presence in the image, or None (EncNet).
+    """
+
+    features: Tensor
+    aux: dict[str, Tensor] = field(default_factory=dict)
+    scene: Tensor | None = None
+
+
+class DecoderOptions(TypedDict, total=False):
+    """The options that every architecture hands on to `Decoder`, documented there."""
+
+    norm: Norm
+    dropout: float
+    align_corners: bool
+    auxiliary: bool
+    auxiliary_channels: int | None
+
+
+class Decoder(nn.Module):
+    """Base of all architectures.
+
+    A subclass sets `out_channels`, implements `forward`, and takes its options as keyword-only
+    arguments with annotations, from which they are checked.
+
+    Args:
+        encoder_channels: channels of f0 … f5.
+        encoder_strides: strides of f0 … f5.
+        num_classes: K, for auxiliary classifiers.
+        norm: normalisation of the decoder; `group` does not depend on the batch size.
+        dropout: channel dropout before each classifier.
+        align_corners: convention of every bilinear resize, the final one included.
+        auxiliary: whether a dense auxiliary head on f4 helps in training.
+        auxiliary_channels: its width; None takes a quarter of f4's channels.
+
+    Attributes:
+        paper: title, venue and address of the paper.
+        default_output_stride: the encoder's stride if the caller names none.
+        uses_auxiliary: whether the paper trains with a dense auxiliary head.
+        aux_weights: loss weight of each auxiliary output.
+        scene_weight: loss weight of the scene logits.
+        out_channels: channels of the returned feature map.
+    """
+
+    paper: ClassVar[str]
+    default_output_stride: ClassVar[int] = 8
+    uses_auxiliary: ClassVar[bool] = False
+    scene_weight: ClassVar[float] = 0.0
+    out_channels: int
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        encoder_strides: Sequence[int],
+        num_classes: int,
+        *,
+        norm: Norm = "batch",
+        dropout: float = 0.1,
+        align_corners: bool = False,
+        auxiliary: bool = True,
+        auxiliary_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder_strides = tuple(encoder_strides)
+        self.num_classes = num_classes
+        self.norm = norm
+        self.dropout = dropout
+        self.align_corners = align_corners
+        self.aux_weights: dict[str, float] = {}
+        self.auxiliary: AuxiliaryHead | None = None
+        if self.uses_auxiliary and auxiliary:
+            width = auxiliary_channels or max(1, encoder_channels[4] // 4)
+            self.auxiliary = AuxiliaryHead(encoder_channels[4], width, num_classes, norm=norm)
+            self.aux_weights["fcn"] = 0.4
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the feature map (N, out_channels, h, w) that is classified."""
+        raise AssertionError(f"{type(self).__name__} must define forward")
+
+    def forward_train(self, features: list[Tensor]) -> DecoderOutput:
+        """Return the feature map with the outputs that only training needs."""
+        return DecoderOutput(self(features), self.auxiliary_logits(features))
+
+    def auxiliary_logits(self, features: list[Tensor]) -> dict[str, Tensor]:
+        """Return the logits of the dense auxiliary head on f4, if there is one."""
+        return {} if self.auxiliary is None else {"fcn": self.auxiliary(features[4])}

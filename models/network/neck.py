@@ -1,0 +1,109 @@
+"""The places for plug-ins that are not inside the encoder: `Plugged` chains and the `Neck`.
+
+A chain of plug-ins hangs on a module as its child `plugins`, so the names of all other tensors stay
+as they are: weights of the bare network load into the plugged one, and only `….plugins.<name>.…`
+is new. A copy of the network copies the chain with its module.
+"""
+
+from __future__ import annotations
+
+import keyword
+
+from torch import Tensor, nn
+
+from maskzoo.models.errors import SpecError
+
+
+class PluginChain(nn.ModuleDict):
+    """Plug-ins by name, one after the other: (N, C, h, w) -> (N, C, h, w)."""
+
+    def append(self, name: str, plugin: nn.Module) -> None:
+        """Add a plug-in at the end.
+
+        Raises:
+            SpecError: the chain has one of this name.
+        """
+        # `torch.export` writes the path as Python: `….nonlocal.…` would be a syntax error.
+        child = f"{name}_" if keyword.iskeyword(name) else name
+        if child in self:
+            raise SpecError(f"plug-in {name!r}", ["is put twice at the same place; keep one"])
+        self[child] = plugin
+
+    def forward(self, x: Tensor, deeper: Tensor | None = None) -> Tensor:
+        """Run the chain; plug-ins of two inputs also get the next deeper feature."""
+        for plugin in self.values():
+            x = plugin(x, deeper) if getattr(plugin, "takes_deeper", False) else plugin(x)
+        return x
+
+
+def plug_after(module: nn.Module, name: str, plugin: nn.Module) -> None:
+    """Let `plugin` work on everything that `module` returns.
+
+    An `nn.Sequential` simply gets one more child. Any other module gets the child and a hook that
+    calls it; the hook is a plain function of the module, so copies and pickles stay independent.
+    """
+    if "plugins" not in module._modules:
+        module.add_module("plugins", PluginChain())
+        if type(module).forward is not nn.Sequential.forward:
+            module.register_forward_hook(_run_plugins)
+    chain = module.get_submodule("plugins")
+    assert isinstance(chain, PluginChain), "only plug_after makes a child of this name"
+    chain.append(name, plugin)
+
+
+def _run_plugins(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return module.get_submodule("plugins")(output)
+
+
+class Neck(nn.Module):
+    """What happens to f0 … f5 between encoder and decoder; nothing unless plug-ins are put here.
+
+    Fusion of several levels comes first, then the bottleneck, then the skips from deep to shallow,
+    so that a plug-in of two inputs sees the deeper feature as the plug-ins have left it.
+
+    Shape: [f0, …, f5] -> the same.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fusions = nn.ModuleDict()
+        self.fused_levels: tuple[int, ...] = ()
+        self.levels = nn.ModuleDict()
+
+    def chain(self, level: int) -> PluginChain:
+        """Return the chain of f_level, made where there is none."""
+        if str(level) not in self.levels:
+            self.levels[str(level)] = PluginChain()
+        chain = self.levels[str(level)]
+        assert isinstance(chain, PluginChain), "levels holds chains"
+        return chain
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the features after all plug-ins."""
+        features = list(features)
+        for fusion in self.fusions.values():
+            fused = fusion([features[level] for level in self.fused_levels])
+            for level, feature in zip(self.fused_levels, fused, strict=True):
+                features[level] = feature
+        deeper: Tensor | None = None
+        for level in range(len(features) - 1, 0, -1):
+            if str(level) in self.levels:
+                features[level] = self.levels[str(level)](features[level], deeper)
+            if features[level].shape[1]:
+                deeper = features[level]
+        return features
+
+
+class Warp(nn.Module):
+    """What happens to the image before the encoder, and its inverse on the logits.
+
+    This one does nothing; a plug-in at `input` takes its place.
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the warped image and what `restore` needs to undo it."""
+        return x, None
+
+    def restore(self, logits: Tensor, pose: Tensor | None) -> Tensor:
+        """Return the logits (N, K, H, W) in the original image's place."""
+        return logits

@@ -1,0 +1,160 @@
+"""SegmentationNetwork: encoder -> decoder -> classifier -> logits at the image's size.
+
+    x (N, C_in, H, W) -> f0 … f5 -> (N, C, h, w) -> (N, K, h, w) -> logits (N, K, H, W)
+
+Between them are the places for plug-ins (`models.sites.sites`), empty unless the spec names some:
+`warp` around everything, `neck` on f0 … f5, `refine` on the decoder's map.
+
+A plain `nn.Module`: any height and width, logits never softmaxed, the same in training and in
+evaluation. Losses that need more call `forward_train`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from maskzoo.models.errors import ShapeError
+from maskzoo.models.network.decoder import Decoder
+from maskzoo.models.network.layers import Classifier, resize
+from maskzoo.models.network.neck import Neck, PluginChain, Warp
+from maskzoo.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from maskzoo.models.network.encoders import Encoder  # timm takes seconds to import
+
+
+@dataclass
+class TrainOutput:
+    """What the losses see, all logits at the image's size.
+
+    Attributes:
+        logits: (N, K, H, W).
+        aux: name -> (N, K, H, W), weighted by `SegmentationNetwork.aux_weights`.
+        scene: (N, K) logits of the classes' presence, or None.
+    """
+
+    logits: Tensor
+    aux: dict[str, Tensor] = field(default_factory=dict)
+    scene: Tensor | None = None
+
+
+class SegmentationNetwork(nn.Module):
+    """A semantic-segmentation network of one encoder and one architecture.
+
+    Args:
+        spec: the description it was built from.
+        encoder: gives f0 … f5.
+        decoder: turns them into one feature map.
+    """
+
+    def __init__(self, spec: ModelSpec, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.spec = spec
+        self.warp = Warp()
+        self.encoder = encoder
+        self.neck = Neck()
+        self.decoder = decoder
+        self.refine = PluginChain()
+        self.classifier = Classifier(
+            decoder.out_channels, spec.num_classes, dropout=decoder.dropout
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, K, H, W) for normalised images (N, C_in, H, W).
+
+        Raises:
+            ShapeError: the input has another rank or number of channels, or training met a
+                feature map that is too small for batch normalisation.
+        """
+        logits, pose = self._forward_features(x)
+        return self._finish(logits, x.shape[-2:], pose)
+
+    def forward_coarse(self, x: Tensor) -> Tensor:
+        """Return the logits (N, K, h, w) as the classifier gives them, for callers that resize.
+
+        The resize that is left out is bilinear with ``align_corners=False``. Networks that end in
+        another one, or that warp their input, return logits at the image's size.
+        """
+        logits, pose = self._forward_features(x)
+        if pose is None and not self.decoder.align_corners:
+            return logits
+        return self._finish(logits, x.shape[-2:], pose)
+
+    def forward_train(self, x: Tensor) -> TrainOutput:
+        """Return the logits with the auxiliary ones that training needs."""
+        self._check(x)
+        image, pose = self.warp(x)
+        size = x.shape[-2:]
+        output = self.decoder.forward_train(self._encode(image))
+        return TrainOutput(
+            logits=self._finish(self._classify(output.features), size, pose),
+            aux={name: self._finish(aux, size, pose) for name, aux in output.aux.items()},
+            scene=output.scene,
+        )
+
+    @property
+    def aux_weights(self) -> dict[str, float]:
+        """Loss weight of each auxiliary output, as in the paper."""
+        return self.decoder.aux_weights
+
+    @property
+    def scene_weight(self) -> float:
+        """Loss weight of the scene logits; 0 for architectures without."""
+        return self.decoder.scene_weight
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters of the pre-trained part and of the new part apart.
+
+        Training gives `head` a higher learning rate than `encoder`. Plug-ins are new wherever they
+        are.
+        """
+        encoder = self.encoder.pretrained_parameters()
+        known = {id(parameter) for parameter in encoder}
+        head = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        return {"encoder": encoder, "head": head}
+
+    def rate_factors(self) -> dict[int, float]:
+        """Return, by their id, the parameters that learn slower than their group, and by how much.
+
+        A module says so by an attribute `lr_mult`: what predicts positions, where a small step of
+        the weights moves the whole image.
+        """
+        factors: dict[int, float] = {}
+        for module in self.modules():
+            factor = getattr(module, "lr_mult", None)
+            if isinstance(factor, float):
+                factors |= {id(parameter): factor for parameter in module.parameters()}
+        return factors
+
+    def _forward_features(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        self._check(x)
+        image, pose = self.warp(x)
+        return self._classify(self.decoder(self._encode(image))), pose
+
+    def _classify(self, features: Tensor) -> Tensor:
+        return self.classifier(self.refine(features))
+
+    def _finish(self, logits: Tensor, size: torch.Size, pose: Tensor | None) -> Tensor:
+        return self.warp.restore(resize(logits, size, self.decoder.align_corners), pose)
+
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        try:
+            return self.neck(self.encoder(x))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ShapeError(
+                f"training on {tuple(x.shape)} leaves one value per channel for the encoder's "
+                "batch normalisation: use larger crops, a larger batch, or a smaller "
+                "output_stride"
+            ) from error
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 4 or x.shape[1] != self.spec.in_channels:
+            raise ShapeError(
+                f"input is {tuple(x.shape)}; this network takes (N, {self.spec.in_channels}, H, W)"
+            )

@@ -1,0 +1,1 @@
+"""Where plug-ins go in a network, and how they are attached."""

@@ -1,0 +1,110 @@
+"""Parameters and multiply-accumulates, against sums by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from maskzoo.models.catalogue.cost import measure_cost, measure_layers
+from maskzoo.models.catalogue.discovery import describe_architecture, describe_plugin
+from maskzoo.models.catalogue.listing import architecture_page, layer_table, plugin_page
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.registry import create_model
+
+ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
+TINY = {"encoder": "tu-resnet18", "encoder_options": ENCODER, "num_classes": 3}
+
+
+def convolutions_by_hand(network: SegmentationNetwork, size: tuple[int, int]) -> int:
+    """Return Σ C_out · H_out · W_out · (C_in / groups) · k_h · k_w over the convolutions run."""
+    total = 0
+
+    def add(module: nn.Conv2d, _: object, output: torch.Tensor) -> None:
+        nonlocal total
+        total += output[0].numel() * module.weight[0].numel()
+
+    hooks = [
+        module.register_forward_hook(add)
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, *size))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+@pytest.mark.parametrize("name", ["unet", "segformer", "deeplabv3plus"])
+def test_a_network_of_convolutions_costs_their_sum(name: str) -> None:
+    network = create_model(name, **TINY)
+    wanted = convolutions_by_hand(network, (64, 96))
+    assert measure_cost(network, (64, 96)).macs == wanted
+
+
+def test_attention_adds_its_two_products_of_all_pairs_of_positions() -> None:
+    network = create_model("danet", **TINY, channels=16, attention_channels=4)
+    size, positions = (64, 96), (64 // 8) * (96 // 8)
+    position = positions**2 * (4 + 16)
+    channel = 2 * 16**2 * positions
+    wanted = convolutions_by_hand(network, size) + position + channel
+    assert measure_cost(network, size).macs == wanted
+
+
+def test_a_deformable_convolution_costs_what_the_plain_one_does_and_its_offsets() -> None:
+    plain = create_model("fcn", **TINY)
+    network = create_model("fcn", **TINY, plugins=["dcnv1@encoder.5"])
+    layers = {layer.name: layer for layer in measure_layers(network, (64, 64), depth=9)}
+    offsets = sum(layer.macs for name, layer in layers.items() if name.endswith("offset"))
+    assert offsets > 0
+    added = measure_cost(network, (64, 64)).macs - measure_cost(plain, (64, 64)).macs
+    assert added == offsets
+
+
+def test_the_parts_of_a_network_add_up() -> None:
+    layers = measure_layers(create_model("unet", **TINY), (64, 64), depth=1)
+    whole, *parts = layers
+    assert whole.depth == 0
+    assert {part.depth for part in parts} == {1}
+    assert sum(part.macs for part in parts) == whole.macs
+    assert sum(part.parameters for part in parts) == whole.parameters
+    assert whole.shape == (1, 3, 64, 64)
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    network = create_model("emanet", **TINY).train()
+    network.encoder.eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    measure_cost(network, (64, 64))
+    assert network.training
+    assert not network.encoder.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_an_architecture_s_page_shows_paper_cost_and_sites() -> None:
+    record = describe_architecture("danet", encoder="tu-resnet10t", size=(64, 64))
+    page = architecture_page(record)
+    assert "https://arxiv.org/abs/1809.02983" in page
+    assert "GMAC at 64 x 64 with tu-resnet10t, 19 classes" in page
+    assert "blurpool\n    @ downsampling" in page
+    assert record["sites"]["attention_gate"] == []
+    assert "attention_gate" not in page
+
+
+def test_a_plugin_s_page_shows_what_it_adds_at_one_site_of_each_kind() -> None:
+    record = describe_plugin("se", encoder="tu-resnet10t", size=(64, 64))
+    sites = [row["site"] for row in record["adds"]]
+    assert sites == ["encoder.5", "encoder.5.block", "bottleneck", "skip.4", "decoder"]
+    at_bottleneck = record["adds"][2]
+    assert at_bottleneck["parameters"] == 2 * 512 * (512 // 16)  # two matrices without a bias
+    assert "encoder.5.block" in plugin_page(record)
+
+
+def test_the_table_of_layers_shows_shapes_and_shares() -> None:
+    table = layer_table(measure_layers(create_model("unet", **TINY), (64, 64), depth=1))
+    head, whole, *_ = table.splitlines()
+    assert head.split() == ["layer", "output", "parameters", "GMAC", "share"]
+    assert "3x64x64" in whole
+    assert whole.endswith("100.0%")

@@ -1,0 +1,106 @@
+"""Label maps as pictures: a PNG that reads back, and the overlay's formula."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskzoo.models.errors import ShapeError
+from maskzoo.models.images.draw import encode_indexed_png, overlay
+from maskzoo.models.inference.summary import class_shares
+from maskzoo.models.labels import LabelSet
+
+LABELS = LabelSet.from_names(["sky", "road", "car"], background=0)
+
+
+def random_labels(height: int, width: int, classes: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, classes, (height, width), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (37, 41)])
+def test_the_pixels_of_the_png_are_the_class_ids(size):
+    labels = random_labels(*size)
+    image = Image.open(io.BytesIO(encode_indexed_png(labels, LABELS)))
+    assert image.mode == "P"
+    np.testing.assert_array_equal(np.asarray(image), labels)
+    np.testing.assert_array_equal(
+        np.asarray(image.convert("RGB")), np.array(LABELS.colours, np.uint8)[labels]
+    )
+
+
+def test_opencv_reads_the_colours_too():
+    labels = random_labels(20, 30)
+    data = np.frombuffer(encode_indexed_png(labels, LABELS), np.uint8)
+    colours = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(colours, np.array(LABELS.colours, np.uint8)[labels])
+
+
+def test_ignored_pixels_are_kept():
+    labels = np.array([[0, 255]], np.uint8)
+    image = Image.open(io.BytesIO(encode_indexed_png(labels, LABELS)))
+    np.testing.assert_array_equal(np.asarray(image), labels)
+
+
+def test_more_than_256_classes_give_a_16_bit_grey_png():
+    labels = np.array([[0, 299], [256, 7]], np.uint16)
+    image = Image.open(io.BytesIO(encode_indexed_png(labels, LabelSet.generic(300))))
+    assert image.mode == "I;16"
+    np.testing.assert_array_equal(np.asarray(image), labels)
+
+
+def test_a_map_that_is_not_contiguous_is_written_as_it_looks():
+    labels = random_labels(30, 40)[::-1, ::2]
+    image = Image.open(io.BytesIO(encode_indexed_png(labels, LABELS)))
+    np.testing.assert_array_equal(np.asarray(image), labels)
+
+
+def test_text_is_in_the_file():
+    text = {"model": "street", "classes": "Straße, 道路"}
+    image = Image.open(io.BytesIO(encode_indexed_png(random_labels(4, 4), LABELS, text)))
+    assert image.text == text
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.zeros((3, 3), np.int64), np.zeros((3, 3, 1), np.uint8), np.zeros((0, 3), np.uint8)],
+)
+def test_other_arrays_are_no_masks(labels):
+    with pytest.raises(ShapeError, match=r"takes uint8 or uint16 \(H, W\)"):
+        encode_indexed_png(labels, LABELS)
+
+
+@pytest.mark.parametrize("opacity", [0, 0.3, 1])
+def test_an_overlay_mixes_by_opacity_and_leaves_the_background(opacity):
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    labels = random_labels(9, 8)
+    labels[0, 0] = 255
+    colours = LABELS.palette()[labels]
+    expected = pixels * (1 - opacity) + colours * opacity
+    plain = (labels == 0) | (labels == 255)
+    expected[plain] = pixels[plain]
+    found = overlay(pixels, labels, LABELS, opacity)
+    assert found.dtype == np.uint8
+    assert np.abs(found - expected).max() <= 0.5 + 1e-6
+
+
+def test_an_overlay_of_many_classes_mixes_alike():
+    labels = np.array([[0, 299, 400]], np.uint16)
+    many = LabelSet.generic(300)
+    found = overlay(np.zeros((1, 3, 3), np.uint8), labels, many, opacity=1)
+    np.testing.assert_array_equal(found[0], [many.colours[0], many.colours[299], (0, 0, 0)])
+
+
+def test_an_overlay_needs_equal_sizes():
+    with pytest.raises(ShapeError, match="sizes must match"):
+        overlay(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), LABELS)
+
+
+def test_class_shares_count_pixels():
+    labels = np.array([[0, 0, 2], [2, 2, 255]], np.uint8)
+    counts = class_shares(labels, 4)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [2, 0, 3, 0]

@@ -1,0 +1,147 @@
+"""Images read a few rows at a time: the pixels are those of the whole decode."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from maskzoo.models.errors import ImageDamagedError, ImageError, ImageTooLargeError
+from maskzoo.models.images.decode import decode_image
+from maskzoo.models.images.rows import open_rows
+from maskzoo.models.images.tiff_rows import TiffRows
+from maskzoo.models.inference.tiled import ArrayRows, PixelRows
+
+KINDS: dict[str, dict[str, object]] = {
+    "mapped": {},
+    "strips": {"rowsperstrip": 7, "compression": "zlib"},
+    "tiles": {"tile": (32, 48), "compression": "lzw"},
+    "plain tiles": {"tile": (16, 16)},
+    "one strip": {"rowsperstrip": 1000, "compression": "zlib"},
+    "big-endian": {"byteorder": ">", "rowsperstrip": 20, "compression": "zlib"},
+    "big-endian mapped": {"byteorder": ">"},
+}
+
+
+def samples(channels: int, top: int, dtype: str) -> np.ndarray:
+    shape = (83, 101) if channels == 1 else (83, 101, channels)
+    values = (np.random.default_rng(0).random(shape) * top).astype(dtype)
+    values[40] = top
+    return values
+
+
+def in_pieces(source: PixelRows, step: int) -> np.ndarray:
+    edges = [*range(0, source.height, step), source.height]
+    parts = [source.read(*span) for span in pairwise(edges)]
+    return np.concatenate(parts)
+
+
+def check(path: Path) -> None:
+    expected = decode_image(path).pixels
+    for step in (1, 30, 83):
+        with open_rows(path) as source:
+            assert isinstance(source, TiffRows)
+            assert (source.height, source.width) == expected.shape[:2]
+            found = in_pieces(source, step)
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("channels", "photometric"), [(3, "rgb"), (1, "minisblack"), (1, "miniswhite")]
+)
+@pytest.mark.parametrize(("dtype", "top"), [("uint8", 255), ("uint16", 4000), ("uint16", 65000)])
+def test_rows_are_those_of_the_whole_image(tmp_path, kind, channels, photometric, dtype, top):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, samples(channels, top, dtype), photometric=photometric, **KINDS[kind])
+    check(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_planes_of_their_own_are_put_together(tmp_path, kind):
+    path = tmp_path / "image.tif"
+    planes = np.moveaxis(samples(3, 255, "uint8"), -1, 0)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", **KINDS[kind])
+    check(path)
+
+
+@pytest.mark.parametrize("extra", ["unassalpha", "assocalpha", "unspecified"])
+@pytest.mark.parametrize("alpha", [0, 255, "mixed"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_fourth_channel_follows_the_rules_of_the_whole_image(tmp_path, extra, alpha, dtype):
+    path = tmp_path / "image.tif"
+    scale = 257 if dtype == "uint16" else 1
+    values = samples(4, 255 * scale, dtype)
+    if alpha != "mixed":
+        values[..., 3] = int(alpha) * scale
+    values[:20, :, 3] = 0 if alpha != 255 else 255 * scale  # a strip in which nothing is opaque
+    tifffile.imwrite(
+        path, values, photometric="rgb", extrasamples=[extra], rowsperstrip=10, compression="zlib"
+    )
+    check(path)
+
+
+def test_a_jpeg_in_a_tiff(tmp_path):
+    path = tmp_path / "image.tif"
+    smooth = np.array(Image.effect_noise((96, 64), 40).convert("RGB"))
+    tifffile.imwrite(path, smooth, photometric="rgb", tile=(32, 32), compression="jpeg")
+    expected = decode_image(path).pixels
+    with open_rows(path) as source:
+        np.testing.assert_array_equal(in_pieces(source, 13), expected)
+
+
+@pytest.mark.parametrize("kind", ["turned", "palette", "float", "png"])
+def test_other_images_are_decoded_as_a_whole(tmp_path, kind):
+    path = tmp_path / "image.tif"
+    values = samples(3, 255, "uint8")
+    if kind == "turned":
+        tifffile.imwrite(path, values, photometric="rgb", extratags=[(274, "H", 1, 6, True)])
+    elif kind == "palette":
+        Image.fromarray(values).convert("P").save(path)
+    elif kind == "float":
+        tifffile.imwrite(path, values.astype(np.float32) / 255, photometric="rgb")
+    else:
+        Image.fromarray(values).save(path, "PNG")
+    with open_rows(path) as source:
+        assert isinstance(source, ArrayRows)
+        np.testing.assert_array_equal(in_pieces(source, 20), decode_image(path).pixels)
+
+
+def test_too_many_pixels_are_refused_before_any_is_read(tmp_path):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, samples(3, 255, "uint8"), photometric="rgb")
+    with pytest.raises(ImageTooLargeError, match="101 x 83"), open_rows(path, max_pixels=8000):
+        pass
+
+
+def test_damage_is_said_when_its_rows_are_read(tmp_path):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(
+        path, samples(3, 255, "uint8"), photometric="rgb", rowsperstrip=20, compression="zlib"
+    )
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        offset = file.pages.first.dataoffsets[3]
+    data[offset : offset + 40] = bytes(40)
+    path.write_bytes(data)
+    with open_rows(path) as source:
+        assert source.read(0, 40).shape == (40, 101, 3)
+        with pytest.raises(ImageDamagedError, match="damaged TIFF"):
+            source.read(40, 83)
+
+
+def test_an_error_of_the_reader_is_not_taken_for_damage(tmp_path):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, samples(3, 255, "uint8"), photometric="rgb")
+    with pytest.raises(KeyError), open_rows(path):
+        raise KeyError("cancelled")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ImageError, match="cannot be read"), open_rows(tmp_path / "none.tif"):
+        pass

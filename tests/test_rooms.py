@@ -1,0 +1,73 @@
+"""The rooms of each package import in one direction, the one that its `__init__` draws."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ["service"]
+APART = {"service": {"client"}}  # rooms that neither import nor are imported
+NO_CODE = {"__pycache__", "web", "pretrained", "recipes"}
+
+
+@functools.cache
+def ranks(package: str) -> dict[str, int]:
+    """Return the line of each room in the drawing of `package`."""
+    text = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text()), clean=False)
+    lines = re.findall(r"^    (\S.*?)  ", text or "", flags=re.MULTILINE)
+    return {room: rank for rank, line in enumerate(lines) for room in line.split(", ")}
+
+
+def imports(package: str, file: Path) -> Iterator[str]:
+    """Yield the room of every import from `package`."""
+    prefix = f"maskzoo.{package}."
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from [name.split(".")[2] for name in names if name.startswith(prefix)]
+
+
+def room_of(package: str, file: Path) -> str:
+    """Return the room that `file` stands in; a file at the top is a room of its own."""
+    return file.relative_to(ROOT / package).parts[0].removesuffix(".py")
+
+
+def all_imports() -> list[tuple[str, str, str]]:
+    """Return (package, room, room it imports) for every package."""
+    found = set()
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            if "samples" in file.parts or file == ROOT / package / "__init__.py":
+                continue
+            room = room_of(package, file)
+            found |= {(package, room, other) for other in imports(package, file) if other != room}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_and_file_at_the_top_has_its_place_in_the_drawing(package: str) -> None:
+    there = {path.name for path in (ROOT / package).iterdir() if path.is_dir()}
+    there |= {path.stem for path in (ROOT / package).glob("*.py")}
+    drawn = ranks(package).keys() | APART.get(package, set())
+    assert there - {"__init__"} - NO_CODE == drawn
+
+
+@pytest.mark.parametrize(("package", "room", "other"), all_imports())
+def test_a_room_imports_only_what_stands_above_it(package: str, room: str, other: str) -> None:
+    assert not {room, other} & APART.get(package, set()), "these rooms know nothing of the others"
+    assert ranks(package)[other] <= ranks(package)[room]
+
+
+def test_neighbours_on_one_line_do_not_import_each_other_in_a_circle() -> None:
+    arrows = set(all_imports())
+    assert [arrow for arrow in arrows if (arrow[0], arrow[2], arrow[1]) in arrows] == []

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+
+from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.data.feed.orientation import find_orientation
+
+NAMES = ("sky", "road")
+
+
+def halves(upper_shares):
+    """Return counts of pictures whose sky lies to these shares in the upper half."""
+    return [
+        ({0: round(1000 * share), 1: 500}, {0: round(1000 * (1 - share)), 1: 500})
+        for share in upper_shares
+    ]
+
+
+def test_a_class_that_lies_above_proves_an_up():
+    found = find_orientation(halves([0.9, 0.8, 0.85, 0.95, 0.9, 0.8, 0.9, 0.9]), NAMES)
+    assert found.has_up is True
+    assert found.why == "pictures have an up: 88% of sky lies in the upper half"
+
+
+def test_a_class_that_lies_anywhere_proves_none():
+    rng = np.random.default_rng(0)
+    assert find_orientation(halves(rng.uniform(0, 1, 200)), NAMES).has_up is False
+
+
+def test_a_few_pictures_prove_nothing():
+    assert find_orientation(halves([0.9] * 7), NAMES).has_up is None
+    assert find_orientation([], NAMES).has_up is None
+
+
+def test_a_class_in_few_pictures_is_no_witness():
+    counts = halves([0.5] * 20)
+    counts[0] = ({0: 1000, 1: 0}, {0: 0, 1: 1000})
+    assert find_orientation(counts, NAMES).has_up is False
+
+
+def test_the_masks_of_a_folder_tell_it(make_folder, ids):
+    up = ids(0, 1).T.copy()  # 0 in the upper half, 1 in the lower
+    rng = np.random.default_rng(0)
+    tilted = [np.roll(up, int(shift), axis=0) for shift in rng.integers(-3, 4, 12)]
+    masks = {f"train/{number}": mask for number, mask in enumerate(tilted[:9])}
+    masks |= {f"val/{number}": mask for number, mask in enumerate(tilted[9:], start=9)}
+    assert open_dataset(make_folder(masks)).orientation.has_up is True
+    flat = {stem: np.ascontiguousarray(mask.T) for stem, mask in masks.items()}
+    assert open_dataset(make_folder(flat, name="flat")).orientation.has_up is False
+
+
+def test_colours_are_counted_as_values_are(make_folder, ids):
+    palette = np.array([(200, 10, 10), (10, 10, 200)], np.uint8)
+    masks = {f"train/{number}": palette[ids(0, 1).T.copy()] for number in range(9)}
+    masks["val/9"] = palette[ids(0, 1)]
+    assert open_dataset(make_folder(masks)).orientation.has_up is True

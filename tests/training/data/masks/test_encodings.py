@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.masks.encodings import IGNORE, MaskEncoding, decode_labels, format_code
+from maskzoo.training.data.masks.maskfile import RawMask
+
+
+def raw(codes: list[list[int]], kind: str = "values", dtype: type = np.uint8) -> RawMask:
+    return RawMask(np.array(codes, dtype), kind, "L" if kind == "values" else "RGB")
+
+
+def test_values_are_looked_up():
+    encoding = MaskEncoding("values", ((0, 0), (7, 1), (255, IGNORE)))
+    labels = decode_labels(raw([[0, 7, 255]]), encoding)
+    assert labels.dtype == np.uint8
+    assert labels.tolist() == [[0, 1, 255]]
+
+
+def test_palette_files_and_rgb_files_agree_by_colour():
+    encoding = MaskEncoding("colours", ((0xFF0000, 0), (0x00FF00, 1)))
+    rgb = RawMask(np.array([[0xFF0000, 0x00FF00]], np.uint32), "colours", "RGB")
+    first = RawMask(np.array([[5, 9]], np.uint8), "values", "P", {5: 0xFF0000, 9: 0x00FF00})
+    second = RawMask(np.array([[1, 0]], np.uint8), "values", "P", {1: 0xFF0000, 0: 0x00FF00})
+    for mask in (rgb, first, second):
+        assert decode_labels(mask, encoding).tolist() == [[0, 1]]
+
+
+def test_16_bit_and_negative_values_reach_their_class():
+    encoding = MaskEncoding("values", ((0, 0), (40000, 1), (65535, IGNORE)))
+    labels = decode_labels(raw([[0, 40000, -1]], dtype=np.int32), encoding)
+    assert labels.tolist() == [[0, 1, IGNORE]]
+
+
+def test_unknown_values_are_named_with_their_counts():
+    encoding = MaskEncoding("values", ((0, 0), (1, 1)))
+    with pytest.raises(DataError, match=r"in no class: 9 \(2 px\), 4 \(1 px\)"):
+        decode_labels(raw([[0, 9, 9, 4]]), encoding)
+
+
+def test_colours_under_a_description_by_values_are_refused():
+    encoding = MaskEncoding("values", ((0, 0),))
+    with pytest.raises(DataError, match="holds colours"):
+        decode_labels(raw([[0xFF0000]], "colours", np.uint32), encoding)
+
+
+def test_nearest_takes_the_closest_colour_as_a_loop_does():
+    listed = ((0x000000, 0), (0xFF0000, 1), (0x3C1098, 2))
+    encoding = MaskEncoding("colours", listed, nearest=True)
+    codes = np.random.default_rng(0).integers(0, 1 << 24, (9, 11)).astype(np.uint32)
+    labels = decode_labels(RawMask(codes, "colours", "RGB"), encoding)
+
+    def split(code: int) -> np.ndarray:
+        return np.array([code >> 16, code >> 8 & 255, code & 255])
+
+    for place, code in np.ndenumerate(codes):
+        far = [((split(int(code)) - split(colour)) ** 2).sum() for colour, _ in listed]
+        assert labels[place] == int(np.argmin(far))
+
+
+def test_codes_are_written_as_people_do():
+    assert format_code(7, "values") == "7"
+    assert format_code(0x3C1098, "colours") == "#3C1098"

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.masks.maskfile import NO_PLANE, pack_colours, read_raw_mask
+
+IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+COLOURS = np.array([[0x3C1098, 0x8429F6, 0x6EC1E4], [0x6EC1E4, 0x8429F6, 0x3C1098]], np.uint32)
+
+
+def as_rgb(codes: np.ndarray) -> np.ndarray:
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)
+
+
+def test_packed_colours_read_like_html():
+    assert np.array_equal(pack_colours(as_rgb(COLOURS)), COLOURS)
+
+
+def test_grey_file_gives_its_values(tmp_path):
+    Image.fromarray(IDS).save(tmp_path / "m.png")
+    raw = read_raw_mask(tmp_path / "m.png")
+    assert (raw.kind, raw.mode, raw.height_width) == ("values", "L", (2, 3))
+    assert np.array_equal(raw.codes, IDS)
+
+
+def test_indexed_file_gives_indices_and_palette(tmp_path):
+    image = Image.fromarray(IDS)
+    image.putpalette([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    image.save(tmp_path / "m.png")
+    raw = read_raw_mask(tmp_path / "m.png")
+    assert raw.kind == "values"
+    assert np.array_equal(raw.codes, IDS)
+    assert raw.as_colours()[0].tolist() == [0x010203, 0x040506, 0x070809]
+
+
+def test_rgb_file_gives_packed_colours(tmp_path):
+    Image.fromarray(as_rgb(COLOURS)).save(tmp_path / "m.png")
+    raw = read_raw_mask(tmp_path / "m.png")
+    assert raw.kind == "colours"
+    assert np.array_equal(raw.codes, COLOURS)
+
+
+def test_rgb_file_with_equal_channels_gives_values(tmp_path):
+    Image.fromarray(np.repeat(IDS[..., None], 3, axis=2)).save(tmp_path / "m.png")
+    raw = read_raw_mask(tmp_path / "m.png")
+    assert raw.kind == "values"
+    assert np.array_equal(raw.codes, IDS)
+
+
+def test_one_bit_file_gives_0_and_255(tmp_path):
+    Image.fromarray(IDS > 0).save(tmp_path / "m.png")
+    assert read_raw_mask(tmp_path / "m.png").codes.tolist() == [[0, 255, 255], [255, 255, 0]]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_values_do_not_wrap(tmp_path, suffix):
+    deep = IDS.astype(np.uint16) * 1000
+    Image.fromarray(deep).save(tmp_path / f"m.{suffix}")
+    assert read_raw_mask(tmp_path / f"m.{suffix}").codes.tolist() == deep.tolist()
+
+
+def test_opaque_alpha_is_dropped(tmp_path):
+    rgba = np.concatenate([as_rgb(COLOURS), np.full((2, 3, 1), 255, np.uint8)], axis=2)
+    Image.fromarray(rgba).save(tmp_path / "m.png")
+    assert np.array_equal(read_raw_mask(tmp_path / "m.png").codes, COLOURS)
+
+
+def test_alpha_is_the_mask_where_the_colour_is_one(tmp_path):
+    rgba = np.full((2, 3, 4), 200, np.uint8)
+    rgba[..., 3] = np.where(IDS == 1, 255, 0)
+    Image.fromarray(rgba).save(tmp_path / "m.png")
+    assert np.array_equal(read_raw_mask(tmp_path / "m.png").codes, rgba[..., 3])
+
+
+def test_transparent_pixels_are_black(tmp_path):
+    rgba = np.concatenate([as_rgb(COLOURS), np.full((2, 3, 1), 255, np.uint8)], axis=2)
+    rgba[0, 0, 3] = 0
+    Image.fromarray(rgba).save(tmp_path / "m.png")
+    assert read_raw_mask(tmp_path / "m.png").codes[0, 0] == 0
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_one_hot_planes_become_their_number(tmp_path, axis):
+    ids = np.kron(IDS, np.ones((4, 4), np.uint8))
+    planes = np.stack([value == ids for value in range(6)]).astype(np.uint8)  # (planes, H, W)
+    planes[:, -1, -1] = 0
+    contig = None if axis == 0 else "contig"
+    stack = np.moveaxis(planes, 0, axis)
+    tifffile.imwrite(tmp_path / "m.tif", stack, photometric="minisblack", planarconfig=contig)
+    raw = read_raw_mask(tmp_path / "m.tif")
+    expected = ids.astype(int)
+    expected[-1, -1] = NO_PLANE
+    assert raw.mode == "onehot"
+    assert raw.codes.tolist() == expected.tolist()
+
+
+def test_pages_that_are_not_binary_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "m.tif", np.stack([IDS, IDS]), photometric="minisblack")
+    with pytest.raises(DataError, match="2 planes are not binary"):
+        read_raw_mask(tmp_path / "m.tif")
+
+
+def test_float_file_of_whole_numbers_is_read(tmp_path):
+    tifffile.imwrite(tmp_path / "m.tif", IDS.astype(np.float32))
+    assert read_raw_mask(tmp_path / "m.tif").codes.tolist() == IDS.tolist()
+
+
+def test_probabilities_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "m.tif", IDS.astype(np.float32) + 0.5)
+    with pytest.raises(DataError, match=r"holds fractions such as 0\.5"):
+        read_raw_mask(tmp_path / "m.tif")
+
+
+def test_masks_larger_than_pillows_limit_are_read(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "m.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert read_raw_mask(tmp_path / "m.png").height_width == (20, 20)
+
+
+def test_truncated_file_is_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "m.png")
+    content = (tmp_path / "m.png").read_bytes()
+    (tmp_path / "m.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"m\.png: cannot be read"):
+        read_raw_mask(tmp_path / "m.png")
+
+
+def test_text_is_no_mask(tmp_path):
+    (tmp_path / "m.png").write_text("hello")
+    with pytest.raises(DataError, match="no image that can be read"):
+        read_raw_mask(tmp_path / "m.png")
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path):
+    (tmp_path / "m.png").touch()
+    with pytest.raises(DataError, match=r"m\.png: is empty; export this mask again"):
+        read_raw_mask(tmp_path / "m.png")

@@ -1,0 +1,80 @@
+"""The end of a run: the bundle is exported for a faster engine, if that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.errors import EngineError, ExportError
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.loggers.display import Display
+from maskzoo.training.run.fit import train
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.mark.slow
+def test_the_bundle_of_a_run_runs_on_openvino_by_itself(
+    discs: Path, tiny: MakeConfig, tmp_path: Path, display: Display, shown: Callable[[], str]
+) -> None:
+    pytest.importorskip("openvino")
+    config = tiny("max_steps=1", "bundle.engine=auto")
+    bundle = train(discs, config, run_dir=tmp_path / "run", display=display).bundle
+    assert open_engine(bundle, read_manifest(bundle), device="cpu").name == "openvino"
+    assert "exported for openvino" in shown()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ExportError("ONNX export needs the extra: pip install 'maskzoo[onnx]'"),
+        EngineError("openvino cannot run the check images: no kernel"),
+    ],
+)
+def test_a_run_whose_network_cannot_be_exported_keeps_its_bundle_and_says_why(
+    discs: Path,
+    tiny: MakeConfig,
+    tmp_path: Path,
+    display: Display,
+    shown: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("maskzoo.models.export.engines.export_engine", fail)
+    config = tiny("max_steps=1", "bundle.engine=auto")
+    bundle = train(discs, config, run_dir=tmp_path / "run", display=display).bundle
+    assert read_manifest(bundle).name == "discs"
+    assert f"not exported for a faster engine: {error}" in shown()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_the_export_is_checked_by_as_many_validation_images_as_may_be_kept(
+    discs: Path,
+    tiny: MakeConfig,
+    tmp_path: Path,
+    display: Display,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+) -> None:
+    given: list[np.ndarray] = []
+
+    def keep(*_: object, images: list[np.ndarray], **__: object) -> None:
+        given.extend(images)
+        raise ExportError("enough seen")
+
+    monkeypatch.setattr("maskzoo.models.export.engines.export_engine", keep)
+    config = tiny("max_steps=1", "bundle.engine=auto", f"bundle.check_images={count}")
+    train(discs, config, run_dir=tmp_path / "run", display=display)
+    data = open_dataset(discs)
+    images = [data.read(sample)[0] for sample in data.samples("val")]
+    assert len(given) == count
+    assert all(any(np.array_equal(part, image) for image in images) for part in given)

@@ -1,0 +1,58 @@
+"""The bootstrap interval: the definition of mean IoU, seeded, as wide as it should be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maskzoo.training.scoring.bootstrap import mean_iou_interval
+from maskzoo.training.scoring.metrics import ConfusionMatrix
+
+
+def matrices(images: int, seed: int = 0) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [
+        np.diag(random.integers(40, 100, 3)) + random.integers(0, 20, (3, 3)) for _ in range(images)
+    ]
+
+
+def test_it_equals_drawing_images_one_by_one() -> None:
+    some = matrices(5)
+    found = mean_iou_interval(some, seed=3, resamples=50)
+    draws = np.random.default_rng(3).multinomial(5, np.full(5, 1 / 5), size=50)
+    scores = []
+    for draw in draws:
+        matrix = ConfusionMatrix(3, ignore_index=255)
+        for count, one in zip(draw, some, strict=True):
+            for _ in range(count):
+                matrix.counts += one
+        scores.append(matrix.scores("abc").mean_iou)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])))
+
+
+def test_a_class_that_a_draw_lacks_does_not_enter_its_mean() -> None:
+    rare, common = np.zeros((2, 2), int), np.zeros((2, 2), int)
+    common[0, 0] = 10
+    rare[1, 1] = 10
+    found = mean_iou_interval([common, rare, common], seed=0)
+    assert found is not None
+    assert (found.low, found.high) == (1, 1)
+
+
+def test_the_seed_decides_and_more_images_are_surer() -> None:
+    few, many = mean_iou_interval(matrices(5)), mean_iou_interval(matrices(5) * 20)
+    assert few is not None
+    assert many is not None
+    assert few == mean_iou_interval(matrices(5))
+    assert few != mean_iou_interval(matrices(5), seed=1)
+    assert many.high - many.low < (few.high - few.low) / 3
+    assert few.to_json()["over"] == "images"
+
+
+def test_one_image_has_no_interval() -> None:
+    assert mean_iou_interval(matrices(1)) is None
+
+
+def test_images_without_counted_pixels_have_none() -> None:
+    assert mean_iou_interval([np.zeros((2, 2), int)] * 3) is None

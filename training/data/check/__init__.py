@@ -1,0 +1,1 @@
+"""Inspection: findings, problems, leakage, the report of `maskzoo inspect`."""

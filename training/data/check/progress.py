@@ -1,0 +1,21 @@
+"""A progress bar on standard error, only where a terminal can show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from maskzoo.training.data.check.scan import Progress as Callback
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callback]:
+    """Yield a function (done, total) that moves a bar called `title`."""
+    console = Console(stderr=True)
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

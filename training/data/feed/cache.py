@@ -1,0 +1,111 @@
+"""Decoded samples in memory, up to a bound in bytes, shared by the processes of a loader.
+
+The sizes of all samples are known beforehand, so each that fits gets its place in one anonymous
+shared mapping; whichever process decodes it first fills the place for all. Where processes are
+not forked the mapping cannot be handed on; then each keeps an even part of its own.
+
+Which samples are kept is settled by their order, not by use: every epoch visits every sample once,
+and a least-recently-used rule would throw out each sample just before its turn.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.find.index import Sample
+
+Pixels = npt.NDArray[np.uint8]
+_CHANNELS = 4  # three of the image and one of the mask
+
+
+class DecodeCache:
+    """Places for decoded samples.
+
+    Args:
+        samples: all that may be asked for.
+        sizes: upright (H, W) of each.
+        max_bytes: bound for all processes together.
+        num_processes: that will use it.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        sizes: Sequence[tuple[int, int]],
+        *,
+        max_bytes: int,
+        num_processes: int = 1,
+    ) -> None:
+        self._samples = samples
+        self._sizes = list(sizes)
+        self._own_bytes = max_bytes // max(1, num_processes)
+        self._allocate(max_bytes)
+
+    @property
+    def num_bytes(self) -> int:
+        """The bytes that a full cache takes."""
+        return self._num_bytes
+
+    def get(self, index: int) -> tuple[Pixels, Pixels] | None:
+        """Return image (H, W, 3) and mask (H, W) of a sample, read-only, or None."""
+        start = self._starts.get(index)
+        if start is None:
+            return None
+        with self._lock:  # a memory barrier, so that the pixels are there when the flag is
+            filled = self._filled[index]
+        return self._views(index, start, writeable=False) if filled else None
+
+    def put(self, index: int, image: Pixels, mask: Pixels) -> None:
+        """Keep a decoded sample if it has a place.
+
+        Raises:
+            DataError: the image is no longer of the size it was.
+        """
+        height, width = self._sizes[index]
+        if image.shape[:2] != (height, width):
+            raise DataError(
+                f"{self._samples[index].image} has changed: it was {width} x {height} when the "
+                f"run began and is {image.shape[1]} x {image.shape[0]} now; put it back and resume"
+            )
+        start = self._starts.get(index)
+        if start is not None:
+            ours, theirs = self._views(index, start, writeable=True)
+            ours[...] = image
+            theirs[...] = mask
+            with self._lock:
+                self._filled[index] = 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        left = ("_buffer", "_filled", "_lock", "_starts", "_num_bytes")
+        return {name: value for name, value in self.__dict__.items() if name not in left}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._allocate(self._own_bytes)
+
+    def _allocate(self, max_bytes: int) -> None:
+        self._starts: dict[int, int] = {}
+        self._num_bytes = 0
+        for index, (height, width) in enumerate(self._sizes):
+            needed = _CHANNELS * height * width
+            if self._num_bytes + needed <= max_bytes:
+                self._starts[index] = self._num_bytes
+                self._num_bytes += needed
+        # Pages of an anonymous mapping cost nothing before they are written to.
+        self._buffer = mmap.mmap(-1, max(1, self._num_bytes))
+        self._filled = mmap.mmap(-1, max(1, len(self._sizes)))
+        self._lock = multiprocessing.Lock()
+
+    def _views(self, index: int, start: int, *, writeable: bool) -> tuple[Pixels, Pixels]:
+        height, width = self._sizes[index]
+        area = height * width
+        flat = np.frombuffer(self._buffer, np.uint8, _CHANNELS * area, start)
+        flat.flags.writeable = writeable
+        return flat[: 3 * area].reshape(height, width, 3), flat[3 * area :].reshape(height, width)

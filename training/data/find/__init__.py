@@ -1,0 +1,1 @@
+"""Finding images, masks and splits in a folder."""

@@ -1,0 +1,167 @@
+"""Data sets that are told by a list: a CSV or text file that names images and their masks.
+
+A name is a path below the root, with either kind of slash, or a whole path, or the name of a file
+that stands once below the root. Columns may be parted by commas, semicolons, tabs or bars.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.find.index import (
+    IMAGE_SUFFIXES,
+    SPLIT_FOLDERS,
+    SPLITS,
+    Index,
+    Pair,
+    Split,
+    list_files,
+    unique_stems,
+)
+
+_IMAGE_COLUMNS = ("image", "images", "img", "image_path", "filename", "file")
+_MASK_COLUMNS = ("mask", "masks", "label", "mask_path", "label_path", "annotation")
+_SPLIT_COLUMNS = ("split", "set", "subset")
+_DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of a list; `split` is empty where it tells none."""
+
+    image: str
+    mask: str
+    split: str
+
+
+def find_lists(root: Path) -> Index | None:
+    """CSV files with columns image and mask, or text files with two paths on each line.
+
+    Raises:
+        DataError: a column of splits holds a word that is none.
+    """
+    pairs: dict[tuple[Path, Path], Pair] = {}
+    used: list[str] = []
+    notes: list[str] = []
+    files = _Files(root)
+    for list_file in _list_files(root):
+        rows = _rows(list_file)
+        used += [list_file.name] if rows else []
+        for row in rows:
+            image, mask = files.find(row.image), files.find(row.mask)
+            if image is None or mask is None:
+                name = row.image if image is None else row.mask
+                notes.append(f"listed but absent, so not used: {list_file.name}: {name}")
+                continue
+            split = _split(row, list_file)
+            before = pairs.get((image, mask))
+            if before is None or before.split is None:  # a list of all beside one for each split
+                stem = Path(row.image.replace("\\", "/")).with_suffix("").as_posix()
+                pairs[image, mask] = Pair(stem, image, mask, split)
+            elif split not in (None, before.split):
+                notes.append(
+                    f"{list_file.name} lists {row.image}, which another list puts into "
+                    f"{before.split}: it stays there"
+                )
+    if not pairs:
+        return None
+    layout = f"lists {', '.join(used)}"
+    return Index(root, layout, unique_stems(list(pairs.values())), notes=tuple(notes))
+
+
+def absent_in_lists(root: Path) -> str:
+    """Return a sentence on the lists whose files are not there; nothing where there is no list."""
+    for list_file in _list_files(root):
+        rows = _rows(list_file)
+        if rows:
+            return (
+                f"{list_file.name} lists {len(rows)} pairs, such as {rows[0].image!r} and "
+                f"{rows[0].mask!r}, but no such files are below {str(root)!r}"
+            )
+    return ""
+
+
+def _list_files(root: Path) -> list[Path]:
+    return sorted([*root.glob("*.csv"), *root.glob("*.txt")])
+
+
+def _split(row: _Row, list_file: Path) -> Split | None:
+    """Return the split that the row tells, or the name of the file."""
+    if not row.split:
+        return SPLIT_FOLDERS.get(list_file.stem.lower())
+    split = SPLIT_FOLDERS.get(row.split.lower())
+    if split is None:
+        raise DataError(
+            f"{list_file.name} puts {row.image} into the split {row.split!r}; use "
+            f"{', '.join(SPLITS)}, or leave the column out to have them drawn"
+        )
+    return split
+
+
+def _rows(list_file: Path) -> list[_Row]:
+    """Return the lines of a list; nothing where the file is none."""
+    try:
+        text = list_file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return []
+    lines = [line for line in text.splitlines() if line.strip()]
+    if list_file.suffix.lower() == ".csv" and (rows := _rows_of_table(lines)):
+        return rows
+    words = [line.replace(",", " ").replace(";", " ").split() for line in lines]
+    ours = [row for row in words if len(row) == 2 and _is_image(row[0]) and _is_image(row[1])]
+    return [_Row(image, mask, "") for image, mask in ours] if len(ours) == len(words) else []
+
+
+def _rows_of_table(lines: list[str]) -> list[_Row]:
+    """Return the rows of a table that has columns for image and mask."""
+    if not lines:
+        return []
+    delimiter = max(_DELIMITERS, key=lines[0].count)
+    table = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
+    columns = {name.lower().strip(): name for name in table.fieldnames or () if name}
+    image, mask, split = (
+        next((columns[name] for name in known if name in columns), None)
+        for known in (_IMAGE_COLUMNS, _MASK_COLUMNS, _SPLIT_COLUMNS)
+    )
+    if image is None or mask is None:
+        return []
+    return [
+        _Row(
+            *((row.get(column) or "").strip() if column else "" for column in (image, mask, split))
+        )
+        for row in table
+    ]
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+class _Files:
+    """The files that a list may name."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def find(self, name: str) -> Path | None:
+        """Return the file of that name, or None."""
+        name = name.replace("\\", "/")
+        if not name:
+            return None
+        for path in (self._root / name, self._root / name.lstrip("/"), Path(name)):
+            if path.is_file():
+                return path
+        alike = self._by_name.get(name, [])
+        return alike[0] if len(alike) == 1 else None
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = defaultdict(list)
+        for path in list_files(self._root):
+            found[path.name].append(path)
+        return found

@@ -1,0 +1,115 @@
+"""Seeded splits that hold still when files are added.
+
+A sample's split follows from a hash of the seed and its name alone, so new files never move old
+ones; then the few moves that are needed are made in a fixed order: no split empty, and each class
+that stands in two images or more stands in train and in val.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+from maskzoo.training.data.find.index import SPLITS, Split
+
+FRACTIONS: dict[Split, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+def assign_splits(
+    stems: Sequence[str],
+    *,
+    seed: int,
+    classes: Mapping[str, frozenset[int]],
+    fractions: Mapping[Split, float] = FRACTIONS,
+    group: str | None = None,
+) -> dict[str, Split]:
+    """Give each stem a split.
+
+    Args:
+        stems: names of the samples.
+        seed: another seed gives another split.
+        classes: class ids in each sample's mask, for the stratification.
+        fractions: share of each split; a split of share 0 or not named is not used.
+        group: regular expression; samples with equal first match (or first bracket of it) stay
+            together. Use it for frames of a video or parts of a tile.
+    """
+    keys = {stem: _group_key(stem, group) for stem in stems}
+    places = {key: _place(key, seed) for key in sorted(set(keys.values()))}
+    split_of = {key: _by_threshold(place, fractions) for key, place in places.items()}
+    _fill_empty(split_of, places, fractions)
+    present: dict[str, set[int]] = {key: set() for key in places}
+    for stem, key in keys.items():
+        present[key] |= classes.get(stem, frozenset())
+    used = [split for split in SPLITS[:2] if fractions.get(split, 0) > 0]  # train and val
+    _spread_classes(split_of, places, present, used)
+    return {stem: split_of[key] for stem, key in keys.items()}
+
+
+def _group_key(stem: str, group: str | None) -> str:
+    if group is None:
+        return stem
+    match = re.search(group, stem)
+    if match is None:
+        return stem
+    return match.group(1) if match.groups() else match.group(0)
+
+
+def _place(key: str, seed: int) -> float:
+    """Return a number in [0, 1) that depends on nothing but the seed and the name."""
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _by_threshold(place: float, fractions: Mapping[Split, float]) -> Split:
+    total = sum(fractions.values())
+    edge = 0.0
+    used = [split for split in SPLITS if fractions.get(split, 0) > 0]
+    for split in used:
+        edge += fractions[split] / total
+        if place < edge:
+            return split
+    return used[-1]
+
+
+def _fill_empty(
+    split_of: dict[str, Split], places: Mapping[str, float], fractions: Mapping[Split, float]
+) -> None:
+    """Move one key into each empty split, train first: from the largest, or from a later one."""
+    used = [split for split in SPLITS if fractions.get(split, 0) > 0]
+    for rank, split in enumerate(used):
+        if split in split_of.values():
+            continue
+        sizes = {name: sum(value == name for value in split_of.values()) for name in used}
+        donors = [name for name in used if sizes[name] > 1 or (name in used[rank:] and sizes[name])]
+        if not donors:
+            return
+        largest = max(donors, key=lambda name: sizes[name])
+        moved = max((key for key in split_of if split_of[key] == largest), key=places.__getitem__)
+        split_of[moved] = split
+
+
+def _spread_classes(
+    split_of: dict[str, Split],
+    places: Mapping[str, float],
+    present: Mapping[str, set[int]],
+    used: Sequence[Split],
+) -> None:
+    """Move keys until each class that has two keys or more is in every split of `used`."""
+    for label in sorted({label for labels in present.values() for label in labels}):
+        holders = sorted((key for key in present if label in present[key]), key=places.__getitem__)
+        for split in used:
+            if len(holders) < 2 or any(split_of[key] == split for key in holders):
+                continue
+            others = [key for key in holders if _can_leave(key, split_of, present)]
+            if others:
+                split_of[others[-1]] = split
+
+
+def _can_leave(key: str, split_of: Mapping[str, Split], present: Mapping[str, set[int]]) -> bool:
+    """Tell whether each class of `key` is in its split a second time (test gives freely)."""
+    if split_of[key] == "test":
+        return sum(split == "test" for split in split_of.values()) > 1
+    mates = [other for other in split_of if split_of[other] == split_of[key] and other != key]
+    rest: set[int] = set().union(*(present[other] for other in mates)) if mates else set()
+    return bool(mates) and present[key] <= rest

@@ -1,0 +1,1 @@
+"""Mask files to class ids: encodings, palettes, polygons, class lists."""

@@ -1,0 +1,167 @@
+"""Class lists that came with the data: believed only where the masks bear them out.
+
+Read are, at the root of the data and in the folders of its splits:
+
+| file | names by colour | names by value |
+| --- | --- | --- |
+| json | `classes` of a title and a colour (Supervisely) | `{"0": "road", …}` (Hugging Face) |
+| CSV | columns name, r, g, b | columns Pixel Value, Class (Roboflow), or id, name |
+| text | `128 64 128 Road` (CamVid), `Road:128,64,128::` (CVAT) | `0 road`, `0: road` |
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskzoo.training.data.find.index import SPLIT_FOLDERS
+from maskzoo.training.data.masks.maskfile import Kind
+
+_MAX_BYTES = 1 << 20
+_NUMBERS_THEN_NAME = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)")
+_NAME_THEN_NUMBERS = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?")
+_VALUE_THEN_NAME = re.compile(r"(\d{1,5})[\s,:=]+([^\W\d].*)")
+# `id, class` is not among them: so begin lists of images.
+_VALUE_COLUMNS = (("pixel value", "class"), ("value", "name"), ("id", "name"), ("index", "name"))
+_HEX = re.compile(r"#?([0-9A-Fa-f]{6})")
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """Names by packed colour or by value, as a file tells them."""
+
+    file: Path
+    names: Mapping[int, str]
+    kind: Kind = "colours"
+
+
+def read_class_lists(root: Path) -> list[ClassList]:
+    """Return the lists that came with the data; files of another kind are passed over.
+
+    Of several equal ones, as in each split's folder, the first is returned.
+    """
+    lists: list[ClassList] = []
+    folders = [root, *(path for path in sorted(root.iterdir()) if path.name in SPLIT_FOLDERS)]
+    for folder in (path for path in folders if path.is_dir()):
+        for file in sorted(path for path in folder.iterdir() if path.suffix.lower() in _READERS):
+            if not file.is_file() or file.stat().st_size > _MAX_BYTES:
+                continue
+            for kind, reader in _READERS[file.suffix.lower()].items():
+                names = reader(file)
+                if len(names) >= 2 and all((kind, names) != (o.kind, o.names) for o in lists):
+                    lists.append(ClassList(file, names, kind))
+    return lists
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return None
+
+
+def _values_from_json(file: Path) -> dict[int, str]:
+    content = _json(file)
+    if not isinstance(content, dict) or not all(str(key).isdecimal() for key in content):
+        return {}
+    return {int(key): name for key, name in content.items() if isinstance(name, str)}
+
+
+def _colours_from_json(file: Path) -> dict[int, str]:
+    content = _json(file)
+    rows = content.get("classes", content.get("labels")) if isinstance(content, dict) else content
+    found: dict[int, str] = {}
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict):
+            name = row.get("title") or row.get("name") or row.get("label")
+            code = _packed(row.get("color") or row.get("colour"))
+            if isinstance(name, str) and code is not None:
+                found[code] = name
+    return found
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, by the columns' names in lower case."""
+    try:
+        rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+    return [
+        {str(key).strip().lower(): str(value).strip() for key, value in row.items()} for row in rows
+    ]
+
+
+def _colours_from_csv(file: Path) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for cells in _rows(file):
+        code = _packed([cells.get(key) for key in ("r", "g", "b")])
+        if cells.get("name") and code is not None:
+            found[code] = cells["name"]
+    return found
+
+
+def _values_from_csv(file: Path) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for cells in _rows(file):
+        for value, name in _VALUE_COLUMNS:
+            if cells.get(value, "").isdecimal() and cells.get(name) and "r" not in cells:
+                found[int(cells[value])] = cells[name]
+    return found
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return []
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _colours_from_text(file: Path) -> dict[int, str]:
+    """Return names by colour; nothing where fewer than half of the lines are classes."""
+    lines = _lines(file)
+    rows: list[tuple[int, str]] = []
+    for line in lines:
+        if first := _NUMBERS_THEN_NAME.fullmatch(line):
+            *parts, name = first.groups()
+        elif second := _NAME_THEN_NUMBERS.fullmatch(line):
+            name, *parts = second.groups()
+        else:
+            continue
+        code = _packed(parts)
+        rows += [] if code is None else [(code, name.strip())]
+    return dict(rows) if 2 * len(rows) >= len(lines) else {}
+
+
+def _values_from_text(file: Path) -> dict[int, str]:
+    """Return names by value; nothing where a line is something else."""
+    rows = [_VALUE_THEN_NAME.fullmatch(line) for line in _lines(file)]
+    return {int(row[1]): row[2].strip() for row in rows if row} if all(rows) else {}
+
+
+def _packed(colour: Any) -> int | None:
+    """Return a colour as 0xRRGGBB: from `#3C1098` or from three numbers."""
+    if isinstance(colour, str):
+        match = _HEX.fullmatch(colour.strip())
+        return int(match.group(1), 16) if match else None
+    if isinstance(colour, Iterable):
+        try:
+            red, green, blue = (int(part) for part in colour)
+        except (TypeError, ValueError):
+            return None
+        if max(red, green, blue) <= 255 and min(red, green, blue) >= 0:
+            return red << 16 | green << 8 | blue
+    return None
+
+
+_READERS: dict[str, dict[Kind, Callable[[Path], dict[int, str]]]] = {
+    ".json": {"colours": _colours_from_json, "values": _values_from_json},
+    ".csv": {"colours": _colours_from_csv, "values": _values_from_csv},
+    ".txt": {"colours": _colours_from_text, "values": _values_from_text},
+}

@@ -1,0 +1,171 @@
+"""Published label tables, recognised by the codes in the masks and by the files' names.
+
+They only save typing: a data set that matches one gets its class names, its ignored codes and its
+order of ids from here, and the caller says so. A table matches when every frequent code is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from maskzoo.models.builtin_labels import BUILTIN_LABELS
+from maskzoo.training.data.masks.maskfile import Kind
+
+
+@dataclass(frozen=True)
+class KnownLabels:
+    """A published label table.
+
+    Args:
+        title: what people call it.
+        kind: whether `codes` are values or packed colours.
+        codes: (name, code) of each class, in the order of the ids.
+        ignore: codes that are void.
+        background: name of the background class.
+        colours: packed colours to draw with, where `codes` are values.
+        stems: pattern that a stem must match, where the codes alone prove nothing.
+    """
+
+    title: str
+    kind: Kind
+    codes: tuple[tuple[str, int], ...]
+    ignore: tuple[int, ...] = ()
+    background: str | None = None
+    colours: tuple[int, ...] = ()
+    stems: str | None = None
+
+
+def _published(name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return names and packed colours of a label set that `models` knows."""
+    rows = [item.split(":") for item in BUILTIN_LABELS[name].split()]
+    return tuple(word for word, _ in rows), tuple(int(colour, 16) for _, colour in rows)
+
+
+_CITYSCAPES, _CITYSCAPES_COLOURS = _published("cityscapes")
+_CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+_VOC, _VOC_COLOURS = _published("voc")
+_CAMVID, _CAMVID_COLOURS = _published("camvid")
+_ADE20K, _ADE20K_COLOURS = _published("ade20k")
+_CAMVID_STEMS = r"(^|/)(0001TP|0006R0|0016E5|Seq05VD)_"
+
+
+KNOWN: tuple[KnownLabels, ...] = (
+    KnownLabels(
+        "Dubai aerial imagery (Humans in the Loop)",
+        "colours",
+        (
+            ("building", 0x3C1098),
+            ("land", 0x8429F6),
+            ("road", 0x6EC1E4),
+            ("vegetation", 0xFEDD3A),
+            ("water", 0xE2A929),
+        ),
+        ignore=(0x9B9B9B,),
+    ),
+    KnownLabels(
+        "Cityscapes colours",
+        "colours",
+        tuple(zip(_CITYSCAPES, _CITYSCAPES_COLOURS, strict=True)),
+        ignore=(
+            *(0x000000, 0x6F4A00, 0x510051, 0xFAAAA0, 0xE6968C, 0xB4A5B4, 0x966464, 0x96785A),
+            *(0x00005A, 0x00006E),
+        ),
+    ),
+    KnownLabels(
+        "PASCAL VOC colours",
+        "colours",
+        tuple(zip(_VOC, _VOC_COLOURS, strict=True)),
+        ignore=(0xE0E0C0,),
+        background="background",
+    ),
+    KnownLabels(
+        "ISPRS Potsdam / Vaihingen colours",
+        "colours",
+        (
+            ("impervious_surface", 0xFFFFFF),
+            ("building", 0x0000FF),
+            ("low_vegetation", 0x00FFFF),
+            ("tree", 0x00FF00),
+            ("car", 0xFFFF00),
+            ("clutter", 0xFF0000),
+        ),
+        ignore=(0x000000,),
+    ),
+    KnownLabels(
+        "DeepGlobe land cover colours",
+        "colours",
+        (
+            ("urban", 0x00FFFF),
+            ("agriculture", 0xFFFF00),
+            ("rangeland", 0xFF00FF),
+            ("forest", 0x00FF00),
+            ("water", 0x0000FF),
+            ("barren", 0xFFFFFF),
+        ),
+        ignore=(0x000000,),
+    ),
+    KnownLabels(
+        "CamVid with 11 classes (SegNet)",
+        "values",
+        tuple((name, index) for index, name in enumerate(_CAMVID)),
+        ignore=(11, 255),
+        colours=_CAMVID_COLOURS,
+        stems=_CAMVID_STEMS,
+    ),
+    KnownLabels(
+        "Cityscapes labelIds",
+        "values",
+        tuple(zip(_CITYSCAPES, _CITYSCAPES_IDS, strict=True)),
+        ignore=(*sorted(set(range(34)) - set(_CITYSCAPES_IDS)), 65535),
+        colours=_CITYSCAPES_COLOURS,
+        stems=r"_gtFine_labelIds$|_gtCoarse_labelIds$",
+    ),
+    KnownLabels(
+        "Cityscapes labelTrainIds",
+        "values",
+        tuple((name, index) for index, name in enumerate(_CITYSCAPES)),
+        ignore=(255,),
+        colours=_CITYSCAPES_COLOURS,
+        stems=r"_labelTrainIds$",
+    ),
+    KnownLabels(
+        "PASCAL VOC",
+        "values",
+        tuple((name, index) for index, name in enumerate(_VOC)),
+        ignore=(255,),
+        background="background",
+        colours=_VOC_COLOURS,
+        stems=r"^20(07|08|09|10|11|12)_\d{6}$",
+    ),
+    KnownLabels(
+        "ADE20K with 150 classes",
+        "values",
+        tuple((name, index) for index, name in enumerate(_ADE20K, start=1)),
+        ignore=(0,),
+        colours=_ADE20K_COLOURS,
+        stems=r"^ADE_(train|val)_\d{8}$",
+    ),
+)
+
+
+def recognise(kind: Kind, codes: Collection[int], mask_stems: Sequence[str]) -> KnownLabels | None:
+    """Return the published table that holds all of `codes`, or None.
+
+    Args:
+        kind: what the codes are.
+        codes: the codes that are frequent enough to be no accident.
+        mask_stems: stems of the mask files.
+    """
+    for known in KNOWN:
+        listed = {code for _, code in known.codes}
+        enough = 3 if known.kind == "colours" else 1
+        if known.kind != kind or len(listed & set(codes)) < enough:
+            continue
+        if not set(codes) <= listed | set(known.ignore):
+            continue
+        pattern = known.stems
+        if pattern is None or all(re.search(pattern, stem) for stem in mask_stems):
+            return known
+    return None

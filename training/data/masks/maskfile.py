@@ -1,0 +1,173 @@
+"""Read a mask file as it is stored: one integer code for each pixel.
+
+A code is the stored value (`values`), or a colour packed as 0xRRGGBB (`colours`). What the codes
+mean is the business of `encodings`. Shapes: codes are (H, W).
+
+Policies: 1-bit files give 0 and 255; an alpha channel that is opaque everywhere is dropped; where
+all colours are equal and alpha is not, alpha is the mask; a transparent pixel counts as black.
+Arrays of many binary planes (one-hot TIFF) become the plane's number, 65535 where none is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from maskzoo.models.errors import DataError
+
+Kind = Literal["values", "colours"]
+NO_PLANE = 65535
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class RawMask:
+    """A mask file's content.
+
+    Args:
+        codes: stored values, palette indices or packed colours, (H, W).
+        kind: what `codes` are.
+        mode: how the file stores them: `L`, `P`, `RGB`, `RGBA`, `1`, `I;16`, `onehot` …
+        palette: index → packed colour, for mode `P`.
+    """
+
+    codes: npt.NDArray[np.integer]
+    kind: Kind
+    mode: str
+    palette: Mapping[int, int] | None = None
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """H and W."""
+        height, width = self.codes.shape
+        return int(height), int(width)
+
+    def as_colours(self) -> npt.NDArray[np.uint32]:
+        """Return packed colours, through the palette or as grey."""
+        if self.kind == "colours":
+            return self.codes.astype(np.uint32, copy=False)
+        table = np.arange(256, dtype=np.uint32) * 0x010101
+        if self.palette is not None:
+            table[list(self.palette)] = list(self.palette.values())
+        return table[np.clip(self.codes, 0, 255)]
+
+
+def read_raw_mask(path: Path) -> RawMask:
+    """Read `path` without interpreting it.
+
+    Raises:
+        DataError: the file is missing, damaged, or of a form that is no mask.
+    """
+    try:
+        with path.open("rb") as stream, _open(stream) as image:
+            if _has_planes(image):
+                return _from_tiff(path)
+            image.load()
+            return _from_pillow(image, path)
+    except UnidentifiedImageError as error:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: is empty; export this mask again") from error
+        return _from_tiff(path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); export this mask again") from error
+
+
+def pack_colours(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """Pack uint8 (H, W, 3) into uint32 (H, W) 0xRRGGBB."""
+    packed = rgb[..., 0].astype(np.uint32)
+    packed <<= 8
+    packed |= rgb[..., 1]
+    packed <<= 8
+    packed |= rgb[..., 2]
+    return packed
+
+
+def _open(stream: BinaryIO) -> Image.Image:
+    """Open a picture; PNGs of any size, since masks of whole slides and maps are trusted here."""
+    start = stream.read(len(_PNG))
+    stream.seek(0)
+    return PngImagePlugin.PngImageFile(stream) if start == _PNG else Image.open(stream)
+
+
+def _has_planes(image: Image.Image) -> bool:
+    """Tell whether a TIFF holds one plane a class, as pages or as channels."""
+    if image.format != "TIFF":
+        return False
+    samples = image.tag_v2.get(277, 1)  # type: ignore[attr-defined]  # SamplesPerPixel
+    return samples > 4 or getattr(image, "n_frames", 1) > 1
+
+
+def _from_pillow(image: Image.Image, path: Path) -> RawMask:
+    mode = image.mode
+    if mode == "P":
+        return RawMask(np.asarray(image), "values", "P", _palette(image))
+    if mode == "1":
+        return RawMask(np.asarray(image.convert("L")), "values", "1")
+    if mode in ("L", "I", "F") or mode.startswith("I;16"):
+        return RawMask(_integers(np.asarray(image), path), "values", mode)
+    if mode in ("LA", "PA", "RGBA"):
+        return _without_alpha(np.asarray(image.convert("RGBA")), mode)
+    if mode == "RGB":
+        return _grey_or_colours(np.asarray(image), "RGB")
+    return _grey_or_colours(np.asarray(image.convert("RGB")), mode)
+
+
+def _palette(image: Image.Image) -> dict[int, int]:
+    table = np.asarray(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    return {index: int(code) for index, code in enumerate(pack_colours(table))}
+
+
+def _integers(values: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.integer]:
+    if values.dtype.kind == "f":
+        whole = np.nan_to_num(values, nan=-1.0).astype(np.int32)
+        if not np.array_equal(whole, np.nan_to_num(values, nan=-1.0)):
+            raise DataError(
+                f"{path}: holds fractions such as {float(np.ravel(values)[0])!r}, not class ids; "
+                "export the mask with whole numbers, not probabilities"
+            )
+        return whole
+    return values  # type: ignore[return-value]
+
+
+def _without_alpha(rgba: npt.NDArray[np.uint8], mode: str) -> RawMask:
+    alpha = rgba[..., 3]
+    rgb = rgba[..., :3]
+    if alpha.min() < 255:
+        if (rgb == rgb[0, 0]).all():
+            return RawMask(np.ascontiguousarray(alpha), "values", mode)
+        rgb = np.where(alpha[..., None] < 128, np.uint8(0), rgb)
+    return _grey_or_colours(rgb, mode)
+
+
+def _grey_or_colours(rgb: npt.NDArray[np.uint8], mode: str) -> RawMask:
+    """Keep one channel where all three are equal."""
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    if np.array_equal(red, green) and np.array_equal(green, blue):
+        return RawMask(np.ascontiguousarray(red), "values", mode)
+    return RawMask(pack_colours(rgb), "colours", mode)
+
+
+def _from_tiff(path: Path) -> RawMask:
+    """Read what Pillow does not know: many channels, 32-bit integers, floats."""
+    try:
+        values = np.squeeze(tifffile.imread(path))
+    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        raise DataError(f"{path}: is no image that can be read ({error})") from error
+    if values.ndim == 2:
+        return RawMask(_integers(values, path), "values", f"{values.dtype}")
+    if values.ndim != 3:
+        raise DataError(f"{path}: has shape {values.shape}; a mask has one plane, or one a class")
+    if len(np.unique(values)) > 2:
+        raise DataError(f"{path}: {min(values.shape)} planes are not binary, so not one a class")
+    axis = int(np.argmin(values.shape))
+    planes = np.moveaxis(values, axis, -1) > 0  # (H, W, planes)
+    codes = planes.argmax(axis=-1).astype(np.uint16)
+    codes[~planes.any(axis=-1)] = NO_PLANE
+    return RawMask(codes, "values", "onehot")

@@ -1,0 +1,1 @@
+"""From settings and data to a plan: every value that was "auto", with its reason."""

@@ -1,0 +1,82 @@
+"""Draw what the network will see: samples, and beside each some of its augmented crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.augment import Augmentation, build_augmentation
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.data.check.picture import overlay_labels
+from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset, sample_seed
+from maskzoo.training.data.find.index import Split
+from maskzoo.training.planning.lengths import crop_size
+from maskzoo.training.planning.plan import choose_machine, resolve
+from maskzoo.training.planning.survey import survey
+
+
+def preview(
+    root: Path, config: TrainConfig, path: Path, *, num_samples: int = 4, num_draws: int = 5
+) -> Path:
+    """Draw what a run of `config` on the data at `root` would see; return the PNG's path."""
+    data = open_dataset(root, seed=config.seed, allow_bad=config.allow_bad)
+    planned = resolve(choose_machine(config), survey(data)).config
+    augmentation = build_augmentation(
+        planned.augment, crop=crop_size(planned), ignore_index=data.labels.ignore_index
+    )
+    return draw_preview(
+        data,
+        augmentation,
+        path,
+        num_samples=num_samples,
+        num_draws=num_draws,
+        seed=config.seed,
+    )
+
+
+def draw_preview(
+    data: SegmentationData,
+    augmentation: Augmentation,
+    path: Path,
+    *,
+    split: Split = "train",
+    num_samples: int = 4,
+    num_draws: int = 5,
+    seed: int = 0,
+) -> Path:
+    """Write the picture as a PNG and return its path.
+
+    Args:
+        data: the data set.
+        augmentation: what is done to a sample.
+        path: the PNG.
+        split: where the samples come from, evenly spread.
+        num_samples: rows.
+        num_draws: crops beside each sample, those of the first epochs of a run with `seed`.
+        seed: of the run.
+    """
+    samples = data.samples(split)
+    if not samples:
+        raise DataError(f"{str(data.root)!r} has no images in its split {split!r}")
+    places = np.unique(np.linspace(0, len(samples) - 1, num_samples).round().astype(int))
+    columns = num_draws + 1
+    figure = Figure(figsize=(3 * columns, 3 * len(places)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(places), columns, squeeze=False)
+    for row, place in zip(grid, places, strict=True):
+        image, mask = data.read(samples[place])
+        shown = [(image, mask, "as it is")]
+        for epoch in range(num_draws):
+            drawn = augmentation(image, mask, sample_seed(seed, epoch, int(place)))
+            shown.append((*drawn, f"epoch {epoch}"))
+        for axes, (pixels, labels, title) in zip(row, shown, strict=True):
+            axes.imshow(overlay_labels(pixels, labels, data.labels))
+            axes.set_title(title, fontsize=8)
+            axes.set_axis_off()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80, format="png")
+    return path

@@ -1,0 +1,70 @@
+"""What the training images are like, from what `inspect` has counted: nothing is read again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskzoo.training.data.feed.dataset import SegmentationData
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the training images are like.
+
+    Attributes:
+        median_size: height and width.
+        sizes: height and width of each image.
+        names: of the classes.
+        class_pixels: counted pixels of each class.
+        class_images: number of images that hold each class.
+        has_up: whether up and down differ in these pictures; None if that is not known.
+        up_reason: from what that follows.
+    """
+
+    median_size: tuple[int, int]
+    sizes: list[tuple[int, int]]
+    names: tuple[str, ...]
+    class_pixels: np.ndarray
+    class_images: tuple[int, ...]
+    has_up: bool | None
+    up_reason: str
+
+    def rarest(self) -> tuple[float, str]:
+        """Return the share of the rarest class that occurs, and that in words."""
+        share = self.class_pixels / max(1, self.class_pixels.sum())
+        present = np.flatnonzero(share)
+        if present.size == 0:
+            return 1.0, "no pixel is labelled"
+        rare = int(present[share[present].argmin()])
+        return float(share[rare]), (
+            f"the rarest class, {self.names[rare]}, has {share[rare]:.2%} of the pixels, in "
+            f"{self.class_images[rare]} of {len(self.sizes)} images"
+        )
+
+
+def survey(data: SegmentationData) -> Survey:
+    """Sum up the training images of `data`."""
+    samples = data.samples("train")
+    sizes = [data.sizes[sample.stem] for sample in samples]
+    height, width = (int(value) for value in np.median(sizes, axis=0))
+    present = [data.presence[sample.stem] for sample in samples]
+    return Survey(
+        median_size=(height, width),
+        sizes=sizes,
+        names=data.labels.names,
+        class_pixels=np.array(data.pixels["train"]),
+        class_images=tuple(
+            sum(label in labels for labels in present) for label in range(data.labels.num_classes)
+        ),
+        has_up=data.orientation.has_up,
+        up_reason=data.orientation.why,
+    )
+
+
+def balanced_weights(pixels: np.ndarray) -> tuple[float, ...]:
+    """Return 1 / ln(1.02 + share of pixels) for each class, scaled to mean 1 (ENet's rule)."""
+    share = pixels / max(1, pixels.sum())
+    weights = 1 / np.log(1.02 + share)
+    return tuple(round(float(weight), 4) for weight in weights / weights.mean())

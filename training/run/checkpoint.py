@@ -1,0 +1,147 @@
+"""Checkpoints: one atomic file from which a run goes on exactly where it stood.
+
+    maskzoo-checkpoint 1 <sha256 of the rest>\\n
+    <torch.save of tensors and plain types>
+
+The digest in the first line tells a torn or foreign file before anything of it is used, and the
+rest is read with `weights_only=True`: no code runs from a checkpoint. A new file is written
+beside the old one, flushed to disk and then renamed over it; the one before is kept as
+`previous.ckpt`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import shutil
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskzoo.models.errors import ZooError
+
+_MAGIC = b"maskzoo-checkpoint 1 "
+_HEADER_LENGTH = len(_MAGIC) + 64 + 1
+
+
+class CheckpointError(ZooError):
+    """A checkpoint is torn, foreign, or of another run."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; all that changes beside tensors.
+
+    Attributes:
+        step: steps done; also the position in the stream of samples and of random numbers.
+        best_score: the best mean IoU so far, at `best_step`.
+        stale: validations since then.
+        lr_scale: factor on every rate, below 1 after steps that gave no number.
+        bad_steps: how many of those there were.
+        micro_batch: images at once, halved when memory ran out.
+    """
+
+    step: int = 0
+    best_score: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    lr_scale: float = 1.0
+    bad_steps: int = 0
+    micro_batch: int = 0
+
+
+@dataclass
+class Checkpoint:
+    """Everything that a run needs to go on.
+
+    Attributes:
+        model, ema: state dicts; `ema` is empty where no average is kept.
+        optimizer: its state dict.
+        progress: see `Progress`.
+        config: the resolved configuration, as plain types.
+        fingerprint: of the data.
+        versions: of the packages that wrote it.
+        command: by which the run was started.
+    """
+
+    model: dict[str, Any]
+    ema: dict[str, Any]
+    optimizer: dict[str, Any]
+    progress: Progress
+    config: dict[str, Any]
+    fingerprint: str
+    versions: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint` atomically; an older file stays as `previous.ckpt` beside it."""
+    content = {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)}
+    content["progress"] = asdict(checkpoint.progress)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    body = buffer.getbuffer()
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        file.write(_MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n")
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    if path.exists():
+        _keep(path, path.with_name("previous.ckpt"))
+    os.replace(temporary, path)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, torn or not one of ours.
+    """
+    hint = _hint(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read checkpoint {str(path)!r}: {error.strerror}{hint}"
+        ) from None
+    if not data.startswith(_MAGIC):
+        raise CheckpointError(f"{str(path)!r} is no maskzoo checkpoint (version 1){hint}")
+    digest = data[len(_MAGIC) : _HEADER_LENGTH - 1].decode("ascii", "replace")
+    body = memoryview(data)[_HEADER_LENGTH:]
+    if hashlib.sha256(body).hexdigest() != digest:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} is damaged: its content does not match its digest{hint}"
+        )
+    try:
+        content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        return Checkpoint(**content | {"progress": Progress(**content["progress"])})
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} holds more than tensors and plain types: maskzoo did not "
+            "write it"
+        ) from None
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} was written by another version of maskzoo ({error}): go on "
+            "with that version, or start the run again"
+        ) from None
+
+
+def _keep(path: Path, previous: Path) -> None:
+    previous.unlink(missing_ok=True)
+    try:
+        os.link(path, previous)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, previous)
+
+
+def _hint(path: Path) -> str:
+    previous = path.with_name("previous.ckpt")
+    if previous != path and previous.exists():
+        return f"; the one before it is {str(previous)!r}: rename it to {path.name!r} and resume"
+    return "; start the run again without --resume"

@@ -1,0 +1,66 @@
+"""Where a run comes from: the command as a person would type it, and the commit of the code."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from maskzoo.training.config.settings import TrainConfig
+
+
+def run_command(argv: Sequence[str], data: Path, config: TrainConfig) -> str:
+    """Return the command that makes this run again.
+
+    Args:
+        argv: of the process. If it is `maskzoo train …`, that is the command, without `--resume`.
+        data: the folder, for a run that was started from Python.
+        config: as it was given, before the plan; the settings that differ from nothing given are
+            written out for a run that was started from Python.
+    """
+    program, *arguments = argv or [""]
+    if Path(program).stem == "maskzoo" and arguments[:1] == ["train"]:
+        return shlex.join(["maskzoo", *(word for word in arguments if word != "--resume")])
+    given = flat_settings(config.model_dump(mode="json", exclude_unset=True))
+    settings = [f"{key}={_written(value)}" for key, value in given.items()]
+    return shlex.join(["maskzoo", "train", str(data), *settings])
+
+
+def flat_settings(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted keys; an empty section stays a value."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= flat_settings(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def code_commit() -> str | None:
+    """Return the commit of the code that runs, with `-dirty` if files were changed since.
+
+    None if the code is not in a checkout of its own.
+    """
+    here = Path(__file__)
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return None
+    commit = _git(here.parent, "rev-parse", "HEAD")
+    changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}-dirty" if commit and changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _written(value: Any) -> str:
+    """Return a value as YAML on one line; JSON is YAML, plain words need no quotes."""
+    return value if isinstance(value, str) else json.dumps(value)

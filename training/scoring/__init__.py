@@ -1,0 +1,1 @@
+"""Scores: metrics, confidence intervals, calibration, comparison."""

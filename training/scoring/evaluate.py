@@ -1,0 +1,303 @@
+"""Scores of a network on labelled images, through the predictor that also serves.
+
+The prediction has the image's own size, upright; it is compared with the mask at that size.
+Training's validation, the metrics in a bundle and `maskzoo evaluate` are all this file, and the
+mask that the server sends scores the same.
+
+| score | defined in |
+| --- | --- |
+| IoU, Dice, precision, recall, pixel accuracy | `training.scoring.metrics` |
+| boundary IoU | `training.scoring.boundary` |
+| expected calibration error | `training.scoring.calibration` |
+| interval of the mean IoU | `training.scoring.bootstrap` |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskzoo.models.bundles.bundle import Manifest, read_manifest
+from maskzoo.models.errors import DataError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.inference.segmentation import Segmentation
+from maskzoo.models.inference.tiles import DEFAULT_OVERLAP
+from maskzoo.models.labels import LabelSet
+from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
+from maskzoo.training.data.find.index import Sample, Split
+from maskzoo.training.scoring.bootstrap import Interval, mean_iou_interval
+from maskzoo.training.scoring.boundary import SHARE_OF_DIAGONAL, BoundaryCounts
+from maskzoo.training.scoring.calibration import Calibration
+from maskzoo.training.scoring.metrics import ConfusionMatrix, Scores
+from maskzoo.training.scoring.sparing import SparingPredictor
+from maskzoo.training.scoring.table import scores_table
+
+HOW = (
+    "one confusion matrix over all pixels of the split at original size, ignored pixels left out; "
+    "mean IoU over the classes whose union is not empty (mmsegmentation's definition); "
+    "through models.Predictor, mode {mode}{views}"
+)
+
+Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the predictor is asked; as in `Predictor.segment`."""
+
+    mode: str = "auto"
+    tta: str = "none"
+    overlap: float = DEFAULT_OVERLAP
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image, its truth and what the predictor made of it.
+
+    Args:
+        counts: int64 (K, K) of its pixels, the truth in rows.
+    """
+
+    sample: Sample
+    image: np.ndarray
+    truth: np.ndarray
+    found: Segmentation
+    counts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of one bundle on one split.
+
+    Args:
+        fingerprint: of the data.
+        options: how the predictor was asked.
+        images: how many were scored.
+        boundary: intersections and unions of the outlines.
+        calibration: accuracy by confidence.
+        interval: of the mean IoU; None for a single image.
+        matrix: int64 (K, K), the truth in rows.
+        seconds_per_image: that the predictor took, by stage.
+        spared: images that were predicted in smaller parts than asked for, as memory ran out.
+    """
+
+    bundle: str
+    data: str
+    fingerprint: str
+    split: str
+    options: Options
+    images: int
+    scores: Scores
+    boundary: BoundaryCounts
+    calibration: Calibration
+    interval: Interval | None
+    matrix: np.ndarray
+    seconds_per_image: dict[str, float] = field(default_factory=dict)
+    spared: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types; this is also what a bundle keeps as its metrics."""
+        scores = self.scores.to_json()
+        for row, iou in zip(scores["per_class"], self.boundary.ious(), strict=True):
+            row["boundary_iou"] = iou
+        views = "" if self.options.tta == "none" else f", views {self.options.tta}"
+        if self.spared:
+            views += f"; {self.spared} of {self.images} in smaller parts, as memory ran out"
+        return {
+            "bundle": self.bundle,
+            "data": self.data,
+            "data_fingerprint": self.fingerprint,
+            "split": self.split,
+            **asdict(self.options),
+            "images": self.images,
+            "how": HOW.format(mode=self.options.mode, views=views),
+            **scores,
+            "mean_boundary_iou": self.boundary.mean(),
+            "boundary_width": f"{SHARE_OF_DIAGONAL:.0%} of the diagonal",
+            "expected_calibration_error": self.calibration.error(),
+            "mean_iou_interval": self.interval.to_json() if self.interval else None,
+        }
+
+    def command(self, data: str, *, engine: str) -> str:
+        """Return the command that measures this again, on the folder `data`, by `engine`."""
+        given = {**asdict(self.options), "engine": engine}
+        usual = {**asdict(Options()), "engine": "auto"}
+        extra = "".join(f" --{key} {value}" for key, value in given.items() if value != usual[key])
+        return f"maskzoo evaluate {self.bundle} {data} --split {self.split}{extra}"
+
+    def details(self) -> dict[str, Any]:
+        """Return `to_json`, and with it the confusion matrix, the bins and the times."""
+        return self.to_json() | {
+            "confusion": self.matrix.tolist(),
+            "calibration": self.calibration.bins(),
+            "seconds_per_image": self.seconds_per_image,
+        }
+
+    def table(self) -> str:
+        """Return the scores as text for a terminal."""
+        title = f"{self.bundle} on {self.data}, split {self.split}, {self.images} images"
+        table = scores_table(self.scores, title=title, boundary=self.boundary.ious())
+        interval, error = self.interval, self.calibration.error()
+        if interval is not None:
+            table += (
+                f"mean IoU {interval.level:.0%} interval {100 * interval.low:.2f} to "
+                f"{100 * interval.high:.2f} (bootstrap over {interval.images} images)\n"
+            )
+        return table + (
+            "" if error is None else f"expected calibration error {100 * error:.2f} %\n"
+        )
+
+
+def evaluate(
+    bundle: Path,
+    data: Path,
+    *,
+    split: Split = "test",
+    device: str = "auto",
+    engine: str = "auto",
+    options: Options | None = None,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Score the bundle at `bundle` on one split of the data at `data`.
+
+    Where the data has no split of its own, it is split with the seed of the bundle's run.
+
+    Args:
+        split: `train`, `val` or `test`.
+        device, engine: where and by what to compute.
+        options: the predictor's way with large images, and its views.
+        on_image: is told the number of images done, and of all.
+
+    Raises:
+        DataError: the split is empty, or the data has other classes than the bundle.
+    """
+    opened = open_as_trained(read_manifest(bundle), data)
+    predictor = Predictor.from_bundle(bundle, device=device, engine=engine)
+    check_classes(predictor.labels, opened.labels)
+    return evaluate_split(
+        predictor,
+        opened,
+        split=split,
+        name=bundle.name,
+        options=options or Options(),
+        on_image=on_image,
+    )
+
+
+def open_as_trained(manifest: Manifest, data: Path) -> SegmentationData:
+    """Open data as the bundle's run did: split by its seed, as many bad samples left out."""
+    recipe = manifest.provenance.get("recipe") or {}
+    return open_dataset(data, seed=recipe.get("seed", 0), allow_bad=recipe.get("allow_bad", 0))
+
+
+def evaluate_split(
+    predictor: Predictor,
+    data: SegmentationData,
+    *,
+    split: Split,
+    name: str,
+    options: Options | None = None,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+    watch: Callable[[Scored], None] = lambda scored: None,
+    say: Say = _log.warning,
+) -> Evaluation:
+    """Score `predictor` on one split.
+
+    Args:
+        name: of the bundle, for the reader.
+        on_image: is told the number of images done, and of all.
+        watch: is shown each image with its prediction, one at a time.
+        say: takes a line for the person, when memory runs out.
+
+    Raises:
+        DataError: the split is empty.
+    """
+    options = options or Options()
+    samples = data.samples(split)
+    if not samples:
+        raise DataError(
+            f"split {split!r} of {str(data.root)!r} has no images; it has "
+            + ", ".join(f"{word} ({len(some)})" for word, some in data.splits.items())
+        )
+    classes, ignored = data.labels.num_classes, data.labels.ignore_index
+    matrix = ConfusionMatrix(classes, ignore_index=ignored)
+    boundary = BoundaryCounts(classes, ignore_index=ignored)
+    calibration = Calibration(ignore_index=ignored)
+    seconds: dict[str, float] = {}
+    each: list[np.ndarray] = []
+    sparing = SparingPredictor(predictor, say)
+    for done, scored in enumerate(score_images(sparing, data, samples, options), start=1):
+        matrix.counts += scored.counts
+        each.append(scored.counts)
+        found = scored.found
+        boundary.update(scored.truth, found.labels)
+        assert found.confidence is not None, "it was asked for"
+        calibration.update(scored.truth, found.labels, found.confidence)
+        for stage, value in found.timings.items():
+            seconds[stage] = seconds.get(stage, 0) + value / len(samples)
+        watch(scored)
+        on_image(done, len(samples))
+    return Evaluation(
+        bundle=name,
+        data=data.name,
+        fingerprint=data.fingerprint,
+        split=split,
+        options=options,
+        images=len(samples),
+        scores=matrix.scores(data.labels.names),
+        boundary=boundary,
+        calibration=calibration,
+        interval=mean_iou_interval(each),
+        matrix=matrix.counts,
+        seconds_per_image=seconds,
+        spared=sparing.spared,
+    )
+
+
+def score_images(
+    predictor: SparingPredictor,
+    data: SegmentationData,
+    samples: Sequence[Sample],
+    options: Options,
+    *,
+    confidence: bool = True,
+) -> Iterator[Scored]:
+    """Yield each image with its prediction; one is in memory at a time."""
+    labels = data.labels
+    for sample in samples:
+        image, truth = data.read(sample)
+        found = predictor.segment(image, confidence=confidence, **asdict(options))
+        matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
+        matrix.update(truth, found.labels)
+        yield Scored(sample, image, truth, found, matrix.counts)
+
+
+def count_pixels(
+    predictor: Predictor,
+    data: SegmentationData,
+    samples: Sequence[Sample],
+    *,
+    say: Say = _log.warning,
+) -> ConfusionMatrix:
+    """Return the confusion matrix of `samples`: what a validation needs, and no more."""
+    labels = data.labels
+    matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
+    sparing = SparingPredictor(predictor, say)
+    for scored in score_images(sparing, data, samples, Options(), confidence=False):
+        matrix.counts += scored.counts
+    return matrix
+
+
+def check_classes(model: LabelSet, data: LabelSet) -> None:
+    """Raise `DataError` unless a model's classes are the data's, in the same order."""
+    if model.names != data.names:
+        raise DataError(
+            f"the model knows the classes {', '.join(model.names)}; the data has "
+            f"{', '.join(data.names)}: names and order must agree (see dataset.yaml)"
+        )

@@ -1,0 +1,130 @@
+"""Scores from one int64 confusion matrix at original resolution.
+
+Mean IoU is mmsegmentation's and VOC's: intersection over union of each class over all pixels of
+the data set, then the mean over the classes that occur in the truth or in the prediction
+(union > 0). A class that occurs in neither has no score (None) and does not enter the mean; the
+number of classes that did is reported beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from maskzoo.models.errors import DataError
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class, 0..1; None where the class gives no ground for one."""
+
+    name: str
+    iou: float | None
+    dice: float | None
+    precision: float | None
+    recall: float | None
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a data set, 0..1."""
+
+    mean_iou: float | None
+    mean_dice: float | None
+    mean_recall: float | None
+    pixel_accuracy: float | None
+    classes_counted: int
+    pixels_counted: int
+    per_class: tuple[ClassScores, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types that `json` can write."""
+        return asdict(self)
+
+
+class ConfusionMatrix:
+    """Counts of pixels: rows are the truth, columns the prediction.
+
+    Args:
+        num_classes: K.
+        ignore_index: the id in the truth that does not count.
+    """
+
+    def __init__(self, num_classes: int, *, ignore_index: int) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.counts = np.zeros((num_classes, num_classes), np.int64)
+
+    def update(self, truth: np.ndarray, prediction: np.ndarray) -> None:
+        """Count one image, both (H, W) of class ids.
+
+        Raises:
+            DataError: the sizes differ, or an id is no class.
+        """
+        if truth.shape != prediction.shape:
+            raise DataError(
+                f"mask is {truth.shape[1]} x {truth.shape[0]} but the prediction is "
+                f"{prediction.shape[1]} x {prediction.shape[0]}: image and mask must agree in size"
+            )
+        counted = truth != self.ignore_index
+        rows, columns = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
+        size = self.num_classes
+        if rows.size and max(rows.max(), columns.max()) >= size:
+            found = sorted(set(np.unique(rows)) | set(np.unique(columns)))
+            raise DataError(
+                f"ids must be 0-{size - 1} or {self.ignore_index} (ignore); found {found[-5:]}"
+            )
+        self.counts += np.bincount(rows * size + columns, minlength=size**2).reshape(size, size)
+
+    def scores(self, names: Sequence[str]) -> Scores:
+        """Return all scores; `names` are the classes in the order of their ids."""
+        hits = np.diag(self.counts)
+        truth, predicted = self.counts.sum(1), self.counts.sum(0)
+        columns = {
+            "iou": _ratio(hits, truth + predicted - hits),
+            "dice": _ratio(2 * hits, truth + predicted),
+            "precision": _ratio(hits, predicted),
+            "recall": _ratio(hits, truth),
+        }
+        per_class = tuple(
+            ClassScores(
+                name=name,
+                iou=columns["iou"][index],
+                dice=columns["dice"][index],
+                precision=columns["precision"][index],
+                recall=columns["recall"][index],
+                pixels=int(truth[index]),
+            )
+            for index, name in enumerate(names)
+        )
+        total = int(self.counts.sum())
+        return Scores(
+            mean_iou=mean_of_known(columns["iou"]),
+            mean_dice=mean_of_known(columns["dice"]),
+            mean_recall=mean_of_known(columns["recall"]),
+            pixel_accuracy=int(hits.sum()) / total if total else None,
+            classes_counted=sum(value is not None for value in columns["iou"]),
+            pixels_counted=total,
+            per_class=per_class,
+        )
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> list[float | None]:
+    return [int(a) / int(b) if b else None for a, b in zip(above, below, strict=True)]
+
+
+def mean_of_known(values: Sequence[float | None]) -> float | None:
+    """Return the mean of what is not None; None if nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def iou_of(matrix: np.ndarray) -> list[float | None]:
+    """Return the IoU of each class of an int64 (K, K) matrix; None for one without a union."""
+    hits = np.diag(matrix)
+    unions = matrix.sum(axis=0) + matrix.sum(axis=1) - hits
+    return [int(a) / int(b) if b else None for a, b in zip(hits, unions, strict=True)]

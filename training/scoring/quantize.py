@@ -1,0 +1,155 @@
+"""int8 by post-training quantization, and what it costs in mean IoU.
+
+NNCF (Apache-2.0) measures the range of every activation on images of the training split and
+rounds weights and activations to 8 bits (Jacob et al., "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). The rounded network is
+scored beside torch on another split, through the predictor, and refused if it lost too much.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from maskzoo.models.bundles.bundle import Bundle, load_bundle
+from maskzoo.models.engines.artefact import CHECK, MODEL, Artefact, Record, Score, store_artefact
+from maskzoo.models.engines.check import CheckImages, generated_images
+from maskzoo.models.engines.choose import open_model
+from maskzoo.models.engines.eager import EagerEngine
+from maskzoo.models.errors import DataError, ExportError
+from maskzoo.models.export.engines import to_openvino, versions
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.inference.preprocess import to_batch, to_channels
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.find.index import Split
+from maskzoo.training.scoring.evaluate import check_classes, count_pixels, open_as_trained
+
+MAX_DROP = 0.5
+"""Points of mean IoU (of 100) that may be lost."""
+
+CALIBRATION_IMAGES = 200
+_CALIBRATION_SIDE = 512  # of the central part that is looked at
+
+Say = Callable[[str], None]
+
+
+def export_int8(
+    bundle: Path,
+    data: Path,
+    *,
+    split: Split = "val",
+    max_drop: float = MAX_DROP,
+    out: Path | None = None,
+    say: Say = lambda line: None,
+) -> Artefact:
+    """Write the bundle's network for OpenVINO in int8, beside the bundle.
+
+    Args:
+        data: calibrates by its training split.
+        split: on which torch and int8 are scored.
+        max_drop: the most points of mean IoU (of 100) that int8 may lose.
+        out: the parent folder in place of the bundle's `engines`.
+        say: is told what is going on.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        DataError: a split is empty, or the data has other classes.
+        ExportError: a package is missing, or int8 loses more than `max_drop`; nothing is written.
+    """
+    loaded = load_bundle(bundle)
+    manifest = loaded.manifest
+    opened = open_as_trained(manifest, data)
+    check_classes(manifest.labels, opened.labels)
+    if not opened.samples("train") or not opened.samples(split):
+        raise DataError(f"{data} needs images in the splits train and {split}")
+
+    def make(folder: Path) -> Record:
+        path = folder / MODEL["openvino"]
+        say(f"calibrating on {min(CALIBRATION_IMAGES, len(opened.samples('train')))} images")
+        _quantize(loaded, opened, path)
+        score = _score(loaded, opened, split, path, say)
+        drop = 100 * (score.mean_iou_torch - score.mean_iou)
+        if drop > max_drop:
+            raise ExportError(
+                f"int8 loses {drop:.2f} points of mean IoU on {split} "
+                f"({100 * score.mean_iou_torch:.2f} -> {100 * score.mean_iou:.2f}), more than "
+                f"{max_drop}; allow it with --max-drop, or stay with fp32"
+            )
+        engine = EagerEngine.of(loaded.network, manifest.spec, "cpu")
+        check = CheckImages.of(
+            engine, manifest.preprocessing, generated_images(manifest.spec.in_channels)
+        )
+        check.save(folder / CHECK)
+        agreement = check.agreement(open_model("openvino", path, manifest), manifest.preprocessing)
+        return Record(
+            engine="openvino",
+            precision="int8",
+            weights_sha256=manifest.weights_sha256,
+            made_with=versions("openvino", "nncf"),
+            agreement=agreement,
+            score=score,
+            files={},
+        )
+
+    return store_artefact(bundle, "openvino-int8", manifest.weights_sha256, make, out=out)
+
+
+def _quantize(bundle: Bundle, data: SegmentationData, path: Path) -> None:
+    try:
+        import nncf
+    except ImportError as error:
+        raise ExportError("int8 needs the extra: pip install 'maskzoo[int8]'") from error
+    import openvino
+
+    nncf.set_log_level(logging.ERROR)
+    model = to_openvino(bundle.network)
+    batches = list(_calibration_batches(bundle, data))
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(batches),
+        preset=nncf.QuantizationPreset.MIXED,  # activations may be negative
+        subset_size=len(batches),
+    )
+    openvino.save_model(quantized, path, compress_to_fp16=False)
+
+
+def _calibration_batches(bundle: Bundle, data: SegmentationData) -> Iterator[np.ndarray]:
+    """Yield the central parts of training images, spread evenly over the split."""
+    samples = data.samples("train")
+    step = max(1, len(samples) // CALIBRATION_IMAGES)
+    preprocessing = bundle.manifest.preprocessing
+    for sample in samples[::step][:CALIBRATION_IMAGES]:
+        image, _ = data.read(sample)
+        top, left = (max(0, side - _CALIBRATION_SIDE) // 2 for side in image.shape[:2])
+        part = image[top : top + _CALIBRATION_SIDE, left : left + _CALIBRATION_SIDE]
+        part = to_channels(part, bundle.manifest.spec.in_channels)
+        yield to_batch(part, preprocessing, torch.device("cpu")).numpy()
+
+
+def _score(bundle: Bundle, data: SegmentationData, split: Split, path: Path, say: Say) -> Score:
+    manifest = bundle.manifest
+    engines = {
+        "torch": EagerEngine.of(bundle.network, manifest.spec, "cpu"),
+        "int8": open_model("openvino", path, manifest),
+    }
+    samples = data.samples(split)
+    found = {}
+    for name, engine in engines.items():
+        say(f"scoring {name} on {len(samples)} images of {split}")
+        predictor = Predictor(engine, manifest.labels, manifest.preprocessing, max_pixels=None)
+        matrix = count_pixels(predictor, data, samples)
+        mean_iou = matrix.scores(data.labels.names).mean_iou
+        if mean_iou is None:
+            raise DataError(f"split {split} of {data.name} has no pixel that counts")
+        found[name] = mean_iou
+    return Score(
+        data=data.name,
+        split=split,
+        images=len(samples),
+        mean_iou_torch=found["torch"],
+        mean_iou=found["int8"],
+    )

@@ -1,0 +1,64 @@
+"""Tables for a terminal: scores of the classes, and the plan of a run."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from maskzoo.training.planning.decisions import Decision
+from maskzoo.training.scoring.metrics import Scores, mean_of_known
+
+
+def scores_table(
+    scores: Scores, *, title: str, boundary: Sequence[float | None] | None = None
+) -> str:
+    """Return the scores of each class and of all, as text.
+
+    Args:
+        boundary: the boundary IoU of each class, where it was measured.
+    """
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    headings = ["IoU", "boundary IoU", "Dice", "precision", "recall", "pixels"]
+    for heading in headings if boundary else [word for word in headings if word[0] != "b"]:
+        table.add_column(heading, justify="right")
+    for index, row in enumerate(scores.per_class):
+        values = [row.iou, row.dice, row.precision, row.recall]
+        if boundary:
+            values.insert(1, boundary[index])
+        table.add_row(row.name, *(_percent(value) for value in values), f"{row.pixels:,}")
+    table.add_section()
+    means = [scores.mean_iou, scores.mean_dice, None, scores.mean_recall]
+    if boundary:
+        means.insert(1, mean_of_known(boundary))
+    table.add_row(
+        f"mean of {scores.classes_counted} classes",
+        *("" if value is None else _percent(value) for value in means),
+        f"{scores.pixels_counted:,}",
+    )
+    table.add_row("pixel accuracy", _percent(scores.pixel_accuracy))
+    return _render(table)
+
+
+def plan_table(decisions: list[Decision]) -> str:
+    """Return what was decided, why, and how to change it, as text."""
+    table = Table(title="plan", title_justify="left")
+    for heading in ("value", "why", "to change it"):
+        table.add_column(heading)
+    for decision in decisions:
+        name = decision.key.rpartition(".")[2]
+        table.add_row(f"{name} = {decision.shown}", decision.why, f"{decision.key}=…")
+    return _render(table)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def _render(table: Table) -> str:
+    text = io.StringIO()
+    Console(file=text, width=100).print(table)
+    return text.getvalue()

@@ -1,0 +1,1 @@
+"""One optimisation step: loss, gradients, memory, learning rate."""

@@ -1,0 +1,197 @@
+"""The memory that a training step takes, measured by steps, and the memory there is.
+
+The step is a real one: forward, loss and backward of zero images, first one image and then two, on
+a copy of the network. Their difference is what each further image costs. The states of the
+optimizer and the average of the weights are not made for it but added by their size.
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.losses.total import SegmentationLoss
+from maskzoo.training.steps.step import is_out_of_memory
+
+SHARE = 0.8  # of the free memory that a plan may fill
+_LIMITS = (  # of a container: (bytes allowed, bytes in use), cgroup v2 and v1
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """What a step needs and what there is, in bytes.
+
+    Attributes:
+        fixed: whatever the number of images, with optimizer and average.
+        per_image: for each image of a micro-batch.
+        free: what the device has left for the run.
+    """
+
+    fixed: int
+    per_image: int
+    free: int
+
+    @property
+    def images(self) -> int:
+        """How many images fit at once, by this measure; 0 if not even one does."""
+        return max(0, int(SHARE * self.free - self.fixed) // max(1, self.per_image))
+
+    def text(self) -> str:
+        """Return the measurement in words."""
+        needs = f"{self.fixed >> 20} MiB and {self.per_image >> 20} MiB an image"
+        return f"a step was measured: {needs}, of {self.free >> 20} MiB that are free"
+
+
+def measure_step(
+    network: SegmentationNetwork,
+    loss: SegmentationLoss,
+    config: TrainConfig,
+    *,
+    crop: tuple[int, int],
+    device: torch.device,
+) -> StepMemory | None:
+    """Measure the memory of a step; None where the system does not tell.
+
+    Args:
+        network, loss: on `device`; they are left as they are.
+        config: for precision, optimizer and average.
+        crop: height and width of an image.
+        device: where the run computes.
+    """
+    free = free_bytes(device)
+    if free is None:
+        return None
+    state = _state(network, config)
+    trial = copy.deepcopy(network).train()
+
+    def step(images: int) -> Callable[[], None]:
+        return lambda: _step(trial, loss, config, (images, 3, *crop), device)
+
+    try:
+        one, two = (_peak(step(images), device) for images in (1, 2))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return StepMemory(state, free, free)
+    if one is None or two is None:
+        return None
+    per_image = max(two - one, two // 8)  # measurements on a CPU are coarse
+    return StepMemory(max(0, two - 2 * per_image) + state, per_image, free)
+
+
+def _state(network: SegmentationNetwork, config: TrainConfig) -> int:
+    """Return the bytes of the optimizer's states and of the average."""
+    trained = sum(item.nbytes for item in network.parameters() if item.requires_grad)
+    everything = sum(item.nbytes for item in network.state_dict().values())
+    moments = 2 if config.optimizer.name == "adamw" else 1
+    return moments * trained + (everything if config.ema else 0)
+
+
+def _step(
+    network: SegmentationNetwork,
+    loss: SegmentationLoss,
+    config: TrainConfig,
+    shape: tuple[int, ...],
+    device: torch.device,
+) -> None:
+    layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
+    images = torch.zeros(shape, device=device).contiguous(memory_format=layout)
+    target = torch.zeros((shape[0], *shape[2:]), dtype=torch.int64, device=device)
+    bf16 = config.runtime.precision == "bf16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        output = network.forward_train(images)
+    loss(output, target)[0].backward()
+    network.zero_grad(set_to_none=True)
+
+
+def _peak(work: Callable[[], None], device: torch.device) -> int | None:
+    """Return by how much memory rose at most during `work`."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        return torch.cuda.max_memory_allocated(device) - before
+    _trim()
+    start = _resident("VmRSS")
+    if start is None or not _reset_peak():
+        return None
+    work()
+    peak = _resident("VmHWM")
+    return None if peak is None else max(0, peak - start)
+
+
+def _trim() -> None:
+    """Give back what the C library keeps for later, or a step would seem to need nothing."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):  # another C library
+        return
+
+
+def _reset_peak() -> bool:
+    """Let the kernel forget the process's highest memory so far (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _resident(field: str) -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(field)), None)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return the memory that is free on `device`; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return free_ram() if device.type == "cpu" else None
+
+
+def free_ram() -> int | None:
+    """Return the main memory that is free, within the limit of a container."""
+    found = [_available()]
+    for limit, usage in _LIMITS:
+        allowed, used = _number(limit), _number(usage)
+        if allowed is not None and used is not None and allowed < 1 << 60:  # else it is unlimited
+            found.append(allowed - used)
+    known = [value for value in found if value is not None]
+    return min(known, default=None)
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        names = os.sysconf_names
+        if "SC_AVPHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
+            return None
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return next(
+        (1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None
+    )
+
+
+def _number(path: str) -> int | None:
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):  # the file is absent, or says "max"
+        return None

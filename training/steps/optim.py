@@ -1,0 +1,157 @@
+"""Optimizers, learning-rate schedules and the running mean of the weights.
+
+Everything here is a pure function of the step, so that a resumed run needs nothing but the
+step number to have the same rate.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import SGD, AdamW, Optimizer
+
+from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.settings import OptimizerConfig, ScheduleConfig
+
+
+def parameter_groups(
+    network: SegmentationNetwork,
+    *,
+    lr: float,
+    head_lr_mult: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+) -> list[dict]:
+    """Return groups of weights that share rate and decay; weights without gradient are in none.
+
+    Norms and biases (everything of rank 0 or 1) are not decayed. What `network.rate_factors` names
+    learns slower. The key `peak_lr` keeps the rate that the schedule scales.
+    """
+    groups: dict[tuple[str, float, bool], list[nn.Parameter]] = {}
+    distances = block_distances(network)
+    factors = network.rate_factors()
+    for name, parameters in network.parameter_groups().items():
+        for parameter in parameters:
+            if parameter.requires_grad:
+                distance = distances.get(id(parameter), 0)
+                rate = lr * (head_lr_mult if name == "head" else layer_decay**distance)
+                rate *= factors.get(id(parameter), 1.0)
+                groups.setdefault((name, rate, parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": chosen, "lr": rate, "peak_lr": rate, "weight_decay": weight_decay * decayed}
+        for (_, rate, decayed), chosen in groups.items()
+    ]
+
+
+def block_distances(network: SegmentationNetwork) -> dict[int, int]:
+    """Return, by the id of each weight of the encoder, how many blocks lie behind its own.
+
+    A block is what shares a name up to its first number, such as `layer3.5` or `blocks.11`, in
+    the order in which the encoder defines them.
+    """
+    own = {id(parameter) for parameter in network.encoder.pretrained_parameters()}
+    blocks: dict[str, list[int]] = {}
+    for name, parameter in network.encoder.body.named_parameters():
+        if id(parameter) in own:
+            words = name.split(".")[:-1]
+            end = next((place for place, word in enumerate(words) if word.isdigit()), len(words))
+            blocks.setdefault(".".join(words[: end + 1]), []).append(id(parameter))
+    last = len(blocks) - 1
+    return {key: last - place for place, keys in enumerate(blocks.values()) for key in keys}
+
+
+def train_mode(network: nn.Module) -> None:
+    """Put `network` into training mode; norms whose weights are frozen keep their statistics."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            weights = list(module.parameters())
+            if weights and not any(weight.requires_grad for weight in weights):
+                module.eval()
+
+
+def build_optimizer(network: SegmentationNetwork, config: OptimizerConfig) -> Optimizer:
+    """Return the optimizer; `lr` and `head_lr_mult` must be resolved to numbers.
+
+    With `freeze_encoder` the encoder's own weights stop asking for gradients here.
+    """
+    for parameter in network.encoder.pretrained_parameters() if config.freeze_encoder else ():
+        parameter.requires_grad_(False)
+    lr = config.lr
+    assert not isinstance(lr, str), "maskzoo.training.planning.plan resolves the learning rate"
+    groups = parameter_groups(
+        network,
+        lr=lr,
+        head_lr_mult=resolved(config.head_lr_mult),
+        weight_decay=config.weight_decay,
+        layer_decay=config.layer_decay,
+    )
+    fused = all(group["params"][0].device.type in ("cpu", "cuda") for group in groups)
+    if config.name == "sgd":
+        return SGD(groups, lr=lr, momentum=config.momentum, fused=fused)
+    return AdamW(groups, lr=lr, betas=config.betas, fused=fused)
+
+
+def lr_factor(step: int, total_steps: int, config: ScheduleConfig) -> float:
+    """Return the factor on the peak rate for step 0 … total_steps - 1.
+
+    `poly` and `cosine` rise linearly over the warm-up and fall to `final` over the rest.
+    `onecycle` rises and falls along half cosines, from a 25th of the peak.
+    """
+    warmup = round(config.warmup * total_steps)
+    if step < warmup:
+        rise = (step + 1) / warmup
+        if config.name == "onecycle":
+            return 0.04 + 0.96 * (1 - math.cos(math.pi * rise)) / 2
+        return rise
+    done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
+    fall = (1 - done) ** config.power
+    if config.name != "poly":
+        fall = (1 + math.cos(math.pi * done)) / 2
+    return config.final + (1 - config.final) * fall
+
+
+def set_lr(optimizer: Optimizer, factor: float) -> None:
+    """Set the rate of each group to its peak times `factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor
+
+
+class WeightAverage:
+    """Exponential moving average of weights and buffers (EMA).
+
+    The decay grows with the steps, (1 + t) / (10 + t) up to `decay`, so that early averages are
+    not the initial weights. Integer buffers are copied.
+    """
+
+    def __init__(self, network: SegmentationNetwork, *, decay: float) -> None:
+        self.decay = decay
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, *, step: int) -> None:
+        """Take in the weights after step number `step` (0-based)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        averages, current = _float_pairs(self.network, network)
+        torch._foreach_lerp_(averages, current, 1 - decay)
+        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+            if not mine.is_floating_point():
+                mine.copy_(theirs)
+
+
+def _float_pairs(first: nn.Module, second: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the floating-point parameters and buffers of two equal modules."""
+
+    def tensors(module: nn.Module) -> Iterable[Tensor]:
+        yield from module.parameters()
+        yield from module.buffers()
+
+    left = [tensor.data for tensor in tensors(first) if tensor.is_floating_point()]
+    right = [tensor.data for tensor in tensors(second) if tensor.is_floating_point()]
+    return left, right

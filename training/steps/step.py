@@ -1,0 +1,197 @@
+"""One optimizer step: micro-batches, memory, numbers that are none.
+
+The step's batch (N, 3, H, W) goes through the network in micro-batches; the gradient is their
+mean, weighted by their number of images. When memory runs out, the micro-batch is halved and the
+step begins again as if it had been so from the start: the effective batch and the schedule stay.
+What depends on other images of a micro-batch, the statistics of batch norms and the sums in Dice,
+does see fewer of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from maskzoo.models.errors import ZooError
+from maskzoo.training.losses.total import SegmentationLoss
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step gave.
+
+    Attributes:
+        loss: mean over the batch and all ranks; NaN or infinite if the step was not taken.
+        parts: the loss's parts on this rank.
+        is_finite: whether loss and gradient were numbers; if not, weights are as before.
+        micro_batch: images that went through the network at once.
+    """
+
+    loss: float
+    parts: dict[str, float]
+    is_finite: bool
+    micro_batch: int
+
+
+class TrainStep:
+    """Take optimizer steps.
+
+    Args:
+        fabric: launched.
+        module, optimizer: as `fabric.setup` returned them.
+        loss: on the same device.
+        normalise: turns uint8 images into the network's input.
+        clip_norm: largest norm of the gradient; None leaves it alone.
+        say: takes a line for the person.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        module: nn.Module,
+        optimizer: Optimizer,
+        loss: SegmentationLoss,
+        *,
+        normalise: Callable[[Tensor], Tensor],
+        clip_norm: float | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.fabric = fabric
+        self.module = module
+        self.optimizer = optimizer
+        self.loss = loss
+        self.normalise = normalise
+        self.clip_norm = clip_norm
+        self.say = say
+        self._buffers = _Buffers(module)
+
+    def __call__(
+        self, images: Tensor, target: Tensor, *, micro_batch: int, seed: int
+    ) -> StepResult:
+        """Take one step on uint8 `images` (N, 3, H, W) and `target` (N, H, W).
+
+        Args:
+            images, target: this rank's share of the batch.
+            micro_batch: images that go through the network at once.
+            seed: of the random numbers that the network draws.
+
+        Raises:
+            ZooError: memory does not even suffice for one image, or ran out on one of several
+                devices, where the others cannot be told.
+        """
+        self._buffers.keep()
+        while True:
+            torch.manual_seed(seed)
+            try:
+                return self._attempt(images, target, micro_batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            self.optimizer.zero_grad(set_to_none=True)
+            self._buffers.put_back()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            micro_batch = self._smaller(min(micro_batch, len(images)))
+
+    def _smaller(self, micro_batch: int) -> int:
+        if micro_batch == 1 or self.fabric.world_size > 1:
+            raise ZooError(
+                f"out of memory with {micro_batch} image(s) at once on each device: choose a "
+                "smaller loader.crop_size, runtime.micro_batch or encoder"
+            )
+        self.say(
+            f"out of memory: {micro_batch // 2} instead of {micro_batch} images at once from now "
+            "on; the batch of a step and the schedule stay as they are"
+        )
+        return micro_batch // 2
+
+    def _attempt(self, images: Tensor, target: Tensor, micro_batch: int) -> StepResult:
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.fabric.device)
+        sums: dict[str, Tensor] = {}
+        chunks = list(zip(images.split(micro_batch), target.split(micro_batch), strict=True))
+        for number, (some_images, some_target) in enumerate(chunks):
+            share = len(some_images) / len(images)
+            is_last = number + 1 == len(chunks)
+            with self.fabric.no_backward_sync(self.module, enabled=not is_last):  # type: ignore[arg-type]
+                # Fabric's wrapper brings its precision along in `forward` alone: on one device,
+                # other methods than that reach the bare module.
+                with self.fabric.autocast():
+                    output = self.module.forward_train(self.normalise(some_images))  # type: ignore[operator]
+                with torch.autocast(self.fabric.device.type, enabled=False):
+                    loss, parts = self.loss(output, some_target)
+                self.fabric.backward(loss * share)
+            total += loss.detach() * share
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0) + value * share
+        return self._finish(total, sums, micro_batch)
+
+    def _finish(self, total: Tensor, sums: dict[str, Tensor], micro_batch: int) -> StepResult:
+        norm = nn.utils.clip_grad_norm_(
+            self.module.parameters(), self.clip_norm if self.clip_norm else float("inf")
+        )
+        mean = total
+        if self.fabric.world_size > 1:
+            mean = cast(Tensor, self.fabric.all_reduce(total, reduce_op="mean"))
+        is_finite = bool(torch.isfinite(mean) & torch.isfinite(norm))
+        if is_finite:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = {name: float(value) for name, value in sums.items()}
+        return StepResult(float(mean), parts, is_finite, micro_batch)
+
+
+class _Buffers:
+    """The running statistics of a module, which a step that is given up has already changed."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._kept: list[Tensor] = [buffer.clone() for buffer in module.buffers()]
+
+    def keep(self) -> None:
+        if self._kept:
+            torch._foreach_copy_(self._kept, list(self._module.buffers()))
+
+    def put_back(self) -> None:
+        for buffer, kept in zip(self._module.buffers(), self._kept, strict=True):
+            buffer.copy_(kept)
+
+
+class Normalise:
+    """Turn uint8 images (N, 3, H, W) into the values that the network expects.
+
+    Args:
+        mean, std: for values 0..1.
+        device: of the result.
+        channels_last: memory layout of the result.
+    """
+
+    def __init__(
+        self,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        *,
+        device: torch.device,
+        channels_last: bool,
+    ) -> None:
+        self._mean = 255 * torch.tensor(mean, device=device)[:, None, None]
+        self._std = 255 * torch.tensor(std, device=device)[:, None, None]
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return float32 of the same shape."""
+        return ((images.float() - self._mean) / self._std).contiguous(memory_format=self._format)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether `error` means that memory did not suffice, on any kind of device."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text
