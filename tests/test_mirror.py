@@ -1,0 +1,205 @@
+"""Every module has its test file where a reader looks for it, or a line that names the test.
+
+`models/plugins/eca.py` is tested in `tests/models/plugins/test_eca.py`. A module without such a
+file stands in `COVERED_BY` with the test that covers it; the line goes once the file exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("models", "training", "service", "maskzoo")
+
+COVERED_BY = {
+    # models/architectures: all of them also keep tests/models/test_contracts.py
+    "models/architectures/attention_unet.py": "tests/models/architectures/test_attention_heads.py",
+    "models/architectures/ccnet.py": "tests/models/architectures/test_attention_against_mmseg.py",
+    "models/architectures/context.py": "tests/models/architectures/test_attention_against_mmseg.py",
+    "models/architectures/deeplabv3.py": "tests/models/architectures/test_deeplab.py",
+    "models/architectures/deeplabv3plus.py": "tests/models/architectures/test_deeplab.py",
+    "models/architectures/dnlnet.py": "tests/models/architectures/test_attention_heads.py",
+    "models/architectures/emanet.py": "tests/models/architectures/test_attention_heads.py",
+    "models/architectures/encnet.py": "tests/models/architectures/test_attention_heads.py",
+    "models/architectures/fcn.py": "tests/models/architectures/test_against_mmseg.py",
+    "models/architectures/fpn.py": "tests/models/architectures/test_against_smp.py",
+    "models/architectures/gcnet.py": "tests/models/architectures/test_attention_against_mmseg.py",
+    "models/architectures/isanet.py": "tests/models/architectures/test_attention_heads.py",
+    "models/architectures/linknet.py": "tests/models/architectures/test_against_smp.py",
+    "models/architectures/manet.py": "tests/models/architectures/test_against_smp.py",
+    "models/architectures/nonlocal_net.py": (
+        "tests/models/architectures/test_attention_against_mmseg.py"
+    ),
+    "models/architectures/ocrnet.py": "tests/models/architectures/test_attention_heads.py",
+    "models/architectures/pan.py": "tests/models/architectures/test_attention_heads.py",
+    "models/architectures/psanet.py": "tests/models/architectures/test_attention_against_mmseg.py",
+    "models/architectures/pspnet.py": "tests/models/architectures/test_against_mmseg.py",
+    "models/architectures/segformer.py": "tests/models/architectures/test_against_smp.py",
+    "models/architectures/unetplusplus.py": "tests/models/architectures/test_against_smp.py",
+    "models/architectures/upernet.py": "tests/models/architectures/test_against_mmseg.py",
+    # models/plugins: all of them also keep tests/models/test_plugin_contracts.py
+    "models/plugins/convolution.py": "tests/models/plugins/test_dcn.py",
+    "models/plugins/dual.py": "tests/models/plugins/test_pam.py",
+    "models/plugins/fpa.py": "tests/models/plugins/test_fpa_gau.py",
+    "models/plugins/gau.py": "tests/models/plugins/test_fpa_gau.py",
+    # models
+    "models/builtin_labels.py": "tests/models/test_labels.py",
+    "models/options.py": "tests/models/test_plugins.py",
+    "models/preprocessing.py": "tests/models/bundles/test_bundle.py",
+    "models/registry.py": "tests/models/test_plugins.py",
+    "models/bundles/card.py": "tests/models/bundles/test_bundle.py",
+    "models/bundles/shipped.py": "tests/test_cli.py",
+    "models/catalogue/discovery.py": "tests/models/catalogue/test_cost.py",
+    "models/catalogue/listing.py": "tests/models/catalogue/test_cost.py",
+    "models/engines/base.py": "tests/models/engines/test_answers.py",
+    "models/engines/eager.py": "tests/models/engines/test_answers.py",
+    "models/engines/precision.py": "tests/models/engines/test_openvino.py",
+    "models/export/engines.py": "tests/models/engines/test_artefact.py",
+    "models/export/parity.py": "tests/models/export/test_onnx.py",
+    "models/images/samples.py": "tests/models/images/test_decode.py",
+    "models/images/sniff.py": "tests/models/images/test_decode.py",
+    "models/images/tiff_rows.py": "tests/models/images/test_rows.py",
+    "models/inference/segmentation.py": "tests/models/inference/test_predictor.py",
+    "models/inference/summary.py": "tests/models/images/test_draw.py",
+    "models/network/decoder.py": "tests/models/test_contracts.py",
+    "models/network/encoders.py": "tests/models/test_plugins.py",
+    "models/network/neck.py": "tests/models/test_plugins.py",
+    "models/network/network.py": "tests/models/test_contracts.py",
+    "models/sites/attach.py": "tests/models/test_plugins.py",
+    "models/sites/downsampling.py": "tests/models/test_plugins.py",
+    "models/sites/sites.py": "tests/models/test_plugins.py",
+    "models/sites/stages.py": "tests/models/test_plugins.py",
+    # training
+    "training/config/auto.py": "tests/training/planning/test_plan.py",
+    "training/config/overrides.py": "tests/training/config/test_settings.py",
+    "training/data/check/findings.py": "tests/training/data/check/test_checks.py",
+    "training/data/check/leakage.py": "tests/training/data/check/test_checks.py",
+    "training/data/check/picture.py": "tests/training/data/check/test_inspect.py",
+    "training/data/check/problems.py": "tests/training/data/check/test_checks.py",
+    "training/data/check/progress.py": "tests/training/data/check/test_inspect.py",
+    "training/data/check/scan.py": "tests/training/data/masks/test_detect.py",
+    "training/data/check/writing.py": "tests/training/data/check/test_inspect.py",
+    "training/data/find/index.py": "tests/training/data/find/test_layouts.py",
+    "training/data/find/lists.py": "tests/training/data/find/test_layouts.py",
+    "training/data/masks/census.py": "tests/training/data/masks/test_detect.py",
+    "training/data/masks/known.py": "tests/training/data/masks/test_detect.py",
+    "training/data/masks/naming.py": "tests/training/data/masks/test_classlists.py",
+    "training/data/masks/noise.py": "tests/training/data/masks/test_detect.py",
+    "training/loggers/csv_table.py": "tests/training/loggers/test_sinks.py",
+    "training/loggers/mlflow_run.py": "tests/training/loggers/test_sinks.py",
+    "training/loggers/scalars.py": "tests/training/loggers/test_sinks.py",
+    "training/loggers/tensorboard.py": "tests/training/loggers/test_sinks.py",
+    "training/loggers/wandb_run.py": "tests/training/loggers/test_sinks.py",
+    "training/losses/config.py": "tests/training/losses/test_contracts.py",
+    "training/losses/planes.py": "tests/training/losses/test_overlap.py",
+    "training/planning/decisions.py": "tests/training/planning/test_plan.py",
+    "training/planning/lengths.py": "tests/training/planning/test_plan.py",
+    "training/planning/preview.py": "tests/training/data/check/test_inspect.py",
+    "training/planning/survey.py": "tests/training/planning/test_plan.py",
+    "training/race/report.py": "tests/training/test_race.py",
+    "training/race/run.py": "tests/training/test_race.py",
+    "training/race/space.py": "tests/training/test_race.py",
+    "training/race/speed.py": "tests/training/test_race.py",
+    "training/race/study.py": "tests/training/test_race.py",
+    "training/report/errors.py": "tests/training/report/test_gallery.py",
+    "training/report/picture.py": "tests/training/run/test_fit.py",
+    "training/report/run.py": "tests/training/report/test_page.py",
+    "training/run/build.py": "tests/training/run/test_fit.py",
+    "training/run/dry_run.py": "tests/training/run/test_fit.py",
+    "training/run/interrupt.py": "tests/training/test_resume.py",
+    "training/run/loop.py": "tests/training/run/test_fit.py",
+    "training/scoring/table.py": "tests/training/scoring/test_evaluate.py",
+    # service
+    "service/adapters/cvat.py": "tests/service/adapters/test_dialects.py",
+    "service/adapters/huggingface.py": "tests/service/adapters/test_routes.py",
+    "service/adapters/label_studio.py": "tests/service/adapters/test_dialects.py",
+    "service/adapters/label_studio_images.py": "tests/service/adapters/test_routes.py",
+    "service/adapters/run.py": "tests/service/adapters/test_routes.py",
+    "service/app.py": "tests/service/test_lifecycle.py",
+    "service/bundles/aliases.py": "tests/service/bundles/test_manager.py",
+    "service/bundles/engines.py": "tests/service/routes/test_models.py",
+    "service/bundles/entries.py": "tests/service/bundles/test_manager.py",
+    "service/bundles/loading.py": "tests/service/bundles/test_manager.py",
+    "service/bundles/memory.py": "tests/service/bundles/test_manager.py",
+    "service/bundles/table.py": "tests/service/bundles/test_manager.py",
+    "service/client/bench_report.py": "tests/service/client/test_bench.py",
+    "service/client/messages.py": "tests/service/client/test_clients.py",
+    "service/client/retries.py": "tests/service/client/test_clients.py",
+    "service/errors.py": "tests/service/test_problems.py",
+    "service/inputs/json_bodies.py": "tests/service/routes/test_bodies.py",
+    "service/inputs/uploads.py": "tests/service/routes/test_bodies.py",
+    "service/jobs/documents.py": "tests/service/routes/test_jobs.py",
+    "service/jobs/intake.py": "tests/service/routes/test_jobs.py",
+    "service/jobs/records.py": "tests/service/jobs/test_sqlite.py",
+    "service/jobs/runner.py": "tests/service/routes/test_jobs.py",
+    "service/jobs/work.py": "tests/service/routes/test_jobs.py",
+    "service/observability/sampling.py": "tests/service/observability/test_metrics.py",
+    "service/observability/telemetry.py": "tests/service/observability/test_logs.py",
+    "service/openapi.py": "tests/service/security/test_schema.py",
+    "service/pipeline.py": "tests/service/routes/test_segment.py",
+    "service/responses/answer.py": "tests/service/responses/test_forms.py",
+    "service/responses/archive.py": "tests/service/responses/test_forms.py",
+    "service/responses/choose.py": "tests/service/routes/test_options.py",
+    "service/responses/documents.py": "tests/service/responses/test_forms.py",
+    "service/responses/etag.py": "tests/service/routes/test_options.py",
+    "service/responses/geotiff.py": "tests/service/inputs/test_georeference.py",
+    "service/responses/images.py": "tests/service/responses/test_forms.py",
+    "service/responses/mixed.py": "tests/service/routes/test_bodies.py",
+    "service/responses/places.py": "tests/service/inputs/test_georeference.py",
+    "service/routes/adapters.py": "tests/service/adapters/test_routes.py",
+    "service/routes/metrics.py": "tests/service/observability/test_metrics.py",
+    "service/routes/oip.py": "tests/service/adapters/test_oip.py",
+    "service/routes/pages.py": "tests/service/web/test_page.py",
+    "service/scheduling/buckets.py": "tests/service/scheduling/test_batcher.py",
+    "service/scheduling/lifetime.py": "tests/service/routes/test_load.py",
+    "service/scheduling/workers.py": "tests/service/scheduling/test_draining.py",
+    "service/schemas.py": "tests/service/security/test_schema.py",
+    "service/several.py": "tests/service/routes/test_bodies.py",
+    "service/state.py": "tests/service/test_lifecycle.py",
+    # commands
+    "maskzoo/__main__.py": "tests/test_cli.py",
+    "maskzoo/console.py": "tests/test_cli.py",
+    "maskzoo/commands/models.py": "tests/test_cli.py",
+    "maskzoo/commands/service.py": "tests/test_cli.py",
+}
+
+
+def own_test(module: Path) -> Path:
+    """Return where a reader looks for the test of a module; both relative to the root."""
+    parts = module.parts[1:] if module.parts[0] == "maskzoo" else module.parts
+    return Path("tests", *parts[:-1], f"test_{module.name}")
+
+
+def modules() -> Iterator[Path]:
+    """Yield the modules of all packages, relative to the root.
+
+    Not `__init__.py`, which holds a docstring or public names, and each once: maskzoo/ has links to
+    the other packages.
+    """
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            module = file.relative_to(ROOT)
+            linked = package == "maskzoo" and module.parts[1] in PACKAGES
+            drawing = "samples" in module.parts  # the script that draws the page's samples
+            if not (linked or drawing or module.name == "__init__.py"):
+                yield module
+
+
+MODULES = sorted(modules())
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_has_its_test_file_or_a_line_that_names_its_test(module: Path) -> None:
+    named = COVERED_BY.get(str(module))
+    if (ROOT / own_test(module)).is_file():
+        assert named is None, f"remove its line from COVERED_BY: {own_test(module)} exists"
+    else:
+        assert named is not None, f"write {own_test(module)}, or name its test in COVERED_BY"
+        assert (ROOT / named).is_file(), f"{named} does not exist"
+
+
+def test_no_line_is_left_of_a_module_that_is_gone() -> None:
+    assert COVERED_BY.keys() - {str(module) for module in MODULES} == set()
