@@ -111,8 +111,11 @@ def predict(
     tasks = [(task.image, task.mask, task.overlay) for task in plan(images, out, overlays=overlays)]
     with Client(server, key=api_key) as client:
         outcomes = predict_remotely(client, tasks, model=model, mode=mode, again=again)
-        if not report(outcomes, len(tasks), as_json=as_json):
-            raise typer.Exit(2)
+        done = report(outcomes, len(tasks), summary=not as_json)
+    if as_json:
+        print_json([outcome.to_json() for outcome in done])
+    if any(outcome.error is not None for outcome in done):
+        raise typer.Exit(2)
 
 
 @app.command()

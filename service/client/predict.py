@@ -18,7 +18,6 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from maskzoo.console import print_json
 from maskzoo.models.errors import ZooError
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.draw import overlay as draw_overlay
@@ -44,6 +43,17 @@ class RemoteOutcome:
     shares: dict[str, float] | None = None
     is_old: bool = False
     error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain data."""
+        if self.error is not None:
+            return {"image": str(self.image), "error": self.error}
+        return {
+            "image": str(self.image),
+            "mask": str(self.mask),
+            "shares": self.shares,
+            "was_there": self.is_old,
+        }
 
 
 def predict_remotely(
@@ -94,8 +104,10 @@ def read_labels(client: Client, model: str | None) -> LabelSet:
     )
 
 
-def report(outcomes: Iterable[RemoteOutcome], total: int, *, as_json: bool) -> bool:
-    """Show a progress bar, then what failed, or all as one JSON document; False if any failed."""
+def report(
+    outcomes: Iterable[RemoteOutcome], total: int, *, summary: bool = True
+) -> list[RemoteOutcome]:
+    """Return all outcomes; show a progress bar meanwhile, then what failed, and a summary."""
     done = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
@@ -107,14 +119,12 @@ def report(outcomes: Iterable[RemoteOutcome], total: int, *, as_json: bool) -> b
     failed = [outcome for outcome in done if outcome.error is not None]
     for outcome in failed:
         console.print(f"error: {outcome.error}", style="red", markup=False, soft_wrap=True)
-    if as_json:
-        print_json([_document(outcome) for outcome in done])
-    else:
+    if summary:
         old = sum(outcome.is_old for outcome in done)
         console.print(
             f"{len(done) - len(failed) - old} written, {old} there before, {len(failed)} failed"
         )
-    return not failed
+    return done
 
 
 def _predict_one(
@@ -139,17 +149,6 @@ def _predict_one(
 def _triple(colour: str) -> tuple[int, int, int]:
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
-
-
-def _document(outcome: RemoteOutcome) -> dict[str, Any]:
-    if outcome.error is not None:
-        return {"image": str(outcome.image), "error": outcome.error}
-    return {
-        "image": str(outcome.image),
-        "mask": str(outcome.mask),
-        "shares": outcome.shares,
-        "was_there": outcome.is_old,
-    }
 
 
 def _write(path: Path, data: bytes) -> None:
