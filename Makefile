@@ -56,7 +56,7 @@ lint: $(STAMP)
 	$(BIN)/python -m pytest tests/test_layering.py
 
 readme: $(STAMP)
-	$(BIN)/python docs/tables.py
+	$(BIN)/python tools/tables.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -36,7 +36,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 def commands(text: str, program: str) -> list[list[str]]:
     """Return the words of each command line that runs `program`, without the program."""
-    lines = "\n".join(blocks(text, "bash")).splitlines()
+    lines = "\n".join(blocks(text, "bash")).replace("\\\n", " ").splitlines()
     split = [shlex.split(line, comments=True) for line in lines]
     return [words[1:] for words in split if words and words[0].rpartition("/")[2] == program]
 

@@ -1,9 +1,9 @@
-"""Writes the tables that README.md and the pages here show from the code's own records.
+"""Generates the tables in README.md and docs/zoo.md from the code's own records.
 
-    python docs/tables.py            write them anew (`make readme`)
-    python docs/tables.py --check    end with 1 if one is out of date
+    python tools/tables.py            rewrite the tables (`make readme`)
+    python tools/tables.py --check    exit with 1 if a table is out of date
 
-A table stands between the marks `<!-- name -->` and `<!-- end of name -->`.
+Each table stands between the marks `<!-- name -->` and `<!-- end of name -->`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from maskzoo.models.catalogue.discovery import (
 from maskzoo.models.registry import ARCHITECTURES, PLUGINS, list_models, list_plugins
 
 ROOT = Path(__file__).resolve().parents[1]
-ENCODER = "tu-resnet50c"  # of the costs of architectures
+ENCODER = "tu-resnet50c"  # in the table of the architectures' costs
 PLUGIN_ENCODER = "tu-resnet18"
 
 
-def architectures(up: str = "") -> str:
-    """Return the table of all architectures; `up` leads from the page to the root."""
+def architectures() -> str:
+    """Return the table of all architectures."""
     return table(
         ("name", "idea", "paper", "stride"),
         (
             (
-                f"[`{name}`]({up}{about.file})",
+                link(name, about),
                 about.idea,
                 papers(about),
                 ARCHITECTURES[name].default_output_stride,
@@ -68,7 +68,7 @@ def plugins() -> str:
         ("name", "what it does", "paper", "sites", "starts as the identity"),
         (
             (
-                f"[`{name}`](../{about.file})",
+                link(name, about),
                 about.idea,
                 papers(about),
                 ", ".join(f"`{place}`" for place in PLUGINS[name].places),
@@ -80,7 +80,7 @@ def plugins() -> str:
 
 
 def licences() -> str:
-    """Return the table of those mechanisms whose public code must not be copied from."""
+    """Return the table of mechanisms whose public code must not be copied."""
     records = [about_architecture(name) for name in list_models()]
     records += [about_plugin(name) for name in list_plugins()]
     noted = [about for about in records if "Licence" in about.fields]
@@ -101,7 +101,7 @@ def costs() -> str:
 
 
 def costs_of_plugins() -> str:
-    """Return what every plug-in adds at one site."""
+    """Return the parameters and multiply-accumulates that each plug-in adds at one site."""
     return table(
         ("plug-in", "site", "parameters, M", "GMAC"),
         (
@@ -116,10 +116,11 @@ def costs_of_plugins() -> str:
     )
 
 
-# page -> name of the mark -> what stands there
+# page -> name of the mark -> function that makes the table
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"architectures": architectures, "bundles": bundles},
+    "README.md": {"bundles": bundles},
     "docs/zoo.md": {
+        "architectures": architectures,
         "plug-ins": plugins,
         "licences": licences,
         "costs": costs,
@@ -135,6 +136,12 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def link(name: str, about: About) -> str:
+    """Return the link from a page in docs/ to the file of an architecture or a plug-in."""
+    # The links under maskzoo/ are not followed by web views of a repository.
+    return f"[`{name}`](../{about.file.removeprefix('maskzoo/')})"
+
+
 def papers(about: About) -> str:
     """Return the links to a record's papers, named by their venue."""
     return ", ".join(f"[{paper.venue}]({paper.link})" for paper in about.papers)
@@ -146,7 +153,7 @@ def one_line(text: str) -> str:
 
 
 def between_marks(name: str) -> re.Pattern[str]:
-    """Match what stands between the marks around one table."""
+    """Return a pattern for the text between the marks of one table."""
     return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
 
 
@@ -156,7 +163,7 @@ def links(text: str) -> list[str]:
 
 
 def main() -> int:
-    """Write every table, or only compare them."""
+    """Rewrite every table or, with `--check`, compare them with the pages."""
     stale = []
     for page, tables in TABLES.items():
         text = written = (ROOT / page).read_text(encoding="utf-8")
