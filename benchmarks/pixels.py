@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from maskzoo.models.engines.pixels import to_batch
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.draw import encode_indexed_png, overlay
 from maskzoo.models.inference.postprocess import label_map
-from maskzoo.models.inference.preprocess import to_batch
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from page import DOCS, about, put, table

@@ -1,6 +1,6 @@
 """What a network's input looks like: stored in its bundle, obeyed by the predictor.
 
-The formulas are in `models.inference.preprocess`, which training uses too.
+The formulas are in `models.engines.pixels`, which training uses too.
 """
 
 from __future__ import annotations

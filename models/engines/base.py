@@ -45,7 +45,7 @@ class Engine(Protocol):
         """Return float32 logits (N, K, h, w) for a batch (N, C, H, W).
 
         The batch is normalised float32 or, for an engine that takes pixels, uint8 as
-        `models.inference.preprocess.network_input` gives it.
+        `models.engines.pixels.network_input` gives it.
 
         h and w may be smaller than H and W: the map then covers the same area, with the
         half-pixel convention (``align_corners=False``).

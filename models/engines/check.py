@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from maskzoo.models.engines.base import Engine
+from maskzoo.models.engines.pixels import network_input
 from maskzoo.models.errors import EngineError
-from maskzoo.models.inference.preprocess import network_input
 from maskzoo.models.preprocessing import Preprocessing
 
 LEAST_AGREEMENT = 0.999

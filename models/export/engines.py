@@ -22,9 +22,9 @@ from maskzoo.models.engines.artefact import (
 from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
 from maskzoo.models.engines.choose import open_model
 from maskzoo.models.engines.eager import EagerEngine
+from maskzoo.models.engines.pixels import to_channels
 from maskzoo.models.errors import ExportError
 from maskzoo.models.export.onnx import export_onnx
-from maskzoo.models.inference.preprocess import to_channels
 from maskzoo.models.network.network import SegmentationNetwork
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, cast
 
-import torch
 from torch import Tensor, nn
 
+from maskzoo.models.engines.pixels import scale_and_shift
 from maskzoo.models.network.network import SegmentationNetwork
 
 Output = Literal["logits", "coarse", "labels"]
@@ -47,11 +47,9 @@ class ExportWrapper(nn.Module):
         self.normalise = mean is not None
         if mean is not None:
             assert std is not None, "mean and std come together"
-            # (x / 255 - mean) / std as one multiplication and one addition
-            deviation = torch.tensor(std)[:, None, None]
-            shift = -torch.tensor(mean)[:, None, None] / deviation
-            self.register_buffer("scale", 1 / (255 * deviation), persistent=False)
-            self.register_buffer("shift", shift, persistent=False)
+            scale, shift = scale_and_shift(mean, std)
+            self.register_buffer("scale", scale[:, None, None], persistent=False)
+            self.register_buffer("shift", shift[:, None, None], persistent=False)
 
     @property
     def output_names(self) -> list[str]:

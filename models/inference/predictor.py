@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from maskzoo.models.bundles.bundle import read_manifest
 from maskzoo.models.engines import EagerEngine, Engine
 from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.engines.pixels import check_pixels, network_input, to_channels
 from maskzoo.models.errors import ShapeError
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image
 from maskzoo.models.inference.postprocess import label_map, resize_logits
-from maskzoo.models.inference.preprocess import check_pixels, network_input, to_channels
 from maskzoo.models.inference.resize import (
     DEFAULT_WHOLE_PIXELS,
     InputPlan,

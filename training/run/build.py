@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from maskzoo.models.engines.pixels import Normalise
 from maskzoo.models.errors import SpecError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.network.network import SegmentationNetwork
@@ -38,7 +39,7 @@ from maskzoo.training.run.warm_start import start_from
 from maskzoo.training.steps.memory import StepMemory, measure_step
 from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 from maskzoo.training.steps.range_test import RangeTest, run_range_test
-from maskzoo.training.steps.step import Normalise, TrainStep
+from maskzoo.training.steps.step import TrainStep
 
 _RANGE_TEST_EPOCHS = 1_000_000  # its samples are those of epochs that no run reaches
 

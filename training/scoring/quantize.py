@@ -20,10 +20,10 @@ from maskzoo.models.engines.artefact import CHECK, MODEL, Artefact, Record, Scor
 from maskzoo.models.engines.check import CheckImages, generated_images
 from maskzoo.models.engines.choose import open_model
 from maskzoo.models.engines.eager import EagerEngine
+from maskzoo.models.engines.pixels import to_batch, to_channels
 from maskzoo.models.errors import DataError, ExportError
 from maskzoo.models.export.engines import to_openvino, versions
 from maskzoo.models.inference.predictor import Predictor
-from maskzoo.models.inference.preprocess import to_batch, to_channels
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.find.index import Split
 from maskzoo.training.scoring.evaluate import check_classes, count_pixels, open_as_trained

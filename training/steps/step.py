@@ -163,32 +163,6 @@ class _Buffers:
             buffer.copy_(kept)
 
 
-class Normalise:
-    """Turn uint8 images (N, 3, H, W) into the values that the network expects.
-
-    Args:
-        mean, std: for values 0..1.
-        device: of the result.
-        channels_last: memory layout of the result.
-    """
-
-    def __init__(
-        self,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        *,
-        device: torch.device,
-        channels_last: bool,
-    ) -> None:
-        self._mean = 255 * torch.tensor(mean, device=device)[:, None, None]
-        self._std = 255 * torch.tensor(std, device=device)[:, None, None]
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return float32 of the same shape."""
-        return ((images.float() - self._mean) / self._std).contiguous(memory_format=self._format)
-
-
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether `error` means that memory did not suffice, on any kind of device."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):

@@ -1,4 +1,9 @@
-"""uint8 RGB -> what the network expects, by the numbers in the bundle.
+"""uint8 RGB pixels -> the normalised batch that a network takes.
+
+    (x / 255 - mean) / std  =  x * scale + shift
+
+This is the project's one normalisation: training, prediction and export take their coefficients
+from `scale_and_shift`, so a network sees the same values in each of them.
 
 Letters: N batch, C channels, H W pixels.
 """
@@ -50,10 +55,44 @@ def to_channels(pixels: np.ndarray, in_channels: int) -> np.ndarray:
     )
 
 
-def normalise(batch: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Map uint8 (N, C, H, W) to float32 ``(x / 255 - mean) / std``, on the batch's device."""
-    scale, shift = _coefficients(mean, std, batch.device)
-    return torch.addcmul(shift.view(1, -1, 1, 1), batch.float(), scale.view(1, -1, 1, 1))
+def scale_and_shift(
+    mean: Sequence[float], std: Sequence[float], device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return float32 (C,) scale and shift of the normalisation of values 0 to 255.
+
+    Args:
+        mean, std: of each channel, for values 0 to 1.
+    """
+    scale = torch.tensor([1 / (255 * value) for value in std], device=device)
+    shift = [-centre / value for centre, value in zip(mean, std, strict=True)]
+    return scale, torch.tensor(shift, device=device)
+
+
+class Normalise:
+    """Normalises batches uint8 (N, C, H, W); the coefficients stay on the device between calls.
+
+    Args:
+        mean, std: of each channel, for values 0 to 1.
+        device: of the batches.
+        channels_last: memory format of the result; otherwise it is contiguous.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        device: torch.device,
+        channels_last: bool = False,
+    ) -> None:
+        scale, shift = scale_and_shift(mean, std, device)
+        self._scale, self._shift = scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Return float32 of the same shape."""
+        values = torch.addcmul(self._shift, batch.float(), self._scale)
+        return values.contiguous(memory_format=self._format)
 
 
 def network_input(
@@ -78,13 +117,13 @@ def to_batch(pixels: np.ndarray, preprocessing: Preprocessing, device: torch.dev
     """Return the float32 (1, C, H, W) input for uint8 (H, W, C) pixels.
 
     The memory keeps the order of the pixels (channels last), in which convolutions are fastest.
-    The formula is `normalise`'s, on rows of W * C values: twice as fast as on three channels. A
-    strip of rows stays in the processor's cache between the two steps, and no second array of the
+    The formula is that of `Normalise`, on rows of W * C values: twice as fast as on three channels.
+    A strip of rows stays in the processor's cache between the two steps, and no second array of the
     image's size is made: fresh memory costs more time than the arithmetic.
     """
     height, width, channels = pixels.shape
     image = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device)
-    scale, shift = _coefficients(preprocessing.mean, preprocessing.std, device)
+    scale, shift = scale_and_shift(preprocessing.mean, preprocessing.std, device)
     scale, shift = scale.repeat(width), shift.repeat(width)
     rows = image.view(height, width * channels)
     result = torch.empty(rows.shape, device=device)
@@ -93,11 +132,3 @@ def to_batch(pixels: np.ndarray, preprocessing: Preprocessing, device: torch.dev
         part.copy_(values)
         torch.addcmul(shift, part, scale, out=part)
     return result.view(height, width, channels).permute(2, 0, 1).unsqueeze(0)  # (1, C, H, W)
-
-
-def _coefficients(
-    mean: Sequence[float], std: Sequence[float], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    scale = torch.tensor([1 / (255 * value) for value in std], device=device)
-    shift = [-centre / value for centre, value in zip(mean, std, strict=True)]
-    return scale, torch.tensor(shift, device=device)

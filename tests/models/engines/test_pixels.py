@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
+from maskzoo.models.engines.pixels import Normalise, to_batch, to_channels
 from maskzoo.models.errors import ShapeError
-from maskzoo.models.inference.preprocess import normalise, to_batch, to_channels
 from maskzoo.models.preprocessing import Preprocessing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -31,14 +31,15 @@ def test_a_batch_is_the_normalised_image():
 def test_a_batch_of_many_strips_is_that_of_one():
     pixels = noise(700, 211, 3)  # 443 100 values: a whole strip and a part of one
     batch = to_batch(pixels, Preprocessing(mean=MEAN, std=STD), torch.device("cpu"))
-    expected = normalise(torch.from_numpy(pixels).permute(2, 0, 1)[None], MEAN, STD)
+    normalise = Normalise(MEAN, STD, device=torch.device("cpu"), channels_last=True)
+    expected = normalise(torch.from_numpy(pixels).permute(2, 0, 1)[None])
     torch.testing.assert_close(batch, expected, rtol=0, atol=0)
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_training_and_prediction_normalise_by_one_function():
     pixels = noise(2, 3, 4, 5)
-    batch = normalise(torch.from_numpy(pixels), MEAN, STD)
+    batch = Normalise(MEAN, STD, device=torch.device("cpu"))(torch.from_numpy(pixels))
     one = to_batch(
         pixels[1].transpose(1, 2, 0), Preprocessing(mean=MEAN, std=STD), torch.device("cpu")
     )
