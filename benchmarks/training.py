@@ -36,13 +36,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from maskzoo import create_model
-from maskzoo.training.config.settings import TrainConfig, load_config
+from maskzoo.training.config.load import load_config
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
 from maskzoo.training.loggers.display import Display
+from maskzoo.training.planning.memory import free_ram
 from maskzoo.training.planning.plan import choose_machine, resolve
 from maskzoo.training.planning.survey import survey
 from maskzoo.training.run.build import make_loader, make_step
-from maskzoo.training.steps.memory import free_ram
 from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 
 sys.path.append(str(Path(__file__).parent))  # last, so that this file hides no package

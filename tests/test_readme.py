@@ -19,7 +19,7 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.app import create_app
 from maskzoo.service.settings import Settings
-from maskzoo.training.config.settings import load_config
+from maskzoo.training.config.load import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Random crops and colours for training: the only file that imports albumentations.
+"""Augmentation of training samples: random crops, flips, rotations and colours.
 
 Every draw is a function of the seed given with the sample, so results do not depend on the number
 of workers, on the epoch's history or on a restart. albumentations 2.0.8 by itself repeats its
@@ -12,96 +12,23 @@ the same types at the crop's size out.
 
 from __future__ import annotations
 
-import inspect
-import os
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from maskzoo.models.errors import SpecError, did_you_mean
-from maskzoo.training.config.auto import Auto, resolved
+from maskzoo.models.errors import SpecError
+from maskzoo.training.config.augment import AugmentConfig, ExtraTransform
+from maskzoo.training.config.section import resolved
+from maskzoo.training.config.transforms import albumentations, has_argument, list_transforms
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
 
 _FILL = (124, 116, 104)  # ImageNet's mean: close to 0 after normalisation
 _CROP_TRIES = 10  # as mmsegmentation's cat_max_ratio
-Probability = Field(default=0.0, ge=0.0, le=1.0)
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class ExtraTransform(BaseModel):
-    """One more albumentations transform.
-
-    Args:
-        name: class name in albumentations, such as `GaussNoise`.
-        p: probability.
-        options: its arguments; one that the class does not have is an error.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    p: float = Field(default=0.5, ge=0.0, le=1.0)
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class AugmentConfig(BaseModel):
-    """What happens to a training sample; all probabilities are per sample.
-
-    What is `auto` depends on the data: see `training.planning.plan`.
-
-    Args:
-        scale: range of the random scale, drawn uniformly in its logarithm.
-        max_class_share: a crop with more of one class than this is drawn again, up to ten times.
-        rare_class_crops: probability that the crop is placed on a pixel of a class that is drawn
-            evenly from those in the mask.
-        flip_horizontal, flip_vertical: probabilities.
-        rotate90: probability of a turn by a multiple of 90 degrees (views from above).
-        rotate: largest turn in degrees, 0 for none; applied with probability one half.
-        colour: probability of a change of brightness, contrast, saturation and hue.
-        brightness, contrast, saturation, hue: the half-widths of those changes.
-        blur, noise, grey: probabilities of a slight blur, of Gaussian noise, of loss of colour.
-        extra: further transforms, applied last.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    scale: tuple[float, float] = (0.5, 2.0)
-    max_class_share: float = Field(default=1.0, gt=0.0, le=1.0)
-    rare_class_crops: Share | Auto = "auto"
-    flip_horizontal: float = Field(default=0.5, ge=0.0, le=1.0)
-    flip_vertical: Share | Auto = "auto"
-    rotate90: Share | Auto = "auto"
-    rotate: float = Field(default=0.0, ge=0.0, le=180.0)
-    colour: float = Field(default=0.5, ge=0.0, le=1.0)
-    brightness: float = Field(default=0.25, ge=0.0, le=1.0)
-    contrast: float = Field(default=0.25, ge=0.0, le=1.0)
-    saturation: float = Field(default=0.25, ge=0.0, le=1.0)
-    hue: float = Field(default=0.05, ge=0.0, le=0.5)
-    blur: float = Probability
-    noise: float = Probability
-    grey: float = Probability
-    extra: tuple[ExtraTransform, ...] = ()
-
-    @field_validator("scale")
-    @classmethod
-    def _scale_is_a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        low, high = value
-        if not 0.05 <= low <= high <= 20:
-            raise ValueError(f"scale {low} … {high} must satisfy 0.05 <= low <= high <= 20")
-        return value
-
-    @model_validator(mode="after")
-    def _extra_is_known(self) -> AugmentConfig:
-        mistakes = [text for extra in self.extra for text in _mistakes(extra)]
-        if mistakes:
-            raise ValueError("; ".join(mistakes))
-        return self
 
 
 @dataclass(frozen=True)
@@ -204,15 +131,8 @@ def build_augmentation(
     return Augmentation(config, crop, ignore_index, _compose(config, ignore_index))
 
 
-def _albumentations() -> Any:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network
-    import albumentations
-
-    return albumentations
-
-
 def _compose(config: AugmentConfig, ignore_index: int) -> Any:
-    library = _albumentations()
+    library = albumentations()
     steps: list[Any] = []
 
     def add(probability: float, name: str, **options: Any) -> None:
@@ -245,37 +165,14 @@ def _compose(config: AugmentConfig, ignore_index: int) -> Any:
 
 
 def _build_extra(extra: ExtraTransform, ignore_index: int) -> Any:
-    transform = _transforms()[extra.name]
+    transform = list_transforms()[extra.name]
     options = dict(extra.options)
-    if "fill_mask" in inspect.signature(transform).parameters:
+    if has_argument(transform, "fill_mask"):
         options.setdefault("fill_mask", ignore_index)
     try:
         return transform(p=extra.p, **options)
     except (TypeError, ValueError) as error:
         raise SpecError("augmentation", [f"{extra.name}: {error}"]) from error
-
-
-def _transforms() -> dict[str, Any]:
-    """Return the transforms of albumentations that keep the size of an image with a mask."""
-    library = _albumentations()
-    kinds = (library.ImageOnlyTransform, library.DualTransform)
-    return {
-        name: value
-        for name, value in vars(library).items()
-        if inspect.isclass(value) and issubclass(value, kinds) and value not in kinds
-    }
-
-
-def _mistakes(extra: ExtraTransform) -> list[str]:
-    known = _transforms()
-    if extra.name not in known:
-        return [f"unknown transform {extra.name!r}{did_you_mean(extra.name, sorted(known))}"]
-    allowed = sorted(set(inspect.signature(known[extra.name]).parameters) - {"p"})
-    return [
-        f"{extra.name} has no argument {option!r}{did_you_mean(option, allowed)}"
-        for option in extra.options
-        if option not in allowed
-    ]
 
 
 def _window(

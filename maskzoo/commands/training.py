@@ -46,7 +46,7 @@ def train(
     ] = False,
 ) -> None:
     """Train on a folder of images and masks."""
-    from maskzoo.training.config.settings import dump_config, load_config
+    from maskzoo.training.config.load import dump_config, load_config
     from maskzoo.training.run.dry_run import dry_run
     from maskzoo.training.run.fit import train as fit
     from maskzoo.training.run.interrupt import TrainingInterrupted
@@ -203,7 +203,7 @@ def augment_preview(
     draws: Annotated[int, typer.Option(min=1, help="Crops beside each image.")] = 5,
 ) -> None:
     """Draw what training would show the network: images, and crops of the first epochs."""
-    from maskzoo.training.config.settings import load_config
+    from maskzoo.training.config.load import load_config
     from maskzoo.training.planning.preview import preview
 
     chosen = load_config(settings or [], config, preset=preset)
@@ -303,7 +303,7 @@ def race(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a race.")] = False,
 ) -> None:
     """Find the architecture, encoder and plug-ins that suit the data best."""
-    from maskzoo.training.config.settings import load_config
+    from maskzoo.training.config.load import load_config
     from maskzoo.training.race.run import race as run_race
     from maskzoo.training.race.space import Space
     from maskzoo.training.run.interrupt import TrainingInterrupted

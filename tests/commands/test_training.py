@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from maskzoo import cli
-from maskzoo.training.config.settings import TrainConfig, dump_config, load_config
+from maskzoo.training.config.load import dump_config, load_config
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.run.checkpoint import read_checkpoint
 
 MakeData = Callable[..., Path]

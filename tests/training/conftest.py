@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from maskzoo.training.config.settings import TrainConfig, load_config
+from maskzoo.training.config.load import load_config
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 
 SPLIT_SIZES = {"train": 10, "val": 3, "test": 3}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from maskzoo.training.config.settings import TrainConfig, dump_config
+from maskzoo.training.config.load import dump_config
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.run.checkpoint import read_checkpoint
 from maskzoo.training.run.fit import train
@@ -22,7 +23,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from maskzoo.training.config.settings import load_config
+from maskzoo.training.config.load import load_config
 from maskzoo.training.run.fit import train
 train(Path(sys.argv[1]), load_config(file=Path(sys.argv[2])), run_dir=Path(sys.argv[3]))
 """

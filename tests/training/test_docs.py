@@ -10,8 +10,9 @@ import pytest
 import typer
 
 from maskzoo import cli
+from maskzoo.training.config.load import list_presets, load_config
 from maskzoo.training.config.overrides import dotted_paths
-from maskzoo.training.config.settings import TrainConfig, list_presets, load_config
+from maskzoo.training.config.settings import TrainConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)

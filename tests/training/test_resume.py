@@ -18,7 +18,8 @@ import torch
 
 from maskzoo.models.bundles.bundle import read_manifest
 from maskzoo.models.errors import SpecError
-from maskzoo.training.config.settings import TrainConfig, dump_config
+from maskzoo.training.config.load import dump_config
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display, Status
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.run.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
@@ -33,7 +34,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from maskzoo.training.config.settings import load_config
+from maskzoo.training.config.load import load_config
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.run.fit import train
 

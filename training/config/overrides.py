@@ -35,7 +35,7 @@ def apply_override(values: dict[str, Any], text: str) -> list[str]:
     try:
         value = parse_value(raw)
     except yaml.YAMLError as error:
-        return [f"{path}: the value {raw!r} is no YAML: {str(error).splitlines()[0]}"]
+        return [f"{path}: the value {raw!r} is not YAML: {str(error).splitlines()[0]}"]
     section = values
     for key in keys[:-1]:
         inner = section.setdefault(key, {})
@@ -58,7 +58,7 @@ def parse_value(text: str) -> Any:
     return value
 
 
-def describe(error: ValidationError, root: type[BaseModel]) -> list[str]:
+def mistakes_in(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """Return one line for each field that is wrong."""
     reasons: dict[str, list[str]] = {}
     given: dict[str, Any] = {}

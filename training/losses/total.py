@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.network import TrainOutput
-from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.losses import AnyTerm, LossConfig
+from maskzoo.training.config.section import resolved
 from maskzoo.training.losses.boundary import boundary
-from maskzoo.training.losses.config import AnyTerm, LossConfig
 from maskzoo.training.losses.cross_entropy import cross_entropy
 from maskzoo.training.losses.hard import focal, ohem
 from maskzoo.training.losses.lovasz import lovasz_softmax

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.section import resolved
 from maskzoo.training.config.settings import TrainConfig
 
 

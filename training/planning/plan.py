@@ -18,13 +18,13 @@ import torch
 from maskzoo.models.bundles.bundle import read_manifest
 from maskzoo.models.engines.precision import has_bf16, prefers_channels_last
 from maskzoo.models.errors import SpecError
-from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm
+from maskzoo.training.config.section import resolved
 from maskzoo.training.config.settings import ModelConfig, TrainConfig
-from maskzoo.training.losses.config import CrossEntropyTerm, DiceTerm
 from maskzoo.training.planning.decisions import Decision, Plan
 from maskzoo.training.planning.lengths import crop_counts, crop_size
+from maskzoo.training.planning.memory import StepMemory
 from maskzoo.training.planning.survey import Survey, balanced_weights
-from maskzoo.training.steps.memory import StepMemory
 
 _CROPS = {"cpu": 20_000, "cuda": 160_000, "mps": 60_000}  # crops that a whole run sees
 _LARGEST_CROP = {"cpu": 256, "cuda": 512, "mps": 384}

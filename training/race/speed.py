@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.section import resolved
 from maskzoo.training.planning.lengths import crop_size
 from maskzoo.training.run.loop import Parts
 

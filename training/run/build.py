@@ -21,25 +21,25 @@ from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.models.registry import build_network
 from maskzoo.models.spec import ModelSpec
 from maskzoo.training.augment import build_augmentation
-from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm, LossConfig
+from maskzoo.training.config.section import resolved
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.feed.dataset import CropDataset, SegmentationData
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import RunLog
 from maskzoo.training.loggers.sinks import open_sinks
-from maskzoo.training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.planning.lengths import crop_counts, crop_size, run_lengths
+from maskzoo.training.planning.memory import StepMemory, measure_step
 from maskzoo.training.planning.survey import survey
 from maskzoo.training.run.checkpoint import Checkpoint, Progress
 from maskzoo.training.run.interrupt import leave_signals_to_parent
 from maskzoo.training.run.loop import Parts, restore, step_seed
-from maskzoo.training.run.stream import SampleStream
 from maskzoo.training.run.warm_start import start_from
-from maskzoo.training.steps.memory import StepMemory, measure_step
 from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 from maskzoo.training.steps.range_test import RangeTest, run_range_test
 from maskzoo.training.steps.step import TrainStep
+from maskzoo.training.steps.stream import SampleStream
 
 _RANGE_TEST_EPOCHS = 1_000_000  # its samples are those of epochs that no run reaches
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.section import resolved
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log

@@ -32,14 +32,16 @@ from pydantic import ValidationError
 from maskzoo.models.errors import DataError, SpecError, ZooError
 from maskzoo.models.memory import keep_freed_memory
 from maskzoo.models.network.network import SegmentationNetwork
-from maskzoo.training.config.overrides import describe
-from maskzoo.training.config.settings import BundleConfig, TrainConfig, dump_config
+from maskzoo.training.config.load import dump_config
+from maskzoo.training.config.overrides import mistakes_in
+from maskzoo.training.config.settings import BundleConfig, TrainConfig
 from maskzoo.training.data.check.inspect import inspect
 from maskzoo.training.data.check.progress import progress_bar
 from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.planning.decisions import Plan
 from maskzoo.training.planning.lengths import run_lengths
+from maskzoo.training.planning.memory import free_ram
 from maskzoo.training.planning.plan import choose_machine, resolve, rule_of_thumb
 from maskzoo.training.planning.survey import survey
 from maskzoo.training.run.build import make_loader, make_network, make_parts, measure, try_rates
@@ -48,7 +50,6 @@ from maskzoo.training.run.finish import finish
 from maskzoo.training.run.loop import LAST, Parts, TrainingLoop
 from maskzoo.training.run.origin import flat_settings, run_command
 from maskzoo.training.scoring.table import plan_table
-from maskzoo.training.steps.memory import free_ram
 from maskzoo.training.steps.range_test import range_test_steps
 
 # What a resumed run may change without becoming another run.
@@ -240,8 +241,9 @@ def _resumed_config(checkpoint: Checkpoint, given: TrainConfig) -> TrainConfig:
     try:
         stored = TrainConfig.model_validate(checkpoint.config).model_dump(mode="json")
     except ValidationError as error:
+        first = mistakes_in(error, TrainConfig)[0]
         raise CheckpointError(
-            f"the run was begun by another version of maskzoo: {describe(error, TrainConfig)[0]}; "
+            f"the run was begun by another version of maskzoo: {first}; "
             "go on with that version, or start the run again"
         ) from None
     known = flat_settings(stored)

@@ -26,7 +26,7 @@ from maskzoo.models.errors import ZooError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.preprocessing import Preprocessing
-from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.section import resolved
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.loggers.display import Display, Status

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, AdamW, Optimizer
 
 from maskzoo.models.network.network import SegmentationNetwork
-from maskzoo.training.config.auto import resolved
+from maskzoo.training.config.section import resolved
 from maskzoo.training.config.settings import OptimizerConfig, ScheduleConfig
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from maskzoo.models.network.network import TrainOutput
-from maskzoo.training.config.settings import load_config
-from maskzoo.training.losses.config import AnyTerm, LossConfig
+from maskzoo.training.config.load import load_config
+from maskzoo.training.config.losses import AnyTerm, LossConfig
 from maskzoo.training.losses.total import TERMS, WEIGHTED_BY_CLASS, SegmentationLoss
 
 IGNORE = 255

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskzoo.models.network.network import TrainOutput
-from maskzoo.training.losses.config import CrossEntropyTerm, DiceTerm, LossConfig
+from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm, LossConfig
 from maskzoo.training.losses.cross_entropy import cross_entropy
 from maskzoo.training.losses.overlap import dice
 from maskzoo.training.losses.total import SegmentationLoss

@@ -11,13 +11,14 @@ import torch
 from maskzoo.models.bundles.bundle import read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import SpecError
-from maskzoo.training.config.settings import TrainConfig, load_config
+from maskzoo.training.config.load import load_config
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.planning.decisions import Decision, Plan
 from maskzoo.training.planning.lengths import crop_counts
+from maskzoo.training.planning.memory import StepMemory
 from maskzoo.training.planning.plan import choose_machine, resolve
 from maskzoo.training.planning.survey import Survey, balanced_weights
 from maskzoo.training.scoring.table import plan_table
-from maskzoo.training.steps.memory import StepMemory
 
 GIB = 2**30
 

@@ -17,7 +17,8 @@ import maskzoo.training.run.build
 from maskzoo import load_bundle
 from maskzoo.models.bundles.bundle import read_manifest
 from maskzoo.models.errors import DataError, SpecError, ZooError
-from maskzoo.training.config.settings import TrainConfig, load_config
+from maskzoo.training.config.load import load_config
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.losses.total import SegmentationLoss

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maskzoo.training.config.settings import load_config
+from maskzoo.training.config.load import load_config
 from maskzoo.training.run.origin import code_commit, run_command
 
 DATA = Path("my data")

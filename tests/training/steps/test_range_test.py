@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskzoo.training.config.settings import TrainConfig, load_config
+from maskzoo.training.config.load import load_config
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.run.checkpoint import read_checkpoint

@@ -9,11 +9,11 @@ import torch
 
 from maskzoo.models.registry import build_network
 from maskzoo.models.spec import ModelSpec
-from maskzoo.training.config.settings import load_config
-from maskzoo.training.losses.config import CrossEntropyTerm, LossConfig
+from maskzoo.training.config.load import load_config
+from maskzoo.training.config.losses import CrossEntropyTerm, LossConfig
 from maskzoo.training.losses.total import SegmentationLoss
-from maskzoo.training.steps import memory
-from maskzoo.training.steps.memory import StepMemory, free_bytes, free_ram, measure_step
+from maskzoo.training.planning import memory
+from maskzoo.training.planning.memory import StepMemory, free_bytes, free_ram, measure_step
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maskzoo.training.run.stream import SampleStream
+from maskzoo.training.steps.stream import SampleStream
 
 Batches = list[list[tuple[int, int]]]
 

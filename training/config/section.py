@@ -1,0 +1,33 @@
+"""What the sections of a configuration share: their base class and the types of their fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Auto = Literal["auto"]
+"""A value that is left to `training.planning.plan`."""
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, unknown keys are mistakes."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+T = TypeVar("T")
+
+
+def resolved(value: T | Auto) -> T:
+    """Return a value of a configuration that `training.planning.plan` has gone over."""
+    assert value != "auto", "maskzoo.training.planning.plan resolves every value before it is used"
+    return cast(T, value)
