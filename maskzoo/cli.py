@@ -1,4 +1,4 @@
-"""The command `maskzoo`: puts the commands together and turns errors into exit codes.
+"""The command `maskzoo`: the table of its commands, and exit codes for errors.
 
 Each command imports what it needs when it runs, so that `maskzoo --help` answers at once. Exit
 codes: 0 done, 2 the input was wrong, 1 anything else. With `--json` a command prints one JSON
@@ -8,12 +8,42 @@ document on standard output and nothing else there.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
-import maskzoo.commands.models
-import maskzoo.commands.service
-import maskzoo.commands.training
+from maskzoo.commands.augment_preview import augment_preview
+from maskzoo.commands.bench import bench
+from maskzoo.commands.compare import compare
+from maskzoo.commands.doctor import doctor
+from maskzoo.commands.evaluate import evaluate
+from maskzoo.commands.export import export
+from maskzoo.commands.inspect import inspect
+from maskzoo.commands.key import key
+from maskzoo.commands.models import app as models_group
+from maskzoo.commands.plugins import app as plugins_group
+from maskzoo.commands.predict import predict
+from maskzoo.commands.race import race
+from maskzoo.commands.report import report
+from maskzoo.commands.serve import serve
+from maskzoo.commands.train import train
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "inspect": inspect,
+    "train": train,
+    "augment-preview": augment_preview,
+    "race": race,
+    "report": report,
+    "evaluate": evaluate,
+    "compare": compare,
+    "predict": predict,
+    "export": export,
+    "serve": serve,
+    "bench": bench,
+    "key": key,
+    "doctor": doctor,
+}
+"""In the order of the help text."""
 
 app = typer.Typer(
     name="maskzoo",
@@ -24,8 +54,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: importing rich costs more than all the rest
 )
-for _group in (maskzoo.commands.training, maskzoo.commands.models, maskzoo.commands.service):
-    app.add_typer(_group.app)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+app.add_typer(models_group, name="models")
+app.add_typer(plugins_group, name="plugins")
 
 
 def main(arguments: list[str] | None = None) -> None:

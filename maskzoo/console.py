@@ -1,4 +1,4 @@
-"""What the commands of the three packages share: arguments they have in common, and JSON out."""
+"""What the commands have in common: arguments, JSON output, progress."""
 
 from __future__ import annotations
 
@@ -25,6 +25,25 @@ Tta = Annotated[
     ),
 ]
 Overlap = Annotated[float, typer.Option(help="Share of a tile that neighbours have in common.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the run, like optimizer.lr=0.01."),
+]
+Preset = Annotated[str | None, typer.Option(help="Named settings to start from.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", exists=True, dir_okay=False, help="YAML file of settings."),
+]
+AllowBad = Annotated[
+    int, typer.Option("--allow-bad", min=0, help="Leave out up to this many samples with errors.")
+]
+EngineName = Annotated[
+    str, typer.Option(help="auto, torch, torch-compile, openvino or onnxruntime.")
+]
+HostEncoder = Annotated[str, typer.Option(help="Encoder that the cost is computed with.")]
+ApiKey = Annotated[
+    str | None, typer.Option(envvar="MASKZOO_API_KEY", help="API key for the service.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 

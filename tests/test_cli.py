@@ -193,11 +193,11 @@ def test_predict_answers_with_one_json_document(
     assert result.code == 0, result.err
     (answer,) = json.loads(result.out)
     assert (answer["width"], answer["height"], answer["overlay"]) == (56, 33, None)
-    assert sum(answer["shares"].values()) == pytest.approx(1)
+    assert sum(answer["fractions"].values()) == pytest.approx(1)
     with Image.open(answer["mask"]) as picture:
         mask = np.array(picture)
     names = ["sea", "shore", "land"]
-    assert answer["shares"] == pytest.approx(
+    assert answer["fractions"] == pytest.approx(
         {names[index]: (mask == index).mean() for index in np.unique(mask)}
     )
 

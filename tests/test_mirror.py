@@ -162,8 +162,21 @@ COVERED_BY = {
     # commands
     "maskzoo/__main__.py": "tests/test_cli.py",
     "maskzoo/console.py": "tests/test_cli.py",
+    "maskzoo/commands/augment_preview.py": "tests/training/test_commands.py",
+    "maskzoo/commands/bench.py": "tests/service/client/test_bench.py",
+    "maskzoo/commands/compare.py": "tests/training/scoring/test_compare.py",
+    "maskzoo/commands/doctor.py": "tests/test_cli.py",
+    "maskzoo/commands/evaluate.py": "tests/test_one_score.py",
+    "maskzoo/commands/export.py": "tests/models/engines/test_check.py",
+    "maskzoo/commands/inspect.py": "tests/training/test_commands.py",
+    "maskzoo/commands/key.py": "tests/test_import_name.py",
     "maskzoo/commands/models.py": "tests/test_cli.py",
-    "maskzoo/commands/service.py": "tests/test_cli.py",
+    "maskzoo/commands/plugins.py": "tests/test_cli.py",
+    "maskzoo/commands/predict.py": "tests/test_cli.py",
+    "maskzoo/commands/race.py": "tests/test_readme.py",
+    "maskzoo/commands/report.py": "tests/test_readme.py",
+    "maskzoo/commands/serve.py": "tests/test_cli.py",
+    "maskzoo/commands/train.py": "tests/training/test_commands.py",
 }
 
 

@@ -7,7 +7,7 @@ Masks are written under another name first, so that a file that is there is whol
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from maskzoo.models.errors import ZooError
 from maskzoo.models.images.decode import decode_image
@@ -51,8 +49,8 @@ class RemoteOutcome:
         return {
             "image": str(self.image),
             "mask": str(self.mask),
-            "shares": self.shares,
-            "was_there": self.is_old,
+            "fractions": self.shares,
+            "was_kept": self.is_old,
         }
 
 
@@ -62,6 +60,7 @@ def predict_remotely(
     *,
     model: str | None,
     mode: str = "auto",
+    tta: str = "none",
     jobs: int = 4,
     again: bool = False,
 ) -> Iterator[RemoteOutcome]:
@@ -76,7 +75,7 @@ def predict_remotely(
     """
     labels = read_labels(client, model)
     pool = ThreadPoolExecutor(jobs)
-    work = partial(_predict_one, client, labels, model=model, mode=mode)
+    work = partial(_predict_one, client, labels, model=model, mode=mode, tta=tta)
     waiting: list[Future[RemoteOutcome] | RemoteOutcome] = [
         RemoteOutcome(files[0], files[1], is_old=True)
         if not again and all(path is None or path.exists() for path in files[1:])
@@ -104,36 +103,13 @@ def read_labels(client: Client, model: str | None) -> LabelSet:
     )
 
 
-def report(
-    outcomes: Iterable[RemoteOutcome], total: int, *, summary: bool = True
-) -> list[RemoteOutcome]:
-    """Return all outcomes; show a progress bar meanwhile, then what failed, and a summary."""
-    done = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        row = bar.add_task("segmenting", total=total)
-        for outcome in outcomes:
-            done.append(outcome)
-            bar.advance(row)
-    failed = [outcome for outcome in done if outcome.error is not None]
-    for outcome in failed:
-        console.print(f"error: {outcome.error}", style="red", markup=False, soft_wrap=True)
-    if summary:
-        old = sum(outcome.is_old for outcome in done)
-        console.print(
-            f"{len(done) - len(failed) - old} written, {old} there before, {len(failed)} failed"
-        )
-    return done
-
-
 def _predict_one(
-    client: Client, labels: LabelSet, files: Files, *, model: str | None, mode: str
+    client: Client, labels: LabelSet, files: Files, *, model: str | None, mode: str, tta: str
 ) -> RemoteOutcome:
     image, mask, overlay = files
     try:
         data = image.read_bytes()
-        found = client.segment(data, model=model, mode=mode)
+        found = client.segment(data, model=model, mode=mode, tta=tta)
         if overlay is not None:
             pixels = decode_image(data, name=str(image)).pixels
             picture = Image.fromarray(draw_overlay(pixels, found.labels, labels))

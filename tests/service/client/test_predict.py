@@ -45,7 +45,7 @@ def test_a_second_run_asks_only_for_what_is_missing(serve, counted_model, images
     (out / "masks" / "b.png").unlink()
     result = predict(images, "--server", address, "-o", out, "--json")
     document = json.loads(result.stdout)
-    assert [entry["was_there"] for entry in document] == [True, False, True]
+    assert [entry["was_kept"] for entry in document] == [True, False, True]
     assert sum(counted_model.batches) == 3 + 1
     predict(images, "--server", address, "-o", out, "--again")
     assert sum(counted_model.batches) == 3 + 1 + 3
@@ -66,3 +66,26 @@ def test_a_bundle_or_a_server_has_to_be_named(images, tmp_path):
     result = predict(images, "-o", tmp_path / "out")
     assert result.exit_code == 2
     assert "--server" in result.output
+
+
+@pytest.mark.parametrize(
+    "option", [("--overlap", 0.5), ("--device", "cpu"), ("--engine", "torch")], ids=lambda o: o[0]
+)
+def test_options_that_a_service_decides_are_refused_beside_server(images, tmp_path, option):
+    result = predict(images, "--server", "http://127.0.0.1:9", "-o", tmp_path / "out", *option)
+    assert result.exit_code == 2
+    assert f"{option[0]} works only without --server" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("option", [("--model", "cells"), ("--again",)], ids=lambda o: o[0])
+def test_options_of_a_service_are_refused_without_one(images, tmp_path, option):
+    result = predict("nuclei", images, "-o", tmp_path / "out", *option)
+    assert result.exit_code == 2
+    assert f"{option[0]} works only with --server" in " ".join(result.output.split())
+
+
+def test_views_reach_the_service(serve, counted_model, images, tmp_path):
+    address = serve(counted_model)
+    result = predict(images, "--server", address, "-o", tmp_path / "out", "--tta", "nonsense")
+    assert result.exit_code == 2
+    assert "nonsense" in result.output

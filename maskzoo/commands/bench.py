@@ -1,0 +1,69 @@
+"""`maskzoo bench`: a load test of a running service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from maskzoo.console import ApiKey, Json, print_json
+
+
+def bench(
+    server: Annotated[str, typer.Argument(help="URL of the service.")] = "http://127.0.0.1:8000",
+    *,
+    model: Annotated[str | None, typer.Option(help="Its model; else its default.")] = None,
+    concurrency: Annotated[
+        str, typer.Option(help="Clients of the closed loops, separated by commas.")
+    ] = "1,2,4,8,16",
+    rates: Annotated[
+        str, typer.Option(help="Open loops, as parts of the capacity found; empty for none.")
+    ] = "0.5,0.8,1.1",
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each round.")] = 10,
+    form: Annotated[str, typer.Option("--format", help="Form of the answers.")] = "png",
+    api_key: ApiKey = None,
+    seed: Annotated[int, typer.Option(help="Of the images and of the arrivals.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for bench.json and bench.png.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a running service: images/s, latencies, batches, errors."""
+    import asyncio
+
+    import httpx
+
+    from maskzoo.service.client.bench import make_pictures, run_bench
+    from maskzoo.service.client.bench_report import HEADER, describe, draw, write_json
+
+    params = {"format": form, **({"model": model} if model else {})}
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    clients = [int(word) for word in concurrency.split(",")]
+    shares = [float(word) for word in rates.split(",") if word]
+
+    async def run() -> Any:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(
+            base_url=server, headers=headers, limits=limits, timeout=120
+        ) as http:
+            return await run_bench(
+                http,
+                make_pictures(14, seed=seed),
+                params=params,
+                concurrency=clients,
+                rates=shares,
+                seconds=seconds,
+                seed=seed,
+                on_round=lambda one: None if as_json else print(describe(one), flush=True),
+            )
+
+    if not as_json:
+        print(HEADER)
+    rounds = asyncio.run(run())
+    about = {"server": server, "params": params, "seconds": seconds, "seed": seed}
+    if as_json:
+        print_json({**about, "rounds": [one.to_json() for one in rounds]})
+    if out is not None:
+        write_json(rounds, about, out / "bench.json")
+        draw(rounds, out / "bench.png")

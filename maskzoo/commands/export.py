@@ -1,0 +1,79 @@
+"""`maskzoo export`: a bundle written for a faster engine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from maskzoo.console import Bundle, Json, print_json
+
+
+def export(
+    bundle: Bundle,
+    *,
+    engine: Annotated[
+        Literal["openvino", "onnxruntime"], typer.Option(help="What is to run it.")
+    ] = "openvino",
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"], typer.Option(help="fp16 and int8: openvino only.")
+    ] = "fp32",
+    calibrate: Annotated[
+        Path | None, typer.Option(exists=True, help="Data to calibrate int8 with, and score it on.")
+    ] = None,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points of mean IoU that int8 may lose.")
+    ] = 0.5,
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="An image that is typical; its middle is kept to compare classes by. Repeat it.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Parent folder.  [default: BUNDLE/engines]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a bundle for a faster engine; `serve` and `predict` take fp32 and fp16 by themselves.
+
+    int8 is taken where the engine openvino-int8 is asked for.
+    """
+    from maskzoo.models.bundles.shipped import find_bundle
+
+    folder = find_bundle(bundle)
+    if (precision == "int8") != (calibrate is not None):
+        raise typer.BadParameter("--precision int8 and --calibrate DATA go together")
+    if calibrate is not None:
+        from maskzoo.training.scoring.quantize import export_int8
+
+        artefact = export_int8(
+            folder,
+            calibrate,
+            max_drop=max_drop,
+            out=out,
+            say=lambda line: print(line, file=sys.stderr),
+        )
+    else:
+        from maskzoo.models.engines.check import central_part
+        from maskzoo.models.export.engines import export_engine
+        from maskzoo.models.images.decode import decode_image
+
+        images = [central_part(decode_image(path).pixels) for path in check or ()]
+        artefact = export_engine(folder, engine, precision=precision, images=images, out=out)
+    record = artefact.record
+    if as_json:
+        print_json({"folder": str(artefact.folder), **record.model_dump()})
+        return
+    score = record.score
+    if score is None:
+        print(f"{artefact.folder}: torch's class for {record.agreement:.2%} of the check pixels")
+    else:
+        print(
+            f"{artefact.folder}: mean IoU on {score.split} {100 * score.mean_iou_torch:.2f} with "
+            f"torch, {100 * score.mean_iou:.2f} in int8"
+        )

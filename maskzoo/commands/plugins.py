@@ -1,0 +1,48 @@
+"""`maskzoo plugins`: the mechanisms that go into any network."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from maskzoo.console import HostEncoder, Json, print_json
+
+app = typer.Typer(no_args_is_help=True, help="The mechanisms that go into any network.")
+
+
+@app.command("list")
+def list_names(
+    pattern: Annotated[str, typer.Argument(help="Wildcards allowed.")] = "*",
+    *,
+    site: Annotated[
+        str | None, typer.Option(help="Only those that fit this kind of site, such as skip.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the plug-ins."""
+    from maskzoo.models.catalogue.discovery import about_plugin
+    from maskzoo.models.catalogue.listing import rows
+    from maskzoo.models.registry import list_plugins
+
+    plugins = [about_plugin(name) for name in list_plugins(pattern, place=site)]
+    if as_json:
+        print_json([about.to_json() for about in plugins])
+    else:
+        print(rows(plugins) or "no plug-in fits")
+
+
+@app.command("show")
+def show(
+    name: str,
+    *,
+    arch: Annotated[str, typer.Option(help="The network that it is put into.")] = "unet",
+    encoder: HostEncoder = "tu-resnet18",
+    as_json: Json = False,
+) -> None:
+    """Show one plug-in: its paper, its sites, what it costs there."""
+    from maskzoo.models.catalogue.discovery import describe_plugin
+    from maskzoo.models.catalogue.listing import plugin_page
+
+    record = describe_plugin(name, architecture=arch, encoder=encoder)
+    print_json(record) if as_json else print(plugin_page(record))

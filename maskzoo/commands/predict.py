@@ -1,0 +1,177 @@
+"""`maskzoo predict`: masks and overlays of image files, computed here or by a service."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maskzoo.console import Device, EngineName, Json, Mode, Overlap, Tta, print_json, show_tiles
+
+if TYPE_CHECKING:
+    from maskzoo.models.inference.folder import Outcome
+    from maskzoo.service.client.predict import RemoteOutcome
+
+ONLY_HERE = ("overlap", "device", "engine")
+"""Options that `POST /segment` does not have."""
+ONLY_REMOTE = ("model", "again")
+
+
+def predict(
+    context: typer.Context,
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[BUNDLE] IMAGES...",
+            help="A bundle (not with --server), then image files, folders, glob patterns.",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for masks/ and overlays/.")],
+    mode: Mode = "auto",
+    tta: Tta = "none",
+    overlap: Overlap = 0.25,
+    overlays: Annotated[bool, typer.Option(help="Write the overlays too.")] = True,
+    device: Device = "auto",
+    engine: EngineName = "auto",
+    server: Annotated[
+        str | None,
+        typer.Option(help="URL of a service that segments the images; a second run continues."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="With --server: its model.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="MASKZOO_API_KEY", help="With --server: your API key.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --server: also what was written before.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a mask, and an overlay, for each image: here, or by a service."""
+    if server is None:
+        _refuse(context, ONLY_REMOTE, "only with --server URL")
+        if len(images) < 2:
+            raise typer.BadParameter("give a bundle and images, or --server URL and images")
+        _predict_here(
+            images[0],
+            images[1:],
+            out=out,
+            mode=mode,
+            tta=tta,
+            overlap=overlap,
+            overlays=overlays,
+            device=device,
+            engine=engine,
+            as_json=as_json,
+        )
+        return
+    _refuse(context, ONLY_HERE, "only without --server: a service decides it itself")
+    from maskzoo.models.inference.folder import plan
+    from maskzoo.service.client.clients import Client
+    from maskzoo.service.client.predict import predict_remotely
+
+    tasks = [(task.image, task.mask, task.overlay) for task in plan(images, out, overlays=overlays)]
+    with Client(server, key=api_key) as client:
+        outcomes = predict_remotely(client, tasks, model=model, mode=mode, tta=tta, again=again)
+        if not _report_remote(outcomes, len(tasks), as_json=as_json):
+            raise typer.Exit(2)
+
+
+def _refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """End with exit code 2 if one of the options was given on the command line."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name} works {why}")
+
+
+def _predict_here(
+    bundle: str,
+    images: list[str],
+    *,
+    out: Path,
+    mode: str,
+    tta: str,
+    overlap: float,
+    overlays: bool,
+    device: str,
+    engine: str,
+    as_json: bool,
+) -> None:
+    from maskzoo import Predictor
+    from maskzoo.models.bundles.shipped import find_bundle
+    from maskzoo.models.inference.folder import plan, predict_files
+
+    folder = find_bundle(bundle)
+    tasks = plan(images, out, overlays=overlays)
+    predictor = Predictor.from_bundle(folder, engine=engine, device=device)
+    outcomes = []
+    for outcome in predict_files(
+        predictor, tasks, mode=mode, tta=tta, overlap=overlap, on_tile=show_tiles
+    ):
+        outcomes.append(outcome)
+        if outcome.error is not None:
+            print(f"error: {outcome.error}", file=sys.stderr)
+        elif not as_json:
+            print(_line(outcome))
+    if as_json:
+        print_json([_document(outcome) for outcome in outcomes])
+    num_failed = sum(outcome.error is not None for outcome in outcomes)
+    if num_failed:
+        print(f"{num_failed} of {len(outcomes)} images have no mask", file=sys.stderr)
+        raise typer.Exit(2)
+
+
+def _line(outcome: Outcome) -> str:
+    fractions = ", ".join(f"{name} {part:.1%}" for name, part in (outcome.shares or {}).items())
+    task = outcome.task
+    return f"{task.image} -> {task.mask}  {outcome.width} x {outcome.height}  {fractions}"
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    task = outcome.task
+    if outcome.error is not None:
+        return {"image": str(task.image), "error": outcome.error}
+    return {
+        "image": str(task.image),
+        "mask": str(task.mask),
+        "overlay": str(task.overlay) if task.overlay else None,
+        "width": outcome.width,
+        "height": outcome.height,
+        "fractions": outcome.shares,
+        "seconds": outcome.seconds,
+    }
+
+
+def _report_remote(outcomes: Iterable[RemoteOutcome], total: int, *, as_json: bool) -> bool:
+    """Show a progress bar, then what failed, or all as one JSON document; False if any failed."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    done = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        row = bar.add_task("segmenting", total=total)
+        for outcome in outcomes:
+            done.append(outcome)
+            bar.advance(row)
+    failed = [outcome for outcome in done if outcome.error is not None]
+    for outcome in failed:
+        console.print(f"error: {outcome.error}", style="red", markup=False, soft_wrap=True)
+    if as_json:
+        print_json([outcome.to_json() for outcome in done])
+    else:
+        num_kept = sum(outcome.is_old for outcome in done)
+        num_written = len(done) - len(failed) - num_kept
+        console.print(f"{num_written} written, {num_kept} kept, {len(failed)} failed")
+    return not failed

@@ -1,0 +1,28 @@
+"""`maskzoo report`: the report of a finished run, written again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskzoo.console import Device
+
+
+def report(
+    run: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of a run.")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(exists=True, help="Its data.  [default: where the run says]"),
+    ] = None,
+    *,
+    device: Device = "auto",
+) -> None:
+    """Write report.html of a finished run again; `train` writes it too."""
+    from maskzoo.training.data.check.progress import progress_bar
+    from maskzoo.training.report.page import report_run
+
+    with progress_bar("evaluating") as progress:
+        path = report_run(run, data, device=device, on_image=progress)
+    print(f"wrote {path}")

@@ -1,0 +1,67 @@
+"""`maskzoo train`: a folder of images and masks in, a bundle out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskzoo.console import AllowBad, ConfigFile, Data, Preset, Settings
+
+
+def train(
+    data: Data,
+    settings: Settings = None,
+    *,
+    arch: Annotated[str | None, typer.Option(help="Architecture: see `models list`.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Encoder: an smp or timm name.")] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Plug-in as cbam@encoder.4; may be repeated.")
+    ] = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder of the run.  [default: runs/NAME]")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last step.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Twenty steps, all the way to a bundle.")
+    ] = False,
+    allow_bad: AllowBad = 0,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the settings as YAML and do nothing.")
+    ] = False,
+) -> None:
+    """Train on a folder of images and masks."""
+    from maskzoo.training.config.load import dump_config, load_config
+    from maskzoo.training.run.dry_run import dry_run
+    from maskzoo.training.run.fit import train as fit
+    from maskzoo.training.run.interrupt import TrainingInterrupted
+
+    given = {
+        "model.architecture": arch,
+        "model.encoder": encoder,
+        "model.plugins": plugin,
+        "allow_bad": allow_bad,
+    }
+    options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
+    chosen = load_config([*options, *(settings or [])], config, preset=preset)
+    if print_config:
+        print(dump_config(chosen), end="")
+        return
+    run_dir = out or Path("runs") / data.resolve().name
+    if dry and resume:
+        raise typer.BadParameter("a dry run is always new; leave out --resume")
+    try:
+        result = (
+            dry_run(data, chosen, run_dir=run_dir)
+            if dry
+            else fit(data, chosen, run_dir=run_dir, resume=resume)
+        )
+    except TrainingInterrupted:  # the run is saved, and the way to go on is said
+        raise typer.Exit(1) from None
+    print(f"bundle    {result.bundle}")
+    print(f"evaluate  maskzoo evaluate {result.bundle} {data}")
+    print(f"serve     maskzoo serve --bundles {result.bundle}")
