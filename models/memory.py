@@ -1,4 +1,4 @@
-"""Freed memory that stays with the process, for work that needs the same amounts again and again.
+"""Memory: which errors mean a lack of it, and freed blocks that stay with the process.
 
 glibc hands large blocks back to the system when they are freed, and the system clears each page
 anew at the next step. On a CPU that was 7 % of the time of a training step (U-Net, AVX-512, two
@@ -9,9 +9,34 @@ from __future__ import annotations
 
 import ctypes
 
+from maskzoo.models.errors import ZooError
+
+# What allocators say in errors that have no class of their own: torch on a CPU, CUDA and cuDNN,
+# OpenVINO and ONNX Runtime, OpenCV. The tests hold their whole texts.
+_LACKS = (
+    "can't allocate memory",
+    "out of memory",
+    "alloc_failed",
+    "failed to allocate",
+    "insufficient memory",
+)
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
 _LARGEST = 2**31 - 1  # mallopt takes an int
 _MORE = 64 * 2**20
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch, an engine, OpenCV or NumPy means that memory did not suffice.
+
+    An error of ours (`ZooError`) never does: it says already what to do.
+    """
+    if isinstance(error, ZooError):
+        return False
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return any(lack in text for lack in _LACKS)
 
 
 def keep_freed_memory() -> bool:

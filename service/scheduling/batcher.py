@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
+from maskzoo.models.memory import is_out_of_memory
 from maskzoo.service.errors import DeadlineError, ModelMemoryError, StoppedError
 from maskzoo.service.scheduling.queueing import BatchQueue, Item
 
@@ -165,11 +166,6 @@ class Batcher:
                     self._drop(item)
             if part:
                 await self._serve(part, begun)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell a lack of memory, torch's too, from other errors."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _fail(item: Item, error: Exception) -> None:

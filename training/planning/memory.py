@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
+from maskzoo.models.memory import is_out_of_memory
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.losses.total import SegmentationLoss
-from maskzoo.training.steps.step import is_out_of_memory
 
 SHARE = 0.8  # of the free memory that a plan may fill
 _LIMITS = (  # of a container: (bytes allowed, bytes in use), cgroup v2 and v1

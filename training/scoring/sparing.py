@@ -19,7 +19,7 @@ from maskzoo.models.errors import ZooError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiles import ALIGN, DEFAULT_OVERLAP, MIN_TILE
-from maskzoo.training.steps.step import is_out_of_memory
+from maskzoo.models.memory import is_out_of_memory
 
 
 @dataclass

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from maskzoo.models.errors import ZooError
+from maskzoo.models.memory import is_out_of_memory
 from maskzoo.training.losses.total import SegmentationLoss
 
 
@@ -161,11 +162,3 @@ class _Buffers:
     def put_back(self) -> None:
         for buffer, kept in zip(self._module.buffers(), self._kept, strict=True):
             buffer.copy_(kept)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether `error` means that memory did not suffice, on any kind of device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error)
-    return "can't allocate memory" in text or "out of memory" in text

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from maskzoo.service.scheduling.admission import MIN_COST_PX
@@ -31,6 +32,25 @@ def test_a_full_service_says_503_and_when_and_health_still_answers(
         held_model.release.set()
         assert [one.result().status_code for one in working] == [200, 200]
     assert services.admission.pixels == 0
+    assert client.post("/segment", content=png).status_code == 200
+
+
+def test_an_image_that_does_not_fit_into_memory_is_a_507_with_advice_and_others_go_on(
+    start, counted_model, encode, png
+):
+    free = counted_model.segment_many
+
+    def segment_many(images, **options):
+        if any(image[0, 0, 0] > 127 for image in images):
+            torch.empty(2**50)  # raises what torch raises on a CPU
+        return free(images, **options)
+
+    counted_model.segment_many = segment_many
+    client = start(counted_model)
+    answer = client.post("/segment", content=encode(np.full((40, 60, 3), 255, np.uint8)))
+    assert answer.status_code == 507
+    assert answer.json()["type"].endswith("#problem-out-of-memory")
+    assert "mode=resize" in answer.json()["detail"]
     assert client.post("/segment", content=png).status_code == 200
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+import torch
 
 from maskzoo.service.errors import DeadlineError, ModelMemoryError, StoppedError
 from maskzoo.service.scheduling.batcher import Batcher
@@ -26,7 +27,7 @@ class FakeNetwork:
         self.batches.append(list(works))
         await self.gate.wait()
         if len(works) > self._fits:
-            raise MemoryError
+            torch.empty(2**50)  # raises what torch raises on a CPU: a plain RuntimeError
         if self._poison in works:
             raise ValueError("poisoned")
         return [2 * work for work in works]
