@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class ZooError(Exception):
     """An input was wrong: the message is meant for the person who gave it."""
+
+    def members(self) -> dict[str, Any]:
+        """Return what programs may want to read of the error besides its message, as JSON data."""
+        return {}
 
 
 class UnknownNameError(ZooError):
@@ -30,6 +35,10 @@ class UnknownNameError(ZooError):
         self.suggestions = suggest(name, self.allowed)
         super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, self.allowed)}")
 
+    def members(self) -> dict[str, Any]:
+        """Return the names that exist, and those of them that are close to the one given."""
+        return {"suggestions": self.suggestions, "known": self.allowed}
+
 
 class SpecError(ZooError):
     """A description (of a network, a configuration, a plug-in) is wrong; lists every mistake."""
@@ -38,6 +47,10 @@ class SpecError(ZooError):
         self.mistakes = list(mistakes)
         lines = "".join(f"\n  - {mistake}" for mistake in self.mistakes)
         super().__init__(f"{what}: {len(self.mistakes)} mistake(s){lines}")
+
+    def members(self) -> dict[str, Any]:
+        """Return the mistakes one by one."""
+        return {"mistakes": self.mistakes}
 
 
 class ShapeError(ZooError):
@@ -79,6 +92,10 @@ class ImageTooLargeError(ImageError):
             f"image is {width} x {height} = {width * height / 1e6:.1f} megapixels; at most "
             f"{max_pixels / 1e6:.1f} are allowed: scale it down or raise the limit"
         )
+
+    def members(self) -> dict[str, Any]:
+        """Return the size of the image, and how many pixels are allowed."""
+        return {"width": self.width, "height": self.height, "max_pixels": self.max_pixels}
 
 
 class DataError(ZooError):

@@ -6,12 +6,19 @@ These classes know nothing of HTTP; `service.problems` gives each its status cod
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from maskzoo.models.errors import ImageTooLargeError, ZooError
 
 
 class RequestError(ZooError):
-    """A request cannot be answered as it was asked."""
+    """A request cannot be answered as it was asked.
+
+    Attributes:
+        retry_after_s: seconds after which the same request may succeed; None where time is no help.
+    """
+
+    retry_after_s: int | None = None
 
 
 class BadRequestError(RequestError):
@@ -25,6 +32,10 @@ class BadParameterError(RequestError):
         self.mistakes = list(mistakes)
         super().__init__("; ".join(self.mistakes))
 
+    def members(self) -> dict[str, Any]:
+        """Return the mistakes one by one."""
+        return {"mistakes": self.mistakes}
+
 
 class UploadTooLargeError(RequestError):
     """The body has more bytes than this server takes."""
@@ -36,6 +47,10 @@ class UploadTooLargeError(RequestError):
             "send a smaller file, for example a JPEG"
         )
 
+    def members(self) -> dict[str, Any]:
+        """Return the limit."""
+        return {"max_bytes": self.max_bytes}
+
 
 class UnsupportedMediaTypeError(RequestError):
     """The body's media type or content coding is none that this server reads."""
@@ -44,6 +59,10 @@ class UnsupportedMediaTypeError(RequestError):
         self.accepted = list(accepted)
         message = f"cannot read a body of type {given!r}; send {' or '.join(self.accepted)}"
         super().__init__(message + (f" ({advice})" if advice else ""))
+
+    def members(self) -> dict[str, Any]:
+        """Return the media types that are read."""
+        return {"accepted": self.accepted}
 
 
 class UrlRefusedError(RequestError):
@@ -66,6 +85,10 @@ class NotAcceptableError(RequestError):
     def __init__(self, accept: str, offered: Sequence[str]) -> None:
         self.offered = list(offered)
         super().__init__(f"cannot answer as {accept!r}; offered: {', '.join(self.offered)}")
+
+    def members(self) -> dict[str, Any]:
+        """Return the media types that could be sent."""
+        return {"offered": self.offered}
 
 
 class ModelLoadingError(RequestError):
@@ -121,6 +144,10 @@ class TooManyCornersError(RequestError):
             f"the polygons have more than {max_corners} corners; ask for masks=rle, masks=coco or "
             "format=png, which hold any map"
         )
+
+    def members(self) -> dict[str, Any]:
+        """Return the limit."""
+        return {"max_corners": self.max_corners}
 
 
 class OverloadedError(RequestError):
@@ -181,11 +208,13 @@ class JobNotDoneError(RequestError):
         self.retry_after_s = 1 if state in ("queued", "running") else None
         super().__init__(f"the job is {state}, {progress:.0%} done; it has no result")
 
+    def members(self) -> dict[str, Any]:
+        """Return where the job stands."""
+        return {"state": self.state, "progress": self.progress}
+
 
 class ImageNeedsJobError(ImageTooLargeError):
     """The image is too large for an answer at once, and fit for a job."""
-
-    jobs = "/jobs"
 
     def __init__(self, width: int, height: int, max_pixels: int) -> None:
         super().__init__(width, height, max_pixels)
@@ -193,6 +222,10 @@ class ImageNeedsJobError(ImageTooLargeError):
             f"image is {width} x {height} = {width * height / 1e6:.1f} megapixels; at once at most "
             f"{max_pixels / 1e6:.1f} are answered: send it to POST /jobs",
         )
+
+    def members(self) -> dict[str, Any]:
+        """Return the size and the limit, and the address that takes the image."""
+        return {**super().members(), "jobs": "/jobs"}
 
 
 class ClientGoneError(RequestError):

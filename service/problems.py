@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from maskzoo.models import errors as zoo
+from maskzoo.models.memory import is_out_of_memory
 from maskzoo.service import errors
 
 MEDIA_TYPE = "application/problem+json"
@@ -37,9 +38,10 @@ class Kind:
 INTERNAL = Kind("internal", 500, "the server made a mistake")
 BAD_PARAMETER = Kind("bad-parameter", 422, "an option of the request is wrong")
 UNKNOWN_MODEL = Kind("unknown-model", 404, "no such model")
+OUT_OF_MEMORY = Kind("out-of-memory", 507, "the image does not fit into memory")
 
 # An error is described by the first row that it is an instance of: special before general.
-KINDS: dict[type[Exception], Kind] = {
+KINDS: dict[type[zoo.ZooError], Kind] = {
     zoo.ImageTooLargeError: Kind("too-many-pixels", 413, "the image has too many pixels"),
     zoo.ImageDamagedError: Kind("image-damaged", 400, "the image is truncated or corrupt"),
     zoo.ImageError: Kind("image-undecodable", 400, "the upload is no image that can be read"),
@@ -67,7 +69,7 @@ KINDS: dict[type[Exception], Kind] = {
     errors.RateLimitError: Kind("rate-limit", 429, "too many requests from one client"),
     errors.DeadlineError: Kind("deadline", 504, "the answer was not ready in time"),
     errors.ClientGoneError: Kind("client-gone", 499, "the client left"),
-    errors.ModelMemoryError: Kind("out-of-memory", 507, "the image does not fit into memory"),
+    errors.ModelMemoryError: OUT_OF_MEMORY,
     errors.TooManyCornersError: Kind(
         "too-many-corners", 422, "the mask is too ragged for polygons"
     ),
@@ -120,13 +122,14 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         mistakes = list_mistakes(error)
         return Problem(BAD_PARAMETER, "; ".join(mistakes), {"mistakes": mistakes})
-    if isinstance(error, zoo.UnknownNameError) and error.kind == "model":
-        members = {"suggestions": error.suggestions, "known": error.allowed}
-        return Problem(UNKNOWN_MODEL, str(error), members)
-    kind = next((kind for cls, kind in KINDS.items() if isinstance(error, cls)), None)
-    if kind is None:
+    if is_out_of_memory(error):
+        return Problem(OUT_OF_MEMORY, "the server ran out of memory; send a smaller image")
+    if not isinstance(error, zoo.ZooError):
         return Problem(INTERNAL, "something broke here; quote the request id when you report it")
-    return Problem(kind, str(error), _members(error), _headers(error))
+    kind = next(kind for cls, kind in KINDS.items() if isinstance(error, cls))
+    if isinstance(error, zoo.UnknownNameError) and error.kind == "model":
+        kind = UNKNOWN_MODEL
+    return Problem(kind, str(error), error.members(), _headers(error))
 
 
 def table_of_problems() -> list[Kind]:
@@ -135,20 +138,12 @@ def table_of_problems() -> list[Kind]:
     return sorted(kinds.values(), key=lambda kind: (kind.status, kind.slug))
 
 
-def _members(error: Exception) -> dict[str, Any]:
-    names = ["width", "height", "max_pixels", "max_bytes", "max_corners"]
-    names += ["offered", "accepted", "mistakes", "jobs", "state", "progress"]
-    members = {name: getattr(error, name) for name in names if hasattr(error, name)}
-    if isinstance(error, zoo.UnknownNameError):
-        members |= {"suggestions": error.suggestions, "known": error.allowed}
-    return members
-
-
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, errors.AdminTokenError | errors.ApiKeyError):
         return {"WWW-Authenticate": "Bearer"}
-    wait = getattr(error, "retry_after_s", None)
-    return {} if wait is None else {"Retry-After": str(wait)}
+    if isinstance(error, errors.RequestError) and error.retry_after_s is not None:
+        return {"Retry-After": str(error.retry_after_s)}
+    return {}
 
 
 def _of_http(error: HTTPException) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+import torch
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -68,6 +69,40 @@ def test_every_error_of_the_service_has_an_example():
 
 def test_an_unexpected_error_tells_nothing_of_itself():
     assert "secret" not in problem_of(RuntimeError("secret of the house")).detail
+
+
+@pytest.mark.parametrize(
+    ("error", "members"),
+    [
+        (zoo.ImageTooLargeError(9, 8, 10), {"width": 9, "height": 8, "max_pixels": 10}),
+        (zoo.UnknownNameError("class", "x", ["y"]), {"suggestions": [], "known": ["y"]}),
+        (zoo.SpecError("network", ["no"]), {"mistakes": ["no"]}),
+        (errors.UploadTooLargeError(10), {"max_bytes": 10}),
+        (errors.UnsupportedMediaTypeError("a/b", ["c/d"]), {"accepted": ["c/d"]}),
+        (errors.NotAcceptableError("a/b", ["c/d"]), {"offered": ["c/d"]}),
+        (errors.BadParameterError(["x", "y"]), {"mistakes": ["x", "y"]}),
+        (errors.TooManyCornersError(5), {"max_corners": 5}),
+        (errors.JobNotDoneError("running", 0.5), {"state": "running", "progress": 0.5}),
+        (
+            errors.ImageNeedsJobError(9, 8, 10),
+            {"width": 9, "height": 8, "max_pixels": 10, "jobs": "/jobs"},
+        ),
+        (errors.ApiKeyError(), {}),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_what_an_error_holds_is_in_its_document(error, members):
+    document = problem_of(error).document(path="/p", request_id="r")
+    own = {"type", "title", "status", "detail", "instance", "error", "request_id"}
+    assert {name: document[name] for name in document.keys() - own} == members
+
+
+def test_memory_that_ran_out_anywhere_is_a_507_that_says_what_helps():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50)
+    problem = problem_of(caught.value)
+    assert problem.kind.slug == "out-of-memory"
+    assert problem.detail == "the server ran out of memory; send a smaller image"
 
 
 def test_a_loading_model_says_when_to_come_again():
