@@ -80,7 +80,7 @@ def page(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> str:
     peaks = {kind: max(peak[kind] for peak in every) for kind in every[0]}
     told = ", ".join(f"{peak / 1e9:.0f} GFLOP/s in {kind}" for kind, peak in peaks.items())
     head = ("architecture", "parameters, M", "GMAC", *(f"{name}, ms" for name in ENGINES))
-    head += ("images/s", "share of peak", "memory, MiB")
+    head += ("images/s", "fraction of peak", "memory, MiB")
     return (
         f"{about('torch', 'onnxruntime', 'openvino')}; {options.threads} thread(s), "
         f"{options.encoder}, {CLASSES} classes, one image of {options.size} x {options.size}; "

@@ -35,12 +35,3 @@ def test_a_generated_table_is_up_to_date(page: str, name: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     made = TABLES.TABLES[page][name]()
     assert TABLES.between_marks(name).findall(text) == [made], "run make readme"
-
-
-def test_every_link_of_the_pages_leads_to_a_file() -> None:
-    missing = []
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for link in TABLES.links(page.read_text(encoding="utf-8")):
-            if not (page.parent / link).exists():
-                missing.append(f"{page.name}: {link}")
-    assert missing == []

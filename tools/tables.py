@@ -157,11 +157,6 @@ def between_marks(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
 
 
-def links(text: str) -> list[str]:
-    """Return the files that a page links to, without addresses and anchors."""
-    return re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
-
-
 def main() -> int:
     """Rewrite every table or, with `--check`, compare them with the pages."""
     stale = []

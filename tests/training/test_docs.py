@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [
     words[words.index("maskzoo") :]
-    for line in "\n".join(BLOCKS).splitlines()
+    for line in "\n".join(BLOCKS).replace("\\\n", " ").splitlines()
     if "maskzoo" in (words := shlex.split(line, comments=True))
 ] + [shlex.split(text) for text in re.findall(r"`(maskzoo [a-z][^`]+)`", PAGE)]
 
