@@ -2,6 +2,7 @@
 #
 #   make serve      the service on 127.0.0.1:8000 with the shipped bundles (HOST=, PORT= change that)
 #   make test       the fast tests            make test-slow  the rest            make test-all  both
+#                     FLOOR=90 also measures the coverage, and fails below it
 #                                             SHARE=2/3 takes every third network of the matrix
 #   make lint       format, lint, types, import direction                         make format    mend what can be
 #   make readme     write the README's tables anew
@@ -41,7 +42,7 @@ serve: $(STAMP)
 	$(BIN)/maskzoo serve --host $(HOST) --port $(PORT)
 
 test: $(STAMP)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" $(if $(FLOOR),--cov --cov-fail-under=$(FLOOR))
 
 test-slow: $(STAMP)
 	$(PYTEST) -m slow --share $(SHARE)
