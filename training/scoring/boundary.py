@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from maskzoo.training.scoring.metrics import mean_of_known
+from maskzoo.training.scoring.metrics import counted_pixels, mean_of_known
 
 SHARE_OF_DIAGONAL = 0.02
 
@@ -40,10 +40,16 @@ class BoundaryCounts:
         self.unions = np.zeros(num_classes, np.int64)
 
     def update(self, truth: np.ndarray, prediction: np.ndarray) -> None:
-        """Count one image, both (H, W) of class ids."""
-        ignored = truth == self.ignore_index
+        """Count one image, both (H, W) of class ids.
+
+        Raises:
+            DataError: the sizes differ, or an id is not a class; nothing is counted then.
+        """
+        counted = counted_pixels(
+            truth, prediction, num_classes=len(self.unions), ignore_index=self.ignore_index
+        )
+        ignored = np.logical_not(counted)
         width = outline_width(truth.shape)
-        counted = np.logical_not(ignored)
         present = set(np.unique(truth[counted])) | set(np.unique(prediction[counted]))
         for index in sorted(int(value) for value in present):
             of_truth = outline(truth == index, ignored, width)

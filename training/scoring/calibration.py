@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from maskzoo.training.scoring.metrics import counted_pixels
+
 NUM_BINS = 15
 
 
@@ -20,10 +22,12 @@ class Calibration:
     """Pixels, right pixels and summed confidence of each bin.
 
     Args:
+        num_classes: K.
         ignore_index: the id in the truth that does not count.
     """
 
-    def __init__(self, *, ignore_index: int, num_bins: int = NUM_BINS) -> None:
+    def __init__(self, num_classes: int, *, ignore_index: int, num_bins: int = NUM_BINS) -> None:
+        self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.num_bins = num_bins
         self.pixels = np.zeros(num_bins, np.int64)
@@ -31,8 +35,14 @@ class Calibration:
         self.confidence = np.zeros(num_bins)
 
     def update(self, truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray) -> None:
-        """Count one image: (H, W) of class ids twice, and of confidences 0..1."""
-        counted = truth != self.ignore_index
+        """Count one image: (H, W) of class ids twice, and of confidences 0..1.
+
+        Raises:
+            DataError: the sizes differ, or an id is not a class; nothing is counted then.
+        """
+        counted = counted_pixels(
+            truth, prediction, num_classes=self.num_classes, ignore_index=self.ignore_index
+        )
         values = confidence[counted].astype(np.float64)
         right = truth[counted] == prediction[counted]
         # (low, high], as in the paper

@@ -228,7 +228,7 @@ def evaluate_split(
     classes, ignored = data.labels.num_classes, data.labels.ignore_index
     matrix = ConfusionMatrix(classes, ignore_index=ignored)
     boundary = BoundaryCounts(classes, ignore_index=ignored)
-    calibration = Calibration(ignore_index=ignored)
+    calibration = Calibration(classes, ignore_index=ignored)
     seconds: dict[str, float] = {}
     each: list[np.ndarray] = []
     sparing = SparingPredictor(predictor, say)

@@ -16,6 +16,8 @@ import numpy as np
 
 from maskzoo.models.errors import DataError
 
+_IDS_SHOWN = 5  # of those that an error lists
+
 
 @dataclass(frozen=True)
 class ClassScores:
@@ -63,21 +65,13 @@ class ConfusionMatrix:
         """Count one image, both (H, W) of class ids.
 
         Raises:
-            DataError: the sizes differ, or an id is no class.
+            DataError: the sizes differ, or an id is not a class; nothing is counted then.
         """
-        if truth.shape != prediction.shape:
-            raise DataError(
-                f"mask is {truth.shape[1]} x {truth.shape[0]} but the prediction is "
-                f"{prediction.shape[1]} x {prediction.shape[0]}: image and mask must agree in size"
-            )
-        counted = truth != self.ignore_index
-        rows, columns = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
         size = self.num_classes
-        if rows.size and max(rows.max(), columns.max()) >= size:
-            found = sorted(set(np.unique(rows)) | set(np.unique(columns)))
-            raise DataError(
-                f"ids must be 0-{size - 1} or {self.ignore_index} (ignore); found {found[-5:]}"
-            )
+        counted = counted_pixels(
+            truth, prediction, num_classes=size, ignore_index=self.ignore_index
+        )
+        rows, columns = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
         self.counts += np.bincount(rows * size + columns, minlength=size**2).reshape(size, size)
 
     def scores(self, names: Sequence[str]) -> Scores:
@@ -111,6 +105,39 @@ class ConfusionMatrix:
             pixels_counted=total,
             per_class=per_class,
         )
+
+
+def counted_pixels(
+    truth: np.ndarray, prediction: np.ndarray, *, num_classes: int, ignore_index: int
+) -> np.ndarray:
+    """Return which pixels of one image count, bool (H, W): those that the truth does not ignore.
+
+    Args:
+        truth, prediction: class ids (H, W). Whatever is predicted on an ignored pixel is allowed.
+
+    Raises:
+        DataError: the sizes differ, or an id of a counted pixel is outside 0 to K-1. Such an id
+            must not pass: as an index, -1 would be the last class.
+    """
+    if truth.shape != prediction.shape:
+        raise DataError(
+            f"mask is {truth.shape[1]} x {truth.shape[0]} but the prediction is "
+            f"{prediction.shape[1]} x {prediction.shape[0]}: image and mask must agree in size"
+        )
+    counted = truth != ignore_index
+    allowed = f"0 to {num_classes - 1}"
+    _check_ids("mask", truth[counted], num_classes, f"{allowed} and {ignore_index} (ignored)")
+    _check_ids("prediction", prediction[counted], num_classes, allowed)
+    return counted
+
+
+def _check_ids(what: str, ids: np.ndarray, num_classes: int, allowed: str) -> None:
+    if not ids.size or (ids.min() >= 0 and ids.max() < num_classes):
+        return
+    wrong = np.unique(ids[(ids < 0) | (ids >= num_classes)]).tolist()
+    shown = ", ".join(map(str, wrong[:_IDS_SHOWN]))
+    more = f" and {len(wrong) - _IDS_SHOWN} more" if len(wrong) > _IDS_SHOWN else ""
+    raise DataError(f"the {what} has the ids {shown}{more}; allowed are {allowed}")
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> list[float | None]:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from maskzoo.models.errors import DataError
 from maskzoo.training.scoring.boundary import BoundaryCounts, outline, outline_width
 
 IGNORE = 255
@@ -73,6 +74,16 @@ def test_ignored_pixels_make_no_outline_and_count_nowhere() -> None:
     edge = outline(truth == 0, truth == IGNORE, 1)
     assert not edge[5:25, 14].any()
     assert edge[5:25, 0].all()
+
+
+@pytest.mark.parametrize("wrong", [-1, 2])
+def test_an_id_that_is_not_a_class_is_an_error_and_counts_nowhere(wrong: int) -> None:
+    right = np.ones((9, 9), np.int16)
+    counts = BoundaryCounts(2, ignore_index=IGNORE)
+    for pair in ((right, np.full_like(right, wrong)), (np.full_like(right, wrong), right)):
+        with pytest.raises(DataError, match=f"the ids {wrong}; allowed are 0 to 1"):
+            counts.update(*pair)
+    assert counts.unions.sum() == 0
 
 
 @pytest.mark.parametrize(("size", "width"), [((10, 10), 1), ((300, 400), 10), ((1024, 2048), 46)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from maskzoo.models.errors import DataError
 from maskzoo.training.scoring.calibration import Calibration
 
 IGNORE = 255
@@ -12,7 +13,7 @@ IGNORE = 255
 
 def test_the_error_by_hand() -> None:
     """Two bins: 3 pixels at 0.9 of which 2 are right, 1 pixel at 0.3 that is right."""
-    calibration = Calibration(ignore_index=IGNORE, num_bins=2)
+    calibration = Calibration(2, ignore_index=IGNORE, num_bins=2)
     truth = np.array([[0, 0, 1, 1]], np.uint8)
     calibration.update(truth, np.array([[0, 0, 0, 1]]), np.array([[0.9, 0.9, 0.9, 0.3]]))
     assert calibration.pixels.tolist() == [1, 3]
@@ -24,7 +25,7 @@ def test_the_error_by_hand() -> None:
 
 def test_it_equals_a_loop_over_pixels_and_images() -> None:
     random = np.random.default_rng(0)
-    calibration = Calibration(ignore_index=IGNORE)
+    calibration = Calibration(3, ignore_index=IGNORE)
     bins: list[list[tuple[float, bool]]] = [[] for _ in range(15)]
     for _ in range(3):
         truth = random.choice([0, 1, 2, IGNORE], (11, 13)).astype(np.uint8)
@@ -46,8 +47,19 @@ def test_it_equals_a_loop_over_pixels_and_images() -> None:
 
 
 def test_nothing_counted_has_no_error() -> None:
-    calibration = Calibration(ignore_index=IGNORE)
+    calibration = Calibration(3, ignore_index=IGNORE)
     empty = np.full((2, 2), IGNORE, np.uint8)
     calibration.update(empty, empty, np.ones((2, 2)))
     assert calibration.error() is None
     assert calibration.bins()[0] == {"pixels": 0, "accuracy": None, "confidence": None}
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_an_id_that_is_not_a_class_is_an_error_though_truth_and_prediction_agree(
+    wrong: int,
+) -> None:
+    calibration = Calibration(3, ignore_index=IGNORE)
+    ids = np.full((2, 2), wrong, np.int16)
+    with pytest.raises(DataError, match=f"the ids {wrong}; allowed are 0 to 2"):
+        calibration.update(ids, ids, np.ones((2, 2)))
+    assert calibration.pixels.sum() == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.scoring.metrics import ConfusionMatrix
+from maskzoo.training.scoring.metrics import ConfusionMatrix, counted_pixels
 
 IGNORE = 255
 
@@ -92,12 +92,33 @@ def test_counts_stay_exact_far_beyond_float32() -> None:
     assert matrix.scores(["a", "b"]).pixels_counted == 2**40 + 1
 
 
-@pytest.mark.parametrize(("truth", "prediction"), [(2, 0), (0, 2), (254, 0)])
-def test_an_id_that_is_no_class_is_refused(truth: int, prediction: int) -> None:
+@pytest.mark.parametrize(
+    ("truth", "prediction", "what"),
+    [(2, 0, "mask has the ids 2"), (254, 0, "mask has the ids 254"), (-1, 0, "mask has the ids -1"),
+     (-2, 1, "mask has the ids -2"), (0, 2, "prediction has the ids 2"),
+     (1, -1, "prediction has the ids -1"), (0, IGNORE, "prediction has the ids 255")],
+)  # fmt: skip
+def test_an_id_that_is_not_a_class_is_an_error_and_counts_nowhere(
+    truth: int, prediction: int, what: str
+) -> None:
     matrix = ConfusionMatrix(2, ignore_index=IGNORE)
-    with pytest.raises(DataError, match=r"ids must be 0-1 or 255 \(ignore\); found"):
-        matrix.update(np.full((2, 2), truth, np.uint8), np.full((2, 2), prediction, np.uint8))
+    with pytest.raises(DataError, match=rf"the {what}; allowed are 0 to 1"):
+        matrix.update(np.full((2, 2), truth, np.int16), np.full((2, 2), prediction, np.int16))
     assert matrix.counts.sum() == 0
+
+
+def test_a_negative_id_may_be_the_one_that_is_ignored() -> None:
+    matrix = ConfusionMatrix(2, ignore_index=-1)
+    matrix.update(np.array([[-1, 1, 0]]), np.array([[-1, 1, 1]]))
+    assert matrix.counts.tolist() == [[0, 1], [0, 1]]
+    with pytest.raises(DataError, match=r"the prediction has the ids -1; allowed are 0 to 1$"):
+        matrix.update(np.array([[1]]), np.array([[-1]]))
+
+
+def test_the_message_lists_a_few_of_many_wrong_ids() -> None:
+    truth = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    with pytest.raises(DataError, match=r"the ids 2, 3, 4, 5, 6 and 93 more; allowed are 0 to 1 "):
+        counted_pixels(truth, truth, num_classes=2, ignore_index=IGNORE)
 
 
 def test_sizes_must_agree() -> None:
