@@ -21,8 +21,8 @@ def report(
 ) -> None:
     """Write report.html of a finished run again; `train` writes it too."""
     from maskzoo.training.data.check.progress import progress_bar
-    from maskzoo.training.report.page import report_run
+    from maskzoo.training.report.rebuild import rebuild_report
 
     with progress_bar("evaluating") as progress:
-        path = report_run(run, data, device=device, on_image=progress)
+        path = rebuild_report(run, data, device=device, on_image=progress)
     print(f"wrote {path}")

@@ -1,6 +1,6 @@
-"""Charts as SVG: text that the page holds, sharp at any size, in the page's own colours.
+"""Charts as SVG: text within the page, sharp at any size, in the page's own colours.
 
-Each chart says in its `aria-label` what it shows. Colours are CSS variables of the page.
+The `aria-label` of a chart says what it shows. Colours are CSS variables of the page.
 """
 
 from __future__ import annotations
@@ -10,9 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+import numpy as np
+
+from maskzoo.training.scoring.calibration import CalibrationBin
+
 _WIDTH, _HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 12, 34
 _MOST_POINTS = 500
+_NUM_BARS = 10
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,8 @@ class Line:
     Args:
         points: (x, y), sorted by x.
         colour: a CSS colour.
-        is_faint: drawn thin and pale, behind the others.
-        has_dots: whether each point has a dot.
+        is_faint: whether it is thin and pale, behind the others.
+        has_dots: whether each point is marked by a dot.
     """
 
     name: str
@@ -41,11 +46,11 @@ def line_chart(
     x_range: tuple[float, float] | None = None,
     from_zero: bool = False,
 ) -> str:
-    """Return an SVG of lines over a common x axis; an empty text without any point.
+    """Return an SVG of lines over a common x axis, or "" without any point.
 
     Args:
         label: what the chart shows.
-        x_range: ends of the x axis, where charts side by side shall agree.
+        x_range: ends of the x axis, for charts side by side that must agree.
         from_zero: whether the y axis begins at 0.
     """
     points = [point for line in lines for point in line.points]
@@ -59,8 +64,8 @@ def line_chart(
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = _LEFT + (x - low_x) / (high_x - low_x) * (_WIDTH - _LEFT - _RIGHT)
-        share = (y - low_y) / (high_y - low_y)
-        return across, _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)
+        up = (y - low_y) / (high_y - low_y) * (_HEIGHT - _TOP - _BOTTOM)
+        return across, _HEIGHT - _BOTTOM - up  # y grows downwards in SVG
 
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}" '
@@ -101,41 +106,68 @@ def _draw(line: Line, places: Sequence[tuple[float, float]]) -> str:
     return drawn
 
 
-def reliability_chart(bins: Sequence[dict], *, label: str) -> str:
-    """Return an SVG of accuracy by confidence; the diagonal is a network that knows itself.
+def reliability_chart(bins: Sequence[CalibrationBin], *, label: str) -> str:
+    """Return an SVG of accuracy by confidence; a calibrated network follows the diagonal.
 
     Args:
-        bins: as `training.scoring.calibration.Calibration.bins` gives them, lowest first.
+        bins: lowest confidence first.
+        label: what the chart shows.
     """
     size = _HEIGHT - _TOP - _BOTTOM
     parts = [
         f'<svg viewBox="0 0 {size + _LEFT + _RIGHT} {_HEIGHT}" role="img" class="chart small" '
         f'aria-label="{escape(label)}" xmlns="http://www.w3.org/2000/svg">'
     ]
-    most = max((one["pixels"] for one in bins), default=0) or 1
+    most = max((bin_.pixels for bin_ in bins), default=0) or 1
     step = size / max(1, len(bins))
-    for number, one in enumerate(bins):
-        if not one["pixels"]:
+    for number, bin_ in enumerate(bins):
+        if bin_.accuracy is None or bin_.confidence is None:  # without pixels
             continue
-        height = one["accuracy"] * size
-        opacity = 0.25 + 0.75 * math.sqrt(one["pixels"] / most)
+        height = bin_.accuracy * size
+        # the root, as most pixels are in the last bin: the others would be invisible beside it
+        opacity = 0.25 + 0.75 * math.sqrt(bin_.pixels / most)
         parts.append(
             f'<rect x="{_LEFT + number * step:.1f}" y="{_TOP + size - height:.1f}" '
             f'width="{step - 1:.1f}" height="{height:.1f}" class="bar" opacity="{opacity:.2f}">'
-            f"<title>confidence {one['confidence']:.3f}, accuracy {one['accuracy']:.3f}, "
-            f"{one['pixels']:,} pixels</title></rect>"
+            f"<title>confidence {bin_.confidence:.3f}, accuracy {bin_.accuracy:.3f}, "
+            f"{bin_.pixels:,} pixels</title></rect>"
         )
     parts.append(
         f'<line x1="{_LEFT}" y1="{_TOP + size}" x2="{_LEFT + size}" y2="{_TOP}" class="diagonal"/>'
     )
-    for share in (0, 0.5, 1):
-        y = _TOP + size - share * size
+    for fraction in (0, 0.5, 1):
+        y = _TOP + size - fraction * size
         parts.append(
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{share:g}</text>'
-            f'<text x="{_LEFT + share * size:.1f}" y="{_HEIGHT - 12}" text-anchor="middle">'
-            f"{share:g}</text>"
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{fraction:g}</text>'
+            f'<text x="{_LEFT + fraction * size:.1f}" y="{_HEIGHT - 12}" text-anchor="middle">'
+            f"{fraction:g}</text>"
         )
     return "".join([*parts, "</svg>"])
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a histogram.
+
+    Args:
+        low: the lower end of its range.
+        count: how many values are in it.
+        height: its height as a fraction of the highest bar's.
+    """
+
+    low: float
+    count: int
+    height: float
+
+
+def bin_scores(scores: Sequence[float]) -> list[Bar]:
+    """Count scores of 0..1 in ten bars of equal width."""
+    counts, edges = np.histogram(scores, bins=_NUM_BARS, range=(0, 1))
+    most = max(1, int(counts.max(initial=0)))
+    return [
+        Bar(float(low), int(count), int(count) / most)
+        for low, count in zip(edges[:-1], counts, strict=True)
+    ]
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -143,23 +175,24 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     if high <= low:
         high = low + max(abs(low) * 0.1, 1e-9)
     rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
+    power = 10.0 ** math.floor(math.log10(rough))  # the step is 1, 2, 2.5 or 5 times a power of ten
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [index * step for index in range(first, last + 1)]
 
 
 def thin_out(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most `_MOST_POINTS` of the points, evenly, the last one among them."""
+    """Return at most `_MOST_POINTS` of the points and the last one, evenly spaced."""
     step = max(1, math.ceil(len(points) / _MOST_POINTS))
     return [*points[:-1:step], points[-1]] if points else []
 
 
 def smooth(points: Sequence[tuple[float, float]], weight: float) -> list[tuple[float, float]]:
-    """Return the running mean of the y values; `weight` is what is kept at each step."""
+    """Return the running mean of the y values; each step keeps `weight` of the mean so far."""
     smoothed: list[tuple[float, float]] = []
     mean = 0.0
     for number, (x, y) in enumerate(points, start=1):
         mean = weight * mean + (1 - weight) * y
+        # divided as in Adam: the mean began at 0, which would draw the first points too low
         smoothed.append((x, mean / (1 - weight**number)))
     return smoothed

@@ -18,8 +18,8 @@ from maskzoo.models.engines.check import central_part
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.training.data.find.index import Split
-from maskzoo.training.report.page import Watcher, write_report
-from maskzoo.training.report.picture import predictions_picture
+from maskzoo.training.report.page import ReportCollector, write_report
+from maskzoo.training.report.predictions import draw_predictions
 from maskzoo.training.report.run import EVALUATION
 from maskzoo.training.run.loop import BEST, Parts
 from maskzoo.training.run.origin import code_commit
@@ -40,23 +40,23 @@ def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
     draft = _save(parts, parts.run_dir / ".draft", metrics={})
     split: Split = "test" if parts.data.samples("test") else "val"
     predictor = Predictor.from_bundle(draft, device=str(parts.fabric.device))
-    watcher = Watcher(parts.data.labels)
+    collector = ReportCollector(parts.data.labels)
     evaluation = evaluate_split(
         predictor,
         parts.data,
         split=split,
         name=bundle_name(parts),
-        watch=watcher,
+        on_scored=collector,
         say=parts.display.say,
     )
     picture = parts.run_dir / "predictions.png"
-    predictions_picture(picture, predictor, parts.data, split=split)
+    draw_predictions(picture, predictor, parts.data, split=split)
     metrics = _metrics(evaluation, parts)
     bundle = _save(parts, parts.run_dir / "bundle", metrics=metrics)
     shutil.rmtree(draft)
     details = json.dumps(evaluation.details(), indent=1)
     (parts.run_dir / EVALUATION).write_text(details, encoding="utf-8")
-    report = write_report(parts.run_dir, evaluation, watcher)
+    report = write_report(parts.run_dir, evaluation, collector)
     _export(bundle, parts)
     parts.display.say(evaluation.table())
     parts.display.say(f"bundle: {bundle}\npicture: {picture}\nreport: {report}")

@@ -9,13 +9,22 @@ pixel of the data set is in it. Confidence comes as float16 from the predictor: 
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from maskzoo.training.scoring.metrics import counted_pixels
 
 NUM_BINS = 15
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """The pixels of one range of confidence; accuracy and mean confidence are None without any."""
+
+    pixels: int
+    accuracy: float | None
+    confidence: float | None
 
 
 class Calibration:
@@ -56,14 +65,14 @@ class Calibration:
         total = int(self.pixels.sum())
         return float(np.abs(self.right - self.confidence).sum() / total) if total else None
 
-    def bins(self) -> list[dict[str, Any]]:
-        """Return for each bin its pixels, accuracy and mean confidence; None where it is empty."""
+    def bins(self) -> list[CalibrationBin]:
+        """Return the bins, the lowest confidence first."""
         counts = zip(self.pixels.tolist(), self.right.tolist(), self.confidence, strict=True)
         return [
-            {
-                "pixels": pixels,
-                "accuracy": right / pixels if pixels else None,
-                "confidence": float(confidence / pixels) if pixels else None,
-            }
+            CalibrationBin(
+                pixels=pixels,
+                accuracy=right / pixels if pixels else None,
+                confidence=float(confidence / pixels) if pixels else None,
+            )
             for pixels, right, confidence in counts
         ]

@@ -30,6 +30,7 @@ from maskzoo.models.bundles.bundle import WEIGHTS_FILE, Manifest, read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import DataError, ZooError
 from maskzoo.models.inference.predictor import Predictor
+from maskzoo.training.scoring.metrics import percent
 
 _FRONT, _BEHIND = "#2f6fde", "#8a93a3"
 
@@ -116,9 +117,9 @@ class Comparison:
                 entry.encoder,
                 ", ".join(entry.plugins) or "-",
                 f"{entry.parameters / 1e6:.2f}",
-                _percent(entry.mean_iou),
+                percent(entry.mean_iou),
                 low_high or "-",
-                _percent(entry.boundary_iou),
+                percent(entry.boundary_iou),
                 f"{entry.latency_ms:.1f}",
             )
         text = io.StringIO()
@@ -270,7 +271,3 @@ def _beats(one: Entry, other: Entry) -> bool:
         return False
     not_worse = one.mean_iou >= other.mean_iou and one.latency_ms <= other.latency_ms
     return not_worse and (one.mean_iou, one.latency_ms) != (other.mean_iou, other.latency_ms)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"

@@ -135,7 +135,7 @@ class Evaluation:
         """Return `to_json`, and with it the confusion matrix, the bins and the times."""
         return self.to_json() | {
             "confusion": self.matrix.tolist(),
-            "calibration": self.calibration.bins(),
+            "calibration": [asdict(each) for each in self.calibration.bins()],
             "seconds_per_image": self.seconds_per_image,
         }
 
@@ -204,7 +204,7 @@ def evaluate_split(
     name: str,
     options: Options | None = None,
     on_image: Callable[[int, int], None] = lambda done, total: None,
-    watch: Callable[[Scored], None] = lambda scored: None,
+    on_scored: Callable[[Scored], None] = lambda scored: None,
     say: Say = _log.warning,
 ) -> Evaluation:
     """Score `predictor` on one split.
@@ -212,7 +212,7 @@ def evaluate_split(
     Args:
         name: of the bundle, for the reader.
         on_image: is told the number of images done, and of all.
-        watch: is shown each image with its prediction, one at a time.
+        on_scored: called with each image and its prediction, one at a time.
         say: takes a line for the person, when memory runs out.
 
     Raises:
@@ -241,7 +241,7 @@ def evaluate_split(
         calibration.update(scored.truth, found.labels, found.confidence)
         for stage, value in found.timings.items():
             seconds[stage] = seconds.get(stage, 0) + value / len(samples)
-        watch(scored)
+        on_scored(scored)
         on_image(done, len(samples))
     return Evaluation(
         bundle=name,

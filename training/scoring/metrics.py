@@ -150,6 +150,11 @@ def mean_of_known(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def percent(value: float | None, *, digits: int = 2, missing: str = "-") -> str:
+    """Return a score of 0..1 in percent, as a person reads it; `missing` for None."""
+    return missing if value is None else f"{100 * value:.{digits}f}"
+
+
 def iou_of(matrix: np.ndarray) -> list[float | None]:
     """Return the IoU of each class of an int64 (K, K) matrix; None for one without a union."""
     hits = np.diag(matrix)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskzoo.training.planning.decisions import Decision
-from maskzoo.training.scoring.metrics import Scores, mean_of_known
+from maskzoo.training.scoring.metrics import Scores, mean_of_known, percent
 
 
 def scores_table(
@@ -29,17 +29,17 @@ def scores_table(
         values = [row.iou, row.dice, row.precision, row.recall]
         if boundary:
             values.insert(1, boundary[index])
-        table.add_row(row.name, *(_percent(value) for value in values), f"{row.pixels:,}")
+        table.add_row(row.name, *(percent(value) for value in values), f"{row.pixels:,}")
     table.add_section()
     means = [scores.mean_iou, scores.mean_dice, None, scores.mean_recall]
     if boundary:
         means.insert(1, mean_of_known(boundary))
     table.add_row(
         f"mean of {scores.classes_counted} classes",
-        *("" if value is None else _percent(value) for value in means),
+        *("" if value is None else percent(value) for value in means),
         f"{scores.pixels_counted:,}",
     )
-    table.add_row("pixel accuracy", _percent(scores.pixel_accuracy))
+    table.add_row("pixel accuracy", percent(scores.pixel_accuracy))
     return _render(table)
 
 
@@ -52,10 +52,6 @@ def plan_table(decisions: list[Decision]) -> str:
         name = decision.key.rpartition(".")[2]
         table.add_row(f"{name} = {decision.shown}", decision.why, f"{decision.key}=…")
     return _render(table)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
 
 
 def _render(table: Table) -> str:

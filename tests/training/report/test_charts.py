@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskzoo.training.report.charts import (
+    Bar,
     Line,
+    bin_scores,
     line_chart,
     nice_ticks,
     reliability_chart,
     smooth,
     thin_out,
 )
+from maskzoo.training.scoring.calibration import CalibrationBin
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
@@ -79,9 +82,9 @@ def test_smoothing_begins_at_the_first_value_and_follows() -> None:
 
 def test_bars_of_the_reliability_chart_are_as_high_as_the_accuracy() -> None:
     bins = [
-        {"pixels": 0, "accuracy": None, "confidence": None},
-        {"pixels": 10, "accuracy": 0.5, "confidence": 0.7},
-        {"pixels": 90, "accuracy": 1.0, "confidence": 0.9},
+        CalibrationBin(pixels=0, accuracy=None, confidence=None),
+        CalibrationBin(pixels=10, accuracy=0.5, confidence=0.7),
+        CalibrationBin(pixels=90, accuracy=1.0, confidence=0.9),
     ]
     svg = reliability_chart(bins, label="reliability")
     ET.fromstring(svg)
@@ -90,10 +93,17 @@ def test_bars_of_the_reliability_chart_are_as_high_as_the_accuracy() -> None:
     assert heights[0] == pytest.approx(heights[1] / 2, abs=0.1)
 
 
-def test_charts_of_one_run_share_their_axis_and_steps_are_whole_numbers():
+def test_charts_of_one_run_share_their_axis_and_steps_are_whole_numbers() -> None:
     svg = line_chart([Line("a", [(15, 0.3)], has_dots=True)], label="a", x_range=(0, 15))
     marks = re.findall(r'text-anchor="middle">([^<]+)<', svg)
     assert marks == ["0", "5", "10", "15"]
     assert 'cx="390.0"' in svg, "the only point stands at the end of the run"
     alone = line_chart([Line("a", [(15, 0.3)])], label="a")
     assert re.findall(r'text-anchor="middle">([^<]+)<', alone) == ["15", "16"]
+
+
+def test_a_histogram_counts_scores_in_ten_ranges_and_the_last_one_holds_1() -> None:
+    bars = bin_scores([0.05, 0.91, 0.95, 1.0])
+    assert [bar.count for bar in bars] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 3]
+    assert bars[0] == Bar(low=0.0, count=1, height=1 / 3)
+    assert {bar.height for bar in bin_scores([])} == {0.0}

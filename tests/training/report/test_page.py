@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskzoo.models.errors import DataError
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.planning.decisions import Decision
-from maskzoo.training.report.page import report_run
 from maskzoo.training.run.fit import TrainResult, train
 from maskzoo.training.scoring.evaluate import evaluate
 
@@ -97,22 +95,3 @@ def test_the_page_says_what_the_evaluation_says(result: TrainResult, discs: Path
     kept = json.loads((result.run_dir / "evaluation.json").read_text())
     np.testing.assert_array_equal(kept["confusion"], measured.matrix)
     assert kept["expected_calibration_error"] == measured.calibration.error()
-
-
-def test_the_report_of_an_old_run_is_made_again(result: TrainResult, discs: Path) -> None:
-    path = result.run_dir / "report.html"
-    before = read(path).text
-    path.unlink()
-    told: list[tuple[int, ...]] = []
-    assert report_run(result.run_dir, on_image=lambda *pair: told.append(pair)) == path
-    assert told[-1] == (3, 3)
-    start, end = before.index("Classes"), before.index("Speed and memory")
-    assert read(path).text[start:end] == before[start:end]
-
-
-def test_what_is_no_run_is_said(result: TrainResult, discs: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"is no run: it has no log\.jsonl"):
-        report_run(discs)
-    (tmp_path / "log.jsonl").touch()
-    with pytest.raises(DataError, match="has no bundle yet: finish it"):
-        report_run(tmp_path)

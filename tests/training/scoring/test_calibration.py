@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.scoring.calibration import Calibration
+from maskzoo.training.scoring.calibration import Calibration, CalibrationBin
 
 IGNORE = 255
 
@@ -19,8 +19,8 @@ def test_the_error_by_hand() -> None:
     assert calibration.pixels.tolist() == [1, 3]
     assert calibration.error() == pytest.approx(3 / 4 * abs(2 / 3 - 0.9) + 1 / 4 * (1 - 0.3))
     low, high = calibration.bins()
-    assert (low["accuracy"], high["accuracy"]) == (1.0, 2 / 3)
-    assert high["confidence"] == pytest.approx(0.9)
+    assert (low.accuracy, high.accuracy) == (1.0, 2 / 3)
+    assert high.confidence == pytest.approx(0.9)
 
 
 def test_it_equals_a_loop_over_pixels_and_images() -> None:
@@ -51,7 +51,7 @@ def test_nothing_counted_has_no_error() -> None:
     empty = np.full((2, 2), IGNORE, np.uint8)
     calibration.update(empty, empty, np.ones((2, 2)))
     assert calibration.error() is None
-    assert calibration.bins()[0] == {"pixels": 0, "accuracy": None, "confidence": None}
+    assert calibration.bins()[0] == CalibrationBin(pixels=0, accuracy=None, confidence=None)
 
 
 @pytest.mark.parametrize("wrong", [-1, 3])

@@ -108,7 +108,7 @@ def test_views_and_tiles_reach_the_predictor(data: SegmentationData) -> None:
     flipped = Options(mode="tiled", tta="flip", overlap=0.5)
     seen: list[Scored] = []
     result = evaluate_split(
-        predictor, data, split="val", name="sided", options=flipped, watch=seen.append
+        predictor, data, split="val", name="sided", options=flipped, on_scored=seen.append
     )
     assert {scored.found.mode for scored in seen} == {"tiled"}
     np.testing.assert_allclose(seen[0].found.confidence, 0.5, atol=1e-3)

@@ -19,7 +19,7 @@ _GAP = 6
 _LINE = 18
 
 
-def predictions_picture(
+def draw_predictions(
     path: Path,
     predictor: Predictor,
     data: SegmentationData,
@@ -27,7 +27,10 @@ def predictions_picture(
     split: Split,
     count: int = 8,
 ) -> None:
-    """Write `count` evenly spaced images of a split: image, truth, prediction, two to a row."""
+    """Draw `count` evenly spaced images of a split into a PNG: image, truth, prediction.
+
+    Two images stand in a row; the classes with their colours stand below.
+    """
     samples = data.samples(split)
     count = min(count, len(samples))
     chosen = [samples[index * len(samples) // count] for index in range(count)]
@@ -46,13 +49,12 @@ def predictions_picture(
 def _strip(predictor: Predictor, data: SegmentationData, sample: Sample) -> Image.Image:
     image, truth = data.read(sample)
     prediction = predictor.segment(image).labels
-    drawn = [
+    panes = [
         image,
         overlay(image, truth, data.labels, opacity=0.6),
         overlay(image, prediction, data.labels, opacity=0.6),
     ]
-    tiles = [_scale(pixels) for pixels in drawn]
-    row = np.concatenate(tiles, axis=1)
+    row = np.concatenate([_scale(pixels) for pixels in panes], axis=1)
     strip = Image.new("RGB", (row.shape[1], _HEIGHT + _LINE), "white")
     strip.paste(Image.fromarray(row), (0, _LINE))
     text = f"{sample.stem[:40]}: image, truth, prediction"
@@ -61,6 +63,7 @@ def _strip(predictor: Predictor, data: SegmentationData, sample: Sample) -> Imag
 
 
 def _scale(pixels: np.ndarray) -> np.ndarray:
+    """Return the image `_HEIGHT` pixels high; a panorama is squeezed to three times as wide."""
     height, width = pixels.shape[:2]
     size = (min(3 * _HEIGHT, max(1, round(width * _HEIGHT / height))), _HEIGHT)
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
@@ -72,7 +75,7 @@ def _legend(labels: LabelSet, width: int) -> Image.Image:
     x, y = 4, 4
     for name in labels.names:
         length = 24 + round(font.getlength(name)) + 12
-        if x + length > width and x > 4:
+        if x + length > width and x > 4:  # a new line, unless the line is still empty
             x, y = 4, y + _LINE
         places.append((x, y))
         x += length
