@@ -15,6 +15,7 @@ from maskzoo.models.errors import ZooError
 # OpenVINO and ONNX Runtime, OpenCV. The tests hold their whole texts.
 _LACKS = (
     "can't allocate memory",
+    "not enough memory",  # torch on Windows
     "out of memory",
     "alloc_failed",
     "failed to allocate",

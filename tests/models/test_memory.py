@@ -81,12 +81,13 @@ CUDNN = "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("CUDA error: out of memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 64 bytes."),
         RuntimeError(CUDNN),
         RuntimeError(OPENVINO),
         onnxruntime.capi.onnxruntime_pybind11_state.Fail(ONNX_RUNTIME),
         cv2.error(OPENCV),
     ],
-    ids=["torch-cuda", "cuda", "cudnn", "openvino", "onnxruntime", "opencv"],
+    ids=["torch-cuda", "cuda", "torch-windows", "cudnn", "openvino", "onnxruntime", "opencv"],
 )
 def test_the_engines_own_errors_are_out_of_memory(error: Exception) -> None:
     assert is_out_of_memory(error)
