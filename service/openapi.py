@@ -1,8 +1,11 @@
-"""The OpenAPI document: FastAPI's, with our errors under their true media type."""
+"""The OpenAPI document: FastAPI's, with our errors under their true media type.
+
+The bodies and the answers that routes have in common are described here, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,7 +14,31 @@ from fastapi.openapi.utils import get_openapi
 from maskzoo.service.problems import MEDIA_TYPE
 from maskzoo.service.schemas import ProblemDocument
 
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+"""The content of one media type: a file."""
+
 _REFERENCE = f"#/components/schemas/{ProblemDocument.__name__}"
+
+
+def image_body(
+    *, file_description: str = "The image.", json_schema: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the request body of a route that takes images: a form, raw bytes, perhaps JSON."""
+    file = {"type": "string", "format": "binary", "description": file_description}
+    form = {"type": "object", "required": ["file"], "properties": {"file": file}}
+    content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
+    if json_schema is not None:
+        content["application/json"] = {"schema": dict(json_schema)}
+    content |= {"application/octet-stream": BINARY, "image/*": BINARY}
+    return {"required": True, "content": content}
+
+
+def problem_responses(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Return the problem documents of a route, by status, for its `responses`."""
+    return {
+        status: {"model": ProblemDocument, "description": description}
+        for status, description in descriptions.items()
+    }
 
 
 def build_openapi(app: FastAPI) -> dict[str, Any]:

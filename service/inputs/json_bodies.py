@@ -11,12 +11,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskzoo.service.errors import BadParameterError, BadRequestError, UploadTooLargeError
+from maskzoo.service.inputs.uploads import Submission, Upload
 
 
 class ImageMember(BaseModel):
@@ -37,25 +37,7 @@ class ImageMember(BaseModel):
         return self
 
 
-@dataclass(frozen=True)
-class JsonImage:
-    """One image of a JSON body: its bytes, or where they are."""
-
-    data: bytes
-    name: str
-    url: str | None
-
-
-@dataclass(frozen=True)
-class JsonBody:
-    """What a JSON body holds; `is_many` where its images were a list."""
-
-    images: list[JsonImage]
-    options: dict[str, Any]
-    is_many: bool
-
-
-def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> JsonBody:
+def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> Submission:
     """Return the images and the options of a JSON body.
 
     Raises:
@@ -78,7 +60,7 @@ def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> JsonBody:
     images = [_read_member(member, index) for index, member in enumerate(listed)]
     if sum(len(image.data) for image in images) > max_bytes:
         raise UploadTooLargeError(max_bytes)
-    return JsonBody(images, document, is_many)
+    return Submission(images, document, is_many)
 
 
 def load_object(body: bytes) -> dict[str, Any]:
@@ -112,7 +94,7 @@ def decode_base64(text: str) -> bytes:
         raise BadRequestError(f"'image' is no base64: {error}") from None
 
 
-def _read_member(given: Any, index: int) -> JsonImage:
+def _read_member(given: Any, index: int) -> Upload:
     try:
         member = ImageMember.model_validate(given)
     except ValidationError as error:  # what was given is not repeated: it may be an image
@@ -122,8 +104,8 @@ def _read_member(given: Any, index: int) -> JsonImage:
         raise BadParameterError(mistakes) from None
     name = member.name or "image"
     if member.image is None:
-        return JsonImage(b"", name, member.url)
+        return Upload(b"", name, member.url)
     data = decode_base64(member.image)
     if not data:
         raise BadRequestError("'image' is empty; give the base64 of an image file")
-    return JsonImage(data, name, None)
+    return Upload(data, name)

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from maskzoo.service.errors import BadRequestError
-from maskzoo.service.inputs.uploads import FORM_ROOM, FORM_TYPE, RAW_TYPES, body_type, limited
+from maskzoo.service.inputs.bodies import FORM_TYPE, RAW_TYPES, body_type, limited
+from maskzoo.service.inputs.forms import fields_of, files_of, open_form
 
 ACCEPTED_TYPES = (FORM_TYPE, *RAW_TYPES)
-_MAX_FIELDS = 32
 _WRITE_BYTES = 1 << 20
 
 
@@ -66,21 +65,12 @@ async def _receive_raw(request: Request, target: Path, max_bytes: int) -> None:
 
 
 async def _receive_form(request: Request, target: Path, max_bytes: int) -> Intake:
-    chunks = limited(request, max_bytes + FORM_ROOM, max_bytes)
-    parser = MultiPartParser(request.headers, chunks, max_files=1, max_fields=_MAX_FIELDS)
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise BadRequestError(f"the form cannot be read: {error.message}") from None
-    try:
-        upload = form.get("file")
-        if not isinstance(upload, UploadFile) or not upload.size:
-            raise BadRequestError("the form has no file, or an empty one, in the field 'file'")
+    async with open_form(request, max_bytes=max_bytes, max_files=1, in_memory=False) as form:
+        upload = files_of(form)[0]
+        if not upload.size:
+            raise BadRequestError("the file in the field 'file' is empty")
         await run_in_threadpool(_copy, upload, target)
-        fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
-        return Intake(upload.filename or "image", fields)
-    finally:
-        await form.close()
+        return Intake(upload.filename or "image", fields_of(form))
 
 
 def _copy(upload: UploadFile, target: Path) -> None:

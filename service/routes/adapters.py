@@ -14,7 +14,8 @@ from maskzoo.models.errors import ZooError
 from maskzoo.service.adapters import cvat, huggingface, label_studio
 from maskzoo.service.adapters.label_studio_images import find_image
 from maskzoo.service.adapters.run import json_form, run_image
-from maskzoo.service.inputs.uploads import Upload, read_limited, refuse_coding
+from maskzoo.service.inputs.bodies import JSON_TYPE, base64_room, read_limited, refuse_coding
+from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.problems import problem_of
 from maskzoo.service.state import Services, ServicesDep
 
@@ -24,8 +25,8 @@ _MAX_TASKS = 64
 
 
 async def _read(request: Request, services: Services) -> bytes:
-    refuse_coding(request)
-    return await read_limited(request, -(-services.settings.max_bytes // 3) * 4 + 64 * 1024)
+    refuse_coding(request, [JSON_TYPE])
+    return await read_limited(request, base64_room(services.settings.max_bytes))
 
 
 @router.post("/huggingface/{model}", summary="Hugging Face image segmentation")

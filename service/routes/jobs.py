@@ -15,38 +15,34 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import read_header
 from maskzoo.service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
+from maskzoo.service.inputs.options import merge_options
 from maskzoo.service.jobs.documents import JobDocument, describe_job
 from maskzoo.service.jobs.intake import receive
 from maskzoo.service.jobs.records import JobRecord
+from maskzoo.service.openapi import BINARY, image_body, problem_responses
 from maskzoo.service.responses.choose import check_options
 from maskzoo.service.responses.forms import choose_form
-from maskzoo.service.routes.segment import merge_options
-from maskzoo.service.schemas import ProblemDocument, SegmentOptions
+from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.state import Owner, RequestId, Services, ServicesDep
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-_IMAGE = {"schema": {"type": "string", "format": "binary"}}
-_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {"file": {"type": "string", "format": "binary"}},
-            }
-        },
-        "application/octet-stream": _IMAGE,
-        "image/*": _IMAGE,
-    },
-}
 _RESULTS = ("image/png", "application/json", "application/geo+json", "image/tiff")
 _WATCH_S = 0.25
 _ALIVE_S = 15.0  # proxies cut connections that are silent for longer
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": ProblemDocument, "description": "No such job."}
-}
+_NOT_FOUND = problem_responses({404: "No such job."})
+_PROBLEMS = problem_responses(
+    {
+        400: "Not an image, or a damaged one.",
+        404: "No such model.",
+        406: "No format of the answer meets the Accept header.",
+        413: "Too many bytes or pixels even for a job.",
+        415: "The body's type is not supported.",
+        422: "An option is wrong.",
+        503: "Too many jobs are waiting, or the server keeps none.",
+        507: "The server's disk is full.",
+    }
+)
 
 JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As `Location` gave it.")]
 
@@ -58,16 +54,9 @@ JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As `Location
     response_model=JobDocument,
     responses={
         202: {"description": "Accepted; `Location` is where to ask for its state."},
-        400: {"model": ProblemDocument, "description": "Not an image, or a damaged one."},
-        404: {"model": ProblemDocument, "description": "No such model."},
-        406: {"model": ProblemDocument, "description": "No form of the answer meets Accept."},
-        413: {"model": ProblemDocument, "description": "Too many bytes or pixels even for a job."},
-        415: {"model": ProblemDocument, "description": "The body's type is not supported."},
-        422: {"model": ProblemDocument, "description": "An option is wrong."},
-        503: {"model": ProblemDocument, "description": "Too many jobs wait, or none are kept."},
-        507: {"model": ProblemDocument, "description": "The server's disk is full."},
+        **_PROBLEMS,
     },
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra={"requestBody": image_body()},
 )
 async def create_job(
     request: Request,
@@ -156,10 +145,10 @@ async def watch_job(job_id: JobId, services: ServicesDep, owner: Owner) -> Respo
     responses={
         200: {
             "description": "As `POST /segment` would have answered; ranges are served.",
-            "content": dict.fromkeys(_RESULTS, _IMAGE),
+            "content": dict.fromkeys(_RESULTS, BINARY),
         },
         206: {"description": "The range that was asked for."},
-        409: {"model": ProblemDocument, "description": "The job has no result (yet)."},
+        **problem_responses({409: "The job has no result (yet)."}),
         416: {"description": "No such range."},
         **_NOT_FOUND,
     },

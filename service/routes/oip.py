@@ -13,7 +13,8 @@ from maskzoo.service.adapters.oip import build_outputs, describe_model, read_ima
 from maskzoo.service.adapters.run import json_form, run_images
 from maskzoo.service.adapters.tensors import HEADER_LENGTH, parse_inference, write_answer
 from maskzoo.service.bundles.entries import LoadedModel
-from maskzoo.service.inputs.uploads import Upload, read_limited, refuse_coding
+from maskzoo.service.inputs.bodies import JSON_TYPE, base64_room, read_limited, refuse_coding
+from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.state import Services, ServicesDep
 
 
@@ -28,8 +29,6 @@ router = APIRouter(
     tags=["open inference protocol"],
     responses={"default": {"model": Refusal, "description": "What was wrong."}},
 )
-
-_JSON_ROOM = 64 * 1024
 
 
 @router.get("", summary="The server")
@@ -87,10 +86,9 @@ async def infer(
 
     Tensors are JSON, or bytes behind the JSON by the binary tensor data extension.
     """
-    refuse_coding(request)
+    refuse_coding(request, [JSON_TYPE])
     settings = services.settings
-    max_body = -(-settings.max_bytes // 3) * 4 + _JSON_ROOM
-    body = await read_limited(request, max_body)
+    body = await read_limited(request, base64_room(settings.max_bytes))
     header_length = request.headers.get(HEADER_LENGTH)
     inference = await asyncio.to_thread(parse_inference, body, header_length)
     names = wanted_outputs(inference)

@@ -5,81 +5,60 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
-from maskzoo.service.errors import BadParameterError, UrlRefusedError
+from maskzoo.service.errors import UrlRefusedError
 from maskzoo.service.inputs.fetching import Fetcher
 from maskzoo.service.inputs.json_bodies import ImageMember
-from maskzoo.service.inputs.uploads import Submission, Upload, read_uploads
+from maskzoo.service.inputs.options import merge_options
+from maskzoo.service.inputs.submissions import read_submission
+from maskzoo.service.inputs.uploads import Submission, Upload
+from maskzoo.service.openapi import BINARY, image_body, problem_responses
 from maskzoo.service.pipeline import Job, answer_job
-from maskzoo.service.problems import list_mistakes
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.etag import matches, tag_of
 from maskzoo.service.responses.forms import Form, choose_form, choose_form_of_many
 from maskzoo.service.responses.mixed import content_type, write_array, write_outcomes
 from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
-from maskzoo.service.schemas import ProblemDocument, SegmentOptions, SegmentResult
+from maskzoo.service.schemas import SegmentOptions, SegmentResult
 from maskzoo.service.several import answer_each
 from maskzoo.service.state import RequestId, Services, ServicesDep
 
 router = APIRouter(tags=["segment"])
 
-_IMAGE = {"schema": {"type": "string", "format": "binary"}}
-_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": {
-                        "type": "string",
-                        "format": "binary",
-                        "description": "The image; may be repeated.",
-                    }
-                },
-            }
+_BODY = image_body(
+    file_description="The image; may be repeated.",
+    json_schema={
+        "type": "object",
+        "properties": {
+            "image": {"type": "string", "description": "Base64 of an image file."},
+            "url": {"type": "string", "description": "Where the server allows it."},
+            "images": {
+                "type": "array",
+                "items": ImageMember.model_json_schema(),
+                "minItems": 1,
+            },
         },
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "image": {"type": "string", "description": "Base64 of an image file."},
-                    "url": {"type": "string", "description": "Where the server allows it."},
-                    "images": {
-                        "type": "array",
-                        "items": ImageMember.model_json_schema(),
-                        "minItems": 1,
-                    },
-                },
-                "description": "One of `image`, `url` and `images`; options are further members.",
-            }
-        },
-        "application/octet-stream": _IMAGE,
-        "image/*": _IMAGE,
+        "description": "One of `image`, `url` and `images`; options are further members.",
     },
-}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemDocument, "description": phrase}
-    for status, phrase in (
-        (400, "Not an image, or a damaged one."),
-        (403, "A URL that this server does not fetch."),
-        (404, "No such model."),
-        (406, "No form of the answer meets the Accept header."),
-        (413, "Too many bytes or pixels."),
-        (415, "The body's type is not supported."),
-        (422, "An option is wrong."),
-        (503, "The server is full, or the model is loading or broken."),
-        (504, "Not ready within x-request-timeout-seconds, or the server's own limit."),
-        (507, "The image does not fit into the device's memory."),
-    )
-}
-
+)
+_PROBLEMS = problem_responses(
+    {
+        400: "Not an image, or a damaged one.",
+        403: "A URL that this server does not fetch.",
+        404: "No such model.",
+        406: "No format of the answer meets the Accept header.",
+        413: "Too many bytes or pixels.",
+        415: "The body's type is not supported.",
+        422: "An option is wrong.",
+        503: "The server is full, or the model is loading or broken.",
+        504: "Not ready within x-request-timeout-seconds, or the server's own limit.",
+        507: "The image does not fit into the device's memory.",
+    }
+)
 _CACHING = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
 
 
@@ -92,10 +71,10 @@ _CACHING = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
             "description": "The mask, at the size of the upright image.",
             "model": SegmentResult,
             "content": {
-                "image/png": _IMAGE,
+                "image/png": BINARY,
                 "application/geo+json": {"schema": {"type": "object"}},
-                "application/x-npz": _IMAGE,
-                "multipart/mixed": _IMAGE,
+                "application/x-npz": BINARY,
+                "multipart/mixed": BINARY,
             },
         },
         304: {"description": "If-None-Match holds the answer's ETag: the network did not run."},
@@ -123,7 +102,7 @@ async def segment(
     timeout_s = read_timeout(request, limit_s=services.settings.request_timeout_s)
     services.admission.check()  # before the body is read
     async with deadline(timeout_s):
-        submission = await read_uploads(
+        submission = await read_submission(
             request,
             max_bytes=services.settings.max_bytes,
             max_images=services.settings.max_images,
@@ -199,26 +178,6 @@ async def _many(asked: _Asked, submission: Submission) -> Response:
         return Response(write_array(outcomes), media_type="application/json", headers=headers)
     body = write_outcomes(outcomes)
     return Response(body, media_type=content_type(body), headers=headers)
-
-
-def merge_options(query: SegmentOptions, fields: Any) -> SegmentOptions:
-    """Join the options of the query with those of the form, which must not contradict.
-
-    Raises:
-        BadParameterError: lists every mistake.
-    """
-    if not fields:
-        return query
-    given = query.model_dump(exclude_unset=True)
-    twice = [key for key in fields if key in given and str(given[key]) != str(fields[key])]
-    if twice:
-        raise BadParameterError(
-            [f"{key}: the query says {given[key]!r}, the form {fields[key]!r}" for key in twice]
-        )
-    try:
-        return SegmentOptions.model_validate({**fields, **given})
-    except ValidationError as error:
-        raise BadParameterError(list_mistakes(error)) from None
 
 
 def _headers(answer: Answer, form: Form) -> dict[str, str]:

@@ -240,7 +240,7 @@ def test_all_mistakes_are_told_at_once(client, png):
 
 def test_a_form_that_contradicts_the_query_is_a_422(client, png):
     answer = client.post("/segment?model=cells", files={"file": png}, data={"model": "streets"})
-    check_problem(answer, 422, "bad-parameter", "the query says 'cells', the form 'streets'")
+    check_problem(answer, 422, "bad-parameter", "'cells' in the query, 'streets' in the body")
 
 
 @pytest.mark.parametrize(

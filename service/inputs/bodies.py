@@ -1,0 +1,95 @@
+"""Request bodies: how they are packed, and reading them up to a limit and never beyond.
+
+The client's word for an image's format is not believed: the decoder looks at the bytes. The
+media type only says how the body is packed. Compressed bodies are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from starlette.requests import Request
+
+from maskzoo.service.errors import UnsupportedMediaTypeError, UploadTooLargeError
+
+RAW_TYPES = ("image/*", "application/octet-stream")
+JSON_TYPE = "application/json"
+FORM_TYPE = "multipart/form-data"
+_REFUSED_IMAGES = ("image/svg+xml",)
+_CURL_DEFAULT = "application/x-www-form-urlencoded"
+
+FORM_ROOM = 64 * 1024
+"""Bytes for the boundaries and fields around files, so that `max_bytes` means the files."""
+
+
+def base64_room(max_bytes: int) -> int:
+    """Return the bytes of a JSON body that holds `max_bytes` in base64, and something beside it."""
+    return -(-max_bytes // 3) * 4 + FORM_ROOM  # base64 makes four bytes of three
+
+
+def body_type(request: Request, accepted: Sequence[str]) -> str:
+    """Return how the body is packed: one of `accepted`, where `image/*` stands for all raw images.
+
+    Raises:
+        UnsupportedMediaTypeError: in no way that is accepted, or it is compressed.
+    """
+    refuse_coding(request, accepted)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in accepted and not _is_raw(media_type):
+        raise UnsupportedMediaTypeError(media_type, accepted, _advice(media_type))
+    return media_type
+
+
+def refuse_coding(request: Request, accepted: Sequence[str]) -> None:
+    """Refuse a compressed body: it may be a bomb.
+
+    Raises:
+        UnsupportedMediaTypeError: it is one.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedMediaTypeError(
+            f"content-encoding {coding}", accepted, "without Content-Encoding"
+        )
+
+
+async def limited(request: Request, max_body: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body; refuse by its announced length at once, by its real length as it comes.
+
+    Args:
+        max_body: bytes of the body, with what is around the images.
+        max_bytes: of the images themselves, for the message.
+
+    Raises:
+        UploadTooLargeError: the body has more than `max_body`.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and len(announced) < 20 and int(announced) > max_body:
+        raise UploadTooLargeError(max_bytes)
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > max_body:
+            raise UploadTooLargeError(max_bytes)
+        yield chunk
+
+
+async def read_limited(request: Request, max_bytes: int) -> bytes:
+    """Read a whole body.
+
+    Raises:
+        UploadTooLargeError: it has more than `max_bytes`.
+    """
+    return b"".join([chunk async for chunk in limited(request, max_bytes, max_bytes)])
+
+
+def _is_raw(media_type: str) -> bool:
+    if media_type in _REFUSED_IMAGES:
+        return False
+    return not media_type or media_type.startswith("image/") or media_type in RAW_TYPES
+
+
+def _advice(media_type: str) -> str:
+    if media_type == _CURL_DEFAULT:
+        return "with curl: -F file=@image.png, or -H 'Content-Type: image/png' as well"
+    return ""

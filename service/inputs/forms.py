@@ -1,0 +1,65 @@
+"""Forms (multipart/form-data): the image in the field `file`, options in the others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from maskzoo.service.errors import BadRequestError
+from maskzoo.service.inputs.bodies import FORM_ROOM, limited
+
+FILE_FIELD = "file"
+_MAX_FIELDS = 32
+
+
+@asynccontextmanager
+async def open_form(
+    request: Request, *, max_bytes: int, max_files: int, in_memory: bool
+) -> AsyncIterator[FormData]:
+    """Parse the form that is the body; its files are closed at the end of the block.
+
+    Args:
+        max_bytes: of all files together.
+        in_memory: whether files stay there; else the larger ones go to the temporary folder.
+
+    Raises:
+        UploadTooLargeError: more than `max_bytes`.
+        BadRequestError: the body is not a form that can be read.
+    """
+    chunks = limited(request, max_bytes + FORM_ROOM, max_bytes)
+    parser = MultiPartParser(request.headers, chunks, max_files=max_files, max_fields=_MAX_FIELDS)
+    if in_memory:
+        parser.spool_max_size = max_bytes + FORM_ROOM
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise BadRequestError(f"the form cannot be read: {error.message}") from None
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+def files_of(form: FormData) -> list[UploadFile]:
+    """Return the files in the field `file`.
+
+    Raises:
+        BadRequestError: there are none; names the fields that came.
+    """
+    files = [file for file in form.getlist(FILE_FIELD) if isinstance(file, UploadFile)]
+    if not files:
+        found = ", ".join(sorted(form)) or "none"
+        raise BadRequestError(
+            f"the form has no file in the field {FILE_FIELD!r}; its fields: {found} "
+            "(with curl: -F file=@image.png)"
+        )
+    return files
+
+
+def fields_of(form: FormData) -> dict[str, str]:
+    """Return the fields that are text."""
+    return {key: value for key, value in form.multi_items() if isinstance(value, str)}
