@@ -23,8 +23,8 @@ import torch
 
 from maskzoo.models.bundles.bundle import read_manifest
 from maskzoo.models.bundles.shipped import list_bundles
-from maskzoo.models.engines.artefact import EngineName, find_artefacts
-from maskzoo.models.engines.base import Engine
+from maskzoo.models.engines.artefact import find_artefacts
+from maskzoo.models.engines.base import Engine, EngineName
 from maskzoo.models.engines.check import CheckImages, central_part
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.engines.eager import EagerEngine

@@ -23,10 +23,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from maskzoo.models.bundles.bundle import Manifest
+from maskzoo.models.engines.base import EngineName, Precision
 from maskzoo.models.errors import BundleError
-
-EngineName = Literal["openvino", "onnxruntime"]
-Precision = Literal["fp32", "fp16", "int8"]
 
 RECORD = "engine.json"
 CHECK = "check.npz"

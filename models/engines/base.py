@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+
+EngineName = Literal["openvino", "onnxruntime"]
+"""Runtimes that a bundle is exported for."""
+Precision = Literal["fp32", "fp16", "int8"]
+"""Of stored weights; a runtime may compute in another."""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from maskzoo.models.bundles.bundle import Manifest, load_bundle
 from maskzoo.models.engines.artefact import (
     CHECK,
     Artefact,
-    EngineName,
     cache_folder,
     find_artefacts,
 )
-from maskzoo.models.engines.base import Choice, Engine
+from maskzoo.models.engines.base import Choice, Engine, EngineName
 from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
 from maskzoo.models.engines.eager import EagerEngine, choose_device
 from maskzoo.models.errors import BundleError, EngineError, UnknownNameError

@@ -14,11 +14,10 @@ from maskzoo.models.engines.artefact import (
     CHECK,
     MODEL,
     Artefact,
-    EngineName,
-    Precision,
     Record,
     store_artefact,
 )
+from maskzoo.models.engines.base import EngineName, Precision
 from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
 from maskzoo.models.engines.choose import open_model
 from maskzoo.models.engines.eager import EagerEngine

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from maskzoo.models.engines.artefact import EngineName
+from maskzoo.models.engines.base import EngineName
 from maskzoo.models.spec import Scalar
 from maskzoo.training.config.augment import AugmentConfig
 from maskzoo.training.config.losses import LossConfig
