@@ -1,9 +1,9 @@
-# maskzoo in a container: the service by default, every other command by name.
+# maskzoo in a container: runs the service by default, any other command by its name.
 #
 #   docker build -t maskzoo .
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp maskzoo
 
-# The requirements alone, so that the layer of several GB below is made again only when they change.
+# Only the requirements, so that the layer of several GB below is rebuilt only when they change.
 FROM python:3.11-slim-bookworm AS requirements
 COPY pyproject.toml /
 RUN python -c "import tomllib; print(*tomllib.load(open('/pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /requirements.txt
@@ -23,8 +23,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     MASKZOO_BUNDLES=/bundles \
     MASKZOO_STATE_FOLDER=/state
 
-# Uploads are decoded by this user; it owns nothing in the image but the folder of jobs, which is a
-# volume: it can be written on a read-only root, and outlives a container that is given a name for it.
+# This user decodes untrusted uploads, so it owns only the folder of jobs. That folder is a volume: it
+# is writable on a read-only root, and outlives the container if the volume is named.
 RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp maskzoo \
     && mkdir /bundles \
     && install --directory --owner=10001 --mode=700 /state

@@ -13,18 +13,18 @@ _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a run take a part of the matrix of architectures and plug-ins."""
+    """Add `--shard`, which runs a part of the matrix of architectures and plug-ins."""
     parser.addoption(
-        "--share", default="1/1", help="of the tests marked matrix: 2/3 is every third"
+        "--shard", default="1/1", help="I/N runs every Nth test marked matrix, from the Ith on"
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of the matrix that are not in the share that was asked for."""
-    given = config.getoption("share")
+    """Deselect the tests of the matrix that are not in the requested shard."""
+    given = config.getoption("shard")
     part, _, parts = given.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise pytest.UsageError(f"--share {given!r} is not I/N with 1 <= I <= N, like 2/3")
+        raise pytest.UsageError(f"--shard {given!r} is not I/N with 1 <= I <= N, like 2/3")
     matrix = [item for item in items if item.get_closest_marker("matrix")]
     kept = set(matrix[int(part) - 1 :: int(parts)])
     left_out = [item for item in matrix if item not in kept]

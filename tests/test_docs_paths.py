@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = "maskzoo|models|training|service|tests|docs|benchmarks|tools"
 # Paths that start with one of these are examples of what a user has.
-EXAMPLES = ("tests/PACKAGE", "models/plugins/NAME")
+EXAMPLES = ("models/architectures/NAME", "models/plugins/NAME", "tests/models/plugins/test_NAME")
 
 
 def text_of(page: Path) -> str:
