@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.bundles.shipped import list_bundles
 from maskzoo.models.engines.artefact import find_artefacts
 from maskzoo.models.engines.base import Engine, EngineName

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.bundles.shipped import list_bundles
 from maskzoo.models.catalogue.about import About
 from maskzoo.models.catalogue.discovery import (

@@ -78,7 +78,8 @@ def made(name: str) -> Path:
     """Return a bundle of DeepLabV3+ on a ResNet-50, with random weights, of nuclei's classes."""
     import torch
 
-    from maskzoo.models.bundles.bundle import read_manifest, save_bundle
+    from maskzoo.models.bundles.bundle import save_bundle
+    from maskzoo.models.bundles.manifest import read_manifest
     from maskzoo.models.bundles.shipped import find_bundle
     from maskzoo.models.preprocessing import Preprocessing
     from maskzoo.models.registry import create_model

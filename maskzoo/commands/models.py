@@ -23,7 +23,7 @@ def list_architectures(
     from fnmatch import fnmatch
 
     from maskzoo import list_models
-    from maskzoo.models.bundles.bundle import read_manifest
+    from maskzoo.models.bundles.manifest import read_manifest
     from maskzoo.models.bundles.shipped import list_bundles
     from maskzoo.models.catalogue.discovery import about_architecture
     from maskzoo.models.catalogue.listing import rows
@@ -47,7 +47,7 @@ def list_architectures(
 @app.command("show")
 def show(name: str, *, encoder: HostEncoder = "tu-resnet50c", as_json: Json = False) -> None:
     """Show one architecture, or one bundle."""
-    from maskzoo.models.bundles.bundle import read_manifest
+    from maskzoo.models.bundles.manifest import read_manifest
     from maskzoo.models.bundles.shipped import find_bundle, list_bundles
     from maskzoo.models.catalogue.discovery import describe_architecture
     from maskzoo.models.catalogue.listing import architecture_page

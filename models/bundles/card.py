@@ -6,12 +6,11 @@ Every number and statement comes from the manifest, so the card cannot say anyth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-if TYPE_CHECKING:
-    from maskzoo.models.bundles.bundle import Manifest
+from maskzoo.models.bundles.manifest import Manifest
 
 
 def write_card(manifest: Manifest, weights_bytes: int) -> str:

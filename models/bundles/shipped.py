@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskzoo.models.bundles.bundle import MANIFEST_FILE
+from maskzoo.models.bundles.manifest import MANIFEST_FILE
 from maskzoo.models.errors import BundleError, UnknownNameError
 
 SHIPPED_FOLDER = Path(__file__).parents[1] / "pretrained"
@@ -30,7 +30,7 @@ def find_bundle(name: str) -> Path:
         name: the folder of a bundle, or the name of a shipped one.
 
     Raises:
-        BundleError: the folder is no bundle; names the one inside it, if there is one.
+        BundleError: the folder is not a bundle; names the one inside it, if there is one.
         UnknownNameError: neither exists; says which shipped ones do.
     """
     folder = Path(name)
@@ -38,9 +38,9 @@ def find_bundle(name: str) -> Path:
         return folder
     if folder.is_dir() and list_bundles(folder):
         inside = " or ".join(repr(str(path)) for path in list_bundles(folder)[:5])
-        raise BundleError(f"{name!r} is no bundle; did you mean {inside}?")
+        raise BundleError(f"{name!r} is not a bundle; did you mean {inside}?")
     if folder.is_dir():
-        raise BundleError(f"{name!r} is no bundle: it holds no {MANIFEST_FILE}")
+        raise BundleError(f"{name!r} is not a bundle: it has no {MANIFEST_FILE}")
     shipped = {path.name: path for path in list_bundles()}
     if name not in shipped:
         raise UnknownNameError("bundle", name, shipped)

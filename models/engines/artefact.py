@@ -22,7 +22,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from maskzoo.models.bundles.bundle import Manifest
+from maskzoo.models.bundles.manifest import Manifest
 from maskzoo.models.engines.base import EngineName, Precision
 from maskzoo.models.errors import BundleError
 

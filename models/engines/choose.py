@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from maskzoo.models.bundles.bundle import Manifest, load_bundle
+from maskzoo.models.bundles.bundle import load_bundle
+from maskzoo.models.bundles.manifest import Manifest
 from maskzoo.models.engines.artefact import (
     CHECK,
     Artefact,

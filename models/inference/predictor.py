@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines import EagerEngine, Engine
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.engines.pixels import check_pixels, network_input, to_channels

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskzoo.models.bundles.bundle import MANIFEST_FILE, WEIGHTS_FILE
+from maskzoo.models.bundles.manifest import MANIFEST_FILE, WEIGHTS_FILE
 
 Fingerprint = tuple[tuple[int, int, int], ...]
 """Of each file: inode, size, time of the last change in ns; zeros for one that is not there."""

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from maskzoo.models.bundles.bundle import Manifest, read_manifest
+from maskzoo.models.bundles.manifest import Manifest, read_manifest
 from maskzoo.models.errors import ZooError
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles

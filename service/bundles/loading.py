@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskzoo.models.bundles.bundle import WEIGHTS_FILE, Manifest, read_manifest
+from maskzoo.models.bundles.manifest import WEIGHTS_FILE, Manifest, read_manifest
 from maskzoo.models.errors import BundleError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.service.bundles.entries import LoadModel, ModelEntry, Segmenter

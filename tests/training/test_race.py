@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.errors import ZooError
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.errors import SpecError
 from maskzoo.training.config.load import dump_config
 from maskzoo.training.config.settings import TrainConfig

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.precision import has_bf16, prefers_channels_last
 from maskzoo.models.errors import SpecError
 from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm

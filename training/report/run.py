@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskzoo.models.bundles.bundle import Manifest, read_manifest
+from maskzoo.models.bundles.manifest import Manifest, read_manifest
 from maskzoo.models.errors import DataError
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.planning.decisions import Decision

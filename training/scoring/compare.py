@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from safetensors import safe_open
 
-from maskzoo.models.bundles.bundle import WEIGHTS_FILE, Manifest, read_manifest
+from maskzoo.models.bundles.manifest import WEIGHTS_FILE, Manifest, read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import DataError, ZooError
 from maskzoo.models.inference.predictor import Predictor

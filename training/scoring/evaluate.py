@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from maskzoo.models.bundles.bundle import Manifest, read_manifest
+from maskzoo.models.bundles.manifest import Manifest, read_manifest
 from maskzoo.models.errors import DataError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.segmentation import Segmentation

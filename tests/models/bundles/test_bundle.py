@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import socket
 from pathlib import Path
@@ -14,12 +13,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from maskzoo import create_model, load_bundle, save_bundle
-from maskzoo.models.bundles.bundle import SCHEMA_VERSION, check_name, read_manifest, save_metrics
+from maskzoo.models.bundles.bundle import save_metrics
+from maskzoo.models.bundles.manifest import SCHEMA_VERSION, read_manifest
 from maskzoo.models.errors import BundleError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.preprocessing import Preprocessing
+from tests.models.bundles.manifests import edit
 
 ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
 LABELS = LabelSet.from_names(["ground", "nucleus", "dirt"], background=0)
@@ -56,15 +57,6 @@ def save(path: Path, **changes: object) -> Path:
         "provenance": {"data": "made up", "recipe": {"seed": 3}, "sizes": [1, 2]},
     }
     return save_bundle(path, changes.pop("network", network()), **(options | changes))
-
-
-def edit(path: Path, **changes: object) -> None:
-    """Change keys of a stored manifest; a value of None removes the key."""
-    file = path / "bundle.json"
-    raw = json.loads(file.read_text())
-    raw.update(changes)
-    kept = {key: value for key, value in raw.items() if value is not None}
-    file.write_text(json.dumps(kept))
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +146,10 @@ def test_saving_again_replaces_the_bundle_and_leaves_nothing_behind(tmp_path):
     assert {item.name for item in path.iterdir()} == names
 
 
-def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path):
+def test_a_folder_that_is_not_a_bundle_is_not_replaced(tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("words")
-    with pytest.raises(BundleError, match="exists and is no bundle"):
+    with pytest.raises(BundleError, match="exists and is not a bundle"):
         save(tmp_path / "precious")
     assert (tmp_path / "precious" / "thesis.txt").exists()
 
@@ -177,23 +169,9 @@ def test_a_failed_write_leaves_the_old_bundle(tmp_path, monkeypatch):
     assert [item.name for item in tmp_path.iterdir()] == ["demo"]
 
 
-@pytest.mark.parametrize("name", ["a", "street-2.1_b", "0" + "x" * 63])
-def test_good_names_are_kept(name):
-    assert check_name(name) == name
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["", ".", "..", "../up", "a/b", "a\\b", "Street", ".hidden", "a b", "x" * 65, "ä", "a\n"],
-)
-def test_names_that_could_leave_a_folder_are_refused(name, bundle, tmp_path):
-    with pytest.raises(BundleError, match="is not allowed: 1 to 64 of a-z"):
-        check_name(name)
+def test_a_name_that_could_leave_the_folder_is_refused(tmp_path):
     with pytest.raises(BundleError, match="is not allowed"):
-        save(tmp_path / "other", name=name)
-    edit(bundle, name=name)
-    with pytest.raises(BundleError, match="name: String should match pattern"):
-        read_manifest(bundle)
+        save(tmp_path / "other", name="../up")
 
 
 def test_labels_and_preprocessing_must_fit_the_network(tmp_path):
@@ -221,59 +199,6 @@ def test_large_weights_can_be_stored_in_float32(tmp_path):
         large.classifier.conv.weight[0, 0, 0, 0] = 1e5
     save(tmp_path / "demo", network=large, dtype="float32")
     assert load_bundle(tmp_path / "demo").network.classifier.conv.weight[0, 0, 0, 0] == 1e5
-
-
-def test_a_newer_schema_is_refused_with_the_reason(bundle):
-    edit(bundle, schema_version=SCHEMA_VERSION + 1, brand_new_key=1)
-    with pytest.raises(BundleError, match=r"'demo' was written by schema 2, this build reads"):
-        read_manifest(bundle)
-
-
-@pytest.mark.parametrize("version", [None, 0, -1, "1", 1.5])
-def test_a_manifest_without_a_schema_is_refused(bundle, version):
-    edit(bundle, schema_version=version)
-    with pytest.raises(BundleError, match="has no schema_version"):
-        read_manifest(bundle)
-
-
-def test_every_mistake_in_a_manifest_is_listed(bundle):
-    edit(bundle, colour="red", weights_sha256="abc", labels={"names": []}, spec=None)
-    with pytest.raises(BundleError) as caught:
-        read_manifest(bundle)
-    for words in ("colour: Extra inputs", "weights_sha256", "labels.colours", "spec: Field req"):
-        assert words in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "reason"),
-    [
-        ("spec", {"architecture": "pspnet", "num_classes": 3, "heads": 2}, "spec.heads: Extra"),
-        ("spec", {"architecture": "nosuch", "num_classes": 3}, "nosuch"),
-        (
-            "spec",
-            {"architecture": "pspnet", "num_classes": 3, "plugins": ["@@"]},
-            "must read name@",
-        ),
-        ("metrics", [1], "metrics: "),
-        ("weights_dtype", "int8", "weights_dtype: "),
-    ],
-)
-def test_a_wrong_part_of_a_manifest_is_refused(bundle, key, value, reason):
-    edit(bundle, **{key: value})
-    with pytest.raises(BundleError, match=reason):
-        load_bundle(bundle)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff"])
-def test_a_manifest_that_is_no_json_object_is_refused(bundle, text):
-    (bundle / "bundle.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(BundleError, match=r"not valid JSON|no schema_version"):
-        read_manifest(bundle)
-
-
-def test_a_folder_without_a_manifest_is_no_bundle(tmp_path):
-    with pytest.raises(BundleError, match=r"is no bundle: bundle\.json cannot be read"):
-        load_bundle(tmp_path)
 
 
 def test_missing_weights_are_named(bundle):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from maskzoo import Predictor
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.choose import open_engine
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.artefact import Record, cache_folder, find_artefacts, store_artefact
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import BundleError, ExportError

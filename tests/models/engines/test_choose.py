@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.check import CheckImages
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import EngineError, UnknownNameError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.engines.compiled import CompiledEngine
 from maskzoo.models.errors import EngineError

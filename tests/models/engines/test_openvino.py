@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.engines.precision import has_bf16
 from maskzoo.models.errors import EngineError
@@ -75,7 +75,7 @@ def test_bfloat16_that_is_asked_for_runs_or_says_that_the_processor_has_none(
 SIGNAL = """
 import gc, os, signal, sys
 from pathlib import Path
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.choose import open_engine
 
 folder = Path(sys.argv[1])

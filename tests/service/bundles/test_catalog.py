@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maskzoo.models.bundles.bundle import MANIFEST_FILE, WEIGHTS_FILE
+from maskzoo.models.bundles.manifest import MANIFEST_FILE, WEIGHTS_FILE
 from maskzoo.service.bundles.catalog import FolderWatch, find_bundles, natural_key
 
 

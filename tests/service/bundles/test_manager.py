@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from maskzoo import create_model, save_bundle
-from maskzoo.models.bundles.bundle import MANIFEST_FILE, read_manifest
+from maskzoo.models.bundles.manifest import MANIFEST_FILE, read_manifest
 from maskzoo.models.errors import BundleError, UnknownNameError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet

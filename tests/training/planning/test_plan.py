@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import SpecError
 from maskzoo.training.config.load import load_config

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.training.report.run import Run, TrainRecord
 from maskzoo.training.report.speed import speed_facts
 

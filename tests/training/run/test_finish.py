@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.training.config.settings import TrainConfig

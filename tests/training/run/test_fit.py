@@ -15,7 +15,7 @@ import yaml
 
 import maskzoo.training.run.build
 from maskzoo import load_bundle
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.errors import DataError, SpecError, ZooError
 from maskzoo.training.config.load import load_config
 from maskzoo.training.config.settings import TrainConfig

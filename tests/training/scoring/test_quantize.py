@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from maskzoo import Predictor
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.artefact import find_artefacts
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import DataError, ExportError
