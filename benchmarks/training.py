@@ -38,7 +38,8 @@ from torch.utils.data import DataLoader, Dataset
 from maskzoo import create_model
 from maskzoo.training.config.load import load_config
 from maskzoo.training.config.settings import TrainConfig
-from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.planning.memory import free_ram
 from maskzoo.training.planning.plan import choose_machine, resolve

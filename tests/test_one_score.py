@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from maskzoo.service.app import create_app
 from maskzoo.service.settings import Settings
 from maskzoo.training.config.load import load_config
-from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.run.fit import TrainResult, train
 from maskzoo.training.scoring.evaluate import evaluate

@@ -28,7 +28,7 @@ def evaluate(
     """Measure a bundle on a folder of images and masks."""
     from maskzoo.models.bundles.bundle import save_metrics
     from maskzoo.models.bundles.shipped import find_bundle
-    from maskzoo.training.data.check.progress import progress_bar
+    from maskzoo.training.loggers.progress import progress_bar
     from maskzoo.training.scoring.evaluate import Options
     from maskzoo.training.scoring.evaluate import evaluate as measure
 

@@ -20,15 +20,19 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what is in a folder of images and masks."""
-    from maskzoo.training.data.check.inspect import inspect as look
-    from maskzoo.training.data.check.progress import progress_bar
+    from maskzoo.training.data.check.overview import draw_overview
+    from maskzoo.training.data.check.table import report_table
+    from maskzoo.training.data.check.writing import write_description
+    from maskzoo.training.data.opening import inspect as inspect_data
+    from maskzoo.training.data.opening import is_usable
+    from maskzoo.training.loggers.progress import progress_bar
 
-    with progress_bar("reading images and masks") as progress:
-        report = look(data, progress=progress)
-    print_json(report.to_json()) if as_json else print(report.table(), end="")
+    with progress_bar("reading images and masks") as on_progress:
+        found = inspect_data(data, on_progress=on_progress)
+    print_json(found.to_json()) if as_json else print(report_table(found), end="")
     if write:
-        print(f"wrote {report.write_yaml()}", file=sys.stderr)
+        print(f"wrote {write_description(found)}", file=sys.stderr)
     if picture is not None:
-        print(f"wrote {report.picture(picture)}", file=sys.stderr)
-    if report.num_errors and not report.is_usable(allow_bad=allow_bad):
+        print(f"wrote {draw_overview(found, picture)}", file=sys.stderr)
+    if found.num_errors and not is_usable(found, allow_bad=allow_bad):
         raise typer.Exit(2)

@@ -20,7 +20,7 @@ def report(
     device: Device = "auto",
 ) -> None:
     """Write report.html of a finished run again; `train` writes it too."""
-    from maskzoo.training.data.check.progress import progress_bar
+    from maskzoo.training.loggers.progress import progress_bar
     from maskzoo.training.report.rebuild import rebuild_report
 
     with progress_bar("evaluating") as progress:

@@ -1,1 +1,16 @@
-"""Finding, reading and describing data sets of images and masks."""
+"""Data sets: a folder of images and masks in, samples for training out.
+
+The rooms, each importing only those above it::
+
+    records   what is known of a data set: samples, codes, encodings, findings, problems
+    masks     mask files to codes, codes to class ids and names
+    shapes    masks that are stored as outlines: COCO, YOLO, labelme
+    find      the images, masks and splits in a folder; dataset.yaml
+    check     the facts of all files, what is wrong with them, the reports of an inspection
+    feed      samples for the loaders: decoding, caching, cropping
+    collect   from a folder to its findings: find, then scan, then settle classes and splits
+    opening   inspect a folder, or open it for training
+
+Records and rooms know nothing of the orchestrators `collect` and `opening`; `feed` knows nothing
+of the checks.
+"""

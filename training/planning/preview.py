@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from maskzoo.models.errors import DataError
 from maskzoo.training.augment import Augmentation, build_augmentation
 from maskzoo.training.config.settings import TrainConfig
-from maskzoo.training.data.check.picture import overlay_labels
-from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset, sample_seed
-from maskzoo.training.data.find.index import Split
+from maskzoo.training.data.check.overview import overlay_labels
+from maskzoo.training.data.feed.dataset import SegmentationData, sample_seed
+from maskzoo.training.data.opening import open_dataset
+from maskzoo.training.data.records.samples import Split
 from maskzoo.training.planning.lengths import crop_size
 from maskzoo.training.planning.plan import choose_machine, resolve
 from maskzoo.training.planning.survey import survey

@@ -12,7 +12,7 @@ from maskzoo.models.images.draw import overlay
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.feed.dataset import SegmentationData
-from maskzoo.training.data.find.index import Sample, Split
+from maskzoo.training.data.records.samples import Sample, Split
 
 _HEIGHT = 200
 _GAP = 6

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskzoo.models.errors import DataError
 from maskzoo.models.inference.predictor import Predictor
-from maskzoo.training.data.find.index import Split
+from maskzoo.training.data.records.samples import Split
 from maskzoo.training.report.page import ReportCollector, write_report
 from maskzoo.training.report.run import Run, read_run
 from maskzoo.training.scoring.evaluate import check_classes, evaluate_split, open_as_trained

@@ -17,7 +17,7 @@ from maskzoo.models.bundles.bundle import save_bundle
 from maskzoo.models.engines.check import central_part
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.models.inference.predictor import Predictor
-from maskzoo.training.data.find.index import Split
+from maskzoo.training.data.records.samples import Split
 from maskzoo.training.report.page import ReportCollector, write_report
 from maskzoo.training.report.predictions import draw_predictions
 from maskzoo.training.report.run import EVALUATION

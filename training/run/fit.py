@@ -35,10 +35,11 @@ from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.training.config.load import dump_config
 from maskzoo.training.config.overrides import mistakes_in
 from maskzoo.training.config.settings import BundleConfig, TrainConfig
-from maskzoo.training.data.check.inspect import inspect
-from maskzoo.training.data.check.progress import progress_bar
-from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
+from maskzoo.training.data.check.table import report_table
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.opening import accept, inspect, open_dataset
 from maskzoo.training.loggers.display import Display
+from maskzoo.training.loggers.progress import progress_bar
 from maskzoo.training.planning.decisions import Plan
 from maskzoo.training.planning.lengths import run_lengths
 from maskzoo.training.planning.memory import free_ram
@@ -171,18 +172,18 @@ def conclude(parts: Parts) -> TrainResult:
 
 def inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:
     """Inspect the data and show what it holds; a new run stops here if it is not good enough."""
-    with progress_bar("reading images and masks") as progress:
-        report = inspect(data, seed=config.seed, progress=progress)
+    with progress_bar("reading images and masks") as on_progress:
+        inspection = inspect(data, seed=config.seed, on_progress=on_progress)
     is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0
     try:
-        opened = report.data(allow_bad=config.allow_bad)
+        opened = accept(inspection, allow_bad=config.allow_bad)
     except DataError:  # it tells the errors itself
         if is_first:
-            display.say(report.table(verdict=False, errors=False))
+            display.say(report_table(inspection, verdict=False, errors=False))
         raise
     if is_first:
-        display.say(report.table(verdict=False))
-    for note in opened.notes[len(report.findings.notes) :] if is_first else ():
+        display.say(report_table(inspection, verdict=False))
+    for note in opened.notes[len(inspection.findings.notes) :] if is_first else ():
         display.say(note)
     return opened
 

@@ -28,8 +28,9 @@ from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiles import DEFAULT_OVERLAP
 from maskzoo.models.labels import LabelSet
-from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
-from maskzoo.training.data.find.index import Sample, Split
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.opening import open_dataset
+from maskzoo.training.data.records.samples import Sample, Split
 from maskzoo.training.scoring.bootstrap import Interval, mean_iou_interval
 from maskzoo.training.scoring.boundary import SHARE_OF_DIAGONAL, BoundaryCounts
 from maskzoo.training.scoring.calibration import Calibration

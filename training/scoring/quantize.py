@@ -25,7 +25,7 @@ from maskzoo.models.errors import DataError, ExportError
 from maskzoo.models.export.engines import to_openvino, versions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.training.data.feed.dataset import SegmentationData
-from maskzoo.training.data.find.index import Split
+from maskzoo.training.data.records.samples import Split
 from maskzoo.training.scoring.evaluate import check_classes, count_pixels, open_as_trained
 
 MAX_DROP = 0.5

@@ -17,10 +17,9 @@ import tifffile
 from PIL import Image
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.check.inspect import inspect
-from maskzoo.training.data.feed.dataset import open_dataset
-from maskzoo.training.data.masks.encodings import decode_labels
+from maskzoo.training.data.masks.decoding import decode_labels
 from maskzoo.training.data.masks.maskfile import read_raw_mask
+from maskzoo.training.data.opening import accept, inspect, open_dataset
 
 NUMBER = 12
 COLOURS = np.array([(10, 10, 200), (200, 10, 10), (10, 200, 10)], np.uint8)
@@ -65,7 +64,7 @@ def assert_truth(root, *, ignore_ground=False):
     """Read the data set as training does and compare each mask, up to the classes' numbers."""
     report = inspect(root)
     assert [problem.text(root) for problem in report.problems if problem.severity == "error"] == []
-    data = report.data()
+    data = accept(report)
     assert len(data.all_samples) == NUMBER
     seen = {}
     for sample in data.all_samples:
@@ -119,8 +118,8 @@ def test_ade20k_is_read(tmp_path):
     report = inspect(tmp_path)
     assert report.num_errors == 0
     assert report.to_json()["splits"] == {"train": 8, "val": 4, "test": 0}
-    assert report.findings.detected.labels.names[:3] == ("wall", "building", "sky")
-    assert report.findings.detected.labels.num_classes == 150
+    assert report.findings.interpretation.labels.names[:3] == ("wall", "building", "sky")
+    assert report.findings.interpretation.labels.num_classes == 150
 
 
 def test_voc_is_read_by_its_lists(tmp_path):
@@ -243,7 +242,7 @@ def test_a_coco_category_that_only_names_a_group_is_no_class_and_that_is_said(tm
     rows = [(f"{number}.png", (1,)) for number in range(8)]
     (tmp_path / "all.json").write_text(coco_document(rows, names))
     report = inspect(tmp_path)
-    assert report.findings.detected.labels.names == ("background", "nucleus", "wall")
+    assert report.findings.interpretation.labels.names == ("background", "nucleus", "wall")
     assert any("'cells' has no shape" in note for note in report.findings.notes)
 
 
@@ -259,7 +258,7 @@ def test_a_coco_category_without_shapes_in_one_split_is_no_group(tmp_path):
         rows = [("0.png", drawn), ("1.png", drawn)]
         (tmp_path / split / "_annotations.coco.json").write_text(coco_document(rows, names))
     report = inspect(tmp_path)
-    assert report.findings.detected.labels.names == ("background", "person", "animal", "dog")
+    assert report.findings.interpretation.labels.names == ("background", "person", "animal", "dog")
     assert not any("group" in note for note in report.findings.notes)
 
 
@@ -484,7 +483,7 @@ def jpeg_grey(path, mask, number):
 def test_noise_and_soft_edges_take_the_closest_class(write, suffix, tmp_path):
     write_pairs(tmp_path, "images/{split}/{n}.png", "masks/{split}/{n}" + suffix, write)
     report = inspect(tmp_path)
-    assert report.findings.detected.labels.num_classes == 3
+    assert report.findings.interpretation.labels.num_classes == 3
     counts = np.zeros((3, 3), np.int64)
     for sample in report.findings.samples:
         labels = decode_labels(read_raw_mask(sample.mask), report.findings.encoding)

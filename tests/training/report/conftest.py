@@ -10,7 +10,7 @@ import pytest
 
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.labels import LabelSet
-from maskzoo.training.data.find.index import Sample
+from maskzoo.training.data.records.samples import Sample
 from maskzoo.training.scoring.evaluate import Scored
 from maskzoo.training.scoring.metrics import ConfusionMatrix
 

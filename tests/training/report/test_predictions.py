@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.preprocessing import Preprocessing
-from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.report.predictions import draw_predictions
 
 PREPROCESSING = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), train_size=(32, 32))

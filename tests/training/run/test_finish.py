@@ -12,7 +12,7 @@ from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.training.config.settings import TrainConfig
-from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.run.fit import train
 

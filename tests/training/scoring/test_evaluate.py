@@ -16,7 +16,8 @@ from maskzoo.models.errors import DataError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
-from maskzoo.training.data.feed.dataset import SegmentationData, open_dataset
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.scoring.evaluate import Options, Scored, check_classes, evaluate_split
 
 PREPROCESSING = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), train_size=(32, 32))

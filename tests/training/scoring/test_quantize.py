@@ -15,7 +15,7 @@ from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.artefact import find_artefacts
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import DataError, ExportError
-from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.run.fit import train
 from maskzoo.training.scoring.evaluate import count_pixels

@@ -15,7 +15,7 @@ from maskzoo.models.errors import ZooError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
-from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.run.fit import train
 from maskzoo.training.scoring.evaluate import Options, evaluate_split

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from maskzoo.training.data.check.findings import Findings
-from maskzoo.training.data.check.problems import Item, Problem, exclude_cure, rows_of
-from maskzoo.training.data.find.description import FILE_NAME
-from maskzoo.training.data.find.index import SPLITS, Sample
+from maskzoo.training.data.records.description import FILE_NAME
+from maskzoo.training.data.records.findings import Findings
+from maskzoo.training.data.records.problems import DataProblem, ProblemItem, exclude_cure
+from maskzoo.training.data.records.samples import SPLITS, Sample
 
 NEAR_CORRELATION = 0.975  # of thumbnails; equal scenes of other places stay below 0.97
 SERIES_CORRELATION = 0.9  # enough where the names say that both are of one series
 
 
-def check_duplicates(findings: Findings) -> list[Problem]:
+def check_duplicates(findings: Findings) -> list[DataProblem]:
     """The same image file twice: across splits that is leakage."""
     groups: dict[str, list[Sample]] = defaultdict(list)
-    for sample, fact in rows_of(findings):
+    for sample, fact in findings.rows:
         if fact.image is not None:
             groups[fact.image.sha256].append(sample)
     across: list[list[Sample]] = []
@@ -44,24 +44,24 @@ def check_duplicates(findings: Findings) -> list[Problem]:
         title = f"{len(across)} image(s) stand in more than one split: the score would be too good"
         cure = f"keep them in one split: {exclude_cure(stems)}"
         items = tuple(_twins(samples) for samples in across)
-        problems.append(Problem("leakage", "error", title, cure, items, stems))
+        problems.append(DataProblem("leakage", "error", title, cure, items, stems))
     if within:
         stems = tuple(sample.stem for samples in within for sample in samples[1:])
         title = f"{len(within)} image(s) stand in the data more than once, in the same split"
         cure = f"harmless, or leave the copies out: `exclude` in {FILE_NAME}"
         items = tuple(_twins(samples) for samples in within)
-        problems.append(Problem("duplicates", "warning", title, cure, items, stems))
+        problems.append(DataProblem("duplicates", "warning", title, cure, items, stems))
     return problems
 
 
-def _twins(samples: Sequence[Sample]) -> Item:
+def _twins(samples: Sequence[Sample]) -> ProblemItem:
     others = ", ".join(f"{sample.split}/{sample.image.name}" for sample in samples[1:])
-    return Item(samples[0].image, f"the same as {others}")
+    return ProblemItem(samples[0].image, f"the same as {others}")
 
 
-def check_near_duplicates(findings: Findings) -> list[Problem]:
+def check_near_duplicates(findings: Findings) -> list[DataProblem]:
     """Images of val and test that look like one of train: frames of a video, parts of a tile."""
-    rows = [(s, f.image) for s, f in rows_of(findings) if f.image is not None and f.image.thumbnail]
+    rows = [(s, f.image) for s, f in findings.rows if f.image is not None and f.image.thumbnail]
     vectors = [_normalised(image.thumbnail or b"") for _, image in rows]
     train = [place for place, (sample, _) in enumerate(rows) if sample.split == "train"]
     others = [place for place, (sample, _) in enumerate(rows) if sample.split != "train"]
@@ -78,7 +78,7 @@ def check_near_duplicates(findings: Findings) -> list[Problem]:
         limit = SERIES_CORRELATION if of_series else NEAR_CORRELATION
         if likeness[best] >= limit and image.sha256 != ours.sha256:
             detail = f"looks like train/{twin.image.name} (correlation {likeness[best]:.3f})"
-            items.append(Item(sample.image, detail))
+            items.append(ProblemItem(sample.image, detail))
     if not items:
         return []
     share = 100 * len(items) / len(others)
@@ -90,7 +90,7 @@ def check_near_duplicates(findings: Findings) -> list[Problem]:
         f"split by video or tile: `splits: {{group: 'REGEX'}}` in {FILE_NAME} where maskzoo makes "
         "the split, else move whole groups between the folders"
     )
-    return [Problem("near-duplicates", "warning", title, cure, tuple(items))]
+    return [DataProblem("near-duplicates", "warning", title, cure, tuple(items))]
 
 
 def _series(stem: str) -> str:

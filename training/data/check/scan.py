@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -22,164 +21,80 @@ import numpy.typing as npt
 
 from maskzoo.models.errors import DataError, ImageError
 from maskzoo.models.images.decode import ImageInfo, decode_image, read_header
-from maskzoo.models.images.samples import upright
-from maskzoo.training.data.find.index import Pair
-from maskzoo.training.data.masks.maskfile import Kind, RawMask, read_raw_mask
-from maskzoo.training.data.masks.polygons import Annotations
+from maskzoo.training.data.masks.reader import MaskReader
+from maskzoo.training.data.records.facts import ImageFacts, MaskFacts, PairFacts
+from maskzoo.training.data.records.rawmask import RawMask
+from maskzoo.training.data.records.samples import Pair
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 MAX_CODES = 4096  # more codes than this in one file are noise: the rest is only counted
-
-
-@dataclass(frozen=True)
-class MaskFacts:
-    """What one mask file holds.
-
-    Args:
-        kind, mode, palette: as in `RawMask`; the palette only for the indices in use.
-        height_width: H and W.
-        counts: pixels of each code, at most `MAX_CODES` of them, the most frequent.
-        upper: the same of the upper half alone.
-        solid: how many blocks of 2 x 2 pixels each of these codes fills: classes fill areas, noise
-            does not.
-        num_codes: number of different codes in the file.
-        sha256: hash of the file.
-    """
-
-    kind: Kind
-    mode: str
-    height_width: tuple[int, int]
-    counts: Mapping[int, int]
-    upper: Mapping[int, int]
-    solid: Mapping[int, int]
-    num_codes: int
-    sha256: str
-    palette: Mapping[int, int] | None = None
-
-    def as_colours(self) -> dict[int, int]:
-        """Return the counts by packed colour."""
-        return self.by_colour(self.counts)
-
-    def by_colour(self, counts: Mapping[int, int]) -> dict[int, int]:
-        """Return counts of this file's codes by packed colour."""
-        if self.kind == "colours":
-            return dict(counts)
-        result: dict[int, int] = {}
-        for code, count in counts.items():
-            grey = min(code, 255) * 0x010101
-            colour = grey if self.palette is None else self.palette.get(code, grey)
-            result[colour] = result.get(colour, 0) + count
-        return result
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What one image file is.
-
-    Args:
-        height_width: upright H and W.
-        orientation: the EXIF number, 1 if there is none.
-        mode: the stored pixels, such as `RGB` or `RGBA`.
-        sha256: hash of the file.
-        thumbnail: 16 x 16 grey pixels, from a deep scan.
-    """
-
-    height_width: tuple[int, int]
-    orientation: int
-    mode: str
-    sha256: str
-    thumbnail: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Facts:
-    """An image and its mask; what could not be read is None, with the reason in `errors`."""
-
-    image: ImageFacts | None
-    mask: MaskFacts | None
-    errors: tuple[tuple[Path, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class ScanOptions:
-    """How files are read.
-
-    Args:
-        annotations: draws masks that are stored as polygons.
-        turn_masks: masks are stored as the camera saw them and are turned like their image.
-        deep: decode the images as well.
-    """
-
-    annotations: Annotations | None = None
-    turn_masks: bool = False
-    deep: bool = False
 
 
 def scan(
     pairs: Sequence[Pair],
-    options: ScanOptions | None = None,
+    reader: MaskReader | None = None,
     *,
-    progress: Progress | None = None,
+    deep: bool = False,
+    on_progress: OnProgress | None = None,
     workers: int | None = None,
-) -> list[Facts]:
+) -> list[PairFacts]:
     """Read all pairs and return their facts in order.
 
     Args:
         pairs: the files.
-        options: how they are read.
-        progress: called with (done, total) after each pair.
+        reader: how masks are read; as files, if not given.
+        deep: decode the images as well.
+        on_progress: called with (done, total) after each pair.
         workers: threads; as many as there are processors, at most eight, if not given.
     """
-    chosen = options or ScanOptions()
+    chosen = reader or MaskReader()
     threads = workers or min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads, thread_name_prefix="scan") as pool:
-        found = pool.map(lambda pair: _scan_pair(pair, chosen), pairs)
-        return list(_counted(found, len(pairs), progress))
+        found = pool.map(lambda pair: _scan_pair(pair, chosen, deep=deep), pairs)
+        return list(_counted(found, len(pairs), on_progress))
 
 
-def _counted(items: Iterator[Facts], total: int, progress: Progress | None) -> Iterator[Facts]:
+def _counted(
+    items: Iterator[PairFacts], total: int, on_progress: OnProgress | None
+) -> Iterator[PairFacts]:
     for done, item in enumerate(items, start=1):
-        if progress is not None:
-            progress(done, total)
+        if on_progress is not None:
+            on_progress(done, total)
         yield item
 
 
-def _scan_pair(pair: Pair, options: ScanOptions) -> Facts:
+def _scan_pair(pair: Pair, reader: MaskReader, *, deep: bool) -> PairFacts:
     errors: list[tuple[Path, str]] = []
     image: ImageFacts | None = None
     mask: MaskFacts | None = None
     try:
-        image = _scan_image(pair.image, deep=options.deep)
+        image = _scan_image(pair.image, deep=deep)
     except (ImageError, OSError) as error:
         errors.append((pair.image, str(error)))
+    size = image.height_width if image else _announced_size(pair.image)
+    if size is None and reader.annotations is not None:
+        return PairFacts(None, None, tuple(errors))  # outlines need the size of their image
     try:
-        raw = load_raw_mask(pair.image, pair.mask, options.annotations)
-        if options.turn_masks and image is not None:
-            raw = turned(raw, image.orientation)
-        mask = _mask_facts(raw, _mask_hash(raw, pair.mask, options.annotations))
-    except (DataError, ImageError, OSError) as error:
-        if not (image is None and options.annotations):  # else it was told above
-            errors.append((pair.mask, str(error).removeprefix(f"{pair.mask}: ")))
-    return Facts(image, mask, tuple(errors))
+        orientation = image.orientation if image else 1
+        raw = reader.read(pair.image, pair.mask, size or (0, 0), orientation)
+        mask = _mask_facts(raw, _mask_hash(raw, pair.mask, reader))
+    except (DataError, OSError) as error:
+        errors.append((pair.mask, str(error).removeprefix(f"{pair.mask}: ")))
+    return PairFacts(image, mask, tuple(errors))
 
 
-def load_raw_mask(image: Path, mask: Path, annotations: Annotations | None) -> RawMask:
-    """Read or draw the mask of an image.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    return read_raw_mask(mask) if annotations is None else annotations.draw(image, mask)
-
-
-def turned(raw: RawMask, orientation: int) -> RawMask:
-    """Turn a mask as its image is turned by EXIF."""
-    codes = upright(np.ascontiguousarray(raw.codes), orientation)
-    return RawMask(codes, raw.kind, raw.mode, raw.palette)
+def _announced_size(path: Path) -> tuple[int, int] | None:
+    """Return the size in the header of a damaged image, or None where that is damaged too."""
+    try:
+        info = read_header(path)
+    except (ImageError, OSError):
+        return None
+    return info.height, info.width
 
 
-def _mask_hash(raw: RawMask, mask: Path, annotations: Annotations | None) -> str:
-    if annotations is None:
+def _mask_hash(raw: RawMask, mask: Path, reader: MaskReader) -> str:
+    """Return a hash of what the mask depends on: its file, or what was drawn from a shared one."""
+    if reader.annotations is None:
         return file_hash(mask)
     return hashlib.sha256(np.ascontiguousarray(raw.codes).tobytes()).hexdigest()
 
@@ -220,7 +135,6 @@ def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
         counts=kept,
         upper={code: count for code, count in upper.items() if code in kept},
         solid={code: n for code, n in _counts(_filled_blocks(raw.codes)).items() if code in kept},
-        num_codes=len(counts),
         sha256=sha256,
         palette=palette,
     )

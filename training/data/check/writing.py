@@ -8,32 +8,58 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskzoo.training.data.check.findings import Findings
-from maskzoo.training.data.check.problems import Problem
-from maskzoo.training.data.find.description import BACKGROUND_NAME, Description
-from maskzoo.training.data.find.index import SPLITS
-from maskzoo.training.data.masks.encodings import IGNORE, format_code
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.records.codes import format_code
+from maskzoo.training.data.records.description import BACKGROUND_NAME, FILE_NAME, Description
+from maskzoo.training.data.records.encoding import IGNORE
+from maskzoo.training.data.records.findings import Findings
+from maskzoo.training.data.records.inspection import Inspection
+from maskzoo.training.data.records.problems import DataProblem
+from maskzoo.training.data.records.samples import SPLITS
 
 _WIDTH = 96
 
 
-def description_text(findings: Findings, problems: Sequence[Problem], folder: Path) -> str:
+def write_description(
+    inspection: Inspection, path: Path | None = None, *, overwrite: bool = False
+) -> Path:
+    """Write the commented dataset.yaml, next to the data if no path is given.
+
+    Raises:
+        DataError: there is one already, or the folder cannot be written to.
+    """
+    path = path or inspection.findings.root / FILE_NAME
+    if path.exists() and not overwrite:
+        raise DataError(f"{path} exists and may hold edits; move it away, or write elsewhere")
+    text = description_text(inspection.findings, inspection.problems, path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written ({error.strerror}); write it elsewhere and give that "
+            "file in place of the folder"
+        ) from error
+    return path
+
+
+def description_text(findings: Findings, problems: Sequence[DataProblem], folder: Path) -> str:
     """Return dataset.yaml for `findings`, to be put into `folder`."""
-    said = findings.said
+    described = findings.description
     root = Path(os.path.relpath(findings.root.resolve(), folder.resolve())).as_posix()
     lines = [
         "# Written by `maskzoo inspect`. Correct what is wrong; unknown keys are refused.",
         f"name: {_quoted(findings.name)}",
         f"root: {_quoted(root)}  # folder of the data, relative to this file",
     ]
-    if said.images is not None and said.masks is not None:
-        lines += [f"images: {_quoted(said.images)}", f"masks: {_quoted(said.masks)}"]
+    if described.images is not None and described.masks is not None:
+        lines += [f"images: {_quoted(described.images)}", f"masks: {_quoted(described.masks)}"]
     lines += ["", *(f"# {note}" for note in findings.notes), ""]
     lines += _class_lines(findings)
     lines += ["", *_split_lines(findings)]
-    if said.turn_masks_with_exif:
+    if described.turn_masks_with_exif:
         lines.append("turn_masks_with_exif: true")
-    lines += ["", *_problem_lines(problems, said)]
+    lines += ["", *_problem_lines(problems, described)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -43,7 +69,7 @@ def _quoted(text: str) -> str:
 
 
 def _class_lines(findings: Findings) -> list[str]:
-    encoding, labels = findings.encoding, findings.detected.labels
+    encoding, labels = findings.encoding, findings.interpretation.labels
     annotations = findings.index.annotations
     pixels: Counter[int] = Counter()
     masks: Counter[int] = Counter()
@@ -73,9 +99,9 @@ def _class_lines(findings: Findings) -> list[str]:
             f'  - {{name: {_quoted(name)}, values: [{written(label)}], colour: "{shown}"}}'
             f"  # {100 * pixels[label] / total:.3g} % of the pixels, {masks[label]} masks"
         )
-    share = 100 * pixels[IGNORE] / total
+    ignored = 100 * pixels[IGNORE] / total
     lines.append(
-        f"ignore: [{written(IGNORE)}]  # {share:.3g} % of the pixels, neither train nor count"
+        f"ignore: [{written(IGNORE)}]  # {ignored:.3g} % of the pixels, neither train nor count"
     )
     background = None if labels.background is None else labels.names[labels.background]
     lines.append(f"background: {'null' if background is None else _quoted(background)}")
@@ -98,11 +124,11 @@ def _ranges(codes: Sequence[int]) -> list[str]:
 def _split_lines(findings: Findings) -> list[str]:
     counts = Counter(sample.split for sample in findings.samples)
     lines = ["# " + ", ".join(f"{split}: {counts[split]}" for split in SPLITS)]
-    rule = findings.said.splits
+    rule = findings.description.splits
     if all(pair.split is not None for pair in findings.index.pairs) and rule.file is None:
         return lines
     shown = {split: rule.fractions.get(split, 0.0) for split in SPLITS}
-    fractions = ", ".join(f"{split}: {share:g}" for split, share in shown.items())
+    fractions = ", ".join(f"{split}: {fraction:g}" for split, fraction in shown.items())
     parts = [f"seed: {findings.seed}", f"fractions: {{{fractions}}}"]
     if rule.group is not None:
         parts.append(f"group: {_quoted(rule.group)}")
@@ -111,9 +137,9 @@ def _split_lines(findings: Findings) -> list[str]:
     return [*lines, f"splits: {{{', '.join(parts)}}}"]
 
 
-def _problem_lines(problems: Sequence[Problem], said: Description) -> list[str]:
+def _problem_lines(problems: Sequence[DataProblem], described: Description) -> list[str]:
     """Offer the samples with errors as a list that only has to be uncommented."""
-    lines = [f"exclude: [{', '.join(_quoted(stem) for stem in said.exclude)}]"]
+    lines = [f"exclude: [{', '.join(_quoted(stem) for stem in described.exclude)}]"]
     bad = [problem for problem in problems if problem.severity == "error" and problem.stems]
     if not bad:
         return lines

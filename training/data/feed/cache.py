@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.find.index import Sample
+from maskzoo.training.data.records.samples import Sample
 
 Pixels = npt.NDArray[np.uint8]
 _CHANNELS = 4  # three of the image and one of the mask

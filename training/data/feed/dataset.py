@@ -7,8 +7,6 @@ without a line in `SegmentationData.notes`.
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +20,12 @@ from maskzoo.models.errors import DataError
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.augment import Augmentation
-from maskzoo.training.data.check.checks import find_problems
-from maskzoo.training.data.check.findings import Findings, look
-from maskzoo.training.data.check.problems import Problem
-from maskzoo.training.data.check.scan import Progress, load_raw_mask, turned
 from maskzoo.training.data.feed.cache import DecodeCache
-from maskzoo.training.data.feed.orientation import Orientation, find_orientation
-from maskzoo.training.data.find.index import SPLITS, Sample, Split
-from maskzoo.training.data.masks.encodings import IGNORE, MaskEncoding, decode_labels
-from maskzoo.training.data.masks.polygons import Annotations
-
-logger = logging.getLogger(__name__)
+from maskzoo.training.data.feed.orientation import Orientation
+from maskzoo.training.data.masks.decoding import decode_labels
+from maskzoo.training.data.masks.reader import MaskReader
+from maskzoo.training.data.records.encoding import MaskEncoding
+from maskzoo.training.data.records.samples import SPLITS, Sample, Split
 
 Pixels = npt.NDArray[np.uint8]
 DEFAULT_CACHE_BYTES = 1 << 30
@@ -50,13 +43,11 @@ class SegmentationData:
         all_samples: every sample, sorted by split and stem.
         fingerprint: hash over names, contents, splits and the encoding.
         notes: what was detected and decided, in words.
-        warnings: what is doubtful in the data, as text with the cure.
         pixels: number of pixels of each class id, by split; ignored ones are not counted.
         sizes: upright (H, W) of each image, by stem.
         presence: class ids in each mask, by stem.
         orientation: whether the pictures of train have an up.
-        annotations: draws masks that are stored as polygons.
-        turn_masks: masks are turned as EXIF turns their image.
+        reader: how masks are read.
     """
 
     root: Path
@@ -66,13 +57,11 @@ class SegmentationData:
     all_samples: tuple[Sample, ...]
     fingerprint: str
     notes: tuple[str, ...]
-    warnings: tuple[str, ...]
     pixels: Mapping[Split, tuple[int, ...]]
     sizes: Mapping[str, tuple[int, int]]
     presence: Mapping[str, frozenset[int]]
     orientation: Orientation
-    annotations: Annotations | None = None
-    turn_masks: bool = False
+    reader: MaskReader
 
     @property
     def splits(self) -> dict[Split, list[Sample]]:
@@ -92,10 +81,8 @@ class SegmentationData:
             DataError: the mask cannot be read, has another size or unknown codes.
         """
         decoded = decode_image(sample.image, max_pixels=None)
-        raw = load_raw_mask(sample.image, sample.mask, self.annotations)
-        if self.turn_masks:
-            raw = turned(raw, decoded.info.orientation)
         height, width = decoded.pixels.shape[:2]
+        raw = self.reader.read(sample.image, sample.mask, (height, width), decoded.info.orientation)
         if raw.height_width != (height, width):
             raise DataError(
                 f"{sample.mask}: mask is {raw.codes.shape[1]} x {raw.codes.shape[0]}, its image "
@@ -105,103 +92,6 @@ class SegmentationData:
             return decoded.pixels, decode_labels(raw, self.encoding)
         except DataError as error:
             raise DataError(f"{sample.mask}: {error}") from error
-
-
-def open_dataset(
-    root: Path,
-    *,
-    seed: int = 0,
-    description: Path | None = None,
-    allow_bad: int = 0,
-    progress: Progress | None = None,
-) -> SegmentationData:
-    """Open a folder of images and masks, or the dataset.yaml that describes one.
-
-    Args:
-        root: the folder, or a dataset.yaml.
-        seed: of the split, where neither folders nor dataset.yaml give one.
-        description: a dataset.yaml that lies elsewhere.
-        allow_bad: so many samples with errors are left out, with a note; more are an error.
-        progress: called with (done, total) while masks are read.
-
-    Raises:
-        DataError: with every mistake found in the files, and its cure.
-        SpecError: with every mistake in the description.
-    """
-    findings = look(root, seed=seed, description=description, progress=progress)
-    problems = find_problems(findings)
-    data = accept(findings, problems, allow_bad=allow_bad)
-    for note in data.notes:
-        logger.info("data=%s %s", data.name, note)
-    for problem in problems:
-        logger.warning("data=%s %s", data.name, problem.title)
-    return data
-
-
-def accept(
-    findings: Findings, problems: tuple[Problem, ...], *, allow_bad: int = 0
-) -> SegmentationData:
-    """Make a data set of what was found, if it is good enough.
-
-    Raises:
-        DataError: there are errors, and leaving out `allow_bad` samples would not cure them.
-    """
-    errors = [problem for problem in problems if problem.severity == "error"]
-    bad = frozenset(stem for problem in errors for stem in problem.stems)
-    if errors and (len(bad) > allow_bad or any(not problem.stems for problem in errors)):
-        listed = "\n".join(problem.text(findings.root) for problem in errors)
-        raise DataError(f"{findings.root} cannot be used as it is\n{listed}")
-    if bad:
-        names = ", ".join(sorted(bad)[:10]) + (" …" if len(bad) > 10 else "")
-        findings = findings.without(bad, f"left out since bad files are allowed: {names}")
-        again = [problem for problem in find_problems(findings) if problem.severity == "error"]
-        if again:
-            return accept(findings, tuple(again))
-    warnings = [problem for problem in problems if problem.severity == "warning"]
-    return _assemble(findings, tuple(problem.text(findings.root) for problem in warnings))
-
-
-def _assemble(findings: Findings, warnings: tuple[str, ...]) -> SegmentationData:
-    encoding = findings.encoding
-    pixels = {split: np.zeros(256, np.int64) for split in SPLITS}
-    digest = hashlib.sha256(repr(encoding).encode())
-    sizes: dict[str, tuple[int, int]] = {}
-    presence: dict[str, frozenset[int]] = {}
-    for sample, fact in zip(findings.samples, findings.facts, strict=True):
-        counts = findings.class_counts(fact)
-        presence[sample.stem] = frozenset(counts) - {IGNORE}
-        for label, count in counts.items():
-            pixels[sample.split][label] += count
-        if fact.image is not None and fact.mask is not None:
-            sizes[sample.stem] = fact.image.height_width
-            row = (sample.split, sample.stem, fact.image.sha256, fact.mask.sha256)
-            digest.update("\n".join(row).encode())
-    num_classes = findings.detected.labels.num_classes
-    return SegmentationData(
-        root=findings.root,
-        name=findings.name,
-        labels=findings.detected.labels,
-        encoding=encoding,
-        all_samples=findings.samples,
-        fingerprint=digest.hexdigest(),
-        notes=findings.notes,
-        warnings=warnings,
-        pixels={split: tuple(map(int, counts[:num_classes])) for split, counts in pixels.items()},
-        sizes=sizes,
-        presence=presence,
-        orientation=_orientation(findings),
-        annotations=findings.index.annotations,
-        turn_masks=findings.said.turn_masks_with_exif,
-    )
-
-
-def _orientation(findings: Findings) -> Orientation:
-    halves = [
-        findings.half_counts(fact)
-        for sample, fact in zip(findings.samples, findings.facts, strict=True)
-        if sample.split == "train"
-    ]
-    return find_orientation(halves, findings.detected.labels.names)
 
 
 class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):

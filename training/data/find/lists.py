@@ -13,16 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.find.index import (
-    IMAGE_SUFFIXES,
-    SPLIT_FOLDERS,
-    SPLITS,
-    Index,
-    Pair,
-    Split,
-    list_files,
-    unique_stems,
-)
+from maskzoo.training.data.find.files import IMAGE_SUFFIXES, list_files
+from maskzoo.training.data.find.pairing import unique_stems
+from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS, Pair, Split
 
 _IMAGE_COLUMNS = ("image", "images", "img", "image_path", "filename", "file")
 _MASK_COLUMNS = ("mask", "masks", "label", "mask_path", "label_path", "annotation")
@@ -39,7 +33,7 @@ class _Row:
     split: str
 
 
-def find_lists(root: Path) -> Index | None:
+def find_lists(root: Path) -> FileIndex | None:
     """CSV files with columns image and mask, or text files with two paths on each line.
 
     Raises:
@@ -71,7 +65,7 @@ def find_lists(root: Path) -> Index | None:
     if not pairs:
         return None
     layout = f"lists {', '.join(used)}"
-    return Index(root, layout, unique_stems(list(pairs.values())), notes=tuple(notes))
+    return FileIndex(root, layout, unique_stems(list(pairs.values())), notes=tuple(notes))
 
 
 def absent_in_lists(root: Path) -> str:

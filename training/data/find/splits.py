@@ -7,13 +7,87 @@ that stands in two images or more stands in train and in val.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from maskzoo.training.data.find.index import SPLITS, Split
+from maskzoo.models.errors import DataError, SpecError
+from maskzoo.training.data.records.description import SplitRule
+from maskzoo.training.data.records.samples import FRACTIONS, SPLITS, Pair, Split
 
-FRACTIONS: dict[Split, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+def settle_splits(
+    pairs: Sequence[Pair],
+    rule: SplitRule,
+    *,
+    root: Path,
+    seed: int,
+    classes: Mapping[str, frozenset[int]],
+) -> tuple[Mapping[str, Split], str]:
+    """Give each pair its split: from a file, from the folders, or from a seeded hash.
+
+    Args:
+        pairs: images and masks, with the split that their folders say.
+        rule: what dataset.yaml says about splits.
+        root: the folder that the rule's file lies in.
+        seed: of the hash.
+        classes: class ids in the mask of each stem.
+
+    Returns:
+        The split of each stem, and a note that says where the splits come from.
+
+    Raises:
+        DataError: the rule's file leaves samples out.
+        SpecError: the rule's file is wrong.
+    """
+    if rule.file is not None:
+        listed = read_split_file(root / rule.file)
+        missing = [pair.stem for pair in pairs if pair.stem not in listed]
+        if missing:
+            raise DataError(
+                f"{rule.file} gives no split for {len(missing)} sample(s): "
+                f"{', '.join(missing[:5])}; add a line for each, or exclude them"
+            )
+        return listed, f"splits: from {rule.file}"
+    given: dict[str, Split] = {pair.stem: pair.split for pair in pairs if pair.split is not None}
+    loose = [pair.stem for pair in pairs if pair.split is None]
+    fractions = dict(rule.fractions)
+    note = f"splits: train, val and test by hash with seed {seed}; files added later stay put"
+    if not loose and "val" in given.values():
+        return given, "splits: as the folders say"
+    if not loose:
+        loose = [stem for stem, split in given.items() if split == "train"]
+        fractions = {"train": 0.85, "val": 0.15}
+        note = f"splits: there is no val, so 15 % of train became val, by hash with seed {seed}"
+    elif given:
+        note = f"splits: {len(given)} as given; the other {len(loose)} by hash with seed {seed}"
+    drawn = assign_splits(loose, seed=seed, classes=classes, fractions=fractions, group=rule.group)
+    return {**given, **drawn}, note
+
+
+def read_split_file(path: Path) -> dict[str, Split]:
+    """Read a CSV with the columns stem and split.
+
+    Raises:
+        SpecError: the file or a row is wrong.
+    """
+    mistakes: list[str] = []
+    result: dict[str, Split] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for number, row in enumerate(csv.DictReader(stream), start=2):
+                stem, split = row.get("stem"), row.get("split")
+                if not stem or split not in ("train", "val", "test"):
+                    mistakes.append(f"line {number}: needs stem, and split train, val or test")
+                else:
+                    result[stem] = split  # type: ignore[assignment]
+    except OSError as error:
+        mistakes.append(str(error))
+    if mistakes:
+        raise SpecError(str(path), mistakes)
+    return result
 
 
 def assign_splits(

@@ -1,4 +1,4 @@
-"""What stands in all masks together: how often each code occurs, and in what form."""
+"""What stands in all masks together: how often each code occurs, and how they are stored."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from maskzoo.training.data.check.scan import MaskFacts
-from maskzoo.training.data.masks.encodings import format_code
-from maskzoo.training.data.masks.maskfile import Kind
+from maskzoo.training.data.records.codes import format_code
+from maskzoo.training.data.records.facts import MaskFacts
+from maskzoo.training.data.records.rawmask import CodeKind
 
 _SOLID = 0.35  # filled blocks to pixels
 
@@ -17,15 +17,15 @@ _SOLID = 0.35  # filled blocks to pixels
 class Census:
     """Pixels, filled blocks of 2 x 2 pixels, and files of each code over all masks."""
 
-    kind: Kind
+    kind: CodeKind
     pixels: Counter[int]
     solid: Counter[int]
     files: Counter[int]
     palette: Mapping[int, int]
-    form: str
+    storage: str
 
-    def share(self, code: int) -> float:
-        """Share of the pixels."""
+    def fraction(self, code: int) -> float:
+        """Return the fraction of all pixels."""
         return self.pixels[code] / max(1, sum(self.pixels.values()))
 
     def fills_areas(self, codes: Iterable[int]) -> bool:
@@ -39,10 +39,10 @@ class Census:
         return filled >= _SOLID * sum(self.pixels[code] for code in codes)
 
     def describe(self, code: int) -> str:
-        """Write a code with its share and its number of files."""
+        """Write a code with its fraction of the pixels and its number of files."""
         return (
             f"{format_code(code, self.kind)} "
-            f"({100 * self.share(code):.2g} % of the pixels, in {self.files[code]} files)"
+            f"({100 * self.fraction(code):.2g} % of the pixels, in {self.files[code]} files)"
         )
 
 
@@ -55,7 +55,7 @@ def take_census(facts: Sequence[MaskFacts]) -> Census:
             shared.setdefault(index, set()).add(colour)
     conflict = any(len(colours) > 1 for colours in shared.values())
     chromatic = any(fact.kind == "colours" for fact in facts)
-    kind: Kind = "colours" if chromatic or conflict else "values"
+    kind: CodeKind = "colours" if chromatic or conflict else "values"
     pixels: Counter[int] = Counter()
     solid: Counter[int] = Counter()
     files: Counter[int] = Counter()
@@ -67,11 +67,13 @@ def take_census(facts: Sequence[MaskFacts]) -> Census:
         solid.update(filled)
         files.update(counts.keys())
     same = {index: min(colours) for index, colours in shared.items()} if not conflict else {}
-    form = _form(kind, len(palettes), len(facts), conflict, {fact.mode for fact in facts})
-    return Census(kind, pixels, solid, files, same, form)
+    storage = _storage(kind, len(palettes), len(facts), conflict, {fact.mode for fact in facts})
+    return Census(kind, pixels, solid, files, same, storage)
 
 
-def _form(kind: Kind, num_palettes: int, num_files: int, conflict: bool, modes: set[str]) -> str:
+def _storage(
+    kind: CodeKind, num_palettes: int, num_files: int, conflict: bool, modes: set[str]
+) -> str:
     if kind == "colours":
         if num_palettes == num_files:
             return "per-file palettes"

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskzoo.training.data.find.index import SPLIT_FOLDERS
-from maskzoo.training.data.masks.maskfile import Kind
+from maskzoo.training.data.records.rawmask import CodeKind
+from maskzoo.training.data.records.samples import SPLIT_FOLDERS
 
 _MAX_BYTES = 1 << 20
 _NUMBERS_THEN_NAME = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)")
@@ -37,7 +37,7 @@ class ClassList:
 
     file: Path
     names: Mapping[int, str]
-    kind: Kind = "colours"
+    kind: CodeKind = "colours"
 
 
 def read_class_lists(root: Path) -> list[ClassList]:
@@ -160,7 +160,7 @@ def _packed(colour: Any) -> int | None:
     return None
 
 
-_READERS: dict[str, dict[Kind, Callable[[Path], dict[int, str]]]] = {
+_READERS: dict[str, dict[CodeKind, Callable[[Path], dict[int, str]]]] = {
     ".json": {"colours": _colours_from_json, "values": _values_from_json},
     ".csv": {"colours": _colours_from_csv, "values": _values_from_csv},
     ".txt": {"colours": _colours_from_text, "values": _values_from_text},

@@ -11,29 +11,24 @@ from collections.abc import Mapping, Sequence
 
 from maskzoo.models.errors import DataError
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours
-from maskzoo.training.data.check.scan import MaskFacts
 from maskzoo.training.data.masks.census import Census, take_census
 from maskzoo.training.data.masks.classlists import ClassList
-from maskzoo.training.data.masks.encodings import (
-    IGNORE,
-    MAX_CLASSES,
-    Detected,
-    MaskEncoding,
-    format_code,
-    unpack_colour,
-)
 from maskzoo.training.data.masks.known import KnownLabels, recognise
 from maskzoo.training.data.masks.naming import name_by_lists
 from maskzoo.training.data.masks.noise import find_peaks
+from maskzoo.training.data.records.codes import format_code, unpack_colour
+from maskzoo.training.data.records.encoding import IGNORE, MAX_CLASSES, MaskEncoding
+from maskzoo.training.data.records.facts import MaskFacts
+from maskzoo.training.data.records.interpretation import Interpretation
 
-RARE_SHARE = 0.02  # black and grey below this share of the pixels are taken for "unlabelled"
+RARE_FRACTION = 0.02  # black and grey below this share of the pixels are taken for "unlabelled"
 _NO_CLASS = (255, 65535)
 _BINARY = ("background", "foreground")
 
 
 def detect(
     facts: Sequence[MaskFacts], mask_stems: Sequence[str], lists: Sequence[ClassList] = ()
-) -> Detected:
+) -> Interpretation:
     """Work out what the codes mean.
 
     Args:
@@ -45,7 +40,11 @@ def detect(
         DataError: there are more codes than classes can be.
     """
     census = take_census(facts)
-    rare = {code for code in census.pixels if _is_neutral(code) and census.share(code) < RARE_SHARE}
+    rare = {
+        code
+        for code in census.pixels
+        if _is_neutral(code) and census.fraction(code) < RARE_FRACTION
+    }
     frequent = set(census.pixels) - (rare if census.kind == "colours" else set())
     known = recognise(census.kind, frequent, mask_stems)
     if known is not None:
@@ -59,21 +58,21 @@ def detect(
     return name_by_lists(detected, census, lists, has_names=known is not None)
 
 
-def from_names(names: Sequence[str], form: str) -> Detected:
+def from_names(names: Sequence[str], storage: str) -> Interpretation:
     """Return the encoding of drawn polygons: 0 is the background, n + 1 is class n."""
     background = "background" if "background" not in names else "nothing"
     every = (background, *names)
     colours = ((0, 0, 0), *distinct_colours(len(names)))
     labels = LabelSet(names=every, colours=colours, background=0)
     table = tuple((code, code) for code in range(len(every)))
-    return Detected(MaskEncoding("values", table), labels, form, ())
+    return Interpretation(MaskEncoding("values", table), labels, storage, ())
 
 
 def _is_neutral(code: int) -> bool:
     return code >> 16 == code >> 8 & 255 == code & 255
 
 
-def _from_known(census: Census, known: KnownLabels) -> Detected:
+def _from_known(census: Census, known: KnownLabels) -> Interpretation:
     table = {code: index for index, (_, code) in enumerate(known.codes)}
     table |= dict.fromkeys(known.ignore, IGNORE)
     names = tuple(name for name, _ in known.codes)
@@ -88,14 +87,14 @@ def _from_known(census: Census, known: KnownLabels) -> Detected:
     background = names.index(known.background) if known.background else None
     labels = LabelSet(names=names, colours=colours, background=background)
     encoding = MaskEncoding(census.kind, tuple(sorted(table.items())))
-    form = "ids" if census.form == "values" else census.form
-    return Detected(encoding, labels, form, tuple(notes))
+    storage = "ids" if census.storage == "values" else census.storage
+    return Interpretation(encoding, labels, storage, tuple(notes))
 
 
-def _from_colours(census: Census) -> Detected:
+def _from_colours(census: Census) -> Interpretation:
     codes = sorted(census.pixels, key=lambda code: (-census.pixels[code], code))
     neutral = [code for code in codes if _is_neutral(code)]
-    ignored = [code for code in neutral if census.share(code) < RARE_SHARE]
+    ignored = [code for code in neutral if census.fraction(code) < RARE_FRACTION]
     if len(codes) - len(ignored) < 2:
         ignored = []
     classes = sorted(set(codes) - set(ignored))
@@ -113,10 +112,10 @@ def _from_colours(census: Census) -> Detected:
         background=None if black is None else classes.index(black),
     )
     encoding = MaskEncoding("colours", tuple(sorted(table.items())))
-    return Detected(encoding, labels, census.form, tuple(notes))
+    return Interpretation(encoding, labels, census.storage, tuple(notes))
 
 
-def _from_values(census: Census) -> Detected:
+def _from_values(census: Census) -> Interpretation:
     present = sorted(census.pixels)
     if set(present) <= {0, 255} and len(present) == 2:
         return _binary(census, 255, "0/255")
@@ -130,7 +129,7 @@ def _from_values(census: Census) -> Detected:
     ]
     codes = [code for code in present if code not in ignored]
     notes = [f"{census.describe(code)} is taken for void: ignored" for code in ignored]
-    form = census.form
+    storage = census.storage
     if codes[-1] < 2 * len(codes) and codes[0] <= 1:
         missing = sorted(set(range(codes[0], codes[-1] + 1)) - set(codes))
         if missing:
@@ -138,17 +137,17 @@ def _from_values(census: Census) -> Detected:
         if codes[0] == 1:
             notes.append("ids begin at 1: id n is class n - 1 inside, and named class_n")
         codes = list(range(codes[0], codes[-1] + 1))
-        form = "ids" if form == "values" else form
+        storage = "ids" if storage == "values" else storage
         names = tuple(f"class_{code}" for code in codes)
     else:
         notes.append("the values are far apart: each is a class of its own")
-        form = "grey levels" if form == "values" else form
+        storage = "grey levels" if storage == "values" else storage
         names = tuple(f"value_{code}" for code in codes)
     _check_number(len(codes), census)
     table = {code: index for index, code in enumerate(codes)} | dict.fromkeys(ignored, IGNORE)
     labels = LabelSet(names=names, colours=_colours(codes, census.palette))
     encoding = MaskEncoding("values", tuple(sorted(table.items())))
-    return Detected(encoding, labels, form, tuple(notes))
+    return Interpretation(encoding, labels, storage, tuple(notes))
 
 
 def _is_grey_scale(codes: Sequence[int]) -> bool:
@@ -158,9 +157,9 @@ def _is_grey_scale(codes: Sequence[int]) -> bool:
     return even and step >= 5
 
 
-def _binary(census: Census, foreground: int, form: str) -> Detected:
+def _binary(census: Census, foreground: int, storage: str) -> Interpretation:
     labels = LabelSet(names=_BINARY, colours=((0, 0, 0), (255, 160, 0)), background=0)
-    return Detected(MaskEncoding("values", ((0, 0), (foreground, 1))), labels, form, ())
+    return Interpretation(MaskEncoding("values", ((0, 0), (foreground, 1))), labels, storage, ())
 
 
 def _colours(codes: Sequence[int], palette: Mapping[int, int]) -> tuple[Colour, ...]:
@@ -181,14 +180,14 @@ def _check_number(count: int, census: Census) -> None:
     )
 
 
-def _from_noise(census: Census, peaks: Sequence[int]) -> Detected:
+def _from_noise(census: Census, peaks: Sequence[int]) -> Interpretation:
     exact = sum(census.pixels[peak] for peak in peaks)
-    share = 1 - exact / sum(census.pixels.values())
+    fraction = 1 - exact / sum(census.pixels.values())
     kind = census.kind
     listed = ", ".join(format_code(peak, kind) for peak in peaks)
     note = (
         f"{len(census.pixels)} different {kind} lie around {listed}: compression noise or "
-        f"anti-aliased edges ({100 * share:.2g} % of the pixels); each takes the closest class"
+        f"anti-aliased edges ({100 * fraction:.2g} % of the pixels); each takes the closest class"
     )
     names: tuple[str, ...]
     binary = kind == "values" and len(peaks) == 2 and peaks[0] < 16 and peaks[1] > 239
@@ -204,5 +203,5 @@ def _from_noise(census: Census, peaks: Sequence[int]) -> Detected:
         colours = distinct_colours(len(peaks))
     labels = LabelSet(names=names, colours=colours, background=0 if binary else None)
     table = tuple((peak, index) for index, peak in enumerate(peaks))
-    form = f"{census.form} with noise"
-    return Detected(MaskEncoding(kind, table, nearest=True), labels, form, (note,))
+    storage = f"{census.storage} with noise"
+    return Interpretation(MaskEncoding(kind, table, nearest=True), labels, storage, (note,))

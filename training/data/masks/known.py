@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from maskzoo.models.builtin_labels import BUILTIN_LABELS
-from maskzoo.training.data.masks.maskfile import Kind
+from maskzoo.training.data.records.rawmask import CodeKind
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class KnownLabels:
     """
 
     title: str
-    kind: Kind
+    kind: CodeKind
     codes: tuple[tuple[str, int], ...]
     ignore: tuple[int, ...] = ()
     background: str | None = None
@@ -150,7 +150,9 @@ KNOWN: tuple[KnownLabels, ...] = (
 )
 
 
-def recognise(kind: Kind, codes: Collection[int], mask_stems: Sequence[str]) -> KnownLabels | None:
+def recognise(
+    kind: CodeKind, codes: Collection[int], mask_stems: Sequence[str]
+) -> KnownLabels | None:
     """Return the published table that holds all of `codes`, or None.
 
     Args:

@@ -10,10 +10,8 @@ Arrays of many binary planes (one-hot TIFF) become the plane's number, 65535 whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,42 +19,10 @@ import tifffile
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.records.rawmask import RawMask
 
-Kind = Literal["values", "colours"]
 NO_PLANE = 65535
 _PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@dataclass(frozen=True)
-class RawMask:
-    """A mask file's content.
-
-    Args:
-        codes: stored values, palette indices or packed colours, (H, W).
-        kind: what `codes` are.
-        mode: how the file stores them: `L`, `P`, `RGB`, `RGBA`, `1`, `I;16`, `onehot` …
-        palette: index → packed colour, for mode `P`.
-    """
-
-    codes: npt.NDArray[np.integer]
-    kind: Kind
-    mode: str
-    palette: Mapping[int, int] | None = None
-
-    @property
-    def height_width(self) -> tuple[int, int]:
-        """H and W."""
-        height, width = self.codes.shape
-        return int(height), int(width)
-
-    def as_colours(self) -> npt.NDArray[np.uint32]:
-        """Return packed colours, through the palette or as grey."""
-        if self.kind == "colours":
-            return self.codes.astype(np.uint32, copy=False)
-        table = np.arange(256, dtype=np.uint32) * 0x010101
-        if self.palette is not None:
-            table[list(self.palette)] = list(self.palette.values())
-        return table[np.clip(self.codes, 0, 255)]
 
 
 def read_raw_mask(path: Path) -> RawMask:

@@ -14,15 +14,17 @@ from dataclasses import replace
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.masks.census import Census
 from maskzoo.training.data.masks.classlists import ClassList
-from maskzoo.training.data.masks.encodings import IGNORE, Detected, MaskEncoding, unpack_colour
+from maskzoo.training.data.records.codes import unpack_colour
+from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
+from maskzoo.training.data.records.interpretation import Interpretation
 
 _VOID = {"void", "unlabeled", "unlabelled", "ignore", "ignored", "unknown"}
 _BACKGROUND = {"background", "other", "others", "clutter"}
 
 
 def name_by_lists(
-    detected: Detected, census: Census, lists: Sequence[ClassList], *, has_names: bool
-) -> Detected:
+    detected: Interpretation, census: Census, lists: Sequence[ClassList], *, has_names: bool
+) -> Interpretation:
     """Take names from the first list that the masks bear out; say which lists they do not.
 
     Args:
@@ -59,13 +61,13 @@ def _keys(encoding: MaskEncoding, census: Census, found: ClassList) -> Mapping[i
     }
 
 
-def _noted(detected: Detected, *notes: str) -> Detected:
+def _noted(detected: Interpretation, *notes: str) -> Interpretation:
     return replace(detected, notes=(*detected.notes, *notes))
 
 
 def _renamed(
-    detected: Detected, census: Census, found: ClassList, key_of: Mapping[int, int | None]
-) -> Detected:
+    detected: Interpretation, census: Census, found: ClassList, key_of: Mapping[int, int | None]
+) -> Interpretation:
     """Return the classes as `found` names them."""
     file = found.file.name
     names: list[str] = []

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from maskzoo.training.data.masks.census import Census
-from maskzoo.training.data.masks.encodings import MAX_CLASSES, unpack_colour
-from maskzoo.training.data.masks.maskfile import Kind
+from maskzoo.training.data.records.codes import unpack_colour
+from maskzoo.training.data.records.encoding import MAX_CLASSES
+from maskzoo.training.data.records.rawmask import CodeKind
 
-_REACH: dict[Kind, float] = {"values": 16.0, "colours": 44.0}
+_REACH: dict[CodeKind, float] = {"values": 16.0, "colours": 44.0}
 
 
 def find_peaks(census: Census) -> list[int] | None:
@@ -58,7 +59,7 @@ def _solid_colours(census: Census) -> list[int] | None:
 
     It finds the few blends that a mask of straight edges gets when it is scaled.
     """
-    solid = [code for code in census.pixels if census.share(code) >= 0.005]
+    solid = [code for code in census.pixels if census.fraction(code) >= 0.005]
     solid = _without_blends(solid, census.pixels, census)
     thin = {code: count for code, count in census.pixels.items() if code not in solid}
     if not 2 <= len(solid) <= 64 or len(thin) < 3 * len(solid) or census.fills_areas(thin):
@@ -79,11 +80,11 @@ def _is_blend(code: int, solid: Sequence[int]) -> bool:
     )
 
 
-def _point(code: int, kind: Kind) -> tuple[int, ...]:
+def _point(code: int, kind: CodeKind) -> tuple[int, ...]:
     return (code,) if kind == "values" else unpack_colour(code)
 
 
-def _distance(first: int, second: int, kind: Kind) -> float:
+def _distance(first: int, second: int, kind: CodeKind) -> float:
     ours, theirs = _point(first, kind), _point(second, kind)
     return float(sum((a - b) ** 2 for a, b in zip(ours, theirs, strict=True)) ** 0.5)
 

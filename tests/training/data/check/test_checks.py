@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from maskzoo.training.data.check.checks import find_problems
-from maskzoo.training.data.check.findings import look
+from maskzoo.training.data.collect import collect_findings
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def good(ids):
 
 
 def problems(root, description=None):
-    findings = look(root, description=description, deep=True)
+    findings = collect_findings(root, description=description, deep=True)
     return {problem.kind: problem for problem in find_problems(findings)}
 
 
@@ -75,10 +75,10 @@ def test_truncated_images_are_found(make_folder, good):
 
 def test_orphans_are_listed_by_kind(make_folder, good, write_picture, ids):
     root = make_folder(good)
-    write_picture(root / "images" / "train" / "lonely.png", ids(0))
+    write_picture(root / "images" / "train" / "unpaired.png", ids(0))
     write_picture(root / "masks" / "train" / "widow.png", ids(0))
     found = problems(root)
-    assert found["images-without-mask"].items[0].file.name == "lonely.png"
+    assert found["images-without-mask"].items[0].file.name == "unpaired.png"
     assert found["masks-without-image"].items[0].file.name == "widow.png"
 
 
@@ -143,8 +143,8 @@ def test_all_problems_come_at_once_errors_first(make_folder, good, write_picture
     root = make_folder(good)
     write_picture(root / "masks" / "val" / "6.png", ids(0, 1, height=12, width=16))
     (root / "images" / "val" / "7.png").write_bytes(b"nothing")
-    write_picture(root / "images" / "train" / "lonely.png", ids(0))
-    found = find_problems(look(root))
+    write_picture(root / "images" / "train" / "unpaired.png", ids(0))
+    found = find_problems(collect_findings(root))
     assert [problem.severity for problem in found] == ["error", "error", "warning", "warning"]
     text = "\n".join(problem.text(root) for problem in found)
     assert "masks/val/6.png: mask 16 x 12, image 32 x 24" in text

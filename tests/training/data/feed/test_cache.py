@@ -9,7 +9,7 @@ import pytest
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.feed.cache import DecodeCache
-from maskzoo.training.data.find.index import Sample
+from maskzoo.training.data.records.samples import Sample
 
 SIZES = [(4, 6), (5, 5), (4, 4), (2, 3)]
 SAMPLES = [Sample(f"{n}", Path(f"{n}.png"), Path(f"{n}.m.png"), "train") for n in range(4)]

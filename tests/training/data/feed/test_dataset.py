@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.augment import AugmentConfig, build_augmentation
-from maskzoo.training.data.feed.dataset import CropDataset, open_dataset, sample_seed
+from maskzoo.training.data.feed.dataset import CropDataset, sample_seed
+from maskzoo.training.data.opening import open_dataset
 
 FIXED = {"rare_class_crops": 0, "flip_vertical": 0, "rotate90": 0}
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskzoo.training.data.feed.dataset import open_dataset
 from maskzoo.training.data.feed.orientation import find_orientation
+from maskzoo.training.data.opening import open_dataset
 
 NAMES = ("sky", "road")
 

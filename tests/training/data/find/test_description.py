@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from maskzoo.models.errors import SpecError
-from maskzoo.training.data.find.description import read_description, read_split_file
-from maskzoo.training.data.masks.encodings import IGNORE
+from maskzoo.training.data.find.description import read_description
+from maskzoo.training.data.find.splits import read_split_file
+from maskzoo.training.data.masks.described import described_classes
+from maskzoo.training.data.records.encoding import IGNORE
 
 GOOD = """
 name: town
@@ -24,7 +26,7 @@ def write(tmp_path, text):
 
 
 def test_a_description_gives_table_and_classes(tmp_path):
-    encoding, labels = read_description(write(tmp_path, GOOD)).encoding_and_labels()
+    encoding, labels = described_classes(read_description(write(tmp_path, GOOD)))
     assert dict(encoding.table) == {0xFF0000: 0, 0xEE0000: 0, 0x00FF00: 1, 0: IGNORE}
     assert labels.names == ("roof", "lawn")
     assert labels.colours == ((255, 0, 0), (0x12, 0x34, 0x56))
@@ -33,12 +35,12 @@ def test_a_description_gives_table_and_classes(tmp_path):
 
 def test_ranges_of_values_are_unfolded(tmp_path):
     text = 'encoding: values\nclasses: [{name: a, values: [0]}, {name: b, values: ["1-3", 9]}]'
-    encoding, _ = read_description(write(tmp_path, text)).encoding_and_labels()
+    encoding, _ = described_classes(read_description(write(tmp_path, text)))
     assert dict(encoding.table) == {0: 0, 1: 1, 2: 1, 3: 1, 9: 1}
 
 
 def test_no_classes_leave_it_to_detection(tmp_path):
-    assert read_description(write(tmp_path, "name: x")).encoding_and_labels() is None
+    assert described_classes(read_description(write(tmp_path, "name: x"))) is None
 
 
 def test_all_mistakes_come_at_once_with_suggestions(tmp_path):

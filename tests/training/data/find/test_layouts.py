@@ -144,7 +144,7 @@ def test_label_train_ids_win_over_label_ids(tmp_path, write_picture):
     touch(write_picture, tmp_path, [f"gtFine/train/u/u_0_{name}.png" for name in masks])
     index = find_pairs(tmp_path)
     assert [pair.mask.stem for pair in index.pairs] == ["u_0_gtFine_labelTrainIds"]
-    assert [path.stem for path in index.ambiguous] == ["u_0_gtFine_labelIds"]
+    assert [path.stem for path in index.second_masks] == ["u_0_gtFine_labelIds"]
 
 
 def test_orphans_are_kept_apart(tmp_path, write_picture):

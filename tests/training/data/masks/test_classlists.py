@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from maskzoo.models.labels import LabelSet
-from maskzoo.training.data.check.inspect import inspect
-from maskzoo.training.data.feed.dataset import open_dataset
 from maskzoo.training.data.masks.classlists import read_class_lists
+from maskzoo.training.data.opening import inspect, open_dataset
 
 FOREST = {0xFF0000: "tree", 0x00FF00: "grass"}
 
@@ -87,7 +86,7 @@ def test_values_take_the_names_of_a_list_and_what_it_calls_void_is_ignored(
         write_picture(root / "train" / f"{number}_mask.png", mask)
     rows = "Pixel Value, Class\n0, unlabeled\n1, soil\n2, tree\n3, water\n"
     (root / "train" / "_classes.csv").write_text(rows)
-    found = inspect(tmp_path).findings.detected
+    found = inspect(tmp_path).findings.interpretation
     assert found.labels.names == ("soil", "tree")
     assert dict(found.encoding.table) == {0: 255, 1: 0, 2: 1}
     assert "names are those of _classes.csv" in found.notes

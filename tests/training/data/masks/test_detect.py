@@ -8,11 +8,13 @@ from PIL import Image
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.check.scan import count_codes, scan
-from maskzoo.training.data.find.index import Pair
 from maskzoo.training.data.masks.classlists import ClassList
+from maskzoo.training.data.masks.decoding import decode_labels
 from maskzoo.training.data.masks.detect import detect
-from maskzoo.training.data.masks.encodings import IGNORE, decode_labels
-from maskzoo.training.data.masks.maskfile import RawMask, pack_colours
+from maskzoo.training.data.masks.maskfile import pack_colours
+from maskzoo.training.data.records.encoding import IGNORE
+from maskzoo.training.data.records.rawmask import RawMask
+from maskzoo.training.data.records.samples import Pair
 
 COLOURS = {"red": (200, 10, 10), "green": (10, 200, 10), "blue": (10, 10, 200)}
 
@@ -64,7 +66,7 @@ def table(result):
 
 def test_0_and_255_are_background_and_foreground(detected, ids):
     result = detected([ids(0, 255), ids(0)])
-    assert result.name == "0/255"
+    assert result.storage == "0/255"
     assert table(result) == {0: 0, 255: 1}
     assert result.labels.names == ("background", "foreground")
     assert result.labels.background == 0
@@ -72,7 +74,7 @@ def test_0_and_255_are_background_and_foreground(detected, ids):
 
 def test_ids_with_255_ignore_it_and_say_so(detected, ids):
     result = detected([ids(0, 1, 2, 255)])
-    assert result.name == "ids"
+    assert result.storage == "ids"
     assert table(result) == {0: 0, 1: 1, 2: 2, 255: IGNORE}
     assert any("255" in note and "void" in note for note in result.notes)
 
@@ -91,7 +93,7 @@ def test_ids_from_one_begin_at_class_zero(detected, ids):
 
 def test_grey_levels_far_apart_are_classes(detected, ids):
     result = detected([ids(0, 85, 170), ids(0, 240)])
-    assert result.name == "grey levels"
+    assert result.storage == "grey levels"
     assert table(result) == {0: 0, 85: 1, 170: 2, 240: 3}
 
 
@@ -105,7 +107,7 @@ def test_white_at_the_end_of_an_even_grey_scale_is_a_class(detected, ids):
 def test_equal_palettes_give_ids_and_colours(detected, ids):
     palette = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
     result = detected([ids(0, 1), ids(0, 2)], palettes=[palette, palette])
-    assert result.name == "indexed with palette"
+    assert result.storage == "indexed with palette"
     assert table(result) == {0: 0, 1: 1, 2: 2}
     assert result.labels.colours == ((0, 0, 0), (200, 0, 0), (0, 200, 0))
 
@@ -113,7 +115,7 @@ def test_equal_palettes_give_ids_and_colours(detected, ids):
 def test_palettes_in_another_order_are_read_by_colour(detected, ids):
     first = [COLOURS["red"], COLOURS["green"]]
     result = detected([ids(0, 1), ids(0, 1)], palettes=[first, first[::-1]])
-    assert result.name == "per-file palettes"
+    assert result.storage == "per-file palettes"
     assert set(table(result)) == {0xC80A0A, 0x0AC80A}
 
 
@@ -125,7 +127,7 @@ def rgb(*names, size=(24, 32)):
 def test_rgb_and_palette_files_side_by_side_agree(detected, ids):
     palette = [COLOURS["blue"], COLOURS["red"]]
     result = detected([rgb("red", "green"), ids(0, 1)], palettes=[None, palette])
-    assert result.name == "colours and per-file palettes"
+    assert result.storage == "colours and per-file palettes"
     assert sorted(table(result).values()) == [0, 1, 2]
 
 
@@ -225,7 +227,7 @@ def test_a_list_of_one_name_for_two_colours_gives_no_names(detected, tmp_path):
 
 def test_16_bit_ids_are_read_without_wrapping(detected, ids):
     result = detected([ids(0, 1).astype(np.uint16) * 300])
-    assert result.name == "16-bit values"
+    assert result.storage == "16-bit values"
     assert set(table(result)) == {0, 300}
 
 
@@ -292,7 +294,7 @@ def test_soft_edges_between_colours_are_no_classes(detected):
     noisy = as_jpeg(soft, 90)
     result = detected([noisy])
     assert result.labels.num_classes == 3
-    assert "noise" in result.name
+    assert "noise" in result.storage
     codes = pack_colours(noisy)
     labels = decode_labels(RawMask(codes, "colours", "RGB"), result.encoding)
     assert np.unique(labels).tolist() == [0, 1, 2]

@@ -7,21 +7,18 @@ them. The checks themselves are in `checks` and `leakage`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from maskzoo.training.data.check.findings import Findings
-from maskzoo.training.data.check.scan import Facts
-from maskzoo.training.data.find.description import FILE_NAME
-from maskzoo.training.data.find.index import Sample
+from maskzoo.training.data.records.description import FILE_NAME
 
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Item:
+class ProblemItem:
     """One place where a problem shows: a file and what is seen there."""
 
     file: Path | None
@@ -29,7 +26,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Problem:
+class DataProblem:
     """One kind of trouble.
 
     Args:
@@ -45,7 +42,7 @@ class Problem:
     severity: Literal["error", "warning"]
     title: str
     cure: str
-    items: tuple[Item, ...] = ()
+    items: tuple[ProblemItem, ...] = ()
     stems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -70,16 +67,11 @@ class Problem:
         return "\n".join([*lines, f"  → {self.cure}"])
 
 
-def _short(item: Item, root: Path) -> str:
+def _short(item: ProblemItem, root: Path) -> str:
     if item.file is None:
         return item.detail
     name = item.file.relative_to(root) if item.file.is_relative_to(root) else item.file
     return f"{name}: {item.detail}" if item.detail else str(name)
-
-
-def rows_of(findings: Findings) -> Iterable[tuple[Sample, Facts]]:
-    """Return each sample with its facts."""
-    return zip(findings.samples, findings.facts, strict=True)
 
 
 def exclude_cure(stems: Sequence[str]) -> str:

@@ -8,10 +8,12 @@ from PIL import Image
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.augment import AugmentConfig, build_augmentation
-from maskzoo.training.data.check.inspect import inspect
-from maskzoo.training.data.check.picture import choose_samples
-from maskzoo.training.data.feed.dataset import open_dataset
+from maskzoo.training.data.check.overview import choose_samples, draw_overview
+from maskzoo.training.data.check.table import report_table
+from maskzoo.training.data.check.writing import write_description
 from maskzoo.training.data.find.description import read_description
+from maskzoo.training.data.masks.described import described_classes
+from maskzoo.training.data.opening import accept, inspect, open_dataset
 from maskzoo.training.planning.preview import draw_preview
 
 
@@ -24,19 +26,21 @@ def folder(make_folder, ids):
 
 def test_json_says_what_is_there(folder):
     calls = []
-    document = inspect(folder, progress=lambda done, total: calls.append((done, total))).to_json()
+    document = inspect(
+        folder, on_progress=lambda done, total: calls.append((done, total))
+    ).to_json()
     json.dumps(document)
     assert calls == [(number, 12) for number in range(1, 13)]
     assert document["splits"] == {"train": 6, "val": 3, "test": 3}
     assert document["encoding"] == "ids"
-    assert [row["share"] for row in document["classes"]] == [0.25, 0.5]
-    assert document["ignore"] == {"values": ["255"], "share": 0.25}
+    assert [row["fraction"] for row in document["classes"]] == [0.25, 0.5]
+    assert document["ignore"] == {"values": ["255"], "fraction": 0.25}
     assert document["sizes"]["smallest"] == "32 x 24"
     assert document["num_errors"] == 0
 
 
 def test_the_table_names_classes_problems_and_the_next_command(folder):
-    text = inspect(folder).table()
+    text = report_table(inspect(folder))
     assert "class_1" in text
     assert "(ignored)" in text
     assert "warning: few images" in text
@@ -47,35 +51,35 @@ def test_errors_show_in_the_table_with_their_cure(folder, write_picture, ids):
     write_picture(folder / "masks" / "val" / "7.png", ids(0, 1, height=3))
     report = inspect(folder)
     assert report.num_errors == 1
-    assert "not usable yet: 1 kind(s) of error" in report.table()
-    assert 'exclude: ["7"]' in report.table()
+    assert "not usable yet: 1 kind(s) of error" in report_table(report)
+    assert 'exclude: ["7"]' in report_table(report)
 
 
 def test_the_written_description_opens_the_same_data(folder, tmp_path):
     report = inspect(folder)
     for path in (tmp_path / "far" / "away.yaml", folder / "dataset.yaml"):
-        report.write_yaml(path)
+        write_description(report, path)
         data = open_dataset(path)
-        assert data.fingerprint == report.data().fingerprint
-        assert data.labels == report.data().labels
+        assert data.fingerprint == accept(report).fingerprint
+        assert data.labels == accept(report).labels
 
 
 def test_a_description_is_not_written_over(folder):
     report = inspect(folder)
-    report.write_yaml()
+    write_description(report)
     with pytest.raises(DataError, match=r"dataset\.yaml exists and may hold edits"):
-        report.write_yaml()
+        write_description(report)
 
 
 def test_a_place_that_cannot_be_written_is_named(folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
-        inspect(folder).write_yaml(tmp_path / "file" / "dataset.yaml")
+        write_description(inspect(folder), tmp_path / "file" / "dataset.yaml")
 
 
 def test_the_written_description_offers_what_to_exclude(folder, write_picture, ids):
     write_picture(folder / "masks" / "val" / "7.png", ids(0, 1, height=3))
-    text = inspect(folder).write_yaml().read_text()
+    text = write_description(inspect(folder)).read_text()
     assert '#   - "7"' in text
     edited = text.replace("exclude: []\n", "").replace("# exclude:", "exclude:")
     (folder / "dataset.yaml").write_text(edited.replace('#   - "7"', '  - "7"'))
@@ -89,22 +93,22 @@ def test_ranges_survive_writing(folder):
         'ignore: ["200-255"]\nsplits: {seed: 3, group: "^(.)"}\nbackground: a\n'
     )
     before = read_description(folder / "dataset.yaml")
-    inspect(folder).write_yaml(overwrite=True)
+    write_description(inspect(folder), overwrite=True)
     after = read_description(folder / "dataset.yaml")
-    assert after.encoding_and_labels() == before.encoding_and_labels()
+    assert described_classes(after) == described_classes(before)
     assert after.background == "a"
 
 
 def test_seeded_splits_are_written(make_folder, ids):
     root = make_folder({f"m{number}": ids(0, 1) for number in range(20)})
     report = inspect(root, seed=5)
-    assert "splits: {seed: 5, fractions: {train: 0.7" in report.write_yaml().read_text()
-    assert open_dataset(root).fingerprint == report.data().fingerprint
+    assert "splits: {seed: 5, fractions: {train: 0.7" in write_description(report).read_text()
+    assert open_dataset(root).fingerprint == accept(report).fingerprint
 
 
 def test_the_picture_is_drawn_even_with_a_bad_file(folder, tmp_path):
     (folder / "images" / "val" / "7.png").write_bytes(b"no picture")
-    path = inspect(folder).picture(tmp_path / "out" / "look.png")
+    path = draw_overview(inspect(folder), tmp_path / "out" / "look.png")
     pixels = np.asarray(Image.open(path).convert("RGB"))
     assert pixels.shape[1] == 1500
     assert pixels.std() > 10
@@ -126,9 +130,9 @@ def test_real_data_is_usable_as_it_is(shared, tmp_path, name, warnings):
     report = inspect(shared / "data" / name)
     assert report.num_errors == 0
     assert len(report.problems) == warnings
-    report.picture(tmp_path / "picture.png")
-    written = open_dataset(report.write_yaml(tmp_path / "dataset.yaml"))
-    assert written.fingerprint == report.data().fingerprint
+    draw_overview(report, tmp_path / "picture.png")
+    written = open_dataset(write_description(report, tmp_path / "dataset.yaml"))
+    assert written.fingerprint == accept(report).fingerprint
 
 
 def test_the_preview_shows_what_training_sees(folder, tmp_path):

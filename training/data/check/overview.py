@@ -18,28 +18,32 @@ from matplotlib.figure import Figure
 from maskzoo.models.errors import ZooError
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.labels import LabelSet
-from maskzoo.training.data.check.findings import Findings
-from maskzoo.training.data.check.scan import load_raw_mask, turned
-from maskzoo.training.data.find.index import SPLITS
-from maskzoo.training.data.masks.encodings import IGNORE, decode_labels
+from maskzoo.training.data.masks.decoding import decode_labels
+from maskzoo.training.data.masks.reader import MaskReader
+from maskzoo.training.data.records.encoding import IGNORE
+from maskzoo.training.data.records.findings import Findings
+from maskzoo.training.data.records.inspection import Inspection
+from maskzoo.training.data.records.samples import SPLITS
 
 NUM_SAMPLES = 12
 _COLUMNS = 3
 _THUMBNAIL = 360  # pixels of the longer side
 
 
-def draw(findings: Findings, class_pixels: Mapping[str, Counter[int]], path: Path) -> Path:
-    """Write the picture as a PNG and return its path."""
+def draw_overview(inspection: Inspection, path: Path) -> Path:
+    """Draw class fractions, image sizes and twelve samples into a PNG; return its path."""
+    findings = inspection.findings
     rows = NUM_SAMPLES // _COLUMNS
     figure = Figure(figsize=(15, 4 + 2.4 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(
-        f"{findings.name}: {len(findings.samples)} images, masks as {findings.detected.name}"
+        f"{findings.name}: {len(findings.samples)} images, "
+        f"masks as {findings.interpretation.storage}"
     )
     parts = figure.add_gridspec(2, 1, height_ratios=[4, 2.4 * rows])
     upper, lower = figure.add_subfigure(parts[0]), figure.add_subfigure(parts[1])
-    shares, sizes = upper.subplots(1, 2, width_ratios=[3, 1])
-    _draw_shares(shares, findings, class_pixels)
+    fractions, sizes = upper.subplots(1, 2, width_ratios=[3, 1])
+    _draw_fractions(fractions, findings, inspection.class_pixels)
     _draw_sizes(sizes, findings)
     chosen = choose_samples(findings, NUM_SAMPLES)
     for place, axes in enumerate(lower.subplots(rows, _COLUMNS).flat):
@@ -53,17 +57,17 @@ def draw(findings: Findings, class_pixels: Mapping[str, Counter[int]], path: Pat
 
 def choose_samples(findings: Findings, count: int) -> list[int]:
     """Return places of samples: for each class in turn, the mask that holds most of it."""
-    shares: list[dict[int, int]] = [findings.class_counts(fact) for fact in findings.facts]
+    each: list[dict[int, int]] = [findings.class_counts(fact) for fact in findings.facts]
     total: Counter[int] = Counter()
-    for counts in shares:
+    for counts in each:
         total.update(counts)
     labels = sorted((label for label in total if label != IGNORE), key=lambda label: total[label])
     queues = [
-        np.argsort([-counts.get(label, 0) for counts in shares], kind="stable").tolist()
+        np.argsort([-counts.get(label, 0) for counts in each], kind="stable").tolist()
         for label in labels
     ]
     chosen: list[int] = []
-    while queues and len(chosen) < min(count, len(shares)):
+    while queues and len(chosen) < min(count, len(each)):
         for queue in queues:
             fresh = next((place for place in queue if place not in chosen), None)
             if fresh is not None and len(chosen) < count:
@@ -71,8 +75,8 @@ def choose_samples(findings: Findings, count: int) -> list[int]:
     return chosen
 
 
-def _draw_shares(axes: Axes, findings: Findings, pixels: Mapping[str, Counter[int]]) -> None:
-    labels = findings.detected.labels
+def _draw_fractions(axes: Axes, findings: Findings, pixels: Mapping[str, Counter[int]]) -> None:
+    labels = findings.interpretation.labels
     splits = [split for split in SPLITS if pixels[split]]
     width = 0.8 / max(1, len(splits))
     colours = [tuple(part / 255 for part in colour) for colour in labels.colours]
@@ -106,9 +110,10 @@ def _draw_sample(axes: Axes, findings: Findings, place: int) -> None:
     axes.set_title(f"{sample.split}/{_shortened(sample.stem)}", fontsize=8)
     try:
         decoded = decode_image(sample.image, max_pixels=None)
-        raw = load_raw_mask(sample.image, sample.mask, findings.index.annotations)
-        if findings.said.turn_masks_with_exif:
-            raw = turned(raw, decoded.info.orientation)
+        info = decoded.info
+        size = (info.height, info.width)
+        reader = MaskReader(findings.index.annotations, findings.description.turn_masks_with_exif)
+        raw = reader.read(sample.image, sample.mask, size, info.orientation)
         labels = decode_labels(raw, findings.encoding)
     except ZooError as error:
         axes.text(0.5, 0.5, f"unreadable:\n{str(error)[:80]}", ha="center", va="center", wrap=True)
@@ -127,7 +132,7 @@ def _side_by_side(pixels: np.ndarray, labels: np.ndarray, findings: Findings) ->
     # Mask and image may differ in size here: that is one of the things to be seen.
     rows = np.linspace(0, labels.shape[0] - 1, small.shape[0]).astype(int)
     columns = np.linspace(0, labels.shape[1] - 1, small.shape[1]).astype(int)
-    mixed = overlay_labels(small, labels[np.ix_(rows, columns)], findings.detected.labels)
+    mixed = overlay_labels(small, labels[np.ix_(rows, columns)], findings.interpretation.labels)
     gap = np.full((small.shape[0], 4, 3), 255, np.uint8)
     return np.concatenate([small, gap, mixed], axis=1)
 

@@ -7,8 +7,8 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from maskzoo.models.errors import DataError, SpecError
-from maskzoo.training.data.feed.dataset import open_dataset
 from maskzoo.training.data.find.layouts import find_pairs
+from maskzoo.training.data.opening import open_dataset
 
 SQUARE = [[4, 2], [12, 2], [12, 10], [4, 10]]
 

@@ -1,4 +1,4 @@
-"""Samples, and how an image finds its mask by name.
+"""How an image finds its mask by name.
 
 Only names are read here, nothing is opened. Within a pair of folders a mask belongs to the image
 of the same stem. If none has, well-known affixes (`_mask`, `_leftImg8bit`, `img_` …) are taken
@@ -11,43 +11,22 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Literal, get_args
 
-from maskzoo.training.data.masks.polygons import Annotations
+from maskzoo.training.data.find.files import IMAGE_SUFFIXES, list_files
+from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.records.samples import Pair, Split
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-SPLIT_FOLDERS: dict[str, Split] = {
-    **{"train": "train", "training": "train", "trn": "train", "train2017": "train"},
-    **{"val": "val", "valid": "val", "validation": "val", "dev": "val", "val2017": "val"},
-    **{"test": "test", "testing": "test", "tst": "test", "test2017": "test"},
-}
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 _JPEG = frozenset({".jpg", ".jpeg"})
 
-_AFFIXES = (
-    *("leftimg8bit", "gtfine_labeltrainids", "gtfine_labelids", "labeltrainids", "labelids"),
-    *("segmentation", "groundtruth", "ground_truth", "images", "image", "imgs", "img", "masks"),
-    *(
-        "mask",
-        "labels",
-        "label",
-        "lbl",
-        "annotation",
-        "annot",
-        "gt",
-        "seg",
-        "sat",
-        "rgb",
-        "bw",
-        "l",
-    ),
+_AFFIX = "|".join(
+    (
+        "leftimg8bit|gtfine_labeltrainids|gtfine_labelids|labeltrainids|labelids",
+        "segmentation|groundtruth|ground_truth|images|image|imgs|img|masks|mask",
+        "labels|label|lbl|annotation|annot|gt|seg|sat|rgb|bw|l",
+    )
 )
-_AFFIX = "|".join(_AFFIXES)
 _PREFIX_PATTERN = re.compile(rf"^(?:{_AFFIX})[ _.-]+", re.IGNORECASE)
 MASK_SUFFIX_PATTERN = re.compile(rf"[ _.-]+(?:{_AFFIX})$", re.IGNORECASE)
 # Of several masks for one image the first of these is taken; files that match the last are none.
@@ -55,71 +34,7 @@ _MASK_PREFERENCE = (re.compile("labeltrainids", re.I), re.compile("labelids", re
 _NOT_A_MASK = re.compile(r"_gtfine_(color|instanceids|polygons)$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One image with the file that holds its mask.
-
-    Args:
-        stem: name that is unique in the data set, with the folders below the split.
-        image, mask: the two files.
-        split: where it is used.
-    """
-
-    stem: str
-    image: Path
-    mask: Path
-    split: Split
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and its mask before a split is settled (`split` is None where none is given)."""
-
-    stem: str
-    image: Path
-    mask: Path
-    split: Split | None
-
-
-@dataclass(frozen=True)
-class Index:
-    """What was found in a folder.
-
-    Args:
-        root: the folder.
-        layout: name of the layout, for people.
-        pairs: images with masks.
-        images_without_mask, masks_without_image: orphans.
-        ambiguous: masks that were left out since another one was taken for the same image.
-        annotations: draws masks where they are stored as polygons and not as pictures.
-        notes: what was decided, in words.
-        base: the folder below `root` in which the layout was found, if it was not `root` itself.
-    """
-
-    root: Path
-    layout: str
-    pairs: tuple[Pair, ...]
-    images_without_mask: tuple[Path, ...] = ()
-    masks_without_image: tuple[Path, ...] = ()
-    ambiguous: tuple[Path, ...] = ()
-    annotations: Annotations | None = None
-    notes: tuple[str, ...] = ()
-    base: Path | None = None
-
-
 FolderPair = tuple[Path, Path, Split | None]
-
-
-def list_files(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the files below `folder`, sorted; hidden files and folders are skipped."""
-    wanted = frozenset(suffixes)
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in wanted
-        and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
 
 
 def masks_among(files: Sequence[Path]) -> list[Path]:
@@ -141,12 +56,12 @@ def masks_among(files: Sequence[Path]) -> list[Path]:
 
 def pair_folders(
     root: Path, layout: str, folders: Sequence[FolderPair], mask_suffixes: Iterable[str]
-) -> Index:
+) -> FileIndex:
     """Join the images and masks of pairs of folders by name."""
     pairs: list[Pair] = []
-    lonely_images: list[Path] = []
-    lonely_masks: list[Path] = []
-    ambiguous: list[Path] = []
+    unpaired_images: list[Path] = []
+    unpaired_masks: list[Path] = []
+    second_masks: list[Path] = []
     suffixes = frozenset(mask_suffixes)
     for image_folder, mask_folder, split in folders:
         images, masks = list_files(image_folder), list_files(mask_folder, suffixes)
@@ -154,19 +69,19 @@ def pair_folders(
             masks = masks_among(masks)
             images = sorted(set(images) - set(masks))
         masks = [path for path in masks if not _NOT_A_MASK.search(path.stem)]
-        matched, twice = match_stems(image_folder, images, mask_folder, masks)
+        matched, duplicates = match_stems(image_folder, images, mask_folder, masks)
         pairs += [Pair(stem, image, mask, split) for stem, image, mask in matched]
-        used = {path for _, image, mask in matched for path in (image, mask)} | set(twice)
-        lonely_images += [path for path in images if path not in used]
-        lonely_masks += [path for path in masks if path not in used]
-        ambiguous += twice
-    return Index(
+        used = {path for _, image, mask in matched for path in (image, mask)} | set(duplicates)
+        unpaired_images += [path for path in images if path not in used]
+        unpaired_masks += [path for path in masks if path not in used]
+        second_masks += duplicates
+    return FileIndex(
         root,
         layout,
         unique_stems(pairs),
-        tuple(lonely_images),
-        tuple(lonely_masks),
-        tuple(ambiguous),
+        tuple(unpaired_images),
+        tuple(unpaired_masks),
+        tuple(second_masks),
     )
 
 
@@ -204,12 +119,12 @@ def match_stems(
                 image_keys = {ours(stem): path for stem, path in image_keys.items()}
                 groups = _by_key(mask_folder, masks, theirs)
     matched: list[tuple[str, Path, Path]] = []
-    twice: list[Path] = []
+    duplicates: list[Path] = []
     for key in sorted(image_keys.keys() & groups.keys()):
         best, *others = sorted(groups[key], key=_preference)
         matched.append((_relative_stem(image_folder, image_keys[key]), image_keys[key], best))
-        twice += others
-    return matched, twice
+        duplicates += others
+    return matched, duplicates
 
 
 def _relative_stem(folder: Path, path: Path) -> str:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.masks.encodings import IGNORE, MaskEncoding, decode_labels, format_code
-from maskzoo.training.data.masks.maskfile import RawMask
+from maskzoo.training.data.masks.decoding import decode_labels
+from maskzoo.training.data.records.codes import format_code
+from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
+from maskzoo.training.data.records.rawmask import RawMask
 
 
 def raw(codes: list[list[int]], kind: str = "values", dtype: type = np.uint8) -> RawMask:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from maskzoo.training.data.check.scan import Progress as Callback
-
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callback]:
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function (done, total) that moves a bar called `title`."""
     console = Console(stderr=True)
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,0 +1,72 @@
+"""An inspection as a report to be read in a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.table import Table
+
+from maskzoo.training.data.records.encoding import IGNORE
+from maskzoo.training.data.records.inspection import Inspection
+from maskzoo.training.data.records.samples import SPLITS
+
+_TABLE_WIDTH = 100
+
+
+def report_table(inspection: Inspection, *, verdict: bool = True, errors: bool = True) -> str:
+    """Return a report to be read in a terminal.
+
+    Args:
+        verdict: whether it ends with what to do next.
+        errors: whether errors are in it, and not the warnings alone.
+    """
+    stream = io.StringIO()
+    console = Console(file=stream, width=_TABLE_WIDTH, highlight=False, markup=False)
+    findings = inspection.findings
+    console.print(f"{findings.name}: {len(findings.samples)} images with masks")
+    for note in findings.notes:
+        console.print(f"  {note}", soft_wrap=True)
+    sizes = inspection.sizes()
+    console.print(
+        f"  sizes (width x height): {sizes['smallest']} to {sizes['largest']}, "
+        f"{sizes['different']} different"
+    )
+    console.print(_class_table(inspection))
+    for problem in inspection.problems:
+        if problem.severity == "error" and not errors:
+            continue
+        console.print(problem.text(findings.root), soft_wrap=True)
+    if verdict:
+        console.print(_verdict(inspection), soft_wrap=True)
+    return stream.getvalue()
+
+
+def _class_table(inspection: Inspection) -> Table:
+    table = Table("id", "class", "value", "images", "pixels", *SPLITS)
+    names = inspection.findings.interpretation.labels.names
+    for label in [*range(inspection.num_classes), IGNORE]:
+        if label == IGNORE and not inspection.class_images[IGNORE]:
+            continue
+        codes = inspection.codes(label)
+        shown = " ".join(codes[:4]) + (" …" if len(codes) > 4 else "")
+        table.add_row(
+            str(label),
+            "(ignored)" if label == IGNORE else names[label],
+            shown,
+            str(inspection.class_images[label]),
+            _percent(inspection.fraction(label)),
+            *(_percent(inspection.fraction(label, split)) for split in SPLITS),
+        )
+    return table
+
+
+def _verdict(inspection: Inspection) -> str:
+    root = inspection.findings.root
+    if inspection.num_errors:
+        return f"not usable yet: {inspection.num_errors} kind(s) of error, each with its cure above"
+    return f"usable: maskzoo train {root}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %" if fraction else "-"

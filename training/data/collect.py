@@ -1,0 +1,129 @@
+"""Examine a data set: find its files, read all masks, settle classes and splits.
+
+`inspect` and `open_dataset` both start here, so that what is inspected is what is trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.check.scan import OnProgress, scan
+from maskzoo.training.data.find.description import find_description
+from maskzoo.training.data.find.layouts import find_pairs
+from maskzoo.training.data.find.splits import settle_splits
+from maskzoo.training.data.masks.census import take_census
+from maskzoo.training.data.masks.classlists import read_class_lists
+from maskzoo.training.data.masks.described import described_classes
+from maskzoo.training.data.masks.detect import detect, from_names
+from maskzoo.training.data.masks.reader import MaskReader
+from maskzoo.training.data.records.description import FILE_NAME, Description
+from maskzoo.training.data.records.encoding import IGNORE
+from maskzoo.training.data.records.facts import PairFacts
+from maskzoo.training.data.records.findings import Findings
+from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.records.interpretation import Interpretation
+from maskzoo.training.data.records.samples import SPLITS, Pair, Sample
+
+
+def collect_findings(
+    root: Path,
+    *,
+    seed: int = 0,
+    description: Path | None = None,
+    deep: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Findings:
+    """Find the files, read all masks, settle classes and splits.
+
+    Args:
+        root: the folder, or a dataset.yaml.
+        seed: of the split, where neither folders nor dataset.yaml give one.
+        description: a dataset.yaml that lies elsewhere.
+        deep: decode the images too, which finds truncated ones and near-duplicates.
+        on_progress: called with (done, total) while files are read.
+
+    Raises:
+        DataError: there are no pairs, or the codes cannot be classes.
+        SpecError: the description is wrong.
+    """
+    root, described = find_description(root, description)
+    index = find_pairs(root, described.images, described.masks)
+    pairs, excluded = _without_excluded(index.pairs, described.exclude)
+    reader = MaskReader(index.annotations, described.turn_masks_with_exif)
+    facts = scan(pairs, reader, deep=deep, on_progress=on_progress)
+    interpretation = _interpret(described, index, pairs, facts)
+    seed = seed if described.splits.seed is None else described.splits.seed
+    bare = Findings(root, described, index, interpretation, (), tuple(facts), (), seed)
+    presence = {
+        pair.stem: frozenset(bare.class_counts(fact)) - {IGNORE}
+        for pair, fact in zip(pairs, facts, strict=True)
+    }
+    splits, split_note = settle_splits(
+        pairs, described.splits, root=root, seed=seed, classes=presence
+    )
+    rows = sorted(
+        zip(pairs, facts, strict=True),
+        key=lambda row: (SPLITS.index(splits[row[0].stem]), row[0].stem),
+    )
+    return replace(
+        bare,
+        samples=tuple(
+            Sample(pair.stem, pair.image, pair.mask, splits[pair.stem]) for pair, _ in rows
+        ),
+        facts=tuple(fact for _, fact in rows),
+        notes=(
+            f"layout: {index.layout}",
+            *index.notes,
+            *excluded,
+            *interpretation.notes,
+            split_note,
+        ),
+    )
+
+
+def _without_excluded(
+    pairs: Sequence[Pair], exclude: Sequence[str]
+) -> tuple[list[Pair], tuple[str, ...]]:
+    kept = [pair for pair in pairs if pair.stem not in set(exclude)]
+    if not exclude:
+        return kept, ()
+    absent = sorted(set(exclude) - {pair.stem for pair in pairs})
+    notes = [f"left out as exclude in {FILE_NAME} says: {len(pairs) - len(kept)} sample(s)"]
+    if absent:
+        notes.append(f"exclude names {len(absent)} stem(s) that do not exist: {absent[:5]}")
+    return kept, tuple(notes)
+
+
+def _interpret(
+    description: Description,
+    index: FileIndex,
+    pairs: Sequence[Pair],
+    facts: Sequence[PairFacts],
+) -> Interpretation:
+    """Return the encoding that is described, or else the one that is detected."""
+    masks = [fact.mask for fact in facts if fact.mask is not None]
+    if not masks:
+        reasons = [f"{path}: {reason}" for fact in facts for path, reason in fact.errors]
+        raise DataError(
+            f"none of the {len(facts)} masks could be read, so there is nothing to learn from: "
+            + "; ".join(reasons[:3])
+            + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
+        )
+    described = described_classes(description, index.annotations.names if index.annotations else ())
+    if described is not None:
+        encoding, labels = described
+        storage = index.annotations.storage if index.annotations else take_census(masks).storage
+        notes = (f"masks: {storage}; {labels.num_classes} classes as {FILE_NAME} says",)
+        return Interpretation(encoding, labels, storage, notes)
+    if index.annotations is not None:
+        detected = from_names(index.annotations.names, index.annotations.storage)
+    else:
+        lists = read_class_lists(index.root)
+        lists += [] if index.base is None else read_class_lists(index.base)
+        detected = detect(masks, [pair.mask.stem for pair in pairs], lists)
+    names = ", ".join(detected.labels.names[:20])
+    first = f"masks: {detected.storage}; {detected.labels.num_classes} classes detected: {names}"
+    return replace(detected, notes=(first, *detected.notes))

@@ -1,0 +1,45 @@
+"""Read the mask of an image, whichever way the data set stores it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from maskzoo.models.images.samples import upright
+from maskzoo.training.data.masks.maskfile import read_raw_mask
+from maskzoo.training.data.records.rawmask import Annotations, RawMask
+
+
+@dataclass(frozen=True)
+class MaskReader:
+    """Reads mask files, or draws masks from annotations.
+
+    Args:
+        annotations: draws masks that are stored as outlines; None where masks are files.
+        turn_with_exif: masks lie as the camera saw them and are turned as their image is.
+    """
+
+    annotations: Annotations | None = None
+    turn_with_exif: bool = False
+
+    def read(self, image: Path, mask: Path, size: tuple[int, int], orientation: int) -> RawMask:
+        """Return the mask as it is stored, upright.
+
+        Args:
+            image, mask: the two files.
+            size: upright (H, W) of the image, at which outlines are drawn.
+            orientation: the EXIF number of the image, 1 where it has none.
+
+        Raises:
+            DataError: the mask cannot be read.
+        """
+        if self.annotations is None:
+            raw = read_raw_mask(mask)
+        else:
+            raw = self.annotations.draw(image, mask, size)
+        if not self.turn_with_exif:
+            return raw
+        codes = upright(np.ascontiguousarray(raw.codes), orientation)
+        return RawMask(codes, raw.kind, raw.mode, raw.palette)

@@ -1,0 +1,117 @@
+"""Inspect a data set before training, or open it for training: both read it in the same way.
+
+`inspect` reads every image and every mask once and says what is wrong; `accept` makes the data set
+of an inspection, so a training that inspects first reads nothing twice. `open_dataset` does both
+without decoding the images: every mask is read once to learn or check its codes, and nothing is
+dropped or mapped without a line in `SegmentationData.notes`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.check.checks import find_problems
+from maskzoo.training.data.check.scan import OnProgress
+from maskzoo.training.data.collect import collect_findings
+from maskzoo.training.data.feed.assemble import assemble
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.records.inspection import Inspection
+
+_log = logging.getLogger(__name__)
+
+
+def inspect(
+    root: Path,
+    *,
+    description: Path | None = None,
+    seed: int = 0,
+    deep: bool = True,
+    on_progress: OnProgress | None = None,
+) -> Inspection:
+    """Examine a folder of images and masks, or the dataset.yaml that describes one.
+
+    Args:
+        root: the folder, or a dataset.yaml.
+        description: a dataset.yaml that lies elsewhere.
+        seed: of the split, where nothing else gives one.
+        deep: decode the images too, which finds truncated ones and near-duplicates.
+        on_progress: called with (done, total) while files are read.
+
+    Raises:
+        DataError: no images with masks were found, or their codes cannot be classes.
+        SpecError: the description is wrong.
+    """
+    start = time.perf_counter()
+    findings = collect_findings(
+        root, seed=seed, description=description, deep=deep, on_progress=on_progress
+    )
+    return Inspection(findings, find_problems(findings), time.perf_counter() - start)
+
+
+def open_dataset(
+    root: Path,
+    *,
+    seed: int = 0,
+    description: Path | None = None,
+    allow_bad: int = 0,
+    on_progress: OnProgress | None = None,
+) -> SegmentationData:
+    """Open a folder of images and masks, or the dataset.yaml that describes one.
+
+    Args:
+        root: the folder, or a dataset.yaml.
+        seed: of the split, where neither folders nor dataset.yaml give one.
+        description: a dataset.yaml that lies elsewhere.
+        allow_bad: so many samples with errors are left out, with a note; more are an error.
+        on_progress: called with (done, total) while masks are read.
+
+    Raises:
+        DataError: with every mistake found in the files, and its cure.
+        SpecError: with every mistake in the description.
+    """
+    inspection = inspect(
+        root, seed=seed, description=description, deep=False, on_progress=on_progress
+    )
+    data = accept(inspection, allow_bad=allow_bad)
+    for note in data.notes:
+        _log.info("data=%s %s", data.name, note)
+    for problem in inspection.problems:
+        _log.warning("data=%s %s", data.name, problem.title)
+    return data
+
+
+def accept(inspection: Inspection, *, allow_bad: int = 0) -> SegmentationData:
+    """Make a data set of what was found, if it is good enough; nothing is read again.
+
+    Args:
+        inspection: what was found.
+        allow_bad: so many samples with errors are left out, with a note.
+
+    Raises:
+        DataError: there are errors, and leaving out `allow_bad` samples would not cure them.
+    """
+    findings = inspection.findings
+    bad = frozenset(stem for problem in inspection.errors for stem in problem.stems)
+    is_curable = all(problem.stems for problem in inspection.errors)
+    if inspection.errors and (len(bad) > allow_bad or not is_curable):
+        listed = "\n".join(problem.text(findings.root) for problem in inspection.errors)
+        raise DataError(f"{findings.root} cannot be used as it is\n{listed}")
+    if not bad:
+        return assemble(findings)
+    names = ", ".join(sorted(bad)[:10]) + (" …" if len(bad) > 10 else "")
+    kept = findings.without(bad, f"left out since bad files are allowed: {names}")
+    # Without them a split may be empty, or a class may be gone: that must be an error too.
+    again = Inspection(kept, find_problems(kept), inspection.seconds)
+    return accept(again) if again.errors else assemble(kept)
+
+
+def is_usable(inspection: Inspection, *, allow_bad: int = 0) -> bool:
+    """Tell whether `accept` gives a data set."""
+    try:
+        accept(inspection, allow_bad=allow_bad)
+    except DataError:
+        return False
+    return True

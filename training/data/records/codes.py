@@ -1,0 +1,54 @@
+"""Codes as people write them: `7`, `"1-300"`, `"#3C1098"`.
+
+A code is a stored value, or a colour packed as 0xRRGGBB.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from maskzoo.training.data.records.rawmask import CodeKind
+
+Code = int | str
+COLOUR_PATTERN = re.compile(r"#([0-9A-Fa-f]{6})")
+_RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
+
+
+def format_code(code: int, kind: CodeKind) -> str:
+    """Write a code as people do: `7`, or `#3C1098`."""
+    return f"#{code:06X}" if kind == "colours" else str(code)
+
+
+def unpack_colour(code: int) -> tuple[int, int, int]:
+    """Return red, green and blue of 0xRRGGBB."""
+    return code >> 16, code >> 8 & 255, code & 255
+
+
+def parse_code(code: Code, kind: CodeKind) -> list[int]:
+    """Turn `7`, `"1-300"` or `"#3C1098"` into integers.
+
+    Raises:
+        ValueError: it is none of these, or not of this kind.
+    """
+    text = str(code).strip()
+    if kind == "colours":
+        match = COLOUR_PATTERN.fullmatch(text)
+        if match is None:
+            raise ValueError(f'{code!r} is no colour; write it as "#RRGGBB", in quotes')
+        return [int(match.group(1), 16)]
+    if text.isdigit():
+        codes = [int(text)]
+    else:
+        span = _RANGE.fullmatch(text)
+        if span is None:
+            raise ValueError(f'{code!r} is no value; write 7, or "1-300" for a range')
+        codes = list(range(int(span.group(1)), int(span.group(2)) + 1))
+    if not codes or codes[-1] > 65535:
+        raise ValueError(f"{code!r} must lie within 0 … 65535, the smaller number first")
+    return codes
+
+
+def parse_codes(codes: Sequence[Code], kind: CodeKind) -> list[int]:
+    """Turn several codes into integers."""
+    return [number for code in codes for number in parse_code(code, kind)]

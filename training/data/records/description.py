@@ -1,0 +1,155 @@
+"""`dataset.yaml`: what a person says about a data set, read strictly.
+
+Example::
+
+    root: .                  # folder of the data, relative to this file
+    images: images           # optional: folders below the root, instead of a search for them
+    masks: masks
+    encoding: colours        # or values (stored numbers, palette indices), or names (polygons)
+    nearest: false           # true: other codes take the closest class (noise, soft edges)
+    classes:                 # in the order of the ids
+      - {name: building, values: ["#3C1098"]}
+      - {name: land, values: ["#8429F6"], colour: "#8429F6"}
+    ignore: ["#9B9B9B", "#000000"]
+    background: null         # name of the class that means "nothing else"
+    exclude: [tile_7]        # stems that are not used
+    turn_masks_with_exif: false   # true: masks lie as the camera saw them, without the EXIF turn
+    splits: {seed: 0, fractions: {train: 0.7, val: 0.15, test: 0.15}}
+
+Values may be ranges (`"1-300"`). All mistakes are reported at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from maskzoo.models.errors import did_you_mean
+from maskzoo.training.data.records.codes import COLOUR_PATTERN, Code, parse_code
+from maskzoo.training.data.records.encoding import MAX_CLASSES
+from maskzoo.training.data.records.rawmask import CodeKind
+from maskzoo.training.data.records.samples import FRACTIONS, Split
+
+FILE_NAME = "dataset.yaml"
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+BACKGROUND_NAME = "background"  # what no polygon covers
+
+
+class ClassEntry(BaseModel):
+    """A class: its name, the codes that mean it, and the colour it is drawn in."""
+
+    model_config = _STRICT
+
+    name: str = Field(min_length=1)
+    values: tuple[Code, ...] = Field(min_length=1)
+    colour: str | None = None
+
+
+class SplitRule(BaseModel):
+    """How samples are divided where the folders do not say it.
+
+    Args:
+        seed: another seed, another split.
+        fractions: shares of train, val and test.
+        group: regular expression; samples with equal match stay together.
+        file: CSV with the columns stem and split, which replaces all of the above.
+    """
+
+    model_config = _STRICT
+
+    seed: int | None = None
+    fractions: dict[Split, float] = Field(default_factory=lambda: dict(FRACTIONS))
+    group: str | None = None
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> SplitRule:
+        if min(self.fractions.values(), default=0) < 0 or not sum(self.fractions.values()) > 0:
+            raise ValueError(f"fractions {self.fractions} must be positive")
+        if self.group is not None:
+            try:
+                re.compile(self.group)
+            except re.error as error:
+                raise ValueError(
+                    f"group {self.group!r} is no regular expression: {error}"
+                ) from None
+        return self
+
+
+class Description(BaseModel):
+    """The content of dataset.yaml; see the module's example."""
+
+    model_config = _STRICT
+
+    schema_version: Literal[1] = 1
+    name: str | None = None
+    root: str = "."
+    images: str | None = None
+    masks: str | None = None
+    encoding: Literal["values", "colours", "names"] | None = None
+    nearest: bool = False
+    classes: tuple[ClassEntry, ...] = ()
+    ignore: tuple[Code, ...] = ()
+    background: str | None = None
+    exclude: tuple[str, ...] = ()
+    turn_masks_with_exif: bool = False
+    splits: SplitRule = SplitRule()
+
+    @model_validator(mode="after")
+    def _check(self) -> Description:
+        mistakes = [*_folder_mistakes(self), *_class_mistakes(self)]
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+
+def _folder_mistakes(description: Description) -> list[str]:
+    if (description.images is None) != (description.masks is None):
+        return ["give both images and masks, or neither"]
+    return []
+
+
+def _class_mistakes(description: Description) -> list[str]:
+    mistakes: list[str] = []
+    classes = description.classes
+    if bool(classes) != (description.encoding is not None):
+        mistakes.append("give both encoding and classes, or neither")
+    elif description.ignore and not classes:
+        mistakes.append("ignore needs encoding and classes beside it")
+    if len(classes) > MAX_CLASSES:
+        mistakes.append(f"{len(classes)} classes; at most {MAX_CLASSES} are possible")
+    names = [entry.name for entry in classes]
+    mistakes += [f"class {name!r} stands twice" for name in sorted(_twice(names))]
+    if description.background is not None and description.background not in names:
+        mistakes.append(
+            f"background {description.background!r} is no class"
+            f"{did_you_mean(description.background, names)}"
+        )
+    if description.encoding in ("values", "colours"):
+        mistakes += _code_mistakes(description, description.encoding)
+    return mistakes
+
+
+def _code_mistakes(description: Description, kind: CodeKind) -> list[str]:
+    mistakes: list[str] = []
+    seen: list[int] = []
+    rows = [(entry.name, entry.values) for entry in description.classes]
+    for name, codes in [*rows, ("ignore", description.ignore)]:
+        for code in codes:
+            try:
+                seen += parse_code(code, kind)
+            except ValueError as error:
+                mistakes.append(f"{name}: {error}")
+    for entry in description.classes:
+        if entry.colour is not None and not COLOUR_PATTERN.fullmatch(entry.colour):
+            mistakes.append(f'{entry.name}: colour {entry.colour!r} must be "#RRGGBB"')
+    twice = sorted(_twice(seen))[:8]
+    return mistakes + [f"code {code:#x} is given to two classes" for code in twice]
+
+
+def _twice(items: Sequence[Any]) -> set[Any]:
+    seen: set[Any] = set()
+    return {item for item in items if item in seen or seen.add(item)}  # type: ignore[func-returns-value]
