@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ["service", "training"]
+PACKAGES = ["service", "training", "training/data"]
 APART = {"service": {"client"}}  # rooms that neither import nor are imported
 NO_CODE = {"__pycache__", "web", "pretrained", "recipes"}
 
@@ -26,7 +26,7 @@ def ranks(package: str) -> dict[str, int]:
 
 def imports(package: str, file: Path) -> Iterator[str]:
     """Yield the room of every import from `package`."""
-    prefix = f"maskzoo.{package}."
+    prefix = f"maskzoo.{package}.".replace("/", ".")
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -34,7 +34,8 @@ def imports(package: str, file: Path) -> Iterator[str]:
             names = [alias.name for alias in node.names]
         else:
             continue
-        yield from [name.split(".")[2] for name in names if name.startswith(prefix)]
+        inside = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        yield from [name.split(".")[0] for name in inside]
 
 
 def room_of(package: str, file: Path) -> str:

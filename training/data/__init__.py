@@ -1,6 +1,6 @@
 """Data sets: a folder of images and masks in, samples for training out.
 
-The rooms, each importing only those above it::
+The rooms, each importing only those above it:
 
     records   what is known of a data set: samples, codes, encodings, findings, problems
     masks     mask files to codes, codes to class ids and names
