@@ -48,13 +48,22 @@ from maskzoo.service.settings import Settings
 from maskzoo.service.state import Services
 
 DESCRIPTION = """\
-Semantic segmentation over HTTP: an image in, its mask out, in the form that you ask for.
+Semantic segmentation over HTTP: an image in, its mask out, in the format that you ask for.
 
 Errors are problem documents (RFC 9457, `application/problem+json`) with the member `error`
 repeating the detail. Each answer carries an `X-Request-ID`; send your own to find it again.
 """
 
-_EXPECTED = (ZooError, HTTPException, RequestValidationError)
+_EXPOSED_HEADERS = [
+    REQUEST_ID,
+    "Server-Timing",
+    "Maskzoo-Model",
+    "Maskzoo-Classes",
+    "Location",
+    "Retry-After",
+]
+_REFUSALS = (ZooError, HTTPException, RequestValidationError)
+"""What is answered by a problem document without a line in the log."""
 
 
 def create_app(settings: Settings | None = None, *, load_model: LoadModel | None = None) -> FastAPI:
@@ -76,9 +85,7 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
         lifespan=_lifespan,
         middleware=_middleware(settings, metrics),
         telemetry=telemetry_options(settings.telemetry),
-        exception_handlers=dict.fromkeys(
-            (ZooError, HTTPException, RequestValidationError), _answer_problem
-        ),
+        exception_handlers=dict.fromkeys(_REFUSALS, _answer_problem),
         responses={"default": {"model": ProblemDocument, "description": "A problem document."}},
     )
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
@@ -130,10 +137,8 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         workers=settings.network_threads,
         wait_s=settings.batch_wait_s,
     )
-    admission, jobs = (
-        Admission(settings.queue_pixels, max_wait_s=settings.queue_s),
-        Jobs(settings, manager, batcher),
-    )
+    admission = Admission(settings.queue_pixels, max_wait_s=settings.queue_s)
+    jobs = Jobs(settings, manager, batcher)
 
     def stop_admission() -> None:
         admission.close()
@@ -161,10 +166,7 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
                 allow_origins=list(settings.cors_origins),
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["Content-Type", "Authorization", "X-API-Key", REQUEST_ID],
-                expose_headers=[
-                    *(REQUEST_ID, "Server-Timing", "Maskzoo-Model", "Maskzoo-Classes"),
-                    *("Location", "Retry-After"),
-                ],
+                expose_headers=_EXPOSED_HEADERS,
             )
         )
     if settings.api_keys:

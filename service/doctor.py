@@ -1,4 +1,4 @@
-"""What `maskzoo doctor` finds: versions, devices, shipped bundles, and what is wrong."""
+"""`maskzoo doctor`: what is installed, what is switched on, which bundles open, what is wrong."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import importlib
 import importlib.metadata
 import os
 import platform
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+_IMPORTED = ("torch", "torchvision", "segmentation_models_pytorch", "timm", "lightning", "cv2")
+_INSTALLED = ("fastapi", "uvicorn", "prometheus-client")
 _OPTIONAL = {
     "onnxruntime": "maskzoo[onnx]",
     "openvino": "faster on a CPU",
@@ -15,41 +18,78 @@ _OPTIONAL = {
 }
 
 
-def examine() -> dict[str, Any]:
-    """Return versions, devices and what is wrong with the installation."""
-    report: dict[str, Any] = {"python": platform.python_version(), "cpus": os.cpu_count()}
-    problems = []
-    for name in ("torch", "torchvision", "segmentation_models_pytorch", "timm", "lightning", "cv2"):
+@dataclass
+class Diagnosis:
+    """One examination of an installation.
+
+    Args:
+        packages: the version of each, or why there is none.
+        cuda: the names of the devices.
+        service: what the environment switches on and off.
+        bundles: what runs each shipped bundle.
+        problems: what is wrong, one line each; empty where all is well.
+    """
+
+    python: str
+    cpus: int | None
+    packages: dict[str, str] = field(default_factory=dict)
+    cuda: list[str] = field(default_factory=list)
+    service: dict[str, str] = field(default_factory=dict)
+    bundles: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain data."""
+        return asdict(self)
+
+    def table(self) -> str:
+        """Return the record as lines for a terminal."""
+        lines = [("python", self.python), ("cpus", str(self.cpus)), *self.packages.items()]
+        lines.append(("cuda", ", ".join(self.cuda) or "no device: the CPU is used"))
+        for title, facts in (("service", self.service), ("bundles", self.bundles)):
+            lines += [(title, f"{name}: {value}") for name, value in facts.items()]
+        lines += [("problem", problem) for problem in self.problems] or [("problems", "none")]
+        return "".join(f"{name:<28}{value}\n" for name, value in lines)
+
+
+def examine() -> Diagnosis:
+    """Examine this installation: versions, devices, settings and shipped bundles."""
+    diagnosis = Diagnosis(platform.python_version(), os.cpu_count())
+    _examine_packages(diagnosis)
+    _examine_devices(diagnosis)
+    engine, device = _examine_settings(diagnosis)
+    _examine_bundles(diagnosis, engine=engine, device=device)
+    return diagnosis
+
+
+def _examine_packages(diagnosis: Diagnosis) -> None:
+    for name in _IMPORTED:
         try:
-            report[name] = importlib.import_module(name).__version__
+            diagnosis.packages[name] = str(importlib.import_module(name).__version__)
         except ImportError as error:
-            report[name] = None
-            problems.append(f"{name} cannot be imported: {error}")
-    for name in ("fastapi", "uvicorn", "prometheus-client"):
+            diagnosis.packages[name] = "cannot be imported"
+            diagnosis.problems.append(f"{name} cannot be imported: {error}")
+    for name in (*_INSTALLED, *_OPTIONAL):
         try:
-            report[name] = importlib.metadata.version(name)
+            diagnosis.packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            report[name] = None
-            problems.append(f"{name} is not installed: maskzoo serve cannot run")
-    for name, use in _OPTIONAL.items():
-        try:
-            report[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            report[name] = f"not installed (optional: {use})"
-    if report["torch"]:
+            use = _OPTIONAL.get(name)
+            diagnosis.packages[name] = "not installed" + (f" (optional: {use})" if use else "")
+            if use is None:
+                diagnosis.problems.append(f"{name} is not installed: maskzoo serve cannot run")
+
+
+def _examine_devices(diagnosis: Diagnosis) -> None:
+    try:
         import torch
-
-        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        report["cuda"] = names or "no device: the CPU is used"
-    report["service"], wrong = _examine_settings()
-    problems += wrong
-    report["bundles"], broken = _check_bundles(report["service"])
-    report["problems"] = problems + broken
-    return report
+    except ImportError:  # reported with the packages
+        return
+    count = torch.cuda.device_count()
+    diagnosis.cuda = [torch.cuda.get_device_name(index) for index in range(count)]
 
 
-def _examine_settings() -> tuple[dict[str, str], list[str]]:
-    """Return what the environment switches on and off, and what is wrong in it."""
+def _examine_settings(diagnosis: Diagnosis) -> tuple[str, str]:
+    """Read the environment as the service would; return the engine and the device it names."""
     from pydantic import ValidationError
 
     from maskzoo.models.spec import describe_mistakes
@@ -58,7 +98,9 @@ def _examine_settings() -> tuple[dict[str, str], list[str]]:
     try:
         settings = Settings()
     except ValidationError as error:
-        return {}, [f"MASKZOO_*: {mistake}" for mistake in describe_mistakes(error)]
+        mistakes = describe_mistakes(error)
+        diagnosis.problems += [f"MASKZOO_*: {mistake}" for mistake in mistakes]
+        return "auto", "auto"
     switches = {
         "image by url": settings.url_input,
         "telemetry": settings.telemetry,
@@ -66,29 +108,32 @@ def _examine_settings() -> tuple[dict[str, str], list[str]]:
         "other origins (CORS)": bool(settings.cors_origins),
         "metrics of several processes": "PROMETHEUS_MULTIPROC_DIR" in os.environ,
     }
-    report = {name: "on" if is_on else "off" for name, is_on in switches.items()}
-    report |= {"engine": settings.engine, "device": settings.device}
-    missing = [str(path) for path in settings.bundle_folders if not path.is_dir()]
-    return report, [f"MASKZOO_BUNDLES names {path!r}, which is no folder" for path in missing]
+    diagnosis.service = {name: "on" if is_on else "off" for name, is_on in switches.items()}
+    diagnosis.service |= {"engine": settings.engine, "device": settings.device}
+    diagnosis.problems += [
+        f"MASKZOO_BUNDLES names {str(path)!r}, which is not a folder"
+        for path in settings.bundle_folders
+        if not path.is_dir()
+    ]
+    return settings.engine, settings.device
 
 
-def _check_bundles(settings: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Open each shipped bundle as the service would; return what runs it, and what is wrong."""
+def _examine_bundles(diagnosis: Diagnosis, *, engine: str, device: str) -> None:
+    """Open each shipped bundle as the service would."""
     from maskzoo.models.bundles.shipped import list_bundles
     from maskzoo.models.errors import ZooError
     from maskzoo.models.inference.predictor import Predictor
-    from maskzoo.service.bundles.engines import describe_engine
+    from maskzoo.service.bundles.summaries import summarise_engine
 
-    good, broken = {}, []
-    engine, device = settings.get("engine", "auto"), settings.get("device", "auto")
     for path in list_bundles():
         try:
             predictor = Predictor.from_bundle(path, engine=engine, device=device)
         except ZooError as error:
-            broken.append(f"{path.name}: {error}")
+            diagnosis.problems.append(f"{path.name}: {error}")
             continue
-        found = describe_engine(predictor) or {}
-        good[path.name] = (
-            "{name} on {device}, weights {weights}, computes in {precision}: {reason}"
-        ).format(**found)
-    return good, broken
+        found = summarise_engine(predictor)
+        assert found is not None, "a predictor of a bundle has an engine"
+        diagnosis.bundles[path.name] = (
+            f"{found.name} on {found.device}, weights {found.weights}, "
+            f"computes in {found.precision}: {found.reason}"
+        )

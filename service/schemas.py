@@ -168,6 +168,14 @@ class SegmentResult(BaseModel):
     timings_ms: dict[str, float]
 
 
+class ClassSummary(BaseModel):
+    """One class of a model."""
+
+    id: int
+    name: str
+    colour: str = Field(description="As `#rrggbb`.")
+
+
 class EngineSummary(BaseModel):
     """What runs a model that is loaded."""
 
@@ -196,7 +204,7 @@ class ModelSummary(BaseModel):
     default: bool
     architecture: str | None = None
     encoder: str | None = None
-    classes: list[dict[str, Any]] = Field(default_factory=list, description="id, name, colour.")
+    classes: list[ClassSummary] = Field(description="By id.")
     background: int | None = Field(
         default=None, description='The class that means "none of the others".'
     )

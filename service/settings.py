@@ -236,4 +236,4 @@ class Settings(BaseSettings):
     @property
     def bundle_folders(self) -> tuple[Path, ...]:
         """Where bundles are looked for, in order; the first of two equal names wins."""
-        return (*self.bundles, *((SHIPPED_FOLDER,) if self.shipped_bundles else ()))
+        return (*self.bundles, SHIPPED_FOLDER) if self.shipped_bundles else self.bundles

@@ -285,4 +285,4 @@ def test_doctor_finds_this_installation_sound(run: Run) -> None:
     result = run("doctor", "--json")
     report = json.loads(result.out)
     assert (result.code, report["problems"]) == (0, [])
-    assert report["torch"] == torch.__version__
+    assert report["packages"]["torch"] == torch.__version__

@@ -141,7 +141,6 @@ COVERED_BY = {
     "service/adapters/run.py": "tests/service/adapters/test_routes.py",
     "service/app.py": "tests/service/test_lifecycle.py",
     "service/bundles/aliases.py": "tests/service/bundles/test_manager.py",
-    "service/bundles/engines.py": "tests/service/routes/test_models.py",
     "service/bundles/entries.py": "tests/service/bundles/test_manager.py",
     "service/bundles/loading.py": "tests/service/bundles/test_manager.py",
     "service/bundles/memory.py": "tests/service/bundles/test_manager.py",

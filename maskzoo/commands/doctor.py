@@ -11,13 +11,7 @@ def doctor(*, as_json: Json = False) -> None:
     """Check the installation: versions, devices, shipped bundles."""
     from maskzoo.service.doctor import examine
 
-    report = examine()
-    if as_json:
-        print_json(report)
-    else:
-        for key, value in report.items():
-            parts = value.items() if isinstance(value, dict) else [("", value)]
-            for number, (name, text) in enumerate(parts):
-                print(f"{'' if number else key:<28}{name}{': ' if name else ''}{text}")
-    if report["problems"]:
+    diagnosis = examine()
+    print_json(diagnosis.to_json()) if as_json else print(diagnosis.table(), end="")
+    if diagnosis.problems:
         raise typer.Exit(1)

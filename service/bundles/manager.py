@@ -279,12 +279,21 @@ class ModelManager:
             entry.version = short_version(new.manifest)
         entry.state, entry.is_waiting = "ready", False
         entry.loaded = LoadedModel(
-            *(entry.name, entry.version, new.manifest, new.predictor), new.num_bytes, new.load_s
+            name=entry.name,
+            version=entry.version,
+            manifest=new.manifest,
+            predictor=new.predictor,
+            num_bytes=new.num_bytes,
+            load_s=new.load_s,
         )
         self.table.publish()
         logger.info(
             "event=model_ready model=%s version=%s load_s=%.2f bytes=%d replaced=%s",
-            *(entry.name, entry.version, new.load_s, new.num_bytes, replaced),
+            entry.name,
+            entry.version,
+            new.load_s,
+            new.num_bytes,
+            replaced,
         )
         if replaced:
             self._release()

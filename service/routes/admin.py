@@ -15,8 +15,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from maskzoo.service.bundles.summaries import summarise_model
 from maskzoo.service.errors import AdminTokenError
-from maskzoo.service.routes.models import describe
 from maskzoo.service.schemas import ModelSummary, ProblemDocument
 from maskzoo.service.state import ServicesDep
 
@@ -72,7 +72,7 @@ async def load_model(name: ModelName, services: ServicesDep) -> Response:
     """Load it now, also when it was unloaded or has failed; a failure is in the answer."""
     entry = await services.manager.load(name)
     logger.info("event=admin_load model=%s state=%s", entry.name, entry.state)
-    summary = ModelSummary(**describe(services.manager, entry))
+    summary = summarise_model(services.manager, entry)
     status = 202 if entry.state == "loading" else 200
     return JSONResponse(summary.model_dump(), status_code=status)
 
@@ -82,7 +82,7 @@ async def unload_model(name: ModelName, services: ServicesDep) -> ModelSummary:
     """Free its memory; requests for it are refused until it is loaded again."""
     entry = await services.manager.unload(name)
     logger.info("event=admin_unload model=%s", entry.name)
-    return ModelSummary(**describe(services.manager, entry))
+    return summarise_model(services.manager, entry)
 
 
 @router.put("/aliases/{alias}", summary="Let an alias mean a model")

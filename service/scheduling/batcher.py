@@ -77,13 +77,16 @@ class Batcher:
             raise StoppedError("the service is stopping")
         self._start()
         answer: asyncio.Future[tuple[Any, float]] = asyncio.get_running_loop().create_future()
-        self.queue.put(
-            Item(
-                *(bucket, pixels, (work, answer), self._clock(), deadline),
-                is_gone=answer.done,
-                network=network,
-            )
+        item = Item(
+            bucket=bucket,
+            pixels=pixels,
+            work=(work, answer),
+            entered=self._clock(),
+            deadline=deadline,
+            is_gone=answer.done,
+            network=network,
         )
+        self.queue.put(item)
         self._arrived.set()
         return await answer
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from types import SimpleNamespace
 
 from starlette.testclient import TestClient
 
-from maskzoo.models.engines.base import Choice
 from maskzoo.service.app import create_app
-from maskzoo.service.bundles.engines import describe_engine
 from maskzoo.service.settings import Settings
 
 
@@ -82,15 +79,3 @@ def test_each_model_says_which_engine_runs_it_and_why(bundles, wait_until):
             "device": "cpu",
             "reason": "it was not exported for an engine of CPUs",
         }
-
-
-def test_no_folder_of_the_server_is_told():
-    engine = SimpleNamespace(
-        name="torch",
-        precision="float32",
-        device="cpu",
-        choice=Choice("no exported engine runs; openvino does not run: /home/me/a/model.xml: gone"),
-    )
-    found = describe_engine(SimpleNamespace(engine=engine))
-    assert found["reason"] == "no exported engine runs; openvino does not run: model.xml: gone"
-    assert describe_engine(object()) is None

@@ -1,0 +1,61 @@
+"""Models as clients see them: what there is, what runs it, and how well it does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from maskzoo.models.labels import LabelSet
+from maskzoo.service.bundles.entries import ModelEntry
+from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.schemas import ClassSummary, EngineSummary, ModelSummary
+
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:]+/)+")
+
+
+def summarise_model(manager: ModelManager, entry: ModelEntry) -> ModelSummary:
+    """Return the line of `GET /models` for one bundle."""
+    manifest = entry.manifest
+    return ModelSummary(
+        name=entry.name,
+        version=entry.version,
+        aliases=manager.aliases.of(entry.name, entry.full_name),
+        state=entry.state,
+        reason=entry.reason,
+        pinned=manager.is_pinned(entry),
+        bytes=entry.num_bytes,
+        engine=None if entry.loaded is None else summarise_engine(entry.loaded.predictor),
+        default=entry.name == manager.default_name,
+        architecture=None if manifest is None else manifest.spec.architecture,
+        encoder=None if manifest is None else manifest.spec.encoder,
+        classes=[] if manifest is None else summarise_classes(manifest.labels),
+        background=None if manifest is None else manifest.labels.background,
+        mean_iou=None if manifest is None else manifest.metrics.get("mean_iou"),
+        load_s=None if entry.load_s is None else round(entry.load_s, 3),
+    )
+
+
+def summarise_classes(labels: LabelSet) -> list[ClassSummary]:
+    """Return the classes of a model in the order of their ids."""
+    return [
+        ClassSummary(id=index, name=name, colour=f"#{bytes(colour).hex()}")
+        for index, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True))
+    ]
+
+
+def summarise_engine(predictor: Any) -> EngineSummary | None:
+    """Return what runs a model; None where the predictor shows no engine.
+
+    Folders of the server do not concern its clients and are left out of the reason.
+    """
+    engine = getattr(predictor, "engine", None)
+    if engine is None:
+        return None
+    choice = engine.choice
+    return EngineSummary(
+        name=engine.name,
+        precision=engine.precision,
+        weights=choice.weights if choice else "fp32",
+        device=str(engine.device),
+        reason=_FOLDERS.sub("", choice.reason) if choice else "it was built by hand",
+    )
