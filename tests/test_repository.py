@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BYTES = 1_500_000
 MAX_LINES = 400
-# Weights of a shipped bundle, torch's and OpenVINO's, are the only large files; the folder as a
-# whole has its own cap.
+# The only large files are the weights of shipped bundles, for torch and OpenVINO; their folder has a
+# limit of its own.
 WEIGHTS = {".safetensors", ".bin"}
 MAX_SHIPPED_BYTES = 12_000_000
 REGISTRY_HOSTS = ["py" + "pi.org", "python" + "hosted.org", "deb." + "debian.org", "npm" + "js.org"]
@@ -87,8 +87,8 @@ def test_the_tests_are_no_packages() -> None:
 def test_the_newest_version_of_the_changelog_is_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     log = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    versions = re.findall(r"^## (\S+)", log, flags=re.MULTILINE)
-    assert versions[0] == project["version"]
+    headings = re.findall(r"^## (\S+)", log, flags=re.MULTILINE)
+    assert headings[:2] == ["[Unreleased]", project["version"]]
     sections = re.findall(r"^### (\S+)", log, flags=re.MULTILINE)
     assert set(sections) <= {"Added", "Changed", "Fixed"}
 
