@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BYTES = 1_500_000
 MAX_LINES = 400
-# The only large files are the weights of shipped bundles, for torch and OpenVINO; their folder has a
-# limit of its own.
+# The only large files are the weights of shipped bundles, for torch and OpenVINO; their folder
+# has a limit of its own.
 WEIGHTS = {".safetensors", ".bin"}
 MAX_SHIPPED_BYTES = 12_000_000
 REGISTRY_HOSTS = ["py" + "pi.org", "python" + "hosted.org", "deb." + "debian.org", "npm" + "js.org"]
