@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import queue
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,9 @@ class OpenVinoEngine:
         if exact:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         try:
-            self._model = _core().read_model(path)  # kept: the file may be another one by and by
+            self._model = openvino_core().read_model(
+                path
+            )  # kept: the file may be another one by and by
             self._of_pixels = _Program(self._model, settings, preprocessing)
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
@@ -112,7 +115,7 @@ class _Program:
         preprocessing: Preprocessing | None,
     ) -> None:
         turned = _channels_last(model.clone(), preprocessing)
-        self._compiled = _core().compile_model(turned, "CPU", settings)
+        self._compiled = openvino_core().compile_model(turned, "CPU", settings)
         self.precision = self._compiled.get_property("INFERENCE_PRECISION_HINT")
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
 
@@ -129,17 +132,32 @@ class _Program:
             self._idle.put(request)
 
 
-@functools.cache
-def _core() -> openvino.Core:
+_CORE_LOCK = threading.Lock()  # two threads that miss a `functools.cache` at once both compute
+
+
+def openvino_core() -> openvino.Core:
     """Return the process's one Core, which is never given up.
 
     A Core gives its thread a stack for signal handlers when it first compiles, and takes it away
     when it ends (OpenVINO 2026.4, x86-64). Of two whose lives overlap, the later one puts the
     earlier one's stack back, which is gone by then: the next signal ends the process without a
     word, or is written into what lies there since.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
     """
+    with _CORE_LOCK:
+        return _make_core()
+
+
+@functools.cache
+def _make_core() -> openvino.Core:
     import openvino
 
+    # The first call fills a table of types and lets go of the interpreter's lock meanwhile. An
+    # inference makes that call; in two threads at once each would wait for what the other holds,
+    # and no signal would end the process (OpenVINO 2026.4). So it is made here, by one thread.
+    openvino.Type.u8.to_dtype()
     return openvino.Core()
 
 

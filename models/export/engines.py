@@ -21,6 +21,7 @@ from maskzoo.models.engines.base import EngineName, Precision
 from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
 from maskzoo.models.engines.choose import open_model
 from maskzoo.models.engines.eager import EagerEngine
+from maskzoo.models.engines.openvino import openvino_core
 from maskzoo.models.engines.pixels import to_channels
 from maskzoo.models.errors import ExportError
 from maskzoo.models.export.onnx import export_onnx
@@ -113,12 +114,12 @@ def to_openvino(network: SegmentationNetwork) -> openvino.Model:
         ExportError: OpenVINO or the packages of the extra `onnx` are missing.
     """
     try:
-        import openvino
+        core = openvino_core()
     except ImportError as error:
         raise ExportError("OpenVINO is not installed: pip install openvino") from error
     with tempfile.TemporaryDirectory() as folder:
         onnx = export_onnx(network, Path(folder) / "model.onnx", output="coarse")
-        return openvino.Core().read_model(onnx)
+        return core.read_model(onnx)
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -95,6 +96,79 @@ def test_signals_are_heard_after_engines_have_come_and_gone(exported: Path) -> N
         [sys.executable, "-c", SIGNAL, str(exported)], capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout.strip()) == (0, "heard"), done.stderr
+
+
+STARTS = """
+import multiprocessing, sys, threading
+from pathlib import Path
+
+import openvino
+import torch
+from maskzoo.models.engines.openvino import OpenVinoEngine
+from maskzoo.models.preprocessing import Preprocessing
+
+HALF = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+cores = []
+
+
+class CountedCore(openvino.Core):
+    def __init__(self):
+        cores.append(self)
+        super().__init__()
+
+
+def start(path):
+    sys.setswitchinterval(1e-6)
+    torch.set_num_threads(1)
+    openvino.Core = CountedCore
+    both = threading.Barrier(2)
+    shapes = []
+
+    def load_and_run():
+        both.wait()
+        engine = OpenVinoEngine(path, preprocessing=HALF, num_classes=3)
+        both.wait()
+        shapes.append(engine.run(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape)
+
+    def compute():
+        while len(shapes) < 2:
+            sum(range(100))
+
+    threads = [threading.Thread(target=load_and_run) for _ in range(2)]
+    threads += [threading.Thread(target=compute, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(cores) == 1, f"{len(cores)} cores"
+
+
+for number in range(int(sys.argv[2])):  # a fork saves the imports of each start
+    process = multiprocessing.get_context("fork").Process(target=start, args=(Path(sys.argv[1]),))
+    process.start()
+    process.join(30)
+    if process.exitcode != 0:
+        process.kill()
+        sys.exit(f"start {number}: {'hangs' if process.exitcode is None else 'failed'}")
+"""
+
+
+@pytest.mark.parametrize("starts", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_two_models_that_start_in_two_threads_do_not_wait_for_each_other(
+    tmp_path: Path, starts: int
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    image = openvino.opset13.parameter([-1, 3, -1, -1], np.float32)
+    weights = np.ones((3, 3, 1, 1), np.float32)
+    logits = openvino.opset13.convolution(image, weights, [1, 1], [0, 0], [0, 0], [1, 1])
+    openvino.save_model(openvino.Model([logits], [image], "tiny"), tmp_path / "model.xml")
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS, str(tmp_path / "model.xml"), str(starts)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
