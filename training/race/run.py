@@ -1,27 +1,31 @@
-"""race: which architecture, encoder and plug-ins suit this data, within so many minutes?
+"""Race: which architecture, encoder and plug-ins suit this data, within so many minutes?
 
 Paper: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
        Optimization", AISTATS 2016, https://arxiv.org/abs/1502.07943 (successive halving)
-All candidates train for an equal time, the best third goes on three times as long, and so on until
-one is left, which trains to its end and becomes a bundle. A candidate that is paused goes on
-exactly where it stood, with the schedule of the whole run: nothing is trained twice.
+All candidates train for the same time, the best third goes on for three times as long, and so on
+until one is left, which trains to its end and becomes a bundle. A paused candidate resumes exactly
+where it stopped, on the schedule of the whole run: nothing is trained twice.
 
-Candidates are trials of an Optuna study in `race.db`, so a race that was stopped goes on, and any
-tool for Optuna reads it. Equal time and not equal steps: a small network may see more images.
-The validation score decides; the winner is measured on the test split once, at the end.
+Candidates are trials of an Optuna study in `race.db`, so a race that was stopped can be resumed,
+and any tool for Optuna reads it. Candidates get the same time, not the same number of steps: a
+small network may see more images. The validation score decides; the winner is measured on the test
+split once, at the end.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from maskzoo.models.errors import ZooError
 from maskzoo.training.config.overrides import merge
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.loggers.display import Display
-from maskzoo.training.race.report import Entry, leaderboard, write_race_report
+from maskzoo.training.race.candidate import Candidate
+from maskzoo.training.race.leaderboard import leaderboard, write_race_report
 from maskzoo.training.race.space import KEEP, Space, fractions, full_seconds, rounds
 from maskzoo.training.race.speed import seconds_per_step, seconds_per_validation
 from maskzoo.training.race.study import RaceStudy, open_study
@@ -30,7 +34,7 @@ from maskzoo.training.run.interrupt import TrainingInterrupted
 from maskzoo.training.run.loop import LAST, Parts
 
 _FEWEST_STEPS = 3 * KEEP
-_LONG = 1_000_000  # epochs: the number of steps ends a run of a race
+_LONG = 1_000_000  # epochs: in a race the number of steps ends a run
 REPORT = "race.html"
 
 
@@ -48,12 +52,12 @@ def race(
     """Let candidates race and return the winner's run, with its bundle.
 
     Args:
-        config: of all candidates, but for the model that each has of its own.
+        config: of all candidates, except for the model, of which each has its own.
         folder: of the race; each candidate has a run in it.
-        minutes: for all of it.
+        minutes: for the whole race.
         space: what candidates are made of.
         count: how many candidates begin.
-        resume: go on with the race in `folder`, as it was begun.
+        resume: go on with the race in `folder`, with the settings that it was started with.
 
     Raises:
         ZooError: no candidate could be trained, or the folder holds a race already.
@@ -82,63 +86,68 @@ class _Race:
         self.display = display
 
     def run(self, seconds: float) -> TrainResult:
+        """Run all rounds; `seconds` are for one whole run."""
         numbers = self.study.numbers
-        shares = fractions(len(rounds(len(numbers))))
-        for place, share in enumerate(shares):
+        ends = fractions(len(rounds(len(numbers))))
+        for place, end in enumerate(ends):
             for number in numbers:
-                entry = self.study.entry(number)
-                if len(entry.scores) <= place and not entry.has_failed:
-                    self._leg(number, share, seconds, f"round {place + 1} of {len(shares)}")
-            alive = [number for number in numbers if not self.study.entry(number).has_failed]
+                candidate = self.study.candidate(number)
+                if len(candidate.scores) <= place and not candidate.has_failed:
+                    self._leg(candidate, end, seconds, f"round {place + 1} of {len(ends)}")
+            alive = [one for one in map(self.study.candidate, numbers) if not one.has_failed]
             if not alive:
                 raise ZooError(self._all_failed())
-            alive.sort(key=lambda number: (-self.study.entry(number).scores[place], number))
-            keep = max(1, len(alive) // KEEP) if place + 1 < len(shares) else 1
-            for number in alive[keep:]:
-                self.study.set(number, state="out")
-            numbers = alive[:keep]
+            alive.sort(key=lambda candidate: (-candidate.scores[place], candidate.number))
+            keep = max(1, len(alive) // KEEP) if place + 1 < len(ends) else 1
+            for candidate in alive[keep:]:
+                self._update(candidate.number, state="out")
+            numbers = [candidate.number for candidate in alive[:keep]]
         return self._finish(numbers[0])
 
-    def _leg(self, number: int, share: float, seconds: float, title: str) -> None:
-        """Train a candidate up to `share` of its run; a candidate that cannot is out."""
-        entry = self.study.entry(number)
-        self.display.say(f"{title}: {entry.name}")
-        began = time.monotonic()
+    def _leg(self, candidate: Candidate, end: float, seconds: float, title: str) -> None:
+        """Train a candidate up to the fraction `end` of its run; one that cannot train is out."""
+        number = candidate.number
+        self.display.say(f"{title}: {candidate.name}")
+        start = time.monotonic()
         try:
-            parts = self._parts(entry, seconds)
-            until = max(1, round(share * parts.total_steps))
-            run_steps(parts, until=until)
+            parts = self._parts(candidate, seconds)
+            run_steps(parts, until=max(1, round(end * parts.total_steps)))
         except TrainingInterrupted:
-            self.study.set(number, seconds=entry.seconds + time.monotonic() - began)
-            self.display.say("the race goes on by the same command with --resume")
+            self._update(number, seconds=candidate.seconds + time.monotonic() - start)
+            self.display.say("go on with the race by the same command with --resume")
             raise
-        except (ZooError, RuntimeError, ValueError) as error:  # one that cannot run ends no race
+        except (ZooError, RuntimeError, ValueError) as error:  # must not end the race of the others
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self.study.set(number, state=f"failed: {reason}")
-            self.display.say(f"{entry.name} is out: {error}")
+            self._update(number, state="failed", reason=reason)
+            self.display.say(f"{candidate.name} is out: {error}")
             return
         score = parts.progress.best_score or 0.0
-        self.study.set(
+        self._update(
             number,
-            scores=[*entry.scores, score],
+            scores=(*candidate.scores, score),
             steps=parts.progress.step,
             total_steps=parts.total_steps,
-            seconds=entry.seconds + time.monotonic() - began,
+            seconds=candidate.seconds + time.monotonic() - start,
         )
         self._show()
 
-    def _parts(self, entry: Entry, seconds: float) -> Parts:
-        run_dir = self._run_dir(entry)
+    def _update(self, number: int, **changes: Any) -> None:
+        """Change what is known of a candidate; `changes` are fields of `Candidate`."""
+        self.study.save(replace(self.study.candidate(number), **changes))
+
+    def _parts(self, candidate: Candidate, seconds: float) -> Parts:
+        """Return the parts of a candidate's run: where it stopped, or at its start."""
+        run_dir = self._run_dir(candidate)
         quiet = Display(self.display.console, enabled=False)
         if (run_dir / LAST).exists():
             return prepare(
                 self.data, run_dir=run_dir, resume=True, display=quiet, opened=self.opened
             )
-        steps = entry.total_steps
+        steps = candidate.total_steps
         if not steps:
             probe = prepare(
                 self.data,
-                self._settings(entry, 1),
+                self._settings(candidate, 1),
                 run_dir=run_dir,
                 display=quiet,
                 opened=self.opened,
@@ -148,20 +157,21 @@ class _Race:
             steps = max(_FEWEST_STEPS, int(left / seconds_per_step(probe)))
             if probe.log is not None:
                 probe.log.close()
-            self.study.set(entry.number, total_steps=steps)
-        settings = self._settings(entry, steps)
+            self._update(candidate.number, total_steps=steps)
+        settings = self._settings(candidate, steps)
         return prepare(self.data, settings, run_dir=run_dir, display=quiet, opened=self.opened)
 
-    def _settings(self, entry: Entry, steps: int) -> TrainConfig:
-        parts = self.study.parts(entry.number)
+    def _settings(self, candidate: Candidate, steps: int) -> TrainConfig:
+        """Return the configuration of the race with a candidate's model, for `steps` steps."""
+        combination = candidate.combination
         values = self.study.config.model_dump(exclude_unset=True)
         merge(
             values,
             {
                 "model": {
-                    "architecture": parts["architecture"],
-                    "encoder": parts["encoder"],
-                    "plugins": parts["plugins"].split(),
+                    "architecture": combination.architecture,
+                    "encoder": combination.encoder,
+                    "plugins": combination.plugins.split(),
                 },
                 "runtime": {"devices": 1},
                 "epochs": _LONG,
@@ -174,22 +184,24 @@ class _Race:
         return TrainConfig.model_validate(values)
 
     def _finish(self, number: int) -> TrainResult:
-        entry = self.study.entry(number)
-        self.study.set(number, state="won")
+        """Write the winner's bundle."""
+        winner = self.study.candidate(number)
+        self._update(number, state="won")
         self._show()
-        self.display.say(f"the winner is {entry.name}: mean IoU {entry.scores[-1]:.4f} on val")
+        self.display.say(f"the winner is {winner.name}: mean IoU {winner.scores[-1]:.4f} on val")
         self.display.say(f"report: {self.folder / REPORT}")
-        return train(self.data, run_dir=self._run_dir(entry), resume=True, display=self.display)
+        return train(self.data, run_dir=self._run_dir(winner), resume=True, display=self.display)
 
     def _show(self) -> None:
-        entries = self.study.entries()
-        self.display.say(leaderboard(entries))
-        write_race_report(self.folder / REPORT, f"Race on {self.opened.name}", entries)
+        candidates = self.study.candidates()
+        self.display.say(leaderboard(candidates))
+        write_race_report(self.folder / REPORT, f"Race on {self.opened.name}", candidates)
 
-    def _run_dir(self, entry: Entry) -> Path:
-        name = "-".join(entry.name.split()).replace("@", "-").replace(".", "").replace("*", "all")
-        return self.folder / "runs" / f"{entry.number:02}-{name}"
+    def _run_dir(self, candidate: Candidate) -> Path:
+        words = "-".join(candidate.name.split())
+        name = words.replace("@", "-").replace(".", "").replace("*", "all")
+        return self.folder / "runs" / f"{candidate.number:02}-{name}"
 
     def _all_failed(self) -> str:
-        reasons = "".join(f"\n  - {entry.name}: {entry.state}" for entry in self.study.entries())
+        reasons = "".join(f"\n  - {one.name}: {one.reason}" for one in self.study.candidates())
         return f"no candidate could be trained:{reasons}"

@@ -1,4 +1,4 @@
-"""What candidates are made of, and how the time of a race is shared out.
+"""The space that candidates are drawn from, and how a race divides its time.
 
 Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943 (successive halving)
 """
@@ -12,24 +12,36 @@ from dataclasses import dataclass
 
 import torch
 
-KEYS = ("architecture", "encoder", "plugins")
-KEEP = 3  # one of so many goes on
-_OVERHEAD = 0.85  # of the time is for training; the rest for reading, building, saving
+from maskzoo.training.race.candidate import Combination
+
+KEEP = 3
+"""One of so many candidates goes on to the next round."""
+
+_TRAINING_FRACTION = 0.85  # of the time; the rest is for reading, building and saving
 _ARCHITECTURES = (
-    *("unet", "deeplabv3plus", "fpn", "danet", "pspnet", "upernet", "segformer", "ocrnet"),
-    *("linknet", "pan", "manet", "emanet"),
+    "unet",
+    "deeplabv3plus",
+    "fpn",
+    "danet",
+    "pspnet",
+    "upernet",
+    "segformer",
+    "ocrnet",
+    "linknet",
+    "pan",
+    "manet",
+    "emanet",
 )
 _ENCODERS = {
     "cpu": ("resnet18", "resnet34", "mobilenet_v2"),
     "cuda": ("resnet34", "resnet50", "tu-convnext_tiny"),
-    "mps": ("resnet18", "resnet34", "mobilenet_v2"),
 }
 _PLUGINS = ("", "scse@decoder", "cbam@encoder.5", "eca@encoder.*")
 
 
 @dataclass(frozen=True)
 class Space:
-    """What candidates are made of; several plug-ins in one candidate are joined by a blank."""
+    """What candidates may be made of; several plug-ins of one candidate are joined by a blank."""
 
     architectures: tuple[str, ...]
     encoders: tuple[str, ...]
@@ -39,7 +51,7 @@ class Space:
     def of(
         cls, architectures: Sequence[str], encoders: Sequence[str], plugins: Sequence[str]
     ) -> Space:
-        """Take what is given, and the usual for this machine where nothing is."""
+        """Return the space of what is given; what is empty gets the usual for this machine."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(
             tuple(architectures) or _ARCHITECTURES,
@@ -47,16 +59,20 @@ class Space:
             tuple(plugins) or _PLUGINS,
         )
 
-    def draw(self, count: int, *, seed: int) -> list[dict[str, str]]:
-        """Draw different candidates: each architecture once before any comes twice."""
+    def draw(self, count: int, *, seed: int) -> list[Combination]:
+        """Draw different combinations: each architecture once before any comes a second time."""
         source = random.Random(seed)
         queues = []
         for architecture in source.sample(self.architectures, len(self.architectures)):
             rest = list(itertools.product(self.encoders, self.plugins))
-            queues.append([(architecture, *pair) for pair in source.sample(rest, len(rest))])
+            queues.append(
+                [
+                    Combination(architecture, encoder, plugins)
+                    for encoder, plugins in source.sample(rest, len(rest))
+                ]
+            )
         turns = itertools.zip_longest(*queues)
-        drawn = [row for turn in turns for row in turn if row is not None][:count]
-        return [dict(zip(KEYS, row, strict=True)) for row in drawn]
+        return [one for turn in turns for one in turn if one is not None][:count]
 
 
 def rounds(count: int) -> list[int]:
@@ -68,15 +84,16 @@ def rounds(count: int) -> list[int]:
 
 
 def fractions(num_rounds: int) -> list[float]:
-    """Return the share of its run that a candidate has done after each round."""
+    """Return the fraction of its run that a candidate has done after each round."""
     return [KEEP ** (place - num_rounds + 1) for place in range(num_rounds)]
 
 
 def full_seconds(minutes: float, count: int) -> float:
     """Return how long one whole run may take so that the race takes `minutes`."""
-    shares = fractions(len(rounds(count)))
+    after = fractions(len(rounds(count)))
+    before = [0.0, *after]
+    # in runs: each round costs its candidates the part of a run that is new to them
     cost = sum(
-        size * (share - before)
-        for size, share, before in zip(rounds(count), shares, [0.0, *shares], strict=False)
+        size * (end - start) for size, start, end in zip(rounds(count), before, after, strict=False)
     )
-    return 60 * minutes * _OVERHEAD / cost
+    return 60 * minutes * _TRAINING_FRACTION / cost

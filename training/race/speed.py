@@ -1,8 +1,9 @@
-"""How long a step and a validation take here, measured on throw-away parts of a run."""
+"""How long a step and a validation take on this machine, measured before a race."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -11,28 +12,34 @@ from maskzoo.training.planning.lengths import crop_size
 from maskzoo.training.run.loop import Parts
 
 _TIMED = 2
+Clock = Callable[[], float]
 
 
-def seconds_per_step(parts: Parts) -> float:
-    """Return the time of a training step without its loader; `parts` is not to be used after."""
-    share = resolved(parts.config.batch_size) // parts.fabric.world_size
-    images = torch.zeros((share, 3, *crop_size(parts.config)), dtype=torch.uint8)
-    target = torch.zeros((share, *crop_size(parts.config)), dtype=torch.int64)
+def seconds_per_step(parts: Parts, *, clock: Clock = time.perf_counter) -> float:
+    """Return the time of a training step without its loader.
+
+    Args:
+        parts: of a run that nobody needs afterwards: the steps change its weights.
+        clock: seconds.
+    """
+    batch_size = resolved(parts.config.batch_size) // parts.fabric.world_size
+    images = torch.zeros((batch_size, 3, *crop_size(parts.config)), dtype=torch.uint8)
+    target = torch.zeros((batch_size, *crop_size(parts.config)), dtype=torch.int64)
     images, target = images.to(parts.fabric.device), target.to(parts.fabric.device)
     parts.network.train()
-    began = 0.0
+    start = 0.0
     for number in range(1 + _TIMED):
-        if number == 1:  # the first step also makes the optimizer's states and picks kernels
-            began = time.perf_counter()
+        if number == 1:  # the first step also allocates the optimizer's states and picks kernels
+            start = clock()
         parts.step(images, target, micro_batch=parts.progress.micro_batch, seed=number)
-    return (time.perf_counter() - began) / _TIMED
+    return (clock() - start) / _TIMED
 
 
-def seconds_per_validation(parts: Parts) -> float:
-    """Return about how long a validation takes, from its middle image."""
+def seconds_per_validation(parts: Parts, *, clock: Clock = time.perf_counter) -> float:
+    """Estimate how long a validation takes, from the image in the middle of its split."""
     samples = parts.data.samples("val")
     image, _ = parts.data.read(samples[len(samples) // 2])
     parts.evaluated.eval()
-    began = time.perf_counter()
+    start = clock()
     parts.predictor.segment(image, confidence=False)
-    return (time.perf_counter() - began) * len(samples)
+    return (clock() - start) * len(samples)

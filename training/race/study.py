@@ -1,27 +1,30 @@
-"""The candidates of a race as an Optuna study in `race.db`, and what is known of each."""
+"""The candidates of a race as trials of an Optuna study in `race.db`."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from maskzoo.models.errors import ZooError
 from maskzoo.training.config.settings import TrainConfig
-from maskzoo.training.race.report import Entry
-from maskzoo.training.race.space import KEYS, Space
+from maskzoo.training.race.candidate import Candidate, Combination
+from maskzoo.training.race.space import Space
+
+_KEPT = ("state", "reason", "scores", "steps", "total_steps", "seconds")
 
 
 class RaceStudy:
-    """The candidates of one race; open it by `open_study`.
+    """The candidates of one race; open it with `open_study`.
 
     Attributes:
-        config: of all candidates, but for the model that each has of its own.
-        minutes: for all of the race.
+        config: of all candidates, except for the model, of which each has its own.
+        minutes: for the whole race.
         count: how many candidates began.
     """
 
     def __init__(self, study: Any) -> None:
-        self._study = study
+        self._study = study  # an `optuna.Study`; Optuna is an extra
         kept = study.user_attrs
         self.config = TrainConfig.model_validate(kept["config"])
         self.minutes: float = kept["minutes"]
@@ -32,45 +35,40 @@ class RaceStudy:
         """The candidates' numbers."""
         return [trial.number for trial in self._study.trials]
 
-    def entries(self) -> list[Entry]:
+    def candidates(self) -> list[Candidate]:
         """Return what is known of all candidates."""
-        return [self.entry(number) for number in self.numbers]
+        return [self.candidate(number) for number in self.numbers]
 
-    def parts(self, number: int) -> dict[str, str]:
-        """Return what a candidate is made of, by `KEYS`."""
-        return dict(self._study.trials[number].params)
-
-    def entry(self, number: int) -> Entry:
+    def candidate(self, number: int) -> Candidate:
         """Return what is known of a candidate."""
-        parts, kept = self.parts(number), self._study.trials[number].user_attrs
-        return Entry(
-            number=number,
-            name=" ".join(parts[key] for key in KEYS if parts[key]),
-            state=kept.get("state", "running"),
-            scores=kept.get("scores", []),
-            steps=kept.get("steps", 0),
-            total_steps=kept.get("total_steps", 0),
-            seconds=kept.get("seconds", 0.0),
-        )
+        trial = self._study.trials[number]
+        kept = {key: trial.user_attrs[key] for key in _KEPT if key in trial.user_attrs}
+        kept["scores"] = tuple(kept.get("scores", ()))
+        return Candidate(number, Combination(**trial.params), **kept)
 
-    def set(self, number: int, **values: Any) -> None:
-        """Keep what is known of a candidate; a trial that is over is told so."""
+    def save(self, candidate: Candidate) -> None:
+        """Store what is known of a candidate; one that is not running ends its trial.
+
+        A trial that has ended stays as it is: a resumed race takes its last turn again.
+        """
         import optuna
 
-        frozen = self._study.trials[number]
-        if frozen.state.is_finished():  # as in a resumed race
+        frozen = self._study.trials[candidate.number]
+        if frozen.state.is_finished():
             return
+        before = self.candidate(candidate.number)
         trial = optuna.trial.Trial(self._study, frozen._trial_id)
-        for name, value in values.items():
-            trial.set_user_attr(name, value)
-        if "scores" in values:
-            trial.report(values["scores"][-1], step=len(values["scores"]))
-        state = values.get("state", "")
-        if state == "won":
-            self._study.tell(number, self.entry(number).scores[-1])
-        elif state:
-            states = optuna.trial.TrialState
-            self._study.tell(number, state=states.PRUNED if state == "out" else states.FAIL)
+        for key in _KEPT:
+            trial.set_user_attr(key, getattr(candidate, key))
+        if len(candidate.scores) > len(before.scores):
+            trial.report(candidate.scores[-1], step=len(candidate.scores))
+        states = optuna.trial.TrialState
+        if candidate.state == "won":
+            self._study.tell(candidate.number, candidate.scores[-1])
+        elif candidate.state == "out":
+            self._study.tell(candidate.number, state=states.PRUNED)
+        elif candidate.state == "failed":
+            self._study.tell(candidate.number, state=states.FAIL)
 
 
 def open_study(
@@ -82,19 +80,24 @@ def open_study(
     count: int,
     resume: bool,
 ) -> RaceStudy:
-    """Return the study of a race: a new one with its candidates, or the one in `folder`."""
+    """Return the study of a race: a new one with its candidates, or the one in `folder`.
+
+    Raises:
+        ZooError: Optuna is missing, or `folder` holds a race although `resume` is false, or holds
+            none although it is true.
+    """
     try:
         import optuna
     except ImportError:
         raise ZooError("a race needs Optuna: pip install 'maskzoo[race]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = folder / "race.db"
-    if resume != file.exists():
+    if resume and not file.exists():
+        raise ZooError(f"there is no race in {str(folder)!r}: start it without --resume")
+    if file.exists() and not resume:
         raise ZooError(
-            f"there is no race in {str(folder)!r}: start it without --resume"
-            if resume
-            else f"{str(folder)!r} already holds a race: go on with it by --resume, or choose "
-            "another folder by --out"
+            f"{str(folder)!r} already holds a race: go on with it by --resume, or choose another "
+            "folder by --out"
         )
     folder.mkdir(parents=True, exist_ok=True)
     storage = f"sqlite:///{file.resolve()}"
@@ -105,12 +108,12 @@ def open_study(
     study.set_user_attr("config", config.model_dump(mode="json", exclude_unset=True))
     study.set_user_attr("minutes", minutes)
     study.set_user_attr("count", len(drawn))
-    for params in drawn:
-        study.enqueue_trial(params)
+    for combination in drawn:
+        study.enqueue_trial(asdict(combination))
     for _ in drawn:
+        # asking takes the queued values; the choices only tell Optuna's tools what was possible
         trial = study.ask()
-        for key, choices in zip(
-            KEYS, (space.architectures, space.encoders, space.plugins), strict=True
-        ):
-            trial.suggest_categorical(key, choices)
+        trial.suggest_categorical("architecture", space.architectures)
+        trial.suggest_categorical("encoder", space.encoders)
+        trial.suggest_categorical("plugins", space.plugins)
     return RaceStudy(study)

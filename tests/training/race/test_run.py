@@ -12,34 +12,11 @@ from maskzoo.models.errors import ZooError
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.race import run as module
-from maskzoo.training.race.report import Entry, leaderboard, ranked, write_race_report
 from maskzoo.training.race.run import race
-from maskzoo.training.race.space import Space, fractions, full_seconds, rounds
+from maskzoo.training.race.space import Space
 from maskzoo.training.run.checkpoint import read_checkpoint
 
 SPACE = Space(("unet", "fpn", "nothing"), ("tu-resnet10t",), ("",))
-
-
-@pytest.mark.parametrize(("count", "sizes"), [(9, [9, 3, 1]), (2, [2, 1]), (10, [10, 3, 1])])
-def test_a_third_goes_on(count: int, sizes: list[int]) -> None:
-    assert rounds(count) == sizes
-
-
-def test_the_rounds_fill_the_time() -> None:
-    assert fractions(3) == pytest.approx([1 / 9, 1 / 3, 1])
-    whole = full_seconds(10, 9)
-    legs = 9 * whole / 9 + 3 * whole * (1 / 3 - 1 / 9) + whole * (1 - 1 / 3)
-    assert legs == pytest.approx(0.85 * 600)
-
-
-def test_candidates_differ_and_each_architecture_comes_first_once() -> None:
-    space = Space(("a", "b", "c"), ("x", "y"), ("", "p"))
-    drawn = space.draw(7, seed=3)
-    assert {row["architecture"] for row in drawn[:3]} == {"a", "b", "c"}
-    assert len({tuple(row.values()) for row in drawn}) == 7
-    assert len(space.draw(100, seed=3)) == 12
-    assert space.draw(7, seed=3) == drawn
-    assert space.draw(7, seed=4) != drawn
 
 
 @pytest.fixture
@@ -122,7 +99,7 @@ def test_a_race_without_a_runner_says_why(
     space = Space(("unett", "fpnn"), ("resnet18",), ("",))
     with pytest.raises(ZooError, match="no candidate could be trained") as told:
         run(discs, small, tmp_path, display, space=space, count=2)
-    assert "unett resnet18: failed: unknown architecture 'unett'; did you mean" in str(told.value)
+    assert "unett resnet18: unknown architecture 'unett'; did you mean" in str(told.value)
     assert "fpnn resnet18" in str(told.value)
 
 
@@ -131,18 +108,3 @@ def test_there_is_nothing_to_resume_where_no_race_was(
 ) -> None:
     with pytest.raises(ZooError, match="there is no race in"):
         run(discs, small, tmp_path, display, resume=True)
-
-
-def test_the_leaderboard_has_who_came_further_first(tmp_path: Path) -> None:
-    entries = [
-        Entry(0, "unet <a>", "out", [0.9], 3, 9, 60),
-        Entry(1, "fpn", "won", [0.5, 0.6], 9, 9, 180),
-        Entry(2, "danet", "failed: no", [], 0, 0, 6),
-    ]
-    assert [entry.name for entry in ranked(entries)] == ["fpn", "unet <a>", "danet"]
-    text = leaderboard(entries)
-    assert text.index("fpn") < text.index("unet") < text.index("danet")
-    page = write_race_report(tmp_path / "race.html", "Race on <data>", entries).read_text()
-    assert "unet &lt;a&gt;" in page
-    assert "Race on &lt;data&gt;" in page
-    assert "<a>" not in page
