@@ -38,7 +38,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from maskzoo.service.client.bench import Picture, make_pictures
+from maskzoo.service.client.bench import EncodedImage, make_images
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "pretrained" / "nuclei"
@@ -100,7 +100,7 @@ def serving(**settings: object) -> Iterator[tuple[str, int]]:
             process.stdout.close()
 
 
-async def capacity_of(http: httpx.AsyncClient, pictures: list[Picture], seconds: float) -> float:
+async def capacity_of(http: httpx.AsyncClient, images: list[EncodedImage], seconds: float) -> float:
     """Return images per second of a few clients that wait for each answer."""
     done, end = 0, time.monotonic() + seconds
 
@@ -108,7 +108,7 @@ async def capacity_of(http: httpx.AsyncClient, pictures: list[Picture], seconds:
         nonlocal done
         while time.monotonic() < end:
             number += 1
-            body = pictures[number % len(pictures)].data
+            body = images[number % len(images)].data
             if (await http.post("/segment", content=body)).status_code == 200:
                 done += 1
             else:
@@ -120,7 +120,7 @@ async def capacity_of(http: httpx.AsyncClient, pictures: list[Picture], seconds:
 
 
 async def overload(
-    http: httpx.AsyncClient, pictures: list[Picture], rate: float, seconds: float, process: int
+    http: httpx.AsyncClient, images: list[EncodedImage], rate: float, seconds: float, process: int
 ) -> Seen:
     """Send images at `rate` per second, whether they are answered or not."""
     seen, tasks = Seen(), set()
@@ -130,7 +130,7 @@ async def overload(
     while due < end:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         if len(tasks) < _MAX_OPEN:
-            task = asyncio.create_task(_send(http, arrivals.choice(pictures), due, seen))
+            task = asyncio.create_task(_send(http, arrivals.choice(images), due, seen))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         else:
@@ -141,9 +141,9 @@ async def overload(
     return seen
 
 
-async def _send(http: httpx.AsyncClient, picture: Picture, due: float, seen: Seen) -> None:
+async def _send(http: httpx.AsyncClient, image: EncodedImage, due: float, seen: Seen) -> None:
     try:
-        answer = await http.post("/segment", content=picture.data)
+        answer = await http.post("/segment", content=image.data)
     except httpx.HTTPError as error:
         seen.statuses[type(error).__name__] += 1
         return
@@ -172,18 +172,18 @@ async def _watch(http: httpx.AsyncClient, seen: Seen, process: int) -> None:
 
 async def run(seconds: float, factor: float, **settings: object) -> dict[str, Any]:
     """Return the report of one run."""
-    pictures = make_pictures(14)
+    images = make_images(14)
     queue_s = 5.0
     with serving(queue_s=queue_s, **settings) as (url, process):
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as http:
             slowest_s = 0.0
-            for picture in [*pictures, *pictures]:  # an engine may compile for each size
+            for image in [*images, *images]:  # an engine may compile for each size
                 begun = time.monotonic()
-                await http.post("/segment", content=picture.data)
+                await http.post("/segment", content=image.data)
                 slowest_s = max(slowest_s, time.monotonic() - begun)
-            capacity = await capacity_of(http, pictures, max(5.0, seconds / 6))
-            seen = await overload(http, pictures, factor * capacity, seconds, process)
+            capacity = await capacity_of(http, images, max(5.0, seconds / 6))
+            seen = await overload(http, images, factor * capacity, seconds, process)
     limit_s = queue_s + 3 * slowest_s
     marks = np.percentile(seen.latencies or [np.inf], [50, 99]).round(2).tolist()
     return {

@@ -139,7 +139,7 @@ class ClassResult(BaseModel):
     name: str
     colour: str = Field(description="As `#rrggbb`.")
     pixels: int
-    share: float = Field(description="Part of the image's pixels, 0 to 1.")
+    fraction: float = Field(description="Fraction of the image's pixels, 0 to 1.")
     box: tuple[int, int, int, int] | None = Field(description="x, y, width, height in pixels.")
     confidence: float = Field(description="Mean probability of the class where it won.")
     mask: dict[str, Any] | None = Field(

@@ -34,13 +34,13 @@ def bench(
 
     import httpx
 
-    from maskzoo.service.client.bench import make_pictures, run_bench
-    from maskzoo.service.client.bench_report import HEADER, describe, draw, write_json
+    from maskzoo.service.client.bench import make_images, run_bench
+    from maskzoo.service.client.bench_report import HEADER, format_round, plot_rounds, write_rounds
 
     params = {"format": form, **({"model": model} if model else {})}
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     clients = [int(word) for word in concurrency.split(",")]
-    shares = [float(word) for word in rates.split(",") if word]
+    fractions = [float(word) for word in rates.split(",") if word]
 
     async def run() -> Any:
         limits = httpx.Limits(max_connections=None)
@@ -49,13 +49,13 @@ def bench(
         ) as http:
             return await run_bench(
                 http,
-                make_pictures(14, seed=seed),
+                make_images(14, seed=seed),
                 params=params,
                 concurrency=clients,
-                rates=shares,
+                rates=fractions,
                 seconds=seconds,
                 seed=seed,
-                on_round=lambda one: None if as_json else print(describe(one), flush=True),
+                on_round=lambda one: None if as_json else print(format_round(one), flush=True),
             )
 
     if not as_json:
@@ -65,5 +65,5 @@ def bench(
     if as_json:
         print_json({**about, "rounds": [one.to_json() for one in rounds]})
     if out is not None:
-        write_json(rounds, about, out / "bench.json")
-        draw(rounds, out / "bench.png")
+        write_rounds(rounds, about, out / "bench.json")
+        plot_rounds(rounds, out / "bench.png")

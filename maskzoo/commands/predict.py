@@ -171,7 +171,7 @@ def _report_remote(outcomes: Iterable[RemoteOutcome], total: int, *, as_json: bo
     if as_json:
         print_json([outcome.to_json() for outcome in done])
     else:
-        num_kept = sum(outcome.is_old for outcome in done)
+        num_kept = sum(outcome.is_kept for outcome in done)
         num_written = len(done) - len(failed) - num_kept
         console.print(f"{num_written} written, {num_kept} kept, {len(failed)} failed")
     return not failed

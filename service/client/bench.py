@@ -1,10 +1,10 @@
-"""`maskzoo bench`: how much a service does, and how long it takes.
+"""The load generator of `maskzoo bench`: closed and open loops against a running service.
 
-Two ways. In a closed loop as many clients as `concurrency` each wait for their answer before they
-ask again: that finds the capacity. In an open loop requests come when they come (Poisson), and a
-latency counts from the moment a request was due, so that a server that stalls cannot hide the
-requests that would have come meanwhile. Images have mixed sizes, near those of COCO.
-Errors are counted by their status, and are no latencies.
+In a closed loop, `concurrency` clients each wait for an answer before they ask again: that finds
+the capacity. In an open loop, requests arrive at random moments (a Poisson process), and a latency
+counts from the moment at which its request was due, so that a server that stalls cannot hide the
+requests that would have come meanwhile. Images have mixed sizes, close to those of COCO.
+Errors are counted by status and do not count as latencies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from maskzoo.models.errors import ZooError
 
 SIZES = [(640, 480), (640, 427), (640, 480), (480, 640), (500, 375), (1024, 768), (1280, 720)]
-"""Width and height; the common ones more than once."""
+"""Width and height; common sizes are repeated."""
 
 _BATCH_BUCKET = "maskzoo_batch_size_bucket"
 
@@ -33,7 +33,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Picture:
+class EncodedImage:
     """One encoded image."""
 
     data: bytes
@@ -41,8 +41,8 @@ class Picture:
 
 
 @dataclass
-class Round:
-    """What one load did.
+class LoadRound:
+    """The measurements of one round at one load.
 
     Args:
         kind: `closed` or `open`.
@@ -51,7 +51,7 @@ class Round:
         latencies: seconds of each image that was answered.
         pixels: of those images.
         statuses: number of answers by status; 0 where the connection failed.
-        batches: number of the networks' runs by their size, up to the bound that is the key.
+        batches: number of runs of the networks by batch size, up to the bound that is the key.
     """
 
     kind: str
@@ -62,12 +62,12 @@ class Round:
     statuses: Counter[int] = field(default_factory=Counter)
     batches: dict[str, int] = field(default_factory=dict)
 
-    def count(self, status: int, latency: float, picture: Picture) -> None:
-        """Note one answer."""
+    def count(self, status: int, latency: float, image: EncodedImage) -> None:
+        """Count one answer."""
         self.statuses[status] += 1
         if status == 200:
             self.latencies.append(latency)
-            self.pixels += picture.pixels
+            self.pixels += image.pixels
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers that are reported."""
@@ -89,21 +89,21 @@ class Round:
         }
 
 
-def make_pictures(count: int, *, seed: int = 0) -> list[Picture]:
+def make_images(count: int, *, seed: int = 0) -> list[EncodedImage]:
     """Draw JPEG images of mixed sizes: blurred noise, so that they compress as photos do."""
     generator = np.random.default_rng(seed)
-    pictures = []
+    images = []
     for number in range(count):
         width, height = SIZES[number % len(SIZES)]
         small = generator.integers(0, 255, (height // 16, width // 16, 3), np.uint8)
         pixels = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
         done, data = cv2.imencode(".jpg", pixels)
-        assert done, "OpenCV encodes any uint8 picture"
-        pictures.append(Picture(data.tobytes(), width * height))
-    return pictures
+        assert done, "OpenCV encodes any uint8 image"
+        images.append(EncodedImage(data.tobytes(), width * height))
+    return images
 
 
-class Load:
+class LoadGenerator:
     """Sends images to one service.
 
     Args:
@@ -115,73 +115,75 @@ class Load:
     def __init__(
         self,
         http: httpx.AsyncClient,
-        pictures: Sequence[Picture],
+        images: Sequence[EncodedImage],
         *,
         params: dict[str, str] | None = None,
         seed: int = 0,
         clock: Clock = time.perf_counter,
     ) -> None:
         self._http = http
-        self._pictures = list(pictures)
+        self._images = list(images)
         self._params = params or {}
         self._seed = seed
         self._clock = clock
 
-    async def closed(self, concurrency: int, seconds: float) -> Round:
-        """Let so many clients ask one after the other for so long."""
+    async def closed(self, concurrency: int, seconds: float) -> LoadRound:
+        """Run a closed loop: `concurrency` clients ask one image after another for `seconds`."""
         chosen = random.Random(self._seed)
-        result = Round("closed", concurrency)
+        result = LoadRound("closed", concurrency)
 
-        async def ask(begun: float) -> None:
-            while self._clock() - begun < seconds:
-                await self._one(result, chosen.choice(self._pictures), self._clock())
+        async def ask(started: float) -> None:
+            while self._clock() - started < seconds:
+                await self._one(result, chosen.choice(self._images), self._clock())
 
         return await self._measure(
-            result, lambda begun: asyncio.gather(*(ask(begun) for _ in range(concurrency)))
+            result, lambda started: asyncio.gather(*(ask(started) for _ in range(concurrency)))
         )
 
-    async def open(self, rate: float, seconds: float) -> Round:
-        """Let requests come at so many a second on average, whatever the server does."""
+    async def open(self, rate: float, seconds: float) -> LoadRound:
+        """Run an open loop: `rate` requests per second on average, whatever the server does."""
         due = arrivals(rate, seconds, seed=self._seed)
         chosen = random.Random(self._seed)
-        result = Round("open", rate)
+        result = LoadRound("open", rate)
 
-        async def ask(moment: float, picture: Picture) -> None:
+        async def ask(moment: float, image: EncodedImage) -> None:
             await asyncio.sleep(max(0.0, moment - self._clock()))
-            await self._one(result, picture, moment)
+            await self._one(result, image, moment)
 
         return await self._measure(
             result,
-            lambda begun: asyncio.gather(
-                *(ask(begun + moment, chosen.choice(self._pictures)) for moment in due)
+            lambda started: asyncio.gather(
+                *(ask(started + moment, chosen.choice(self._images)) for moment in due)
             ),
         )
 
-    async def try_out(self) -> int:
+    async def try_once(self) -> int:
         """Send one image; return the status of the answer."""
-        result = Round("closed", 1)
-        await self._one(result, self._pictures[0], self._clock())
+        result = LoadRound("closed", 1)
+        await self._one(result, self._images[0], self._clock())
         return next(iter(result.statuses))
 
-    async def _one(self, result: Round, picture: Picture, since: float) -> None:
+    async def _one(self, result: LoadRound, image: EncodedImage, since: float) -> None:
         try:
-            answer = await self._http.post("/segment", params=self._params, content=picture.data)
+            answer = await self._http.post("/segment", params=self._params, content=image.data)
             status = answer.status_code
         except httpx.TransportError:
             status = 0
-        result.count(status, self._clock() - since, picture)
+        result.count(status, self._clock() - since, image)
 
-    async def _measure(self, result: Round, work: Callable[[float], Awaitable[Any]]) -> Round:
+    async def _measure(
+        self, result: LoadRound, work: Callable[[float], Awaitable[Any]]
+    ) -> LoadRound:
         before = await self._batches()
-        begun = self._clock()
-        await work(begun)
-        result.seconds = self._clock() - begun
+        started = self._clock()
+        await work(started)
+        result.seconds = self._clock() - started
         after = await self._batches()
         result.batches = histogram(before, after)
         return result
 
     async def _batches(self) -> dict[float, float]:
-        """Return the service's cumulative counts of batches; none where it does not tell."""
+        """Return the service's cumulative batch counts; empty where it does not publish them."""
         try:
             answer = await self._http.get("/metrics")
         except httpx.TransportError:
@@ -222,35 +224,35 @@ def histogram(before: dict[float, float], after: dict[float, float]) -> dict[str
 
 async def run_bench(
     http: httpx.AsyncClient,
-    pictures: Sequence[Picture],
+    images: Sequence[EncodedImage],
     *,
     params: dict[str, str],
     concurrency: Sequence[int],
     rates: Sequence[float],
     seconds: float,
     seed: int = 0,
-    on_round: Callable[[Round], None] = lambda _: None,
-) -> list[Round]:
+    on_round: Callable[[LoadRound], None] = lambda _: None,
+) -> list[LoadRound]:
     """Run the closed loops, then the open ones.
 
     Args:
-        rates: shares of the capacity that the closed loops found: 0.8 is 80 % of it.
-        on_round: is told each round as it ends.
+        rates: fractions of the capacity that the closed loops found: 0.8 is 80 % of it.
+        on_round: called with each round as it ends.
 
     Raises:
         ZooError: the first request of all fails.
     """
-    load = Load(http, pictures, params=params, seed=seed)
-    status = await load.try_out()
+    generator = LoadGenerator(http, images, params=params, seed=seed)
+    status = await generator.try_once()
     if status != 200:
         reason = f"answered {status}" if status else "cannot be reached"
         raise ZooError(f"the service at {http.base_url} {reason}; is it running, with that model?")
     rounds = []
     for clients in concurrency:
-        rounds.append(await load.closed(clients, seconds))
+        rounds.append(await generator.closed(clients, seconds))
         on_round(rounds[-1])
     capacity = max((len(one.latencies) / one.seconds for one in rounds), default=1.0)
-    for share in rates:
-        rounds.append(await load.open(share * capacity, seconds))
+    for fraction in rates:
+        rounds.append(await generator.open(fraction * capacity, seconds))
         on_round(rounds[-1])
     return rounds

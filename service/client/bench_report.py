@@ -1,4 +1,4 @@
-"""What `maskzoo bench` shows and writes: a table, JSON, a plot."""
+"""Reports of `maskzoo bench`: a table, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from maskzoo.service.client.bench import Round
+from maskzoo.service.client.bench import LoadRound
 
 HEADER = f"{'load':<16}{'images/s':>9}{'MP/s':>8}{'p50':>9}{'p95':>9}{'p99':>9}  errors, batches"
 
 
-def describe(one: Round) -> str:
+def format_round(one: LoadRound) -> str:
     """Return one line of the table."""
     row = one.to_json()
     load = f"{one.load:g} clients" if one.kind == "closed" else f"{one.load:.2f}/s arrive"
@@ -23,14 +23,14 @@ def describe(one: Round) -> str:
     return f"{load:<16}{speed}{marks}  {errors}; batches {batches}"
 
 
-def write_json(rounds: Sequence[Round], about: dict[str, Any], path: Path) -> None:
+def write_rounds(rounds: Sequence[LoadRound], about: dict[str, Any], path: Path) -> None:
     """Write all numbers, with what was measured."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {**about, "rounds": [one.to_json() for one in rounds]}
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def draw(rounds: Sequence[Round], path: Path) -> None:
+def plot_rounds(rounds: Sequence[LoadRound], path: Path) -> None:
     """Draw latencies over throughput, closed loops left and open loops right."""
     import matplotlib
 

@@ -1,11 +1,11 @@
 """A client for the service, without torch: `from maskzoo import Client`.
 
     with Client("http://127.0.0.1:8000") as client:
-        found = client.segment("photo.jpg", model="nuclei")
-        print(found.shares(), found.labels.shape)
+        answer = client.segment("photo.jpg", model="nuclei")
+        print(answer.fractions(), answer.label_map.shape)
 
-`AsyncClient` is the same with `await`. A request that met a full server, or a broken connection,
-is sent again: after the time that the server named in Retry-After, else after a time that grows.
+`AsyncClient` is the same with `await`. A request that met a full server or a broken connection is
+sent again: after the time that the server named in Retry-After, else after a time that grows.
 Sending again is safe, since segmenting changes nothing on the server.
 """
 
@@ -21,7 +21,12 @@ from urllib.parse import quote
 
 import httpx
 
-from maskzoo.service.client.messages import Found, build_headers, build_request, describe_refusal
+from maskzoo.service.client.messages import (
+    ServiceAnswer,
+    build_headers,
+    build_request,
+    describe_refusal,
+)
 from maskzoo.service.client.retries import RetryPolicy
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -35,7 +40,7 @@ class Client:
         key: an API key, where it wants one.
         timeout_s: for one attempt.
         policy: of sending again.
-        transport, sleep: what a test replaces.
+        transport, sleep: for tests.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class Client:
 
     def segment(
         self, image: Path | str | bytes, *, model: str | None = None, **options: Any
-    ) -> Found:
+    ) -> ServiceAnswer:
         """Segment one image file, given by its path or as its bytes.
 
         Args:
@@ -67,7 +72,7 @@ class Client:
             ServiceError: the service refused it, or could not be reached.
         """
         asked = {"masks": "png", **options, "model": model, "format": "json"}
-        return Found(self._send("POST", "/segment", image, asked).json())
+        return ServiceAnswer(self._send("POST", "/segment", image, asked).json())
 
     def fetch(self, image: Path | str | bytes, **options: Any) -> bytes:
         """Return the answer as it comes: `format="geojson"`, `variant="overlay"` …
@@ -145,10 +150,10 @@ class AsyncClient:
 
     async def segment(
         self, image: Path | str | bytes, *, model: str | None = None, **options: Any
-    ) -> Found:
+    ) -> ServiceAnswer:
         """Segment one image file; see `Client.segment`."""
         asked = {"masks": "png", **options, "model": model, "format": "json"}
-        return Found((await self._send("POST", "/segment", image, asked)).json())
+        return ServiceAnswer((await self._send("POST", "/segment", image, asked)).json())
 
     async def fetch(self, image: Path | str | bytes, **options: Any) -> bytes:
         """Return the answer as it comes; see `Client.fetch`."""

@@ -1,4 +1,4 @@
-"""What goes to the service and what comes back: requests, segmented images, refusals."""
+"""Messages between client and service: requests, answers, refusals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ServiceError(ZooError):
 
 
 @dataclass(frozen=True)
-class Found:
+class ServiceAnswer:
     """One segmented image: the service's JSON answer.
 
     Args:
@@ -43,7 +43,7 @@ class Found:
 
     @property
     def classes(self) -> list[dict[str, Any]]:
-        """The classes that occur, each with id, name, colour, pixels, share, box, confidence."""
+        """The classes that occur, each with id, name, colour, pixels, fraction, box, confidence."""
         return list(self.document["classes"])
 
     @cached_property
@@ -52,13 +52,13 @@ class Found:
         return base64.b64decode(self.document["png"])
 
     @cached_property
-    def labels(self) -> np.ndarray:
-        """Class ids, (H, W), of the upright image."""
+    def label_map(self) -> np.ndarray:
+        """Class ids of the upright image, (H, W)."""
         return np.asarray(Image.open(io.BytesIO(self.png)))
 
-    def shares(self) -> dict[str, float]:
-        """Return each class's part of the image, by name."""
-        return {entry["name"]: entry["share"] for entry in self.classes}
+    def fractions(self) -> dict[str, float]:
+        """Return the fraction of the image that each class covers, by name."""
+        return {entry["name"]: entry["fraction"] for entry in self.classes}
 
 
 def build_headers(key: str | None) -> dict[str, str]:

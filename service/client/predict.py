@@ -1,7 +1,7 @@
 """`maskzoo predict --server URL`: masks from a service, into the folder that predict writes.
 
-What was written before is not asked for again, so a run that was cut off goes on where it stopped.
-Masks are written under another name first, so that a file that is there is whole.
+Masks that exist are kept, so a run that was interrupted continues where it stopped. Files are
+written under another name first, so a file that exists is complete.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Files = tuple[Path, Path, Path | None]
 
 @dataclass(frozen=True)
 class RemoteOutcome:
-    """What became of one image.
+    """The outcome of one image.
 
     Args:
-        shares: of the classes; None where it failed or was there already.
-        is_old: whether it was there already.
+        fractions: of the image, by class; None where it failed or was kept.
+        is_kept: whether the mask was there already.
         error: why there is no mask.
     """
 
     image: Path
     mask: Path
-    shares: dict[str, float] | None = None
-    is_old: bool = False
+    fractions: dict[str, float] | None = None
+    is_kept: bool = False
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -49,8 +49,8 @@ class RemoteOutcome:
         return {
             "image": str(self.image),
             "mask": str(self.mask),
-            "fractions": self.shares,
-            "was_kept": self.is_old,
+            "fractions": self.fractions,
+            "was_kept": self.is_kept,
         }
 
 
@@ -67,8 +67,8 @@ def predict_remotely(
     """Segment and write each image, several at a time; yields in the order of `tasks`.
 
     Args:
-        jobs: images on their way at the same time.
-        again: also those that were written before.
+        jobs: images in flight at the same time.
+        again: segment images whose masks exist, too.
 
     Raises:
         ServiceError: the service cannot be reached, or has no such model.
@@ -77,7 +77,7 @@ def predict_remotely(
     pool = ThreadPoolExecutor(jobs)
     work = partial(_predict_one, client, labels, model=model, mode=mode, tta=tta)
     waiting: list[Future[RemoteOutcome] | RemoteOutcome] = [
-        RemoteOutcome(files[0], files[1], is_old=True)
+        RemoteOutcome(files[0], files[1], is_kept=True)
         if not again and all(path is None or path.exists() for path in files[1:])
         else pool.submit(work, files)
         for files in tasks
@@ -109,17 +109,17 @@ def _predict_one(
     image, mask, overlay = files
     try:
         data = image.read_bytes()
-        found = client.segment(data, model=model, mode=mode, tta=tta)
+        answer = client.segment(data, model=model, mode=mode, tta=tta)
         if overlay is not None:
             pixels = decode_image(data, name=str(image)).pixels
-            picture = Image.fromarray(draw_overlay(pixels, found.labels, labels))
+            drawn = Image.fromarray(draw_overlay(pixels, answer.label_map, labels))
             stream = io.BytesIO()
-            picture.save(stream, "JPEG", quality=90)
+            drawn.save(stream, "JPEG", quality=90)
             _write(overlay, stream.getvalue())
-        _write(mask, found.png)
+        _write(mask, answer.png)
     except (ZooError, OSError) as error:
         return RemoteOutcome(image, mask, error=f"{image}: {error}")
-    return RemoteOutcome(image, mask, shares=found.shares())
+    return RemoteOutcome(image, mask, fractions=answer.fractions())
 
 
 def _triple(colour: str) -> tuple[int, int, int]:

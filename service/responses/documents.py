@@ -18,7 +18,7 @@ Polygons = dict[int, list[list[Ring]]]
 
 
 def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
-    """Return the JSON answer: classes with shares, boxes, confidences and the masks asked for."""
+    """Return the JSON answer: classes, fractions, boxes, confidences and the masks asked for."""
     result = SegmentResult(
         model=answer.model,
         request_id=answer.request_id,
@@ -47,7 +47,7 @@ def describe_classes(answer: Answer, options: SegmentOptions) -> list[ClassResul
             name=name,
             colour=hex_colour(answer.labels.colours[label]),
             pixels=runs.areas[label],
-            share=round(runs.areas[label] / total, 6),
+            fraction=round(runs.areas[label] / total, 6),
             box=runs.box(label),
             confidence=round(answer.mean_confidences[label], 4),
             mask=encode_rle(runs, label) if "rle" in options.mask_names else None,

@@ -333,8 +333,8 @@ function showAnswer(answer, model) {
   page["python-part"].hidden = !texts.python;
   const blind = state.source.bitmap ? "" : " · your browser cannot show this format, so the mask stands alone";
   page.caption.textContent = `${state.source.name} · ${answer.width} × ${answer.height}${blind}`;
-  const shares = answer.classes.map((entry) => `${entry.name} ${percent(entry.share)}`);
-  page.mask.setAttribute("aria-label", `The mask over the image: ${shares.join(", ")}`);
+  const fractions = answer.classes.map((entry) => `${entry.name} ${percent(entry.fraction)}`);
+  page.mask.setAttribute("aria-label", `The mask over the image: ${fractions.join(", ")}`);
 }
 
 function say(answer, elapsed) {

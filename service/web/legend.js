@@ -1,4 +1,4 @@
-// The legend: a button for each class, its colour, its share; pressed means shown.
+// The legend: a button for each class, its colour, its fraction of the image; pressed means shown.
 
 export class Legend {
   constructor(list, onChange) {
@@ -48,7 +48,7 @@ export class Legend {
     const swatch = document.createElement("span");
     swatch.className = "swatch";
     swatch.style.background = entry.colour;
-    button.append(swatch, span("name", entry.name), span("share", percent(entry.share)));
+    button.append(swatch, span("name", entry.name), span("fraction", percent(entry.fraction)));
     button.title = `${entry.pixels.toLocaleString("en")} pixels, mean confidence ${percent(entry.confidence)}`;
     button.addEventListener("click", () => {
       const shown = this.hidden.has(entry.name);
@@ -61,8 +61,8 @@ export class Legend {
   }
 }
 
-export function percent(share) {
-  const value = 100 * share;
+export function percent(fraction) {
+  const value = 100 * fraction;
   if (value > 0 && value < 0.1) return "< 0.1 %";
   return `${value.toFixed(1)} %`;
 }

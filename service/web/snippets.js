@@ -27,8 +27,8 @@ export function snippets({ origin, name, model, isHuge, hasKey }) {
       "from maskzoo import Client",
       "",
       `with Client(${python(origin)}${hasKey ? ', key=os.environ["MASKZOO_KEY"]' : ""}) as client:`,
-      `    found = client.segment(${python(name)}, model=${python(model)})`,
-      "    print(found.shares(), found.labels.shape)",
+      `    answer = client.segment(${python(name)}, model=${python(model)})`,
+      "    print(answer.fractions(), answer.label_map.shape)",
     ].join("\n"),
   };
 }

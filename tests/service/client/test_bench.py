@@ -13,17 +13,17 @@ from typer.testing import CliRunner
 
 from maskzoo import cli
 from maskzoo.service.client.bench import (
-    Load,
-    Picture,
-    Round,
+    EncodedImage,
+    LoadGenerator,
+    LoadRound,
     arrivals,
     histogram,
-    make_pictures,
+    make_images,
     read_buckets,
 )
-from maskzoo.service.client.bench_report import describe
+from maskzoo.service.client.bench_report import format_round
 
-PICTURES = [Picture(b"x", 1_000_000)]
+IMAGES = [EncodedImage(b"x", 1_000_000)]
 
 
 def test_arrivals_are_a_poisson_process():
@@ -35,15 +35,17 @@ def test_arrivals_are_a_poisson_process():
     assert arrivals(50, 1, seed=3) == arrivals(50, 1, seed=3)
 
 
-def test_pictures_have_mixed_sizes_and_are_the_same_each_time():
-    pictures = make_pictures(7)
-    assert {picture.pixels for picture in pictures} >= {640 * 480, 1280 * 720}
-    assert pictures == make_pictures(7)
+def test_images_have_mixed_sizes_and_are_the_same_each_time():
+    images = make_images(7)
+    assert {image.pixels for image in images} >= {640 * 480, 1280 * 720}
+    assert images == make_images(7)
 
 
-def load(answer, **more: object) -> Load:
+def load(answer, **more: object) -> LoadGenerator:
     transport = httpx.MockTransport(answer)
-    return Load(httpx.AsyncClient(transport=transport, base_url="http://x"), PICTURES, **more)
+    return LoadGenerator(
+        httpx.AsyncClient(transport=transport, base_url="http://x"), IMAGES, **more
+    )
 
 
 def test_a_latency_counts_from_the_moment_a_request_was_due():
@@ -80,7 +82,7 @@ def test_a_closed_loop_never_has_more_requests_than_clients():
     assert row["megapixels_per_s"] == pytest.approx(row["images_per_s"], rel=0.01)
 
 
-def test_errors_are_counted_by_status_and_are_no_latencies():
+def test_errors_are_counted_by_status_and_do_not_count_as_latencies():
     answers = iter([200, 503, 503, 0] * 1000)
 
     async def flaky(request: httpx.Request) -> httpx.Response:
@@ -108,12 +110,12 @@ def test_batches_are_what_came_between_two_readings():
 
 
 def test_percentiles_are_those_of_the_latencies():
-    one = Round("open", 10, seconds=2, latencies=[number / 100 for number in range(1, 101)])
+    one = LoadRound("open", 10, seconds=2, latencies=[number / 100 for number in range(1, 101)])
     row = one.to_json()
     assert (row["p50_s"], row["p95_s"], row["p99_s"]) == (0.505, 0.9505, 0.9901)
     assert row["images_per_s"] == 50
-    assert "10.00/s arrive" in describe(one)
-    assert Round("closed", 1).to_json()["p99_s"] is None
+    assert "10.00/s arrive" in format_round(one)
+    assert LoadRound("closed", 1).to_json()["p99_s"] is None
 
 
 def test_the_command_measures_a_real_service(serve, counted_model, tmp_path):
@@ -130,6 +132,6 @@ def test_the_command_measures_a_real_service(serve, counted_model, tmp_path):
         assert plot.size == (1200, 480)
 
 
-def test_a_service_that_is_not_there_is_said(tmp_path):
+def test_a_service_that_cannot_be_reached_is_an_error(tmp_path):
     result = CliRunner().invoke(cli.app, ["bench", "http://127.0.0.1:9", "--seconds", "0.1"])
     assert "cannot be reached" in str(result.exception)

@@ -121,10 +121,10 @@ def test_a_mask_comes_from_a_real_service(serve, counted_model, png, tmp_path):
     path.write_bytes(png)
     with Client(serve(counted_model)) as client:
         assert [entry["name"] for entry in client.models()] == ["cells", "streets"]
-        found = client.segment(path, model="cells")
-        assert found.labels.shape == (40, 60)
-        assert (found.labels == 1).sum() == 200
-        assert found.shares()["nucleus"] == pytest.approx(200 / 2400, abs=1e-6)
+        answer = client.segment(path, model="cells")
+        assert answer.label_map.shape == (40, 60)
+        assert (answer.label_map == 1).sum() == 200
+        assert answer.fractions()["nucleus"] == pytest.approx(200 / 2400, abs=1e-6)
         assert client.fetch(png, variant="overlay").startswith(b"\x89PNG")
         with pytest.raises(ServiceError, match="did you mean 'cells'") as caught:
             client.segment(png, model="cels")
@@ -134,11 +134,11 @@ def test_a_mask_comes_from_a_real_service(serve, counted_model, png, tmp_path):
 def test_the_async_client_does_the_same(serve, counted_model, png):
     async def work(address: str) -> tuple[np.ndarray, int]:
         async with AsyncClient(address) as client:
-            found = await asyncio.gather(*(client.segment(png) for _ in range(3)))
-            return found[0].labels, len(await client.models())
+            answers = await asyncio.gather(*(client.segment(png) for _ in range(3)))
+            return answers[0].label_map, len(await client.models())
 
-    labels, count = asyncio.run(work(serve(counted_model)))
-    assert (labels == 1).sum() == 200
+    label_map, count = asyncio.run(work(serve(counted_model)))
+    assert (label_map == 1).sum() == 200
     assert count == 2
 
 

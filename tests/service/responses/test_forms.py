@@ -89,7 +89,7 @@ def test_geojson_fills_to_the_mask_again():
     assert document["type"] == "FeatureCollection"
     cell = document["features"][1]
     assert cell["properties"]["name"] == "cell"
-    assert cell["properties"]["share"] == pytest.approx(5 / 12, abs=1e-6)
+    assert cell["properties"]["fraction"] == pytest.approx(5 / 12, abs=1e-6)
     canvas = np.zeros((30, 40), np.uint8)  # ten pixels for each, so that fills are not about edges
     for polygon in cell["geometry"]["coordinates"]:
         cv2.fillPoly(canvas, [(np.array(ring) * 10).astype(np.int32) for ring in polygon], 1)

@@ -88,7 +88,7 @@ def test_json_has_shares_boxes_confidences_and_run_lengths(client, png, wish):
         "name": "nucleus",
         "colour": "#28c878",
         "pixels": 200,
-        "share": pytest.approx(200 / 2400, abs=1e-6),
+        "fraction": pytest.approx(200 / 2400, abs=1e-6),
         "box": [10, 5, 20, 10],
         "confidence": pytest.approx(0.5 + (220 - 127.5) / 255, abs=1e-3),
         "mask": nucleus["mask"],

@@ -36,7 +36,7 @@ def test_an_image_over_the_limit_becomes_a_job_and_its_mask_is_shown(
     held_model.release.set()
     held_page.wait_for_selector("#legend button")
     held_page.wait_for_selector("#job", state="hidden")
-    assert held_page.inner_text("#legend li:has-text('nucleus') .share") == "8.3 %"
+    assert held_page.inner_text("#legend li:has-text('nucleus') .fraction") == "8.3 %"
     held_page.click("text=Do this from a program")
     assert "/jobs?model=cells&format=png" in held_page.inner_text("#curl")
     assert not held_page.is_visible("#python")

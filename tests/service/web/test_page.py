@@ -41,7 +41,7 @@ def test_a_first_visitor_sees_a_mask_after_one_click(page):
 def test_a_chosen_image_gets_its_mask_legend_and_shares(page, png):
     choose(page, png)
     wait_for_mask(page)
-    assert page.inner_text("#legend li:has-text('nucleus') .share") == "8.3 %"
+    assert page.inner_text("#legend li:has-text('nucleus') .fraction") == "8.3 %"
     assert mask_alpha(page, 20, 10) == 255
     assert mask_alpha(page, 50, 30) == 0, "the background starts hidden"
     assert re.search("cells.png · 60 . 40$", page.inner_text("#caption"))

@@ -75,7 +75,7 @@ def test_the_history_brings_an_answer_back_without_asking_again(page, png, encod
     calls = counted_model.calls
     page.click("#history button[aria-label='first.png by cells']")
     assert page.inner_text("#caption").startswith("first.png")
-    assert page.inner_text("#legend li:has-text('nucleus') .share") == "8.3 %"
+    assert page.inner_text("#legend li:has-text('nucleus') .fraction") == "8.3 %"
     assert page.get_attribute(
         "#history button[aria-label='first.png by cells']", "aria-current"
     ) == ("true")
