@@ -1,4 +1,4 @@
-"""Memory: which errors mean a lack of it, and freed blocks that stay with the process.
+"""Memory: recognising out-of-memory errors, and keeping freed blocks in the process.
 
 glibc hands large blocks back to the system when they are freed, and the system clears each page
 anew at the next step. On a CPU that was 7 % of the time of a training step (U-Net, AVX-512, two

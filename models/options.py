@@ -1,4 +1,4 @@
-"""Checks keyword options, which come as text and data, against a constructor's signature.
+"""Validation of keyword options against a constructor's signature.
 
 Architectures, plug-ins and encoders take their options as plain keyword-only arguments. What a
 person wrote on a command line or in YAML is validated here against the annotations: unknown

@@ -1,4 +1,4 @@
-"""What a network's input looks like: stored in its bundle, obeyed by the predictor.
+"""Preprocessing: the input that a network expects, as stored in its bundle.
 
 The formulas are in `models.engines.pixels`, which training uses too.
 """

@@ -1,4 +1,4 @@
-"""The tables of what there is, and the functions that build from them.
+"""The tables of architectures and plug-ins, and the functions that build networks from them.
 
 Names on disk, in addresses and in configurations are the keys here; they are only ever added.
 """

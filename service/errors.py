@@ -1,4 +1,4 @@
-"""What can be wrong with a request, beyond the image itself.
+"""Errors of requests, beyond errors of the image itself.
 
 These classes know nothing of HTTP; `service.problems` gives each its status code.
 """

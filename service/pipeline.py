@@ -1,4 +1,4 @@
-"""The way of one image: header, admission, decode, batch, encode.
+"""The pipeline of one image: header, admission, decode, batch, encode.
 
 The header is read first, so that an image that is too large costs nothing, and one that does not
 fit beside the others is refused before it is decoded.

@@ -1,4 +1,4 @@
-"""Several images of one request: each goes its own way and has its own outcome."""
+"""Requests with several images: each image has its own outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the routes share: built by the app factory, handed to them as a dependency."""
+"""State shared by the routes: built by the app factory, injected as a dependency."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Decoders, one architecture a file, the paper on top."""
+"""The architectures: one decoder per file, with its paper."""

@@ -1,4 +1,4 @@
-"""The head that Non-local, DNL, GC and CC share: a mechanism between two convolutions.
+"""The head of Non-local, DNL, GC and CC networks: a mechanism between two convolutions.
 
     y = conv 3x3(f5); y = mechanism(y); y = conv 3x3(y); output = conv 3x3(cat[f5, y])
 

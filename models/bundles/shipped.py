@@ -1,4 +1,4 @@
-"""Where the bundles are that ship with the project, and how a person names a bundle.
+"""The shipped bundles, and finding a bundle by name or folder.
 
 A bundle is named by its folder, or by the bare name of a shipped one (`nuclei`). Nothing is
 downloaded: what is not on the disk does not exist.

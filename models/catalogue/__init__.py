@@ -1,1 +1,1 @@
-"""What the zoo holds, described for people: papers, options, cost."""
+"""The catalogue: papers, options and cost of architectures and plug-ins."""

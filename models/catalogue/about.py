@@ -1,4 +1,4 @@
-"""What a file of the zoo says of itself: its docstring, read as a record.
+"""Metadata of architectures and plug-ins, parsed from their modules' docstrings.
 
 Every architecture and plug-in has one file with the paper on top, in fields:
 

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-accumulates, layer by layer.
+"""The cost of a network: parameters and multiply-accumulates of each layer.
 
 Counted by torch's own `FlopCounterMode` while the network runs once on fake tensors, which have
 shapes and no storage; one multiply-accumulate (MAC) is two of its operations. Convolutions, matrix

@@ -1,4 +1,4 @@
-"""What a person asks before choosing: which architectures and plug-ins there are, and their cost.
+"""Records of architectures and plug-ins, with their options, sites and cost.
 
 Everything comes from the tables of `models.registry`, from the docstrings
 (`models.catalogue.about`), from constructors and from `models.catalogue.cost`; nothing is written

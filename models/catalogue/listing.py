@@ -1,4 +1,4 @@
-"""The records of the zoo as text for a terminal."""
+"""Catalogue records as text for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs a network: one protocol, one file for each library that can.
+"""The engines that run a network: one protocol, one file per library.
 
 An engine takes a normalised batch and gives logits. It may give them at a lower resolution than
 the batch; whoever asks resizes them.

@@ -1,4 +1,4 @@
-"""A network in another runtime's format, stored beside the bundle it was made from.
+"""Artefacts: exported networks, stored beside the bundle that they were made from.
 
     BUNDLE/engines/openvino-fp32/
         engine.json          what it is, made from which weights, sha256 of each file

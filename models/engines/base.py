@@ -1,4 +1,4 @@
-"""The seam between the predictor and whatever computes logits."""
+"""The protocol between the predictor and the engine that computes logits."""
 
 from __future__ import annotations
 

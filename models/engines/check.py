@@ -1,4 +1,4 @@
-"""Does an engine give torch's classes? Asked with a few images whose answers are stored."""
+"""Check that an engine gives torch's classes, on a few images with stored label maps."""
 
 from __future__ import annotations
 

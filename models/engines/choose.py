@@ -1,4 +1,4 @@
-"""Which engine runs a bundle: the one that was asked for, or the fastest that agrees with torch.
+"""The choice of a bundle's engine: the requested one, or the fastest that agrees with torch.
 
 On a CPU that is OpenVINO or ONNX Runtime, where `maskzoo export` has written the network for them
 (`models.engines.artefact`); where it has for both, the one that is faster on the check images.

@@ -1,4 +1,4 @@
-"""PyTorch through `torch.compile`: one program made of the whole network, at its first run.
+"""PyTorch through `torch.compile`, which compiles the whole network on its first run.
 
 On a CPU TorchInductor writes C++ with the weights folded in, in bfloat16 where the processor has
 units for it. On CUDA it writes Triton kernels, recorded as CUDA graphs (`mode="reduce-overhead"`),

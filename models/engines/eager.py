@@ -1,4 +1,4 @@
-"""PyTorch itself, as the network is written."""
+"""Eager PyTorch."""
 
 from __future__ import annotations
 

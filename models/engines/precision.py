@@ -1,4 +1,4 @@
-"""Which arithmetic pays on a device: 16 bits where it has units for them, and which layout.
+"""Precision and memory layout by device: 16 bits where the device has units for them.
 
 Training and inference ask here, so that a validation and an evaluation of its bundle run the very
 same convolutions: another layout of the weights rounds differently.

@@ -1,1 +1,1 @@
-"""Networks in other runtimes' formats: a wrapper, ONNX, and the proof that nothing changed."""
+"""Export to other runtimes: a wrapper, ONNX, and parity checks."""

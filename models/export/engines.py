@@ -1,4 +1,4 @@
-"""A bundle's network, written for a faster engine and proved to give the same classes."""
+"""Export a bundle's network to a faster engine, and check that its classes stay the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proof that an exported file computes what the network computes, at sizes it was not made at."""
+"""Parity checks: an exported file against its network, at sizes other than the exported one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is exported: a network with what surrounds it, as one module of tensors.
+"""The exported module: a network, with normalisation before it and class ids after it on request.
 
     normalise (optional) -> network -> logits, or class ids and confidence
 

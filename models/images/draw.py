@@ -1,4 +1,4 @@
-"""Label maps -> pictures: an indexed PNG that is still class ids, and an overlay.
+"""Label maps -> images: an indexed PNG of class ids, and an overlay.
 
 Shapes: labels (H, W) of class ids, pixels uint8 (H, W, 3) RGB.
 

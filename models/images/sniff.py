@@ -1,4 +1,4 @@
-"""Which format do these bytes have, and how large is the image they announce?
+"""Sniffing: the format and the announced size of an image, from its first bytes.
 
 Formats are told apart by their first bytes, never by a file name or a client's content type.
 Sizes of GIF and WebP are read here, because Pillow's readers for these two reserve memory for

@@ -1,4 +1,4 @@
-"""A TIFF that is read a few rows at a time: strips, tiles, chunky or planar, 8 or 16 bits.
+"""TIFF files read a few rows at a time: strips or tiles, chunky or planar, 8 or 16 bits.
 
 The rules of `models.images.decode` need to know the whole image in two places: the depth in
 use of 16-bit samples, and whether alpha is 0 everywhere. Both are looked up in a first pass, band

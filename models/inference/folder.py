@@ -1,4 +1,4 @@
-"""Segment many image files into a folder: what `maskzoo predict` does.
+"""Segmentation of many image files into a folder, for `maskzoo predict`.
 
 `OUT/masks/NAME.png` is the indexed mask with the palette, `OUT/overlays/NAME.jpg` the mask over the
 image. NAME is the input's path below the folder that was given, or its bare name, without suffix.

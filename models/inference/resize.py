@@ -1,4 +1,4 @@
-"""How large is the image that the network sees? And the resize and the padding that make it so.
+"""The size at which the network sees an image, and the resize and padding to that size.
 
 Sizes are (height, width).
 """

@@ -1,4 +1,4 @@
-"""The answer of a predictor."""
+"""`Segmentation`: what a predictor returns for one image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers about a label map."""
+"""Pixel counts and fractions of a label map."""
 
 from __future__ import annotations
 

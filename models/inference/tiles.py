@@ -1,4 +1,4 @@
-"""Where the tiles of a large image lie, and how much each of them counts in each pixel.
+"""Positions of the tiles of a large image, and their weights in each pixel.
 
 Nothing here knows a network: sizes in, boxes and weights out. Sizes are (height, width) in pixels.
 

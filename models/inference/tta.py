@@ -1,4 +1,4 @@
-"""Test-time augmentation: one image seen several ways, the probabilities averaged.
+"""Test-time augmentation: probabilities averaged over several views of an image.
 
 The views are scales of the input by symmetries of the square. Each view runs through the network,
 its answer is turned back, and the softmax of all is averaged, as in mmsegmentation. The result is

@@ -1,4 +1,4 @@
-"""Attention over positions, shared by PAM, Non-local and their kin; it never holds the whole map.
+"""Attention over positions without the full weight map, for PAM, Non-local and others.
 
 Letters: N batch, D width of queries and keys, C width of values, L positions that ask,
 M positions that answer.

@@ -1,4 +1,4 @@
-"""Decoder: the base class of all architectures, and what they return.
+"""Decoder: the base class of all architectures, and its outputs.
 
 An architecture is a decoder: features f0 … f5 of an encoder in, one feature map out, which the
 network's classifier turns into logits. What an architecture needs in training besides (an

@@ -1,4 +1,4 @@
-"""The few layers that every architecture is made of.
+"""Layers shared by the architectures.
 
 Letters: N batch, C channels, H W pixels, K classes, h w the size of a feature map.
 Each layer initialises itself in its constructor and nothing re-initialises it later, so a

@@ -1,4 +1,4 @@
-"""The places for plug-ins that are not inside the encoder: `Plugged` chains and the `Neck`.
+"""Sites of plug-ins outside the encoder: `Plugged` chains and the `Neck`.
 
 A chain of plug-ins hangs on a module as its child `plugins`, so the names of all other tensors stay
 as they are: weights of the bare network load into the plugged one, and only `….plugins.<name>.…`

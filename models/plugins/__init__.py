@@ -1,1 +1,1 @@
-"""Mechanisms, one a file, the paper on top."""
+"""The plug-ins: one mechanism per file, with its paper."""

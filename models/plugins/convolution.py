@@ -1,4 +1,4 @@
-"""What the plug-ins that take a convolution's place have in common.
+"""Base of the plug-ins that replace a convolution.
 
 They are built from the convolution that they replace, so that stride, dilation and, where they
 have such a tensor, weight and bias stay.

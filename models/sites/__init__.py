@@ -1,1 +1,1 @@
-"""Where plug-ins go in a network, and how they are attached."""
+"""Sites of plug-ins in a network, and how plug-ins are attached."""

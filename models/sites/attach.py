@@ -1,4 +1,4 @@
-"""Puts plug-ins into a built network: one function for each kind of plug-in.
+"""Attaching plug-ins to a built network: one function for each kind of plug-in.
 
 Encoder weights are loaded before, and the encoder's tensors keep their names, so pre-trained
 weights load with or without plug-ins.

@@ -1,4 +1,4 @@
-"""Finds what halves the maps of an encoder and puts a blur there (`blurpool@downsampling`).
+"""Blurred downsampling: finds an encoder's strided layers and puts a blur there.
 
 Convolutions, norms and activations keep their tensors and their names, so the encoder's weights
 load as before.

@@ -1,4 +1,4 @@
-"""Sites: the places of a network where plug-ins go, and how they get there.
+"""Sites: the places in a network where plug-ins go.
 
     input              around the whole network (STN)
     encoder.N          after the stage that makes f_N, seen by all deeper stages

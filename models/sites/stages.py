@@ -1,4 +1,4 @@
-"""Stages: which modules of an encoder make which feature, and which features a decoder reads.
+"""Stages: the encoder module that ends each feature, and the features that a decoder reads.
 
 smp and timm name their stages in a hundred ways. One small forward pass in evaluation mode tells
 them apart: the module whose output *is* f_N ends stage N, and what ran since f_{N-1} belongs to it.

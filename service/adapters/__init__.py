@@ -1,1 +1,1 @@
-"""Other services' protocols: thin translations to and from the one way of an image."""
+"""Adapters: translations of other services' protocols."""

@@ -1,4 +1,4 @@
-"""CVAT: masks as a serverless (Nuclio) detector gives them, and as CVAT stores them.
+"""CVAT: masks in the format of a serverless (Nuclio) detector, and in CVAT's storage format.
 
 A detector's mask is the pixels (0 or 1) of its box, row by row, then the box; CVAT makes run
 lengths of it. A stored shape's `points` are those run lengths, zeros first, then the box. A box

@@ -1,4 +1,4 @@
-"""Where the images of Label Studio's tasks come from.
+"""Images of Label Studio's tasks: data URLs, paths on Label Studio, public URLs.
 
 In the task itself (a data: URL); from Label Studio, by a path, where the operator said where it
 is (`MASKZOO_LABEL_STUDIO_URL`) and how to be let in; by a public URL where those are switched on.

@@ -1,4 +1,4 @@
-"""Open Inference Protocol: what a model's inputs and outputs are called here.
+"""Open Inference Protocol: names, types and shapes of a model's inputs and outputs.
 
 Inputs: `image`, BYTES [N], encoded files; or `pixels`, UINT8 [N, H, W, 3], upright RGB.
 Outputs: `mask`, class ids, UINT8 [N, H, W] (UINT16 for more than 256 classes); `confidence`, FP32

@@ -1,4 +1,4 @@
-"""Images the whole way, for a protocol that is not ours."""
+"""Segmentation of images for the adapters of other protocols."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which bundles there are, which are loaded, and what they are called."""
+"""Bundles of a server: discovery, loading, versions and aliases."""

@@ -1,4 +1,4 @@
-"""Other names of models: `prod` for `cells@2`, so that clients need not know versions."""
+"""Aliases of models, such as `prod` for `cells@2`, so that clients need not know versions."""
 
 from __future__ import annotations
 

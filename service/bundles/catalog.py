@@ -1,4 +1,4 @@
-"""Which bundles lie below some folders, and whether one has changed since the last look.
+"""Discovery of the bundles below some folders, with a stamp of each that shows changes.
 
     FOLDER/bundle.json                 FOLDER itself is a bundle
     FOLDER/cells/bundle.json           a bundle; its version is the start of its weights' sha256

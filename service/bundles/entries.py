@@ -1,4 +1,4 @@
-"""The records of the model manager: what was found on disk, and what became of it."""
+"""Records of the model manager: the bundles on disk and their states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading one bundle, in a thread: whole, measured and ready to answer at once."""
+"""Loading of one bundle in a thread: verified, measured and warmed up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models of one server: load them off the request path, keep what fits, follow the disk.
+"""The model manager: loads models off the request path, evicts, and follows the disk.
 
 * One load of a model serves all who wait for it, in threads of its own.
 * A model becomes ready when it is loaded and, with the service's loader, warmed up.

@@ -1,4 +1,4 @@
-"""How much memory a model holds, and giving it back to the system.
+"""Measuring the memory of a model, and returning it to the system.
 
 A torch network is measured by its tensors, which is exact. Any other engine is measured by how
 much the process grew while it was loaded, which includes what others took meanwhile.

@@ -1,4 +1,4 @@
-"""Models as clients see them: what there is, what runs it, and how well it does."""
+"""Summaries of models for clients: labels, engine, scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which bundle a name means: the entries of one server by folder, by public name, by alias.
+"""The table of entries of one server, by folder, public name and alias.
 
 Names come from this table alone: nothing that a client sends is ever joined to a path.
 """

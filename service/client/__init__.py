@@ -1,1 +1,1 @@
-"""What talks to a service from outside; nothing here knows the server's own parts."""
+"""The Python client of the service; independent of the server's modules."""

@@ -1,1 +1,1 @@
-"""What stands before the routes: headers and sizes, API keys, rates."""
+"""Guards in front of the routes: headers and sizes, API keys, rate limits."""

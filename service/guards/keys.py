@@ -1,4 +1,4 @@
-"""API keys: who may use the service, where the operator gave out keys.
+"""API keys: authentication of clients, if the operator set keys.
 
 Keys are long and random, so their plain SHA-256 is safe to store: `MASKZOO_API_KEYS` holds
 `name=sha256` pairs, and `maskzoo key` makes both halves. A client sends its key as

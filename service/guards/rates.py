@@ -1,4 +1,4 @@
-"""How often a client may ask: a token bucket for each API key or, without keys, each address.
+"""Rate limits: a token bucket for each API key or, without keys, each address.
 
 A bucket holds up to `burst` tokens and fills by `per_s`; a request that sends work (POST) takes
 one. Behind a proxy the address is the proxy's unless the server trusts its headers (uvicorn's

@@ -1,4 +1,4 @@
-"""The outermost layer: request ids, safe headers, and no exception that leaves as a stack trace."""
+"""The outermost middleware: request ids, security headers, and a last handler of exceptions."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a request brings: forms, raw bodies, JSON, addresses, georeferences."""
+"""Inputs of a request: forms, raw bodies, JSON, URLs, georeferences."""

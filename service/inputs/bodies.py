@@ -1,4 +1,4 @@
-"""Request bodies: how they are packed, and reading them up to a limit and never beyond.
+"""Request bodies: their content types, and reading them up to a limit.
 
 The client's word for an image's format is not believed: the decoder looks at the bytes. The
 media type only says how the body is packed. Compressed bodies are refused.

@@ -1,4 +1,4 @@
-"""Images by URL, for servers whose operator switched that on; off by default.
+"""Fetching of images by URL; off by default.
 
 A server that fetches what a stranger names can be led into its own network. So: https and http
 on their own ports only, hosts of an allow-list where there is one, no user names; the host is

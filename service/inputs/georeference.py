@@ -1,4 +1,4 @@
-"""Where on the earth a GeoTIFF lies: read from its tags, written into masks, used for GeoJSON.
+"""Georeference of a GeoTIFF: read from its tags, for masks and GeoJSON.
 
 Tags are copied as they are. What they say is understood as far as GeoJSON needs it: an affine map
 from pixels to the coordinates of a system, and the EPSG number of that system.

@@ -1,4 +1,4 @@
-"""Images in JSON: base64, or where they are.
+"""Images in JSON bodies: base64 or a URL.
 
     {"image": "<base64>", "name": "a.png", "format": "json", "model": "nuclei"}
     {"images": [{"image": "data:image/png;base64,…"}, {"url": "https://…"}], "format": "json"}

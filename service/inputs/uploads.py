@@ -1,4 +1,4 @@
-"""What a request sends: its images, and what is wanted of them."""
+"""`Upload` and `Submission`: the images of a request, and its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job, as clients see it."""
+"""JSON documents of jobs, for clients."""
 
 from __future__ import annotations
 

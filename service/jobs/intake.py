@@ -1,4 +1,4 @@
-"""Uploads of jobs: to the disk as they come in, never as a whole in memory.
+"""Uploads of jobs: streamed to disk, never as a whole in memory.
 
 A raw body is written as it arrives. A form is parsed by the framework, which keeps its file in
 the temporary folder (`TMPDIR`) until it is complete.

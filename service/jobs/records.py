@@ -1,4 +1,4 @@
-"""What is known of a job, and the one interface behind which it is kept.
+"""The record of a job, and the interface of its store.
 
     queued -> running -> done | failed | cancelled
 

@@ -1,4 +1,4 @@
-"""Jobs of one process: accept them, work on them, say how far they are, forget them in time.
+"""The job runner of one process: accepts jobs, runs them, reports progress, expires results.
 
 The store and the files say what there is to do; this process holds nothing that it could lose. A
 job that was accepted and not finished is taken up by the next process that asks, its own successor

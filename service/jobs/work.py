@@ -1,4 +1,4 @@
-"""The work of one job, in a thread of its own: from the image's file to the result's.
+"""The work of one job, in its own thread: from the image file to the result file.
 
 Label maps are arrays in files, written strip by strip, so memory holds a few rows of tiles and
 not the image. What remains in memory at the end is what the form of the answer needs.

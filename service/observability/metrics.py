@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`: seconds and bytes, counters end in `_total`.
+"""Prometheus metrics: seconds and bytes; names of counters end in `_total`.
 
 Several processes (`uvicorn --workers`) share one set of numbers where `PROMETHEUS_MULTIPROC_DIR`
 names an empty folder before they start; each answer of `/metrics` is then about all of them.

@@ -1,4 +1,4 @@
-"""Numbers that are states rather than events: read every few seconds, and at each scrape."""
+"""Gauges, sampled every few seconds and at each scrape."""
 
 from __future__ import annotations
 

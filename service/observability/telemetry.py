@@ -1,4 +1,4 @@
-"""OpenTelemetry, where the operator switched it on: FastAPI's own spans, sent as OTLP.
+"""OpenTelemetry, if switched on: FastAPI's spans, sent as OTLP.
 
 Exporters read the usual `OTEL_EXPORTER_OTLP_ENDPOINT` and its like; the service's name is
 `maskzoo` unless `OTEL_SERVICE_NAME` says another. Nothing of OpenTelemetry's SDK is imported, and

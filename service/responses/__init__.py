@@ -1,1 +1,1 @@
-"""The forms of an answer: one label-run structure feeds every dialect."""
+"""The formats of an answer, all written from one structure of label runs."""

@@ -1,4 +1,4 @@
-"""What is known once an image was segmented: the source of every form of the answer."""
+"""`Answer`: everything about a segmented image from which the formats are written."""
 
 from __future__ import annotations
 

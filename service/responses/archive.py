@@ -1,4 +1,4 @@
-"""Answers for programs that count in arrays: NumPy's npz.
+"""Answers as arrays: NumPy's npz.
 
 Members: `labels` (H, W), `confidence` float16 (H, W), `names` (K,) text, `colours` uint8 (K, 3);
 `probabilities` float16 (K, H, W) where they were asked for.

@@ -1,4 +1,4 @@
-"""What the options of a request make of what the network found.
+"""Postprocessing by request options: threshold, classes, orientation.
 
 In this order: the threshold of a two-class model, the classes to keep, the file's orientation.
 Shapes: labels (H, W), confidence (H, W), probabilities (K, H, W), pixels (H, W, 3).

@@ -1,4 +1,4 @@
-"""Answers that are JSON."""
+"""Answers as JSON and GeoJSON documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of the forms of an answer, and the choice of one for a request."""
+"""The table of answer formats, and the choice of one for a request."""
 
 from __future__ import annotations
 

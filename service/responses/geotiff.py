@@ -1,4 +1,4 @@
-"""The mask as a TIFF: class ids with a palette, in compressed tiles, at the place of the image.
+"""Masks as TIFF: class ids with a palette, in compressed tiles, with the image's georeference.
 
 The tags that say where a GeoTIFF lies are the image's own. `ImageDescription` holds the model, the
 request id and the class names as JSON.

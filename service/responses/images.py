@@ -1,4 +1,4 @@
-"""Answers that are pictures: the indexed mask, and four ways to look at it.
+"""Answers as PNG images: the indexed mask, and four ways to view it.
 
 All are PNG, since a mask must not be changed by its compression.
 Shapes: labels (H, W), pixels uint8 (H, W, 3) RGB.

@@ -1,4 +1,4 @@
-"""Answers of several parts: multipart/mixed (RFC 2046, section 5.1), and arrays of outcomes.
+"""Multipart answers (RFC 2046, section 5.1), and JSON arrays of outcomes.
 
 One image as `multipart/mixed` is its JSON and its PNG. Several images are one part each, or the
 members of one JSON array; an image that failed is a problem document in its place.

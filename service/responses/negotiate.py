@@ -1,4 +1,4 @@
-"""Proactive content negotiation: which of our forms an Accept header asks for.
+"""Content negotiation: the offer that an Accept header prefers.
 
 RFC 9110, section 12.5.1: a range is `type/subtype;params;q=weight`. An offer gets the weight of
 the most specific range that it meets; the best offer wins, the earlier one on a tie.

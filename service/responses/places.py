@@ -1,4 +1,4 @@
-"""Polygons in pixels to polygons on the earth, for GeoJSON.
+"""Georeferencing of polygons, for GeoJSON.
 
 RFC 7946: longitude and latitude in WGS 84; outer rings run against the clock, holes with it.
 Shapes: points (P, 2), x first.

@@ -1,4 +1,4 @@
-"""Polygons of label maps, exact along the edges of the pixels, for all labels in one pass.
+"""Polygons of label maps, exact along pixel edges, for all classes in one pass.
 
 Method: each side of a pixel that borders on another label is a step with the pixel on its right.
 Where a step leads next depends on two pixels only: the one ahead, and the one ahead and outside.

@@ -1,4 +1,4 @@
-"""Label runs: a label map as runs of equal labels, from which every mask dialect is written.
+"""Label runs: a label map as runs of equal class ids, from which all formats are written.
 
 A run is `(start, length, label)`; the runs of one scan cover the map without gaps. Areas and
 boxes come from the runs as well, so pixels are touched once for each direction that is needed.

@@ -1,4 +1,4 @@
-"""What an operator does to a running service: load, unload, alias. Off unless a token is set.
+"""Admin routes: load, unload, alias. They exist only if a token is set.
 
 Changes live in this process: aliases that are to outlive it belong into the settings, and each of
 several processes has to be told.

@@ -1,4 +1,4 @@
-"""`/jobs`: images too large for an answer at once."""
+"""`/jobs`: images too large for one request."""
 
 from __future__ import annotations
 

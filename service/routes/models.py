@@ -1,4 +1,4 @@
-"""What can be asked for: the models of this server."""
+"""`/models`: the models of this server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page for people at `/`, the documentation at `/docs`, and their files."""
+"""The web page at `/`, the documentation at `/docs`, and their static files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who may enter, who waits, what the network sees together, and when it ends."""
+"""Scheduling: admission, queue, batches, shutdown."""

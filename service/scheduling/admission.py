@@ -1,4 +1,4 @@
-"""Who is let in: as much as fits and can be answered soon, and an honest word to the rest.
+"""Admission control by pixels, with an honest Retry-After.
 
 A request holds its image's pixels from its header to its answer. Their sum bounds the memory of
 decoded images; divided by the speed at which pixels have left so far, it is the time that the

@@ -1,4 +1,4 @@
-"""Runs what waits in a `BatchQueue`, batch by batch, and gives each item its own outcome.
+"""The batcher: runs the items of a `BatchQueue` in batches, each with its own outcome.
 
 A batch starts at once where the network was idle; while it was busy, company gathers by itself,
 and a batch that is not full waits at most `wait_s` more. When a batch fails, its items run one by

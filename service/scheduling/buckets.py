@@ -1,4 +1,4 @@
-"""What one run of a network is: images of one size that want the same, or tiles of one size."""
+"""Buckets: items that can share a batch, by model, input size and options."""
 
 from __future__ import annotations
 

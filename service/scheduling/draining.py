@@ -1,4 +1,4 @@
-"""The end of a service: admission stops, work in flight is finished, or told that it is not.
+"""Shutdown: admission stops, and work in flight finishes or is answered with 503.
 
     signal -> new work is refused (503), readiness is off, jobs are given back, event streams end
            -> what is in flight has `limit_s` to end; what then still waits is answered with a 503

@@ -1,4 +1,4 @@
-"""How long a request may live: until its deadline, and while its client listens.
+"""Lifetime of a request: until its deadline, or until its client disconnects.
 
 A client says `x-request-timeout-seconds`; the server's own limit holds in any case. The framework
 does not stop a handler whose client has left, so the connection is watched while it works.

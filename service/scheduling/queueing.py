@@ -1,4 +1,4 @@
-"""The queue in front of the networks: which items run together, and which not at all.
+"""The queue in front of the networks: forms batches, and drops expired items.
 
 Items of one bucket (same model, same size of the network's input) may share a batch. Images are
 never padded to share one: pooling over the whole image, attention and the border's features see

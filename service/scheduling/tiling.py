@@ -1,4 +1,4 @@
-"""Tiles of huge images on their way to the network: through the batcher, like everyone else.
+"""Tiles of huge images, run through the batcher like any other image.
 
 A thread walks over the image (`models.inference.tiled`) and blends; each tile waits for its turn
 in the same queue as whole images, so a huge image and many small ones share the network tile by

@@ -1,4 +1,4 @@
-"""The threads that work while the event loop listens.
+"""Thread pools for work that would block the event loop.
 
 Decoding, encoding and networks release the GIL for most of their time. They get pools of their
 own, so that a network never waits for a thread that decodes, and health checks wait for neither.

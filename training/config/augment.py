@@ -1,4 +1,4 @@
-"""Augmentation as data: which transforms, how strong, how often."""
+"""Settings of augmentation: transforms, strengths, probabilities."""
 
 from __future__ import annotations
 

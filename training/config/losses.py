@@ -1,4 +1,4 @@
-"""Losses as data: which terms are summed, with which weight."""
+"""Settings of the loss: its terms and their weights."""
 
 from __future__ import annotations
 

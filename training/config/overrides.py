@@ -1,4 +1,4 @@
-"""Settings as text: dotted `key=value`, merging, and mistakes in a person's words.
+"""Settings as text: dotted `key=value`, merging, and readable error messages.
 
 pydantic reports every mistake of a record at once but names union members and not what was
 meant; here each mistake becomes one line with the dotted key, the value and a suggestion.

@@ -1,4 +1,4 @@
-"""What the sections of a configuration share: their base class and the types of their fields."""
+"""Base class and field types of the sections of a configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TrainConfig: everything that a training run can be told, as frozen records.
+"""`TrainConfig`: the settings of a training run, as frozen records.
 
 A run is described by the defaults below, then a preset, then one YAML file, then dotted
 `key=value` settings; a later source wins (`training.config.load`). Nothing in a configuration is

@@ -1,4 +1,4 @@
-"""Examine a data set: find its files, read all masks, settle classes and splits.
+"""Inspection of a data set: finds files, reads all masks, settles classes and splits.
 
 `inspect` and `open_dataset` both start here, so that what is inspected is what is trained on.
 """

@@ -1,4 +1,4 @@
-"""Inspect a data set before training, or open it for training: both read it in the same way.
+"""Inspecting a data set, or opening it for training, with the same reader.
 
 `inspect` reads every image and every mask once and says what is wrong; `accept` makes the data set
 of an inspection, so a training that inspects first reads nothing twice. `open_dataset` does both

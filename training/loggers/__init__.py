@@ -1,1 +1,1 @@
-"""Where records of a run go besides log.jsonl: a table, TensorBoard, services that track."""
+"""Loggers of a run, besides log.jsonl: a CSV table, TensorBoard, experiment trackers."""

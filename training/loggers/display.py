@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live bar in a terminal, lines elsewhere."""
+"""Display of a run's progress: a live bar in a terminal, lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, only where a terminal can show it."""
+"""A progress bar on standard error, shown only in a terminal."""
 
 from __future__ import annotations
 

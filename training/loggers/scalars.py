@@ -1,4 +1,4 @@
-"""The numbers of a record, by the names under which trackers show them."""
+"""Scalars of a log record, by their names in trackers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sinks a run writes to. CSV and TensorBoard always; W&B and MLflow where they are named.
+"""The sinks of a run: CSV and TensorBoard always, W&B and MLflow if named.
 
 A record is what `training.loggers.runlog` writes: ``kind`` (train or val), ``step``, and
 its values.

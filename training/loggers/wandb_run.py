@@ -1,4 +1,4 @@
-"""Weights & Biases (https://docs.wandb.ai/ref/python/): where `track` names ``wandb``.
+"""Weights & Biases (https://docs.wandb.ai/ref/python/), if `track` names ``wandb``.
 
 Where to and whether at all is set by wandb's own environment: WANDB_API_KEY, WANDB_PROJECT,
 WANDB_MODE=offline. The id of the run is kept in its folder, so that a resumed run goes on there.

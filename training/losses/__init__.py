@@ -1,1 +1,1 @@
-"""Losses for segmentation: float32, safe where nothing counts, one meaning of ignore."""
+"""Losses for segmentation: in float32, and defined even if no pixel counts."""

@@ -1,4 +1,4 @@
-"""Losses that dwell on hard pixels: OHEM and focal.
+"""Losses for hard pixels: OHEM and focal.
 
 Papers: OHEM: Shrivastava et al., "Training Region-based Object Detectors with Online Hard Example
         Mining", CVPR 2016, https://arxiv.org/abs/1604.03540, for pixels as mmsegmentation and

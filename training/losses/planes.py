@@ -1,4 +1,4 @@
-"""How the losses see pixels: one plane a class.
+"""The layout of logits and targets in the losses: one plane per class.
 
 Letters: N images, K classes, P pixels of an image. A softmax over planes runs through whole rows of
 memory; over the K values of one pixel at a time it takes fifteen times as long on a CPU (11

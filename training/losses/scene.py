@@ -1,4 +1,4 @@
-"""SE-loss: which classes occur in the image, asked of a vector for the whole image.
+"""SE-loss: the presence of each class in the image, predicted by one vector for the image.
 
 Paper:   Zhang et al., "Context Encoding for Semantic Segmentation" (EncNet), CVPR 2018,
          https://arxiv.org/abs/1803.08904

@@ -1,1 +1,1 @@
-"""From settings and data to a plan: every value that was "auto", with its reason."""
+"""Planning: every value that was "auto" is decided, with its reason."""

@@ -1,4 +1,4 @@
-"""What was decided for a run: each value with its reason, and the configuration that they make."""
+"""Decisions for a run: each value with its reason, and the resulting configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large the crops of a run are, how many an epoch has, and how many steps that makes."""
+"""Crop size, crops per epoch and steps of a run."""
 
 from __future__ import annotations
 

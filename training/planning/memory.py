@@ -1,4 +1,4 @@
-"""The memory that a training step takes, measured by steps, and the memory there is.
+"""Memory of a training step, measured, and the memory available.
 
 The step is a real one: forward, loss and backward of zero images, first one image and then two, on
 a copy of the network. Their difference is what each further image costs. The states of the

@@ -1,4 +1,4 @@
-"""Draw what the network will see: samples, and beside each some of its augmented crops."""
+"""Preview of augmentation: samples, each beside some of its augmented crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the training images are like, from what `inspect` has counted: nothing is read again."""
+"""Survey of the training images, from the counts of `inspect`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Candidates race on one data set: successive halving by time."""
+"""Races of candidates on one data set: successive halving by time."""

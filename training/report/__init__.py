@@ -1,1 +1,1 @@
-"""What a run leaves for people: tables and pictures."""
+"""The report of a run: tables, charts and images."""

@@ -1,4 +1,4 @@
-"""Which classes are taken for which: the confusion matrix as the report shows it."""
+"""The confusion matrix, as the report shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the errors are, and which labels may be wrong.
+"""Error maps of images, and labels that may be wrong.
 
 Errors are counted by their distance to the nearest outline of the truth: many errors at an outline
 mean inexact drawing, many far from it mean confused classes.

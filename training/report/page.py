@@ -1,4 +1,4 @@
-"""report.html: a run that a person can read, in one file that loads nothing from elsewhere.
+"""report.html: the report of a run, in one self-contained file.
 
 `ReportCollector` takes each image while it is scored; `write_report` puts what it kept, the
 evaluation and the run's folder into `page.html` beside this file (Jinja2). Images are data URIs,

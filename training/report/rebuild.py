@@ -1,4 +1,4 @@
-"""The report of an old run, made again: its bundle is evaluated anew, on the data of the run."""
+"""Rebuilding the report of an old run: its bundle is evaluated again on the run's data."""
 
 from __future__ import annotations
 

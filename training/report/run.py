@@ -1,4 +1,4 @@
-"""What the folder of a run holds, read back for its report: configuration, plan, log, bundle."""
+"""Reading a run's folder for its report: configuration, plan, log, bundle."""
 
 from __future__ import annotations
 

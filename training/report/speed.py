@@ -1,4 +1,4 @@
-"""What the report says about time and memory."""
+"""Time and memory in the report."""
 
 from __future__ import annotations
 

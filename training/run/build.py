@@ -1,4 +1,4 @@
-"""What a run consists of, made from a resolved configuration: network, loss, step, batches."""
+"""Building the parts of a run: network, loss, step, batches."""
 
 from __future__ import annotations
 

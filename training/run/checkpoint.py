@@ -1,4 +1,4 @@
-"""Checkpoints: one atomic file from which a run goes on exactly where it stood.
+"""Checkpoints: one atomic file from which a run resumes exactly.
 
     maskzoo-checkpoint 1 <sha256 of the rest>\\n
     <torch.save of tensors and plain types>

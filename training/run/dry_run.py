@@ -1,4 +1,4 @@
-"""The whole way in twenty steps: what would fail late fails early, and what a run costs is seen."""
+"""Dry run: all stages in twenty steps, so that late failures show early, with the run's cost."""
 
 from __future__ import annotations
 

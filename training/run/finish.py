@@ -1,4 +1,4 @@
-"""The end of a run: the bundle, its metrics, a picture, and the report."""
+"""The end of a run: the bundle, its metrics, an image, and the report."""
 
 from __future__ import annotations
 

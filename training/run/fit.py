@@ -1,4 +1,4 @@
-"""train: from a folder of images and masks to a bundle.
+"""`train`: from a folder of images and masks to a bundle.
 
 A run's folder holds:
 

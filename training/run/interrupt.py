@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM become a wish that the loop looks at between two steps."""
+"""Ctrl-C and SIGTERM as a flag that the loop checks between steps."""
 
 from __future__ import annotations
 

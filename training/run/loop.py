@@ -1,4 +1,4 @@
-"""The loop: steps, validations, checkpoints, and the ways out of trouble.
+"""The training loop: steps, validations, checkpoints, and recovery.
 
 Random numbers of a step (dropout) are seeded from (seed, step, rank), samples from
 (seed, epoch, index), rates from the step. So a checkpoint needs no generator states: with weights,

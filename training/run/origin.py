@@ -1,4 +1,4 @@
-"""Where a run comes from: the command as a person would type it, and the commit of the code."""
+"""Provenance of a run: its command line, and the commit of the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start a run from the weights of a bundle, to train further or on other data.
+"""Warm start: a run that begins with the weights of a bundle.
 
 Every tensor of the network is taken, except the classifiers' where the classes differ. Nothing
 else is left out: a bundle of another network is refused, with what differs.

@@ -1,4 +1,4 @@
-"""How sure is a mean IoU? A bootstrap interval over images.
+"""Confidence interval of the mean IoU, by a bootstrap over images.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentile
 interval). The images of the split are drawn again with replacement, as many as there are; the

@@ -1,4 +1,4 @@
-"""Boundary IoU: how well the outlines agree.
+"""Boundary IoU: agreement of outlines.
 
 Paper: Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation",
 CVPR 2021, https://arxiv.org/abs/2103.16562

@@ -1,4 +1,4 @@
-"""Calibration: does a confidence of 0.8 mean that four of five pixels are right?
+"""Calibration: the expected error between confidence and accuracy.
 
 Paper: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017,
 https://arxiv.org/abs/1706.04599 (expected calibration error, equations 2 to 5).

@@ -1,4 +1,4 @@
-"""Runs and bundles beside each other: what each scores, and what it costs on this machine.
+"""Comparison of runs and bundles: scores, and latency on this machine.
 
 Scores are those that each bundle was given when it was made (`training.scoring.evaluate`); they
 compare only where data and split are the same, and it is said where they are not. Latency is

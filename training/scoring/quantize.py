@@ -1,4 +1,4 @@
-"""int8 by post-training quantization, and what it costs in mean IoU.
+"""Post-training quantization to int8, and its loss in mean IoU.
 
 NNCF (Apache-2.0) measures the range of every activation on images of the training split and
 rounds weights and activations to 8 bits (Jacob et al., "Quantization and Training of Neural

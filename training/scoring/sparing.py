@@ -1,4 +1,4 @@
-"""Prediction that asks for less at once when memory runs out.
+"""Prediction with smaller tiles after memory runs out.
 
 One image goes through the network at a time, so there is no batch to halve: an image that was
 whole is tiled from then on, as is every image of its size or larger, and tiles are halved down to

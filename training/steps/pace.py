@@ -1,4 +1,4 @@
-"""How fast a run goes: images a second, and the share of the time that it waits for data."""
+"""The pace of a run: images per second, and the fraction of time spent waiting for data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learning-rate range test: raise the rate from step to step and see when it is too much.
+"""The learning-rate range test: raises the rate step by step until the loss diverges.
 
 Paper: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017,
        https://arxiv.org/abs/1506.01186, section 3.3

@@ -1,4 +1,4 @@
-"""One optimizer step: micro-batches, memory, numbers that are none.
+"""One optimizer step: micro-batches, out-of-memory recovery, non-finite values.
 
 The step's batch (N, 3, H, W) goes through the network in micro-batches; the gradient is their
 mean, weighted by their number of images. When memory runs out, the micro-batch is halved and the

@@ -1,4 +1,4 @@
-"""What can be wrong with a data set; `CHECKS` is the list that `find_problems` runs.
+"""The checks of a data set; `find_problems` runs those in `CHECKS`.
 
 A check looks at the findings and returns the problems it sees, with the edit that cures each.
 """

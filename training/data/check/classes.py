@@ -1,4 +1,4 @@
-"""Checks of classes: codes in no class, classes that a split lacks, too few images."""
+"""Checks of classes: codes without a class, classes missing from a split, too few images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of files: what cannot be read, masks of another size, unpaired images and masks."""
+"""Checks of files: unreadable files, masks of the wrong size, unpaired images and masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that stand in the data more than once: the same file, or the same scene.
+"""Leakage: the same file, or the same scene, more than once in the data.
 
 Near-duplicates are found by the correlation of 16 x 16 grey thumbnails between train and the
 other splits: frames of a video, re-encoded copies, parts of one tile.

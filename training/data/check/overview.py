@@ -1,4 +1,4 @@
-"""Draw a data set: class shares, image sizes, and twelve samples with their masks.
+"""Overview of a data set: class fractions, image sizes, and twelve samples with their masks.
 
 The samples are chosen so that each class is seen: for each class in turn, from the rarest, the
 mask that holds most of it. matplotlib draws through its object interface, without global state.

@@ -1,4 +1,4 @@
-"""Read every mask once, in parallel, and keep only what is counted.
+"""Scan: reads every mask once, in parallel, and keeps the counts.
 
 Of a mask stay the codes with their pixel counts, the size and a hash; of an image the upright
 size, whether its EXIF tag turns it, and a hash. A deep scan decodes the images too, which finds

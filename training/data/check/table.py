@@ -1,4 +1,4 @@
-"""An inspection as a report to be read in a terminal."""
+"""The report of an inspection, for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write what was found as a commented dataset.yaml, for a person to correct."""
+"""Writing of a commented dataset.yaml from an inspection."""
 
 from __future__ import annotations
 

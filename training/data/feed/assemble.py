@@ -1,4 +1,4 @@
-"""Make the data set that training reads of what was found in a folder."""
+"""Assembling the training data set from what was found in a folder."""
 
 from __future__ import annotations
 

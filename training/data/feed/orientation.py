@@ -1,4 +1,4 @@
-"""Whether pictures have an up: roads lie below skies, cells lie anywhere.
+"""Orientation: whether images have an upper side, as streets do and cells do not.
 
 For each class the share of its pixels in the upper half of a picture is compared with the lower
 half, over all pictures that hold it. Where pictures have no up, the mean difference is 0 within

@@ -1,4 +1,4 @@
-"""The ways in which data sets lie in folders, as one table, tried from top to bottom.
+"""The table of folder layouts, tried from top to bottom.
 
 A finder looks at one folder and returns what it found there, or None. The folder itself is tried
 first, then those below it, two levels deep (`VOCdevkit/VOC2012`).

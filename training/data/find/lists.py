@@ -1,4 +1,4 @@
-"""Data sets that are told by a list: a CSV or text file that names images and their masks.
+"""Data sets given by a list: a CSV or text file of images and their masks.
 
 A name is a path below the root, with either kind of slash, or a whole path, or the name of a file
 that stands once below the root. Columns may be parted by commas, semicolons, tabs or bars.

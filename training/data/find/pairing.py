@@ -1,4 +1,4 @@
-"""How an image finds its mask by name.
+"""Pairing of images with masks by file name.
 
 Only names are read here, nothing is opened. Within a pair of folders a mask belongs to the image
 of the same stem. If none has, well-known affixes (`_mask`, `_leftImg8bit`, `img_` …) are taken

@@ -1,4 +1,4 @@
-"""Seeded splits that hold still when files are added.
+"""Seeded splits that stay stable when files are added.
 
 A sample's split follows from a hash of the seed and its name alone, so new files never move old
 ones; then the few moves that are needed are made in a fixed order: no split empty, and each class

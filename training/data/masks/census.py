@@ -1,4 +1,4 @@
-"""What stands in all masks together: how often each code occurs, and how they are stored."""
+"""Census of all masks: counts of each code, and their storage."""
 
 from __future__ import annotations
 

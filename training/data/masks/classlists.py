@@ -1,4 +1,4 @@
-"""Class lists that came with the data: believed only where the masks bear them out.
+"""Class lists that come with the data, used only if they match the masks.
 
 Read are, at the root of the data and in the folders of its splits:
 

@@ -1,4 +1,4 @@
-"""Turn a mask as it is stored into class ids.
+"""Decoding of stored masks to class ids.
 
 Class ids come out as uint8 (H, W); `IGNORE` marks pixels that neither train nor count. Colours
 may stand in RGB files and in palettes of any order side by side: both are looked up by colour.

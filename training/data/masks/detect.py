@@ -1,4 +1,4 @@
-"""Work out the encoding of a data set's masks from what is in them.
+"""Detection of the encoding of a data set's masks.
 
 Every decision leaves a note in plain words, so that a person can object to it in dataset.yaml.
 The order of questions: values or colours? a published table? noise around few codes? and then the

@@ -1,4 +1,4 @@
-"""Published label tables, recognised by the codes in the masks and by the files' names.
+"""Published label tables, recognised by the codes in the masks and by file names.
 
 They only save typing: a data set that matches one gets its class names, its ignored codes and its
 order of ids from here, and the caller says so. A table matches when every frequent code is in it.

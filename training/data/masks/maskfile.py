@@ -1,4 +1,4 @@
-"""Read a mask file as it is stored: one integer code for each pixel.
+"""Reading of mask files as stored: one integer code per pixel.
 
 A code is the stored value (`values`), or a colour packed as 0xRRGGBB (`colours`). What the codes
 mean is the business of `encodings`. Shapes: codes are (H, W).

@@ -1,4 +1,4 @@
-"""Codes that are noise around a few others: compression, or edges smoothed by a resize.
+"""Noise codes around a few real ones: compression, or edges smoothed by a resize.
 
 Classes fill areas; noise makes lines and single pixels, and lies around every class. By counts
 alone, forty classes with 255 for void would look like noise too.

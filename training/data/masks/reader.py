@@ -1,4 +1,4 @@
-"""Read the mask of an image, whichever way the data set stores it."""
+"""Reading of an image's mask, in any storage."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is known about a data set: plain records that import no reader, check or painter."""
+"""Records about a data set; they import no reader, check or painter."""

@@ -1,4 +1,4 @@
-"""`dataset.yaml`: what a person says about a data set, read strictly.
+"""`dataset.yaml`: a person's description of a data set, validated strictly.
 
 Example::
 

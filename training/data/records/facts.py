@@ -1,4 +1,4 @@
-"""What is in the files of a data set: the counts of each mask, the header of each image."""
+"""Facts about files: the counts of each mask, the header of each image."""
 
 from __future__ import annotations
 

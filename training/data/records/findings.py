@@ -1,4 +1,4 @@
-"""Everything that was found in a data set: files, codes, classes, splits."""
+"""Findings about a data set: files, codes, classes, splits."""
 
 from __future__ import annotations
 

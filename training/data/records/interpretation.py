@@ -1,4 +1,4 @@
-"""How the masks of a data set are read: what their codes mean, and which classes there are."""
+"""Interpretation of masks: the meaning of their codes, and the classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a trouble in the data is told: what, where, and what cures it.
+"""Problems in the data: what, where, and how to fix it.
 
 An `error` stops a training, a `warning` is shown. The stems of a problem are the samples that
 would have to be left out to be rid of it: `allow_bad` and the `exclude` key of dataset.yaml use

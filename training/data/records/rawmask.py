@@ -1,4 +1,4 @@
-"""A mask as it is stored, and what draws one from annotations. Shapes: codes are (H, W)."""
+"""Masks as stored, and painters that draw them from annotations. Codes have shape (H, W)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Masks that are stored as outlines: COCO json, YOLO text files, labelme json."""
+"""Masks stored as outlines: COCO json, YOLO text files, labelme json."""
