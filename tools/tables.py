@@ -55,7 +55,7 @@ def bundles() -> str:
                 f"[`{item.name}`](models/pretrained/{item.name}/README.md)",
                 item.spec.architecture,
                 ", ".join(item.labels.names),
-                f"{100 * item.metrics['mean_iou']:.1f} %",
+                f"{100 * (item.metrics.mean_iou or 0):.1f} %",
             )
             for item in manifests
         ),

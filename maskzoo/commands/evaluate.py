@@ -27,6 +27,7 @@ def evaluate(
 ) -> None:
     """Measure a bundle on a folder of images and masks."""
     from maskzoo.models.bundles.bundle import save_metrics
+    from maskzoo.models.bundles.records import BundleMetrics
     from maskzoo.models.bundles.shipped import find_bundle
     from maskzoo.training.loggers.progress import progress_bar
     from maskzoo.training.scoring.evaluate import Options
@@ -45,6 +46,7 @@ def evaluate(
         )
     if save:
         command = result.command(str(data), engine=engine)
-        save_metrics(folder, result.to_json() | {"command": command})
+        metrics = BundleMetrics.model_validate(result.to_json() | {"command": command})
+        save_metrics(folder, metrics)
         print(f"saved in {folder}", file=sys.stderr)
     print_json(result.details()) if as_json else print(result.table())

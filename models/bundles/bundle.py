@@ -24,7 +24,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import ValidationError
@@ -42,6 +42,7 @@ from maskzoo.models.bundles.manifest import (
     list_mistakes,
     read_manifest,
 )
+from maskzoo.models.bundles.records import BundleMetrics, Provenance
 from maskzoo.models.errors import BundleError, SpecError, UnknownNameError
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.network.network import SegmentationNetwork
@@ -66,8 +67,8 @@ def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
     name: str,
     labels: LabelSet,
     preprocessing: Preprocessing,
-    metrics: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    metrics: BundleMetrics | None = None,
+    provenance: Provenance | None = None,
     dtype: Literal["float16", "float32"] = "float16",
     preview: bytes | None = None,
 ) -> Path:
@@ -75,7 +76,7 @@ def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
 
     Args:
         name: what the bundle is called, usually the folder's name.
-        metrics, provenance: see `Manifest`; JSON values.
+        metrics, provenance: see `models.bundles.records`.
         dtype: of the stored large tensors.
         preview: a PNG to show beside the name.
 
@@ -97,8 +98,8 @@ def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
             spec=network.spec,
             labels=labels,
             preprocessing=preprocessing,
-            metrics=dict(metrics or {}),
-            provenance=dict(provenance or {}),
+            metrics=metrics or BundleMetrics(),
+            provenance=provenance or Provenance(),
             weights_sha256=hashlib.sha256(weights).hexdigest(),
             weights_dtype=dtype,
         )
@@ -115,7 +116,7 @@ def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
     return path
 
 
-def save_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+def save_metrics(path: Path, metrics: BundleMetrics) -> None:
     """Put metrics in the manifest and the card of the bundle at `path`; all else stays.
 
     A metric that is there already and not in `metrics` stays too.
@@ -125,7 +126,7 @@ def save_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """
     path = Path(path)
     manifest = read_manifest(path)
-    manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, **metrics}})
+    manifest = manifest.model_copy(update={"metrics": manifest.metrics.updated(metrics)})
     try:
         card = write_card(manifest, (path / WEIGHTS_FILE).stat().st_size)
         _replace_file(path / "README.md", card.encode())

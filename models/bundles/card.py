@@ -28,7 +28,7 @@ def write_card(manifest: Manifest, weights_bytes: int) -> str:
         "weights": size,
         "sha256": manifest.weights_sha256,
     }
-    origin = dict(manifest.provenance)
+    origin = manifest.provenance.model_dump()
     description = origin.pop("description", None)
     parts = [
         f"# {manifest.name}",
@@ -40,7 +40,7 @@ def write_card(manifest: Manifest, weights_bytes: int) -> str:
         _table(("id", "name", "colour"), _class_rows(manifest)),
         f"Masks mark pixels that do not count by {labels.ignore_index}.",
         "## Scores",
-        _section(manifest.metrics, "Not measured."),
+        _section(manifest.metrics.model_dump(), "Not measured."),
         "## Where it comes from",
         _section(origin, "Not recorded."),
         "## Use",

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from maskzoo.models.bundles.records import BundleMetrics, Provenance
 from maskzoo.models.errors import BundleError, SpecError
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -38,8 +39,8 @@ class Manifest(BaseModel):
         spec: the network without its weights.
         labels: the classes.
         preprocessing: what the input looks like.
-        metrics: the scores, with the split and the command that measured them.
-        provenance: data, its licence and fingerprint, weights' licence, versions, commit, recipe.
+        metrics: the scores, and how they were measured.
+        provenance: where the weights come from, and how they may be used.
         weights_sha256: of the tensor file, in hexadecimal.
         weights_dtype: of the large tensors in the file.
     """
@@ -51,8 +52,8 @@ class Manifest(BaseModel):
     spec: ModelSpec
     labels: LabelSet
     preprocessing: Preprocessing
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    provenance: dict[str, Any] = Field(default_factory=dict)
+    metrics: BundleMetrics = Field(default_factory=BundleMetrics)
+    provenance: Provenance = Field(default_factory=Provenance)
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     weights_dtype: Literal["float16", "float32"]
 

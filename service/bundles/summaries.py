@@ -30,7 +30,7 @@ def summarise_model(manager: ModelManager, entry: ModelEntry) -> ModelSummary:
         encoder=None if manifest is None else manifest.spec.encoder,
         classes=[] if manifest is None else summarise_classes(manifest.labels),
         background=None if manifest is None else manifest.labels.background,
-        mean_iou=None if manifest is None else manifest.metrics.get("mean_iou"),
+        mean_iou=None if manifest is None else manifest.metrics.mean_iou,
         load_s=None if entry.load_s is None else round(entry.load_s, 3),
     )
 

@@ -111,7 +111,7 @@ def _context(run: Run, evaluation: Evaluation, collected: ReportCollector) -> di
             seconds_per_image=sum(evaluation.seconds_per_image.values()),
             image_pixels=collected.image_pixels,
         ),
-        "versions": run.manifest.provenance.get("versions", {}),
+        "versions": run.manifest.provenance.versions,
     }
 
 

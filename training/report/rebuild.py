@@ -54,7 +54,7 @@ def rebuild_report(
 
 def _data_of(run: Run) -> Path:
     """Return the data folder that the command of a run names."""
-    words = shlex.split(run.manifest.provenance.get("command", ""))
+    words = shlex.split(run.manifest.provenance.command or "")
     given = Path(words[2]) if words[:2] == ["maskzoo", "train"] and len(words) > 2 else None
     if given is None or not given.exists():
         raise DataError(

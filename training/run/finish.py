@@ -8,12 +8,12 @@ import shutil
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.torch
 
 from maskzoo.models.bundles.bundle import save_bundle
+from maskzoo.models.bundles.records import BundleMetrics, Provenance
 from maskzoo.models.engines.check import central_part
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.models.inference.predictor import Predictor
@@ -28,7 +28,7 @@ from maskzoo.training.scoring.evaluate import Evaluation, evaluate_split
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 
 
-def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
+def finish(parts: Parts) -> tuple[Path, BundleMetrics]:
     """Write what a run leaves, from the best weights; return bundle and metrics.
 
     The metrics are those of the bundle as it was written, read back: rounding of the weights to
@@ -37,7 +37,7 @@ def finish(parts: Parts) -> tuple[Path, dict[str, Any]]:
     network = parts.evaluated
     network.load_state_dict(safetensors.torch.load_file(parts.run_dir / BEST))
     network.eval()
-    draft = _save(parts, parts.run_dir / ".draft", metrics={})
+    draft = _save(parts, parts.run_dir / ".draft", metrics=None)
     split: Split = "test" if parts.data.samples("test") else "val"
     predictor = Predictor.from_bundle(draft, device=str(parts.fabric.device))
     collector = ReportCollector(parts.data.labels)
@@ -103,34 +103,37 @@ def bundle_name(parts: Parts) -> str:
     return kept.strip("-")[:64] or "model"
 
 
-def provenance(parts: Parts) -> dict[str, Any]:
+def provenance(parts: Parts) -> Provenance:
     """Return what is needed to know where a bundle comes from."""
-    return {
-        "description": parts.config.bundle.description,
-        "data": parts.data.name,
-        "data_fingerprint": parts.data.fingerprint,
-        "data_licence": parts.config.bundle.data_licence,
-        "weights_licence": parts.config.bundle.weights_licence,
-        "encoder_weights": parts.config.model.encoder_weights,
-        "versions": {"python": platform.python_version()}
+    return Provenance(
+        description=parts.config.bundle.description,
+        data=parts.data.name,
+        data_fingerprint=parts.data.fingerprint,
+        data_licence=parts.config.bundle.data_licence,
+        weights_licence=parts.config.bundle.weights_licence,
+        encoder_weights=parts.config.model.encoder_weights,
+        versions={"python": platform.python_version()}
         | {name: version(name) for name in _REPORTED},
-        "commit": code_commit(),
-        "command": parts.command,
-        "recipe": parts.config.model_dump(mode="json"),
-        "steps": parts.progress.step,
-        "best_step": parts.progress.best_step,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+        commit=code_commit(),
+        command=parts.command,
+        recipe=parts.config.model_dump(mode="json"),
+        steps=parts.progress.step,
+        best_step=parts.progress.best_step,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
-def _metrics(evaluation: Evaluation, parts: Parts) -> dict[str, Any]:
-    return evaluation.to_json() | {
-        "command": evaluation.command(evaluation.data, engine="torch"),
-        "validation_mean_iou": parts.progress.best_score,
-    }
+def _metrics(evaluation: Evaluation, parts: Parts) -> BundleMetrics:
+    return BundleMetrics.model_validate(
+        evaluation.to_json()
+        | {
+            "command": evaluation.command(evaluation.data, engine="torch"),
+            "validation_mean_iou": parts.progress.best_score,
+        }
+    )
 
 
-def _save(parts: Parts, path: Path, *, metrics: dict[str, Any]) -> Path:
+def _save(parts: Parts, path: Path, *, metrics: BundleMetrics | None) -> Path:
     if path.exists():
         shutil.rmtree(path)
     return save_bundle(

@@ -29,6 +29,7 @@ import torch
 from lightning.fabric import Fabric
 from pydantic import ValidationError
 
+from maskzoo.models.bundles.records import BundleMetrics
 from maskzoo.models.errors import DataError, SpecError, ZooError
 from maskzoo.models.memory import keep_freed_memory
 from maskzoo.models.network.network import SegmentationNetwork
@@ -68,11 +69,11 @@ class TrainResult:
     """What a finished run left.
 
     Attributes:
-        metrics: of the bundle, as `Evaluation.to_json` gives them.
+        metrics: of the bundle.
     """
 
     bundle: Path
-    metrics: dict[str, Any]
+    metrics: BundleMetrics
     run_dir: Path
 
 
@@ -166,7 +167,7 @@ def conclude(parts: Parts) -> TrainResult:
     """Score the best weights and write bundle and report (rank 0)."""
     result = finish(parts) if parts.fabric.is_global_zero else None
     parts.fabric.barrier()
-    bundle, metrics = result or (parts.run_dir / "bundle", {})
+    bundle, metrics = result or (parts.run_dir / "bundle", BundleMetrics())
     return TrainResult(bundle, metrics, parts.run_dir)
 
 

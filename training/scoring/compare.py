@@ -228,7 +228,7 @@ def _distinct_names(folders: Sequence[Path]) -> list[str]:
 def _entry(name: str, source: str, folder: Path, latency_ms: float) -> Entry:
     manifest = read_manifest(folder)
     metrics = manifest.metrics
-    interval = metrics.get("mean_iou_interval")
+    interval = metrics.mean_iou_interval
     return Entry(
         name=name,
         source=source,
@@ -236,9 +236,9 @@ def _entry(name: str, source: str, folder: Path, latency_ms: float) -> Entry:
         encoder=manifest.spec.encoder,
         plugins=tuple(str(plugin) for plugin in manifest.spec.plugins),
         parameters=_count_parameters(folder),
-        mean_iou=metrics.get("mean_iou"),
-        boundary_iou=metrics.get("mean_boundary_iou"),
-        interval=(interval["low"], interval["high"]) if interval else None,
+        mean_iou=metrics.mean_iou,
+        boundary_iou=metrics.mean_boundary_iou,
+        interval=(interval.low, interval.high) if interval else None,
         data=_measured_on(manifest),
         latency_ms=latency_ms,
     )
@@ -246,7 +246,7 @@ def _entry(name: str, source: str, folder: Path, latency_ms: float) -> Entry:
 
 def _measured_on(manifest: Manifest) -> tuple[str, str]:
     metrics = manifest.metrics
-    return str(metrics.get("data_fingerprint", "")), str(metrics.get("split", ""))
+    return metrics.data_fingerprint or "", metrics.split or ""
 
 
 def _count_parameters(folder: Path) -> int:

@@ -193,7 +193,7 @@ def evaluate(
 
 def open_as_trained(manifest: Manifest, data: Path) -> SegmentationData:
     """Open data as the bundle's run did: split by its seed, as many bad samples left out."""
-    recipe = manifest.provenance.get("recipe") or {}
+    recipe = manifest.provenance.recipe or {}
     return open_dataset(data, seed=recipe.get("seed", 0), allow_bad=recipe.get("allow_bad", 0))
 
 

@@ -61,6 +61,6 @@ def test_a_bundle_records_which_bundle_its_run_started_from(discs, tiny, tmp_pat
     first = train(discs, tiny("bundle.dtype=float32"), run_dir=tmp_path / "a", display=display)
     start = f"model.start_from={first.bundle}"
     second = train(discs, tiny(start, "max_steps=1"), run_dir=tmp_path / "b", display=display)
-    assert load_bundle(second.bundle).manifest.provenance["recipe"]["model"]["start_from"] == str(
+    assert load_bundle(second.bundle).manifest.provenance.recipe["model"]["start_from"] == str(
         first.bundle
     )

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from maskzoo import create_model, save_bundle
+from maskzoo.models.bundles.records import BundleMetrics, MetricsInterval
 from maskzoo.models.errors import DataError
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -27,9 +28,12 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     network = create_model("unet", encoder="tu-test_resnet", num_classes=2, channels=[8, 8, 8, 8])
 
     def write(name: str, score: float | None, *, folder: str = "", split: str = "test") -> Path:
-        metrics = {"mean_iou": score, "split": split, "data_fingerprint": "f"} if score else {}
+        metrics = None
         if score:
-            metrics["mean_iou_interval"] = {"low": score - 0.1, "high": score + 0.1}
+            interval = MetricsInterval(low=score - 0.1, high=score + 0.1)
+            metrics = BundleMetrics(
+                mean_iou=score, split=split, data_fingerprint="f", mean_iou_interval=interval
+            )
         path = root / (folder or name)
         if not path.exists():
             save_bundle(
