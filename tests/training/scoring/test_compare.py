@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from maskzoo import create_model, save_bundle
 from maskzoo.models.bundles.records import BundleMetrics, MetricsInterval
@@ -71,13 +70,13 @@ def measure(*paths: Path, milliseconds: tuple[int, ...]) -> dict[str, object]:
         engine="torch",
         clock=clock(*milliseconds),
     )
-    return {entry.name: entry for entry in found.entries} | {"all": found}
+    return {model.name: model for model in found.models} | {"all": found}
 
 
 def test_the_front_are_those_that_no_other_beats(make: Make) -> None:
     paths = [make("slow", 0.8), make("quick", 0.5), make("beaten", 0.5, folder="beaten")]
     found = measure(*paths, milliseconds=(30, 10, 20))
-    assert [entry.name for entry in found["all"].entries] == ["slow", "quick", "beaten"]
+    assert [model.name for model in found["all"].models] == ["slow", "quick", "beaten"]
     assert {name: found[name].is_front for name in ("slow", "quick", "beaten")} == {
         "slow": True,
         "quick": True,
@@ -93,13 +92,13 @@ def test_parameters_are_those_of_the_network(make: Make) -> None:
     assert measure(make("slow", 0.8), milliseconds=(1,))["slow"].parameters == expected
 
 
-def test_what_does_not_compare_is_said(make: Make) -> None:
+def test_notes_name_what_does_not_compare(make: Make) -> None:
     paths = [make("slow", 0.8), make("other", 0.6, split="val"), make("unknown", None)]
     found = measure(*paths, milliseconds=(1, 2, 3))["all"]
     notes = " ".join(found.notes)
     assert "different data or splits" in notes
     assert "without a score: unknown" in notes
-    assert not found.entries[-1].is_front
+    assert not found.models[-1].is_front
     same = measure(make("slow", 0.8), make("quick", 0.5), milliseconds=(1, 2))["all"]
     assert len(same.notes) == 1
 
@@ -113,27 +112,14 @@ def test_equal_names_are_told_apart_by_their_folders(make: Make, tmp_path: Path)
     found = compare(
         [str(make("slow", 0.8)), str(make("quick", 0.5))], size=(32, 32), repeats=1, device="cpu"
     )
-    assert {entry.name for entry in found.entries} == {"slow", "quick"}
+    assert {model.name for model in found.models} == {"slow", "quick"}
     twice = compare([str(tmp_path / "first"), str(make("slow", 0.8))], size=(32, 32), repeats=1)
-    assert all(entry.name.startswith("slow (") for entry in twice.entries)
+    assert all(model.name.startswith("slow (") for model in twice.models)
 
 
-def test_the_table_and_the_plot_show_every_model(make: Make, tmp_path: Path) -> None:
-    found = measure(make("slow", 0.8), make("quick", 0.5), milliseconds=(30, 10))["all"]
-    table = found.table()
-    assert "80.00" in table
-    assert "70.0-90.0" in table
-    assert "median of 2 images of 48 x 32" in table
-    with Image.open(found.plot(tmp_path / "deep" / "front.png")) as picture:
-        assert picture.size == (1040, 650)
-    svg = found.plot(tmp_path / "front.svg").read_text()
-    assert "<svg" in svg
-    assert [model["name"] for model in found.to_json()["models"]] == ["slow", "quick"]
-
-
-def test_every_source_that_is_none_is_named(make: Make, tmp_path: Path) -> None:
+def test_every_source_without_a_bundle_is_named(make: Make, tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").touch()
     with pytest.raises(DataError) as caught:
         compare(["aeriel", str(tmp_path), str(make("slow", 0.8))])
     assert "unknown bundle 'aeriel'; did you mean 'aerial'" in str(caught.value)
-    assert "has no bundle yet" in str(caught.value)
+    assert "has no bundle yet: finish it with --resume" in str(caught.value)
