@@ -100,11 +100,17 @@ class LabelSet(BaseModel):
         return table
 
 
+def hex_colour(colour: Sequence[int]) -> str:
+    """Return an RGB triple as ``#rrggbb``."""
+    red, green, blue = colour
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def parse_colour(text: str) -> Colour:
     """Read ``rrggbb``, with or without ``#``.
 
     Raises:
-        ValueError: `text` is not of this form.
+        ValueError: `text` has another form.
     """
     red, green, blue = bytes.fromhex(text.removeprefix("#"))
     return red, green, blue

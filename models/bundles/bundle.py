@@ -18,7 +18,6 @@ Everything loads as float32.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -44,6 +43,7 @@ from maskzoo.models.bundles.manifest import (
 )
 from maskzoo.models.bundles.records import BundleMetrics, Provenance
 from maskzoo.models.errors import BundleError, SpecError, UnknownNameError
+from maskzoo.models.files import replace_file
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.preprocessing import Preprocessing
@@ -129,8 +129,8 @@ def save_metrics(path: Path, metrics: BundleMetrics) -> None:
     manifest = manifest.model_copy(update={"metrics": manifest.metrics.updated(metrics)})
     try:
         card = write_card(manifest, (path / WEIGHTS_FILE).stat().st_size)
-        _replace_file(path / "README.md", card.encode())
-        _replace_file(path / MANIFEST_FILE, manifest.to_bytes())
+        replace_file(path / "README.md", card.encode())
+        replace_file(path / MANIFEST_FILE, manifest.to_bytes())
     except OSError as error:
         raise BundleError(f"the metrics cannot be saved in {path}: {error.strerror}") from error
 
@@ -207,18 +207,6 @@ def _load_strictly(network: SegmentationNetwork, tensors: Mapping[str, Tensor], 
             f"{shown}{more}"
         )
     network.load_state_dict(dict(tensors), strict=True)
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        file.write(data)
-    fresh = Path(file.name)
-    try:
-        fresh.chmod(0o644)  # a temporary file is private
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _replace_folder(path: Path, files: Mapping[str, bytes]) -> None:

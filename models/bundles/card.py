@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from maskzoo.models.bundles.manifest import Manifest
+from maskzoo.models.labels import hex_colour
 
 
 def write_card(manifest: Manifest, weights_bytes: int) -> str:
@@ -54,7 +55,7 @@ def _class_rows(manifest: Manifest) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for index, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True)):
         note = " (background)" if index == labels.background else ""
-        rows.append((index, name + note, "#{:02x}{:02x}{:02x}".format(*colour)))
+        rows.append((index, name + note, hex_colour(colour)))
     return rows
 
 

@@ -7,8 +7,6 @@ metadata, under the key ``maskzoo.spec``.
 from __future__ import annotations
 
 import copy
-import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch.export import Dim, ExportedProgram
 from maskzoo.models.errors import ExportError
 from maskzoo.models.export.pools import use_portable_pools
 from maskzoo.models.export.wrapper import ExportWrapper, Output
+from maskzoo.models.files import replacing
 from maskzoo.models.network.attention import use_form
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.plugins.dcn import use_portable_operators
@@ -180,7 +179,5 @@ def _convert(
 
 def _save(converted: torch.onnx.ONNXProgram, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        written = Path(folder) / path.name
-        converted.save(written, external_data=False)
-        os.replace(written, path)
+    with replacing(path) as part:
+        converted.save(part, external_data=False)

@@ -17,9 +17,10 @@ from typing import Any
 from PIL import Image
 
 from maskzoo.models.errors import ZooError
+from maskzoo.models.files import replace_file
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.draw import overlay as draw_overlay
-from maskzoo.models.labels import LabelSet
+from maskzoo.models.labels import LabelSet, parse_colour
 from maskzoo.service.client.clients import Client
 
 Files = tuple[Path, Path, Path | None]
@@ -98,7 +99,7 @@ def read_labels(client: Client, model: str | None) -> LabelSet:
     found = client.describe(model)
     return LabelSet(
         names=tuple(entry["name"] for entry in found["classes"]),
-        colours=tuple(_triple(entry["colour"]) for entry in found["classes"]),
+        colours=tuple(parse_colour(entry["colour"]) for entry in found["classes"]),
         background=found["background"],
     )
 
@@ -115,20 +116,10 @@ def _predict_one(
             drawn = Image.fromarray(draw_overlay(pixels, answer.label_map, labels))
             stream = io.BytesIO()
             drawn.save(stream, "JPEG", quality=90)
-            _write(overlay, stream.getvalue())
-        _write(mask, answer.png)
+            overlay.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(overlay, stream.getvalue())
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(mask, answer.png)
     except (ZooError, OSError) as error:
         return RemoteOutcome(image, mask, error=f"{image}: {error}")
     return RemoteOutcome(image, mask, fractions=answer.fractions())
-
-
-def _triple(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".part")
-    half.write_bytes(data)
-    half.replace(path)

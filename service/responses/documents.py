@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from typing import Any
 
+from maskzoo.models.labels import hex_colour
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.coco import encode_document, encode_rle
 from maskzoo.service.responses.images import encode_indexed
@@ -76,12 +76,6 @@ def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
         parts.append(write_coordinates(outlines.pop(entry.id)).encode())
         parts.append(b"}}")
     return b"".join([*parts, b"]}"])
-
-
-def hex_colour(colour: Sequence[int]) -> str:
-    """Return an RGB triple as `#rrggbb`."""
-    red, green, blue = colour
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _describe_input(answer: Answer) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from maskzoo.models.errors import UnknownNameError
-from maskzoo.models.labels import LabelSet, distinct_colours, parse_colour
+from maskzoo.models.labels import LabelSet, distinct_colours, hex_colour, parse_colour
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -97,11 +97,12 @@ def test_an_unknown_published_set_gets_a_suggestion():
 
 
 @pytest.mark.parametrize("text", ["3c1098", "#3C1098"])
-def test_colours_are_read_from_hexadecimal(text):
+def test_colours_are_read_from_and_written_in_hexadecimal(text):
     assert parse_colour(text) == (0x3C, 0x10, 0x98)
+    assert hex_colour(parse_colour(text)) == "#3c1098"
 
 
 @pytest.mark.parametrize("text", ["", "12345", "red", "11223344"])
-def test_other_texts_are_no_colours(text):
+def test_other_texts_are_not_colours(text):
     with pytest.raises(ValueError, match=r"fromhex|unpack"):
         parse_colour(text)

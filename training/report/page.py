@@ -8,14 +8,14 @@ charts are SVG.
 from __future__ import annotations
 
 import base64
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from maskzoo.models.labels import LabelSet
+from maskzoo.models.files import replace_file
+from maskzoo.models.labels import LabelSet, hex_colour
 from maskzoo.training.report.charts import bin_scores, reliability_chart
 from maskzoo.training.report.confusion import most_frequent_confusions, view_matrix
 from maskzoo.training.report.curves import draw_curves
@@ -77,9 +77,7 @@ def write_report(folder: Path, evaluation: Evaluation, collected: ReportCollecto
         _context(read_run(folder), evaluation, collected)
     )
     path = folder / REPORT
-    temporary = path.with_name(REPORT + ".part")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)  # so that a browser never reads half a page
+    replace_file(path, page.encode())  # so that a browser never reads half a page
     return path
 
 
@@ -121,7 +119,7 @@ def _class_rows(evaluation: Evaluation, labels: LabelSet) -> list[ClassRow]:
         evaluation.scores.per_class, evaluation.boundary.ious(), labels.colours, strict=True
     )
     return [
-        ClassRow(scores, boundary_iou, "#{:02x}{:02x}{:02x}".format(*colour), scores.pixels / total)
+        ClassRow(scores, boundary_iou, hex_colour(colour), scores.pixels / total)
         for scores, boundary_iou, colour in columns
     ]
 

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from maskzoo.models.errors import ZooError
+from maskzoo.models.files import replacing
 
 _MAGIC = b"maskzoo-checkpoint 1 "
 _HEADER_LENGTH = len(_MAGIC) + 64 + 1
@@ -85,15 +86,14 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     body = buffer.getbuffer()
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(_MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n")
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    if path.exists():
-        _keep(path, path.with_name("previous.ckpt"))
-    os.replace(temporary, path)
+    with replacing(path) as part:
+        with part.open("wb") as file:
+            file.write(_MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n")
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            _keep(path, path.with_name("previous.ckpt"))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -8,7 +8,6 @@ optimizer, average and step number a resumed run is bit for bit the one that was
 from __future__ import annotations
 
 import hashlib
-import os
 import shlex
 import time
 from collections.abc import Iterable
@@ -23,6 +22,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from maskzoo.models.errors import ZooError
+from maskzoo.models.files import replacing
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.preprocessing import Preprocessing
@@ -293,10 +293,9 @@ def restore(
 
 def write_weights(path: Path, network: SegmentationNetwork) -> None:
     """Write the weights atomically as safetensors."""
-    temporary = path.with_name(path.name + ".part")
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    safetensors.torch.save_file(tensors, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as part:
+        safetensors.torch.save_file(tensors, part)
 
 
 def resume_command(data: Path, run_dir: Path) -> str:
