@@ -18,75 +18,79 @@ ModeName = Literal["auto", "whole", "resize", "tiled"]
 
 
 class SegmentOptions(BaseModel):
-    """How an image is to be segmented and answered."""
+    """Options of how an image is segmented and answered."""
 
     model_config = ConfigDict(frozen=True)
 
     model: str | None = Field(
-        default=None, description="Name of the model, as in `GET /models`; else the default one."
+        default=None,
+        description="Name of the model, as in `GET /models`; by default the default model.",
     )
     format: FormatName | None = Field(
         default=None,
-        description="Form of the answer; without it the Accept header decides. "
-        "`mixed` is multipart/mixed: the JSON, then the PNG.",
+        description="Format of the answer; without it the Accept header decides. `mixed` is "
+        "multipart/mixed: the JSON, then the PNG.",
     )
     variant: VariantName | None = Field(
         default=None,
-        description="Which PNG: `indexed` (pixel values are class ids, with a palette), `color`, "
-        "`overlay` (over the image), `confidence` (grey, 255 is certain), `cutout` (the image, "
-        "transparent where the background is).",
+        description="Kind of PNG: `indexed` (pixel values are class ids, with a palette), "
+        "`color`, `overlay` (on the image), `confidence` (grey, 255 is certain), "
+        "`cutout` (the image, transparent where the background is).",
     )
     masks: str = Field(
         default="rle",
-        description="What JSON says of the masks, separated by commas: `none`, `rle` (COCO run "
-        "lengths of each class), `polygons` (of each class, along the pixels' edges), `coco` (a "
-        "COCO document), `png` (the indexed PNG of all classes, in base64).",
+        description="Masks in the JSON, separated by commas: `none`, `rle` (COCO run lengths of "
+        "each class), `polygons` (of each class, along pixel edges), `coco` (a COCO "
+        "document), `png` (the indexed PNG of all classes, in base64).",
     )
     simplify: float = Field(
         default=0,
         ge=0,
         le=100,
-        description="How far, in pixels, a polygon's line may be from the exact one.",
+        description="Largest distance, in pixels, between a simplified polygon and the exact "
+        "outline.",
     )
-    opacity: float = Field(default=0.5, ge=0, le=1, description="Of the classes in an `overlay`.")
+    opacity: float = Field(
+        default=0.5, ge=0, le=1, description="Opacity of the classes in an `overlay`."
+    )
     mode: ModeName = Field(
         default="auto",
         description="How the network is applied: `whole` at the image's size, `resize` at the "
-        "size that the model was trained for, `tiled` at the image's size in overlapping pieces, "
-        "`auto` as its bundle says.",
+        "size that the model was trained for, `tiled` at the image's size in "
+        "overlapping tiles, `auto` as the bundle specifies.",
     )
     max_side: int | None = Field(
         default=None,
         ge=32,
         le=8192,
-        description="Longest side, in pixels, at which the network sees the image; the mask has "
-        "the image's size all the same. Not with mode=whole or tiled.",
+        description="Longest side, in pixels, of the image that the network sees; the mask still "
+        "has the image's size. Not with mode=whole or tiled.",
     )
     tta: str = Field(
         default="none",
-        description="Test-time augmentation: `none`, `flip` (2 views), `d4` (8, for images "
-        "without an up), `multiscale`, `multiscale:0.5,1,2` or several joined by `+`. The network "
-        "runs once for each view.",
+        description="Test-time augmentation: `none`, `flip` (2 views), `d4` (8 views, for images "
+        "without an upper side), `multiscale`, `multiscale:0.5,1,2` or several joined"
+        " by `+`. The network runs once per view.",
     )
     classes: str | None = Field(
         default=None,
         description="Names or ids of the classes to keep, separated by commas; the others become "
-        "background or, where the model has none, no class.",
+        "background or, if the model has none, no class.",
     )
     threshold: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="For models of two classes: class 1 wins where its probability is at least "
-        "this. Probabilities are known to about 0.0005.",
+        description="For models with two classes: class 1 is chosen where its probability is at "
+        "least this. Probabilities are accurate to about 0.0005.",
     )
     orientation: Literal["upright", "original"] = Field(
         default="upright",
-        description="`original` turns the answer back to the pixels of the file, whose EXIF "
-        "orientation was applied.",
+        description="`original` maps the answer back to the file's own pixels, undoing the EXIF "
+        "orientation.",
     )
     probabilities: bool = Field(
-        default=False, description="Add the probabilities of all classes to an npz, float16."
+        default=False, description="Add the float16 probabilities of all classes to an npz."
     )
 
     @model_validator(mode="before")
@@ -128,7 +132,7 @@ class SegmentOptions(BaseModel):
 
     @property
     def mask_names(self) -> frozenset[str]:
-        """The mask dialects that JSON is to hold."""
+        """The kinds of masks in the JSON."""
         return frozenset(self.masks.split(",")) - {"none"}
 
 
@@ -141,13 +145,14 @@ class ClassResult(BaseModel):
     pixels: int
     fraction: float = Field(description="Fraction of the image's pixels, 0 to 1.")
     box: tuple[int, int, int, int] | None = Field(description="x, y, width, height in pixels.")
-    confidence: float = Field(description="Mean probability of the class where it won.")
+    confidence: float = Field(description="Mean probability of the class over its pixels.")
     mask: dict[str, Any] | None = Field(
         default=None, description='COCO run lengths: `{"size": [h, w], "counts": "…"}`.'
     )
     polygons: list[list[list[list[float]]]] | None = Field(
         default=None,
-        description="For each part its closed rings of [x, y], the outer one first, then holes.",
+        description="For each part, its closed rings of [x, y]: the outer ring first, then the "
+        "holes.",
     )
 
 
@@ -159,7 +164,7 @@ class SegmentResult(BaseModel):
     width: int
     height: int
     mode: str
-    input: dict[str, Any] = Field(description="What the decoder found and did.")
+    input: dict[str, Any] = Field(description="Facts about the decoded image file.")
     classes: list[ClassResult] = Field(description="The classes that occur, by id.")
     coco: dict[str, Any] | None = Field(
         default=None, description="COCO document: images, categories, annotations."
@@ -177,34 +182,34 @@ class ClassSummary(BaseModel):
 
 
 class EngineSummary(BaseModel):
-    """What runs a model that is loaded."""
+    """The engine of a loaded model."""
 
     name: str = Field(description="torch, torch-compile, openvino or onnxruntime.")
-    precision: str = Field(description="What it computes in: float32, bfloat16 or float16.")
-    weights: str = Field(description="What its weights are stored in: fp32, fp16 or int8.")
+    precision: str = Field(description="Precision of computation: float32, bfloat16 or float16.")
+    weights: str = Field(description="Precision of the stored weights: fp32, fp16 or int8.")
     device: str = Field(description="cpu, cuda …")
-    reason: str = Field(description="Why this engine and no other.")
+    reason: str = Field(description="Why this engine was chosen.")
 
 
 class ModelSummary(BaseModel):
-    """One line of `GET /models`."""
+    """One entry of `GET /models`."""
 
-    name: str = Field(description="What to send as `model`.")
+    name: str = Field(description="Value of `model` in requests.")
     version: str
-    aliases: list[str] = Field(description="Other names that mean it.")
+    aliases: list[str] = Field(description="Other names of the model.")
     state: Literal["found", "loading", "ready", "failed", "unloaded"]
     reason: str | None = Field(
-        description="Why it failed; of a ready model, why the newer bundle on disk is not used."
+        description="Why it failed; for a ready model, why the newer bundle on disk is not used."
     )
-    pinned: bool = Field(description="It stays in memory, whatever else is asked for.")
-    bytes: int | None = Field(description="Memory that it holds.")
+    pinned: bool = Field(description="Whether it is never unloaded.")
+    bytes: int | None = Field(description="Memory of the loaded model.")
     engine: EngineSummary | None = Field(
-        default=None, description="What runs it; none while it is not loaded."
+        default=None, description="Engine of a loaded model, else null."
     )
     default: bool
     architecture: str | None = None
     encoder: str | None = None
-    classes: list[ClassSummary] = Field(description="By id.")
+    classes: list[ClassSummary] = Field(description="The classes, ordered by id.")
     background: int | None = Field(
         default=None, description='The class that means "none of the others".'
     )
@@ -213,12 +218,12 @@ class ModelSummary(BaseModel):
 
 
 class Limits(BaseModel):
-    """What this server takes."""
+    """Limits of this server."""
 
-    max_bytes: int = Field(description="Of an upload to `/segment`.")
-    max_pixels: int = Field(description="Of an image there; a larger one is sent to `/jobs`.")
-    job_max_bytes: int = Field(description="Of an upload to `/jobs`.")
-    job_max_pixels: int = Field(description="Of an image there.")
+    max_bytes: int = Field(description="Largest upload to `/segment`.")
+    max_pixels: int = Field(description="Largest image of `/segment`; send larger ones to `/jobs`.")
+    job_max_bytes: int = Field(description="Largest upload to `/jobs`.")
+    job_max_pixels: int = Field(description="Largest image of `/jobs`.")
 
 
 class ModelList(BaseModel):
@@ -233,7 +238,7 @@ class ModelDetail(ModelSummary):
     """The answer to `GET /models/{name}`."""
 
     manifest: dict[str, Any] | None = Field(
-        description="The bundle's record: spec, labels, preprocessing, metrics, provenance."
+        description="The bundle's manifest: spec, labels, preprocessing, metrics, provenance."
     )
 
 
@@ -251,7 +256,7 @@ class Readiness(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """An error, as RFC 9457 has it; `error` repeats `detail`."""
+    """A problem document (RFC 9457); `error` repeats `detail`."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -16,7 +16,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Settings(BaseSettings):
-    """Everything that an operator may set; the name of a variable is `MASKZOO_` + the field's.
+    """The settings of an operator; each is the environment variable `MASKZOO_` + NAME.
 
     Lists are separated as in PATH (`:`; `;` on Windows).
     """
@@ -32,24 +32,26 @@ class Settings(BaseSettings):
     )
     default_model: str | None = Field(
         default=None,
-        description="The model of a request that names none; without it, the first that was found.",
+        description="The model of requests that name none; by default the first one found.",
     )
     preload: bool = Field(
         default=True,
         description="Load all models at start, off the request path; readiness waits for them. "
-        "Otherwise each is loaded by its first request.",
+        "Otherwise the first request for a model loads it.",
     )
     load_wait_s: float = Field(
-        default=20, ge=0, description="How long a request waits for its model before 503."
+        default=20,
+        ge=0,
+        description="How long a request waits for its model to load before it gets 503.",
     )
     model_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="Memory of all loaded models; beyond, the least recently used ones leave and "
-        "are loaded again when they are asked for. None keeps them all.",
+        description="Memory for all loaded models; above it, the least recently used ones are "
+        "unloaded and loaded again on request. None keeps all of them.",
     )
     pinned_models: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Models that never leave, separated by spaces."
+        default=(), description="Models that are never unloaded, separated by spaces."
     )
     aliases: Annotated[dict[str, str], NoDecode] = Field(
         default={},
@@ -58,78 +60,80 @@ class Settings(BaseSettings):
     reload_s: float = Field(
         default=2,
         gt=0,
-        description="How often the folders are looked at for bundles that are new, changed or "
-        "gone.",
+        description="Interval at which the folders are scanned for new, changed and deleted "
+        "bundles.",
     )
     admin_token: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Switches the routes under /admin on; requests there send it as "
-        "`Authorization: Bearer …`. Without it there are no such routes.",
+        description="Enables the routes under /admin; requests there send it as `Authorization: "
+        "Bearer …`. Without it these routes do not exist.",
     )
-    device: str = Field(default="auto", description="Where networks run: auto, cpu, cuda, cuda:1.")
-    engine: str = Field(default="auto", description="What runs networks: auto, torch, …")
+    device: str = Field(
+        default="auto", description="Device of the networks: auto, cpu, cuda, cuda:1."
+    )
+    engine: str = Field(default="auto", description="Engine of the networks: auto, torch, …")
     network_threads: int = Field(
-        default=1, ge=1, description="Networks that run at the same time in this process."
+        default=1, ge=1, description="Networks that may run at the same time in this process."
     )
     image_threads: int = Field(
-        default=2, ge=1, description="Images that are decoded or encoded at the same time."
+        default=2, ge=1, description="Images that may be decoded or encoded at the same time."
     )
     max_bytes: int = Field(
-        default=32 * 2**20, ge=1, description="Largest upload in bytes; more is a 413."
+        default=32 * 2**20, ge=1, description="Largest upload in bytes; a larger one gets 413."
     )
     max_images: int = Field(
         default=16,
         ge=1,
-        description="Images in one request; together they have at most `max_bytes`.",
+        description="Images per request; `max_bytes` limits their total size.",
     )
     url_input: bool = Field(
         default=False,
-        description="Let clients send the URL of an image. The server then fetches what strangers "
-        "name: public addresses only, on the ports of https and http.",
+        description="Let clients send the URL of an image. The server then fetches addresses that"
+        " strangers choose: public ones only, on the default ports of https and http.",
     )
     url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="The only hosts that URLs may name, separated by spaces; any public one "
-        "by default.",
+        description="The only hosts that URLs may name, separated by spaces; by default any "
+        "public host.",
     )
-    url_timeout_s: float = Field(default=10, gt=0, description="Longest time to fetch one URL.")
+    url_timeout_s: float = Field(default=10, gt=0, description="Time limit for fetching one URL.")
     api_keys: Annotated[dict[str, str], NoDecode] = Field(
         default={},
-        description="Who may use the service, as `name=sha256` pairs that `maskzoo key` makes; "
-        "anybody by default.",
+        description="API keys as `name=sha256` pairs from `maskzoo key`; by default no key is "
+        "needed.",
     )
     label_studio_url: str | None = Field(
         default=None,
-        description="Where Label Studio is, as in http://label-studio:8080; images that its tasks "
-        "name by a path are fetched there.",
+        description="Address of Label Studio, for example http://label-studio:8080; images that "
+        "its tasks name by path are fetched there.",
     )
     label_studio_token: SecretStr | None = Field(
-        default=None, description="Its access token for those images."
+        default=None, description="Access token of Label Studio for those images."
     )
     max_pixels: int = Field(
-        default=50_000_000, ge=1, description="Largest image in pixels; more is a 413."
+        default=50_000_000, ge=1, description="Largest image in pixels; a larger one gets 413."
     )
     queue_pixels: int = Field(
         default=100_000_000,
         ge=1,
-        description="Pixels of all images that are being worked on or wait; beyond, 503 with "
-        "Retry-After.",
+        description="Pixels of all images in work or waiting; above it, new requests get 503 with"
+        " Retry-After.",
     )
     state_folder: Path | None = Field(
         default=None,
-        description="Where jobs and their results are kept; processes on one machine may share "
-        "it. $XDG_STATE_HOME/maskzoo or ~/.local/state/maskzoo by default.",
+        description="Folder of jobs and their results; processes on one machine may share it. By "
+        "default $XDG_STATE_HOME/maskzoo or ~/.local/state/maskzoo.",
     )
     job_max_bytes: int = Field(default=2**30, ge=1, description="Largest upload of a job.")
     job_max_pixels: int = Field(
         default=400_000_000, ge=1, description="Largest image of a job, in pixels."
     )
     max_jobs: int = Field(
-        default=100, ge=1, description="Jobs that wait or are worked on; beyond, 503."
+        default=100, ge=1, description="Jobs that run or wait; above it, new ones get 503."
     )
     job_threads: int = Field(
-        default=1, ge=1, description="Jobs that this process works on at the same time."
+        default=1, ge=1, description="Jobs that this process runs at the same time."
     )
     job_keep_s: float = Field(
         default=24 * 3600, gt=0, description="How long a result is kept after its job has ended."
@@ -137,16 +141,18 @@ class Settings(BaseSettings):
     job_lease_s: float = Field(
         default=15,
         gt=0,
-        description="How long after a process was killed another one takes its jobs up.",
+        description="How long after a process was killed another one takes over its jobs.",
     )
     job_free_bytes: int = Field(
-        default=2**30, ge=0, description="What jobs leave free on the disk; beyond, 507."
+        default=2**30,
+        ge=0,
+        description="Disk space that jobs leave free; below it, new jobs get 507.",
     )
     rate_limit: float | None = Field(
         default=None,
         gt=0,
-        description="Requests (POST) in a second of one API key or, without keys, one address; "
-        "beyond, 429 with Retry-After. None limits nobody.",
+        description="POST requests per second for each API key or, without keys, each address; "
+        "above it, 429 with Retry-After. None means no limit.",
     )
     rate_burst: int = Field(
         default=20, ge=1, description="Requests that one client may send at once."
@@ -154,20 +160,20 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         default=60,
         gt=0,
-        description="Longest time for one request; beyond, 504. A client may ask for less by "
-        "the header x-request-timeout-seconds.",
+        description="Time limit of one request, then 504. A client may set a shorter one with the"
+        " header x-request-timeout-seconds.",
     )
     queue_s: float = Field(
         default=15,
         gt=0,
-        description="How long a new request may be expected to wait, at the speed measured so "
-        "far; beyond, 503 with Retry-After.",
+        description="Longest expected wait of a new request, at the speed measured so far; above "
+        "it, 503 with Retry-After.",
     )
     shutdown_s: float = Field(
         default=20,
         ge=0,
-        description="How long requests in flight may go on after SIGTERM; what is not done then "
-        "is answered with 503. Keep it below what your supervisor waits before it kills.",
+        description="How long requests in flight may continue after SIGTERM; unfinished ones then"
+        " get 503. Your supervisor must wait longer than this before it kills.",
     )
     batch_pixels: int = Field(
         default=4_194_304, ge=1, description="Pixels of the network's input in one batch."
@@ -176,19 +182,19 @@ class Settings(BaseSettings):
     batch_wait_s: float = Field(
         default=0.003,
         ge=0,
-        description="How long a batch waits for more images while the network is busy; none when "
-        "it is idle.",
+        description="How long a batch waits for more images while the network is busy; an idle "
+        "network does not wait.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Origins of foreign web pages that may call this service, separated by "
-        "spaces; none by default.",
+        description="Origins of other web pages that may call this service, separated by spaces; "
+        "none by default.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="How much is logged."
+        default="info", description="Least severe level that is logged."
     )
     log_format: Literal["text", "json"] = Field(
-        default="text", description="Log lines for people, or one JSON object each."
+        default="text", description="Log lines as text for people, or one JSON object per line."
     )
     telemetry: bool = Field(
         default=False,
@@ -211,7 +217,7 @@ class Settings(BaseSettings):
         pairs = [word.partition("=") for word in value.split()]
         wrong = [word for word, _, target in pairs if not (word and target)]
         if wrong:
-            raise ValueError(f"{wrong[0]!r} is no pair; write alias=model, separated by spaces")
+            raise ValueError(f"{wrong[0]!r} is not a pair; write alias=model, separated by spaces")
         return {alias: target for alias, _, target in pairs}
 
     @field_validator("api_keys")

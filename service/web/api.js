@@ -20,7 +20,7 @@ export async function call(path, options = {}) {
     answer = await send(path, options, headers);
   }
   if (answer.ok) return answer;
-  if (answer.status === 401) throw new Refusal("This server wants an API key", "Without one it does no work.", { status: 401 });
+  if (answer.status === 401) throw new Refusal("This server requires an API key", "Enter one to continue.", { status: 401 });
   throw refusal(await answer.json().catch(() => ({})), answer);
 }
 

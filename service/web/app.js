@@ -331,7 +331,7 @@ function showAnswer(answer, model) {
   page.curl.textContent = texts.curl;
   page.python.textContent = texts.python ?? "";
   page["python-part"].hidden = !texts.python;
-  const blind = state.source.bitmap ? "" : " · your browser cannot show this format, so the mask stands alone";
+  const blind = state.source.bitmap ? "" : " · your browser cannot show this format, so only the mask is shown";
   page.caption.textContent = `${state.source.name} · ${answer.width} × ${answer.height}${blind}`;
   const fractions = answer.classes.map((entry) => `${entry.name} ${percent(entry.fraction)}`);
   page.mask.setAttribute("aria-label", `The mask over the image: ${fractions.join(", ")}`);
@@ -390,7 +390,7 @@ function saveCoco() {
 
 async function copyText(from, what) {
   const copied = await copy(from);
-  page.status.textContent = copied ? `Copied: ${what}.` : "Selected; copy it by Ctrl+C.";
+  page.status.textContent = copied ? `Copied: ${what}.` : "Selected; press Ctrl+C to copy it.";
 }
 
 async function useCamera() {

@@ -15,7 +15,7 @@ export function snippets({ origin, name, model, isHuge, hasKey }) {
     return {
       curl: [
         `${send} \\\n  ${shell(`${origin}/jobs?${query}`)}`,
-        "# the answer holds the ID of the job; once it is done:",
+        "# the answer contains the ID of the job; once it is done:",
         `curl ${key}-o mask.png ${origin}/jobs/ID/result`,
       ].join("\n"),
     };

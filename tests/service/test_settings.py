@@ -42,7 +42,7 @@ def test_aliases_are_pairs(monkeypatch):
     monkeypatch.setenv("MASKZOO_ALIASES", "prod=cells@2  test=cells@3")
     assert Settings().aliases == {"prod": "cells@2", "test": "cells@3"}
     monkeypatch.setenv("MASKZOO_ALIASES", "prod=cells@2 test")
-    with pytest.raises(ValidationError, match="'test' is no pair"):
+    with pytest.raises(ValidationError, match="'test' is not a pair"):
         Settings()
 
 

@@ -31,7 +31,7 @@ def give(page, text: str) -> None:
 
 
 def test_the_key_is_asked_for_once_and_kept_for_this_tab_alone(locked, key, png):
-    assert locked.inner_text("#key-title") == "This server wants an API key"
+    assert locked.inner_text("#key-title") == "This server requires an API key"
     assert not locked.is_visible("#key-wrong")
     give(locked, key[0])
     locked.wait_for_selector("#model:not([disabled])")
@@ -50,7 +50,7 @@ def test_the_key_is_asked_for_once_and_kept_for_this_tab_alone(locked, key, png)
 def test_a_wrong_key_is_said_to_be_wrong_and_asked_for_again(locked, key):
     give(locked, "mz_wrong")
     locked.wait_for_selector("#key-wrong:not([hidden])")
-    assert "The server does not know that key" in locked.inner_text("#key-wrong")
+    assert "The server does not accept this key" in locked.inner_text("#key-wrong")
     assert locked.input_value("#key-field") == ""
     give(locked, f"  {key[0]} ")
     locked.wait_for_selector("#model:not([disabled])")

@@ -114,7 +114,7 @@ def test_the_request_is_shown_for_curl_and_python_and_can_be_copied(page, png):
 def test_the_camera_gives_one_frame_and_is_off_again(page):
     page.click("#camera-button")
     page.wait_for_selector("#camera[open]")
-    page.click("text=Take the picture")
+    page.click("text=Take the photo")
     wait_for_mask(page)
     assert "camera.jpg" in page.inner_text("#caption")
     assert page.evaluate("document.querySelector('#camera video').srcObject") is None
