@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,10 +20,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from maskzoo.models.errors import ZooError
-from maskzoo.models.inference.predictor import Predictor
-from maskzoo.service.bundles.entries import LoadModel, Segmenter
-from maskzoo.service.bundles.loading import warm_up
+from maskzoo.service.bundles.entries import LoadModel
 from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.bundles.opening import open_bundle
 from maskzoo.service.guards.keys import KeyGate
 from maskzoo.service.guards.rates import RateGate, TokenBuckets
 from maskzoo.service.guards.security import REQUEST_ID, RequestGuard
@@ -89,7 +87,7 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
         responses={"default": {"model": ProblemDocument, "description": "A problem document."}},
     )
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
-    app.state.services = _services(settings, load_model or _loader(settings), metrics)
+    app.state.services = _services(settings, load_model or _default_loader(settings), metrics)
     for routes in (segment, jobs_route, models, health, metrics_route, oip, adapters, pages):
         app.include_router(routes.router)
     if settings.admin_token is not None:
@@ -177,13 +175,8 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     return layers
 
 
-def _loader(settings: Settings) -> LoadModel:
-    def load(path: Path) -> Segmenter:
-        predictor = Predictor.from_bundle(path, engine=settings.engine, device=settings.device)
-        warm_up(predictor)
-        return predictor
-
-    return load
+def _default_loader(settings: Settings) -> LoadModel:
+    return partial(open_bundle, engine=settings.engine, device=settings.device)
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

@@ -1,1 +1,1 @@
-"""Bundles of a server: discovery, loading, versions and aliases."""
+"""Bundles of a service: discovery, loading, versions and aliases."""

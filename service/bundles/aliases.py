@@ -11,10 +11,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class Aliases:
-    """A table of names; an alias means a model, never another alias.
+    """The table of aliases; an alias stands for a model, never for another alias.
 
     Args:
-        table: alias -> model, `name` or `name@version`. A target need not exist yet.
+        table: alias -> model, `name` or `name@version`. A target may be missing for now.
     """
 
     def __init__(self, table: Mapping[str, str]) -> None:
@@ -23,7 +23,7 @@ class Aliases:
             self.set(alias, target)
 
     def resolve(self, name: str) -> str:
-        """Return the model that a name means; the name itself where it is no alias."""
+        """Return the model that a name stands for; the name itself where it is not an alias."""
         return self.table.get(name, name)
 
     def set(self, alias: str, target: str, *, taken: Collection[str] = ()) -> None:
@@ -34,20 +34,20 @@ class Aliases:
         """
         if not _NAME.fullmatch(alias):
             raise AliasError(
-                f"alias {alias!r} is not allowed: 1 to 64 of a-z, 0-9, '.', '_' and '-', beginning "
+                f"alias {alias!r} is not allowed: 1 to 64 of a-z, 0-9, '.', '_' and '-', starting "
                 "with a letter or digit"
             )
         if alias in taken:
             raise AliasError(f"{alias!r} is the name of a model; choose another alias")
         if target in self.table or target == alias:
-            raise AliasError(f"{target!r} is an alias; name the model that it means")
+            raise AliasError(f"{target!r} is an alias; name the model that it stands for")
         self.table[alias] = target
 
     def remove(self, alias: str) -> None:
-        """Forget an alias.
+        """Remove an alias.
 
         Raises:
-            AliasError: there is none of that name.
+            AliasError: there is no such alias.
         """
         if alias not in self.table:
             known = ", ".join(sorted(self.table)) or "none"

@@ -5,7 +5,7 @@
     FOLDER/cells@2/bundle.json         version 2 of cells
     FOLDER/cells/2/bundle.json         the same
 
-Only file names and file times are read here; what is in the files is the manager's business.
+Only file names and file times are read here; the manager reads the files themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from maskzoo.models.bundles.manifest import MANIFEST_FILE, WEIGHTS_FILE
 
 Fingerprint = tuple[tuple[int, int, int], ...]
-"""Of each file: inode, size, time of the last change in ns; zeros for one that is not there."""
+"""Inode, size and time of the last change in ns of each file; zeros for a missing file."""
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NO_FILE = (0, 0, 0)
@@ -26,12 +26,12 @@ _NO_FILE = (0, 0, 0)
 
 @dataclass(frozen=True)
 class FoundBundle:
-    """One folder that is, or was meant to be, a bundle.
+    """A folder that is a bundle, or was meant to be one.
 
     Args:
-        folder: number of the folder that was searched; the first has the first word on names.
-        name: what the path says; the bundle's own record may say otherwise.
-        version: what the path says; None where it says nothing.
+        folder: number of the folder that was searched; earlier folders take precedence.
+        name: according to the path; the bundle's own record may differ.
+        version: according to the path; None where the path has none.
     """
 
     path: Path
@@ -42,21 +42,21 @@ class FoundBundle:
 
 
 class FolderWatch:
-    """Looks at folders again and again and says what has changed.
+    """Polls folders for bundles that are new, changed or gone.
 
-    A change counts once two looks have seen the same, so that a bundle that is being copied is
-    left alone until it is whole.
+    A change is reported once two polls have seen the same, so that a bundle that is still being
+    copied is left alone until it is complete.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = tuple(folders)
         self._unsettled: dict[Path, FoundBundle | None] = {}
 
-    def look(self, known: Mapping[Path, Fingerprint]) -> dict[Path, FoundBundle | None]:
+    def poll(self, known: Mapping[Path, Fingerprint]) -> dict[Path, FoundBundle | None]:
         """Return the bundles that are new or changed, and None for those that are gone.
 
         Args:
-            known: the fingerprint of each bundle as it was taken in.
+            known: the fingerprint of each bundle when it was last read.
         """
         found = {bundle.path: bundle for bundle in find_bundles(self._folders)}
         changed = {
@@ -77,23 +77,23 @@ def find_bundles(folders: Sequence[Path]) -> list[FoundBundle]:
     """Return the bundles of all folders, in the order of folders and names."""
     found: dict[Path, FoundBundle] = {}
     for number, folder in enumerate(folders):
-        for path, name, version in _look_into(folder):
+        for path, name, version in _bundles_in(folder):
             found.setdefault(path, FoundBundle(path, number, name, version, fingerprint_of(path)))
     return list(found.values())
 
 
 def fingerprint_of(path: Path) -> Fingerprint:
-    """Return what changes whenever a bundle is written anew."""
+    """Return a value that differs whenever a bundle was written anew."""
     return tuple(_stat(path / name) for name in (MANIFEST_FILE, WEIGHTS_FILE))
 
 
 def natural_key(version: str) -> tuple[tuple[bool, int, str], ...]:
-    """Return a key that sorts `10` after `9` and `1.10` after `1.9`."""
+    """Return a sort key that puts `10` after `9` and `1.10` after `1.9`."""
     parts = re.findall(r"\d+|\D+", version)
     return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts)
 
 
-def _look_into(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
+def _bundles_in(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
     if (folder / MANIFEST_FILE).is_file():
         yield (folder, *_split(folder.name))
         return
@@ -109,7 +109,7 @@ def _look_into(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
 def _children(folder: Path) -> list[Path]:
     try:
         return sorted(child for child in folder.iterdir() if child.is_dir())
-    except OSError:  # it went away, or is not ours to read
+    except OSError:  # the folder is gone, or not readable by this process
         return []
 
 
@@ -119,7 +119,7 @@ def _split(name: str) -> tuple[str, str | None]:
 
 
 def _looks_like_bundle(path: Path) -> bool:
-    """Tell a bundle, even one that lost a file, from any other folder."""
+    """Whether a folder is a bundle, even one that lost a file."""
     return any((path / name).is_file() for name in (MANIFEST_FILE, WEIGHTS_FILE))
 
 

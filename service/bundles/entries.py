@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 State = Literal["found", "loading", "ready", "failed", "unloaded"]
 
-_SHA_VERSION = 12  # digits of a checksum that stand for a version
+_SHA_VERSION = 12  # digits of the checksum that serve as a version
 _UNREADABLE = "unreadable"
 
 
@@ -79,12 +79,12 @@ LoadModel = Callable[[Path], Segmenter]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that is ready to work: one bundle as it was when it was loaded.
+    """A model in memory: one bundle as it was when it was loaded.
 
-    A request keeps it until its end, whatever the manager does meanwhile.
+    A request keeps the model until it ends, whatever the manager does meanwhile.
 
     Args:
-        num_bytes: memory that it holds.
+        num_bytes: memory that the model holds.
         load_s: seconds that loading and warming up took.
     """
 
@@ -103,17 +103,17 @@ class LoadedModel:
 
 @dataclass(eq=False)
 class ModelEntry:
-    """One bundle and what became of it.
+    """One bundle and its state.
 
     Args:
-        name: what a request calls it: the bare name, or `name@version` where another version has
-            the bare one.
-        base, version: the two halves of its full name.
+        name: the public name: the bare name, or `name@version` where another version has the
+            bare one.
+        base, version: the two halves of the full name.
         folder: number of the folder it was found in.
-        is_numbered: whether its folder says the version.
+        is_numbered: whether the path names the version.
         fingerprint: of the files that `manifest` and `loaded` came from.
-        loaded: None while it holds no memory.
-        reason: why it failed; of a ready model: why the newer bundle on disk is not used.
+        loaded: None while the model is not in memory.
+        reason: why the bundle failed; of a ready model, why the newer bundle is not used.
         last_used: by the manager's clock.
         is_waiting: whether it is being loaded to take over the bare name from another version.
     """
@@ -134,7 +134,7 @@ class ModelEntry:
 
     @classmethod
     def of(cls, found: FoundBundle) -> ModelEntry:
-        """Read a bundle's record; one that cannot be read becomes a failed entry."""
+        """Read the record of a bundle; an unreadable one becomes a failed entry."""
         entry = cls(
             name=found.name,
             path=found.path,
@@ -146,7 +146,7 @@ class ModelEntry:
         )
         try:
             manifest = read_manifest(found.path)
-        except Exception as error:  # whatever is wrong with one bundle is told of that one
+        except Exception as error:  # one bad bundle must not hide the others
             entry.fail(error)
             return entry
         entry.manifest = manifest
@@ -161,7 +161,7 @@ class ModelEntry:
 
     @property
     def num_bytes(self) -> int | None:
-        """Memory that it holds; None while it is not loaded."""
+        """Memory that the model holds; None while it is not loaded."""
         return self.loaded.num_bytes if self.loaded else None
 
     @property
@@ -170,8 +170,8 @@ class ModelEntry:
         return self.loaded.load_s if self.loaded else None
 
     def fail(self, error: Exception) -> None:
-        """Record why this bundle cannot be served; what was loaded before goes on serving."""
-        self.reason = self._say(error)
+        """Record why the bundle cannot be used; a model that was loaded before keeps serving."""
+        self.reason = self._reason_of(error)
         if self.loaded is None:
             self.state = "failed"
         logger.error(
@@ -179,28 +179,28 @@ class ModelEntry:
         )
 
     def meets(self, version: str) -> bool:
-        """Whether `version` means this one: its own, or the start of its weights' sha256."""
+        """Whether `version` is that of this bundle, or the start of its weights' sha256."""
         if version == self.version:
             return True
         digest = self.manifest.weights_sha256 if self.manifest else ""
         return len(version) >= 7 and digest.startswith(version)
 
-    def _say(self, error: Exception) -> str:
-        """Describe an error; the folder is not named to clients."""
+    def _reason_of(self, error: Exception) -> str:
+        # Clients read this: the paths of the server are not for them.
         text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
         return text.replace(str(self.path), self.name)
 
 
 def short_version(manifest: Manifest) -> str:
-    """Return the version of a bundle whose folder names none."""
+    """Return the version of a bundle whose path names none."""
     return manifest.weights_sha256[:_SHA_VERSION]
 
 
 def give_names(entries: Iterable[ModelEntry]) -> dict[str, ModelEntry]:
     """Give each entry its public name; return the entries by it.
 
-    The bare name goes to the first of its bundles that has not failed: of the first folder, there
-    of the highest version. Of two equal full names the first has the word, the other is left out.
+    The bare name goes to a bundle that has not failed, of the earliest folder, and there to the
+    highest version. Of two equal full names the first one wins and the other is left out.
     """
     groups: dict[str, list[ModelEntry]] = {}
     for entry in entries:
@@ -214,8 +214,9 @@ def give_names(entries: Iterable[ModelEntry]) -> dict[str, ModelEntry]:
 
 
 def _unique(group: list[ModelEntry]) -> list[ModelEntry]:
-    """Return the entries of one name without doubles, the one with the bare name first."""
-    group = sorted(group, key=_version_key, reverse=True)  # equal keys stay in their order
+    """Return the entries of one base name, one for each version, the bare name's owner first."""
+    # Sorts are stable, so the last key counts most: usable first, then by folder, then by version.
+    group = sorted(group, key=_version_key, reverse=True)
     group.sort(key=lambda entry: (entry.folder, not entry.is_numbered))
     group.sort(key=lambda entry: (entry.state == "failed", entry.is_waiting))
     first: dict[str, ModelEntry] = {}

@@ -1,13 +1,13 @@
 """The model manager: loads models off the request path, evicts, and follows the disk.
 
-* One load of a model serves all who wait for it, in threads of its own.
-* A model becomes ready when it is loaded and, with the service's loader, warmed up.
-* What does not fit into the memory limit leaves, the least recently used first; pinned models
+* One load of a model serves every request that waits for it; loads run in their own threads.
+* A model is ready once it is loaded and, with the service's own loader, warmed up.
+* Where memory is limited, the least recently used models are dropped first and pinned models
   stay. The limit bounds what is kept: a model that is asked for is loaded in any case.
 * A bundle that changes on disk is loaded beside the old one, which serves until the new one is
-  ready. Requests keep the model that they began with.
+  ready. A request keeps the model that it started with.
 * A bundle that cannot be read or loaded is an entry like any other, in the state `failed` with
-  its reason; it never keeps another from being served.
+  its reason; it never keeps another bundle from being served.
 
 Everything but the loads themselves runs in the event loop, so nothing here needs a lock.
 """
@@ -26,7 +26,7 @@ from pathlib import Path
 from maskzoo.service.bundles.aliases import Aliases
 from maskzoo.service.bundles.catalog import FolderWatch, FoundBundle, find_bundles
 from maskzoo.service.bundles.entries import LoadedModel, LoadModel, ModelEntry, short_version
-from maskzoo.service.bundles.loading import Loaded, estimate_bytes, load_whole
+from maskzoo.service.bundles.loading import LoadedBundle, estimate_bytes, load_whole
 from maskzoo.service.bundles.memory import release_memory
 from maskzoo.service.bundles.table import BundleTable
 from maskzoo.service.errors import (
@@ -47,12 +47,12 @@ class ModelManager:
     Args:
         folders: bundles, or folders of bundles; the first of two equal names wins.
         load: makes a predictor of a bundle's folder; runs in a thread.
-        default: the model of a request that names none; None takes the first.
+        default: the model of a request that names none; None chooses the first usable one.
         wait_s: how long `get` waits for a model that is being loaded.
         max_bytes: memory of all loaded models; None keeps them all.
-        pinned: names of models that never leave.
-        aliases: other names of models.
-        clock: orders the uses.
+        pinned: names of models that are never dropped.
+        aliases: alias -> model.
+        clock: for the order of use.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ModelManager:
 
     @property
     def aliases(self) -> Aliases:
-        """Other names of models."""
+        """The aliases of models."""
         return self.table.aliases
 
     @property
@@ -111,20 +111,20 @@ class ModelManager:
         return self.table.resolve(name)
 
     def is_pinned(self, entry: ModelEntry) -> bool:
-        """Whether a model stays loaded whatever else is asked for."""
+        """Whether a model is never dropped to make room."""
         return any(
             self.aliases.resolve(name) in (entry.name, entry.full_name) for name in self._pinned
         )
 
     async def get(self, name: str | None = None) -> LoadedModel:
-        """Return a model, loading it first where nobody has; one load serves all who wait.
+        """Return a model; load it first if it is not in memory. One load serves all who wait.
 
         Raises:
             UnknownNameError: there is no such model.
             NoModelError: the server has no model at all.
             ModelBrokenError: the bundle cannot be used.
-            ModelUnloadedError: an operator has taken it out.
-            ModelLoadingError: the model was not there in time.
+            ModelUnloadedError: an operator has unloaded it.
+            ModelLoadingError: it was not ready in time.
         """
         name = name or self.default_name
         if name is None:
@@ -134,7 +134,7 @@ class ModelManager:
         if entry.state == "unloaded":
             raise ModelUnloadedError(entry.name)
         if entry.loaded is None and entry.state != "failed":
-            await asyncio.wait([self._begin(entry)], timeout=self._wait_s)
+            await asyncio.wait([self._start(entry)], timeout=self._wait_s)
         if entry.loaded is not None:
             return replace(entry.loaded, name=entry.name)  # other versions change who is bare
         if entry.state == "failed":
@@ -142,7 +142,7 @@ class ModelManager:
         raise ModelLoadingError(name, retry_after_s=max(1, round(self._wait_s)))
 
     async def load(self, name: str) -> ModelEntry:
-        """Load a model, also one that was unloaded or has failed; wait for it as `get` does.
+        """Load a model, even one that was unloaded or has failed; wait for it as `get` does.
 
         Raises:
             UnknownNameError: there is no such model.
@@ -150,11 +150,11 @@ class ModelManager:
         entry = self.entry(name)
         if entry.loaded is None:
             entry.reason = None
-            await asyncio.wait([self._begin(entry)], timeout=self._wait_s)
+            await asyncio.wait([self._start(entry)], timeout=self._wait_s)
         return entry
 
     async def unload(self, name: str) -> ModelEntry:
-        """Take a model out until `load`; requests that use it go on to their end.
+        """Drop a model until `load` is called; requests that use it finish.
 
         Raises:
             UnknownNameError: there is no such model.
@@ -168,18 +168,18 @@ class ModelManager:
         return entry
 
     def set_alias(self, alias: str, target: str) -> ModelEntry:
-        """Let `alias` mean a model, in one step for all requests that follow.
+        """Let `alias` stand for a model, at once for all requests that follow.
 
         Raises:
             UnknownNameError: there is no such model.
-            AliasError: the name is not allowed, or is a model's.
+            AliasError: the alias is not allowed, or is the name of a model.
         """
         return self.table.set_alias(alias, target)
 
     def preload(self) -> None:
-        """Begin to load the models of bare names, as many as fit; `is_ready` waits for them.
+        """Start loading the models with bare names, as many as fit; `is_ready` waits for them.
 
-        Pinned models and the default one come first.
+        Pinned models come first, then the default one.
         """
         first = [self.entries.get(self.default_name or "")]
         pinned = [entry for entry in self.entries.values() if self.is_pinned(entry)]
@@ -193,56 +193,61 @@ class ModelManager:
                 if need > room and entry not in pinned:
                     continue
                 room -= need
-            self._preloading.append(self._begin(entry))
+            self._preloading.append(self._start(entry))
 
     def is_ready(self) -> bool:
-        """Whether there is a model to work with, and none that is still being preloaded."""
+        """Whether a model can be used and none is still being preloaded."""
         if not all(task.done() for task in self._preloading):
             return False
         return any(entry.state not in ("failed", "unloaded") for entry in self.entries.values())
 
     async def watch(self, interval_s: float) -> None:
-        """Look at the folders again and again, until cancelled."""
+        """Poll the folders until cancelled."""
         while True:
             await asyncio.sleep(interval_s)
             try:
                 await self.rescan()
-            except Exception:  # the next look may do better; the models of now go on serving
+            except Exception:  # the next poll may succeed; current models keep serving
                 logger.exception("event=rescan_failed")
 
     async def rescan(self) -> None:
-        """Take over what changed on disk, once two looks have seen the same."""
+        """Apply what changed on disk, once two polls have seen the same."""
         known = self.table.fingerprints
         loop = asyncio.get_running_loop()
-        changes = await loop.run_in_executor(self._loader, self._watch.look, known)
+        changes = await loop.run_in_executor(self._loader, self._watch.poll, known)
         for path, bundle in changes.items():
-            self._take_over(path, bundle)
+            self._apply(path, bundle)
 
     def close(self) -> None:
-        """Forget what was not yet begun, and end the loader's threads when they are done."""
+        """Cancel loads that have not started; the threads end when their loads do."""
         self._loader.shutdown(wait=False, cancel_futures=True)
 
-    def _take_over(self, path: Path, bundle: FoundBundle | None) -> None:
+    def _apply(self, path: Path, bundle: FoundBundle | None) -> None:
+        """Bring the table up to date with one path, where a bundle is new, changed or gone."""
         entry = self.table.at(path)
         if bundle is None:
             if entry is not None:
                 self.table.remove(entry)
                 self._drop(entry, "removed")
         elif entry is not None and (entry.loaded is not None or entry.state == "loading"):
+            # The same entry is loaded again and keeps its model until then: nobody is refused.
+            # The fingerprint is noted now, so that the next poll does not start a second load.
             entry.fingerprint = bundle.fingerprint
-            self._begin(entry, again=True)
+            self._start(entry, again=True)
         else:
+            # Nothing of it is in memory, so a fresh entry costs nothing and reads the new record.
+            # What an operator unloaded stays unloaded: a new file is not an order to load.
             is_out = entry is not None and entry.state == "unloaded"
-            self._begin_new(self.table.add(bundle, is_out=is_out))
+            self._start_new(self.table.add(bundle, is_out=is_out))
 
-    def _begin_new(self, entry: ModelEntry) -> None:
-        """Load a bundle that has come, where it takes over a name or everything is loaded."""
+    def _start_new(self, entry: ModelEntry) -> None:
+        """Load a new bundle where it takes over a name, or where everything is kept loaded."""
         if entry.state == "found" and (
             entry.is_waiting or (self._preloading and not self.max_bytes)
         ):
-            self._begin(entry)
+            self._start(entry)
 
-    def _begin(self, entry: ModelEntry, *, again: bool = False) -> asyncio.Task[None]:
+    def _start(self, entry: ModelEntry, *, again: bool = False) -> asyncio.Task[None]:
         task = self._loads.get(entry)
         if task is None or again:
             if entry.loaded is None:
@@ -271,8 +276,8 @@ class ModelManager:
         self._settle(entry, loaded)
         self._make_room(0, keep=entry)
 
-    def _settle(self, entry: ModelEntry, new: Loaded) -> None:
-        """Let the new model serve, in one step."""
+    def _settle(self, entry: ModelEntry, new: LoadedBundle) -> None:
+        """Let the new model serve, in one step of the event loop."""
         replaced = entry.loaded is not None
         entry.manifest, entry.base, entry.reason = new.manifest, new.manifest.name, None
         if not entry.is_numbered:
@@ -299,7 +304,7 @@ class ModelManager:
             self._release()
 
     def _make_room(self, need: int, keep: ModelEntry) -> None:
-        """Let the least recently used models go until `need` more bytes fit."""
+        """Drop the least recently used models until `need` more bytes fit."""
         if self.max_bytes is None:
             return
         while self.num_bytes + need > self.max_bytes:
@@ -323,5 +328,5 @@ class ModelManager:
         self._release()
 
     def _release(self) -> None:
-        """Return memory to the system, once those who still use it are done at the latest."""
+        """Return memory to the system in a thread; models still in use keep theirs."""
         self._loader.submit(release_memory)

@@ -1,7 +1,7 @@
 """Measuring the memory of a model, and returning it to the system.
 
 A torch network is measured by its tensors, which is exact. Any other engine is measured by how
-much the process grew while it was loaded, which includes what others took meanwhile.
+much the process grew while it was loaded, which includes whatever else was allocated meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def tensor_bytes(predictor: Any) -> int | None:
 
 
 def resident_bytes() -> int:
-    """Return what the process holds in memory; 0 where the system does not say."""
+    """Return the resident memory of the process; 0 where the system does not report it."""
     try:
         return int(_STATUS.read_text().split()[1]) * _PAGE_BYTES
     except (OSError, ValueError, IndexError):

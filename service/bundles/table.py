@@ -1,6 +1,6 @@
 """The table of entries of one server, by folder, public name and alias.
 
-Names come from this table alone: nothing that a client sends is ever joined to a path.
+Names are looked up in this table only: nothing that a client sends is ever joined to a path.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 
 class BundleTable:
-    """The entries, shadowed ones too, and their names.
+    """All entries, shadowed ones too, and their names.
 
     Args:
         found: the bundles on disk at the start.
-        default: the model of a request that names none; None takes the first.
-        aliases: other names of models.
+        default: the model of a request that names none; None chooses the first usable one.
+        aliases: alias -> model.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BundleTable:
         self.publish()
 
     def __iter__(self) -> Iterator[ModelEntry]:
-        """Go over all entries, shadowed ones too."""
+        """Iterate over all entries, shadowed ones too."""
         return iter(self._by_path.values())
 
     @property
@@ -54,7 +54,7 @@ class BundleTable:
 
     @property
     def fingerprints(self) -> dict[Path, Fingerprint]:
-        """What is known of each folder."""
+        """The fingerprint of each path when it was last read."""
         return {path: entry.fingerprint for path, entry in self._by_path.items()}
 
     def resolve(self, name: str) -> ModelEntry:
@@ -73,27 +73,27 @@ class BundleTable:
         raise UnknownNameError("model", name, [*self.named, *self.aliases.table])
 
     def set_alias(self, alias: str, target: str) -> ModelEntry:
-        """Let `alias` mean a model.
+        """Let `alias` stand for a model.
 
         Raises:
             UnknownNameError: there is no such model.
-            AliasError: the name is not allowed, or is a model's.
+            AliasError: the alias is not allowed, or is the name of a model.
         """
         entry = self.resolve(target)
         self.aliases.set(alias, target, taken={one.base for one in self})
         return entry
 
     def at(self, path: Path) -> ModelEntry | None:
-        """Return the entry of a folder."""
+        """Return the entry at a path."""
         return self._by_path.get(path)
 
     def add(self, bundle: FoundBundle, *, is_out: bool) -> ModelEntry:
-        """Take in a bundle that is new, or whose older form was not loaded.
+        """Add a bundle that is new, or whose predecessor at the same path was not loaded.
 
-        Where another version serves, the new one takes over its name only once it is loaded.
+        Where another version is serving, the new one takes over its name once it is loaded.
 
         Args:
-            is_out: whether an operator has taken its older form out.
+            is_out: whether an operator had unloaded its predecessor.
         """
         entry = ModelEntry.of(bundle)
         self._by_path[bundle.path] = entry
@@ -106,13 +106,13 @@ class BundleTable:
         return entry
 
     def remove(self, entry: ModelEntry) -> None:
-        """Forget an entry whose folder has gone."""
+        """Remove an entry whose folder is gone."""
         logger.info("event=model_removed model=%s path=%s", entry.name, entry.path)
         del self._by_path[entry.path]
         self.publish()
 
     def publish(self) -> None:
-        """Give the names anew, after anything that decides about them has changed."""
+        """Assign the names again, after anything that decides about them has changed."""
         self.named = give_names(self)
         shadowed = set(self) - set(self.named.values())
         for entry in shadowed - self._shadowed:

@@ -43,38 +43,38 @@ def test_versions_are_ordered_as_people_count(lower, higher):
     assert natural_key(lower) < natural_key(higher)
 
 
-def test_a_change_is_told_once_two_looks_have_seen_the_same(tmp_path):
+def test_a_change_is_reported_once_two_polls_have_seen_the_same(tmp_path):
     cells = put(tmp_path / "cells")
     watch = FolderWatch([tmp_path])
     known = {one.path: one.fingerprint for one in find_bundles([tmp_path])}
-    assert watch.look(known) == {}
+    assert watch.poll(known) == {}
     put(cells, "longer than before")
-    assert watch.look(known) == {}, "it may still be written to"
+    assert watch.poll(known) == {}, "it may still be written to"
     put(cells, "and longer than that again")
-    assert watch.look(known) == {}, "it is"
-    (change,) = watch.look(known).items()
+    assert watch.poll(known) == {}, "it is"
+    (change,) = watch.poll(known).items()
     assert change[0] == cells
     assert change[1].fingerprint != known[cells]
 
 
-def test_a_bundle_that_is_gone_is_told_as_none_and_a_new_one_as_found(tmp_path):
+def test_a_bundle_that_is_gone_is_reported_as_none_and_a_new_one_as_found(tmp_path):
     cells = put(tmp_path / "cells")
     watch = FolderWatch([tmp_path])
     known = {one.path: one.fingerprint for one in find_bundles([tmp_path])}
     cells.rename(tmp_path / "roofs")
-    watch.look(known)
-    changes = watch.look(known)
+    watch.poll(known)
+    changes = watch.poll(known)
     assert changes.pop(cells) is None
     (found,) = changes.values()
     assert found.name == "roofs"
 
 
-def test_a_short_gap_in_a_replacement_is_not_told(tmp_path):
+def test_a_short_gap_in_a_replacement_is_not_reported(tmp_path):
     cells = put(tmp_path / "cells")
     watch = FolderWatch([tmp_path])
     known = {one.path: one.fingerprint for one in find_bundles([tmp_path])}
     (tmp_path / "cells").rename(tmp_path.parent / "away")
-    assert watch.look(known) == {}
+    assert watch.poll(known) == {}
     (tmp_path.parent / "away").rename(cells)
-    assert watch.look(known) == {}
-    assert watch.look(known) == {}
+    assert watch.poll(known) == {}
+    assert watch.poll(known) == {}

@@ -1,0 +1,32 @@
+"""The real loader: a bundle on disk becomes a predictor that answers its first image at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from maskzoo.models.inference.predictor import Predictor
+
+_WARM_UP_SIDE = 512  # of an image for models that do not say at what size they were trained
+
+
+def open_bundle(path: Path, *, engine: str, device: str) -> Predictor:
+    """Open a bundle on an engine and warm it up.
+
+    Raises:
+        BundleError, EngineError: it cannot be opened, or not with that engine.
+    """
+    predictor = Predictor.from_bundle(path, engine=engine, device=device)
+    warm_up(predictor)
+    return predictor
+
+
+def warm_up(predictor: Predictor) -> None:
+    """Segment one grey image, so that the first request pays for no compilation.
+
+    A network that cannot run at all is found out here and not by a request.
+    """
+    height, width = predictor.preprocessing.train_size or (_WARM_UP_SIDE, _WARM_UP_SIDE)
+    size = (min(height, _WARM_UP_SIDE), min(width, _WARM_UP_SIDE))
+    predictor.segment(np.full((*size, 3), 128, np.uint8))
