@@ -67,7 +67,8 @@ from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
 )
-from maskzoo.models.images.samples import composite, grey_to_rgb, upright
+from maskzoo.models.images.orientation import to_upright
+from maskzoo.models.images.samples import composite, grey_to_rgb
 from maskzoo.models.images.sniff import gif_size, sniff_format, webp_size
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def decode_image(
             raise ImageDamagedError(f"{name} is a damaged {found} file: {error}") from error
         orientation = _orientation(image)  # again: a PNG may keep its EXIF behind the pixels
     info = replace(_turned(header, orientation), alpha=alpha, scaling=scaling)
-    return DecodedImage(_own(upright(pixels, orientation)), info)
+    return DecodedImage(_own(to_upright(pixels, orientation)), info)
 
 
 def read_header(source: bytes | Path, *, name: str = "image") -> ImageInfo:
@@ -347,7 +348,7 @@ def _decode_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> Decoded
 
     header, pixels, alpha, scaling = read_tiff(stream, name, max_pixels)
     info = replace(_tiff_info(header), alpha=alpha, scaling=scaling)
-    return DecodedImage(_own(upright(pixels, info.orientation)), info)
+    return DecodedImage(_own(to_upright(pixels, info.orientation)), info)
 
 
 def _tiff_info(header: TiffHeader) -> ImageInfo:

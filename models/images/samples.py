@@ -1,4 +1,4 @@
-"""Stored samples of any depth -> 8-bit RGB: the scaling, alpha and orientation rules.
+"""Stored samples of any depth -> 8-bit RGB: the scaling and alpha rules.
 
 The policy is stated in `models.images.decode`; these are its formulas.
 
@@ -7,7 +7,6 @@ Shapes: samples (H, W) or (H, W, S); pixels uint8 (H, W, 3) RGB; alpha uint8 (H,
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -66,26 +65,6 @@ def composite(
     canvas = Image.new("RGB", (width, height), ALPHA_BACKGROUND)
     canvas.paste(Image.fromarray(pixels), mask=Image.fromarray(alpha))
     return np.asarray(canvas), "composited"
-
-
-def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo an EXIF orientation (1-8); other numbers leave the image as it is."""
-    match orientation:
-        case 2:
-            return cv2.flip(pixels, 1)
-        case 3:
-            return cv2.rotate(pixels, cv2.ROTATE_180)
-        case 4:
-            return cv2.flip(pixels, 0)
-        case 5:
-            return cv2.transpose(pixels)
-        case 6:
-            return cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE)
-        case 7:
-            return cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180)
-        case 8:
-            return cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)
-    return pixels
 
 
 def grey_to_rgb(grey: np.ndarray) -> np.ndarray:

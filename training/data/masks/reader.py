@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskzoo.models.images.samples import upright
+from maskzoo.models.images.orientation import to_upright
 from maskzoo.training.data.masks.maskfile import read_raw_mask
 from maskzoo.training.data.records.rawmask import Annotations, RawMask
 
@@ -41,5 +41,5 @@ class MaskReader:
             raw = self.annotations.draw(image, mask, size)
         if not self.turn_with_exif:
             return raw
-        codes = upright(np.ascontiguousarray(raw.codes), orientation)
+        codes = to_upright(np.ascontiguousarray(raw.codes), orientation)
         return RawMask(codes, raw.kind, raw.mode, raw.palette)
