@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from maskzoo.models.bundles.shipped import find_bundle
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from page import DOCS, about, put, table
 
@@ -67,7 +68,8 @@ def compare(predictor: Predictor, path: Path, side: int) -> tuple[float, float, 
             size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
         inputs[way] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         seconds[way] = time.perf_counter() - begun
-    masks = [predictor.segment(inputs[way], mode="whole", confidence=False).labels for way in WAYS]
+    options = PredictOptions(mode="whole", confidence=False)
+    masks = [predictor.segment(inputs[way], options).label_map for way in WAYS]
     return float((masks[0] == masks[1]).mean()), seconds["full"], seconds["half"]
 
 

@@ -111,13 +111,15 @@ def photo(height: int, width: int) -> np.ndarray:
 
 def by_pixels(runs: int) -> list[Point]:
     """One image in one piece, through the predictor."""
+    from maskzoo.models.inference.options import PredictOptions
     from maskzoo.models.inference.predictor import Predictor
 
     predictor = Predictor.from_bundle(BUNDLE, device="cpu")
+    whole = PredictOptions(mode="whole")
     points = []
     for side in SIDES:
         image = photo(side, side)
-        work = lambda image=image: predictor.segment(image, mode="whole")  # noqa: E731
+        work = lambda image=image: predictor.segment(image, whole)  # noqa: E731
         points.append((side * side / 1e6, milliseconds(work, runs)))
         say("pixels", points)
     return points
@@ -131,7 +133,7 @@ def by_batch(runs: int) -> list[Point]:
     points = []
     for count in BATCHES:
         images = [photo(256, 256)] * count
-        work = lambda images=images: predictor.segment_many(images)  # noqa: E731
+        work = lambda images=images: predictor.segment_batch(images)  # noqa: E731
         points.append((float(count), milliseconds(work, runs)))
         say("batch", points)
     return points
@@ -209,12 +211,14 @@ def by_megapixels(sizes: list[float]) -> list[tuple[float, float, float]]:
 def tile_one(image: Path) -> dict[str, float]:
     """Predict one file as `maskzoo predict` does; return seconds and peak bytes."""
     from maskzoo.models.inference.folder import plan, predict_files
+    from maskzoo.models.inference.options import PredictOptions
     from maskzoo.models.inference.predictor import Predictor
 
     predictor = Predictor.from_bundle(BUNDLE, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        (outcome,) = predict_files(predictor, plan([str(image)], Path(folder)), mode="tiled")
+        tasks = plan([str(image)], Path(folder))
+        (outcome,) = predict_files(predictor, tasks, PredictOptions(mode="tiled"))
         seconds = time.perf_counter() - begun
     if outcome.error is not None:
         raise SystemExit(outcome.error)

@@ -68,16 +68,18 @@ def measure(bundle: str, image: Path) -> None:
 
     from maskzoo.models.bundles.shipped import find_bundle
     from maskzoo.models.inference.folder import plan, predict_files
+    from maskzoo.models.inference.options import PredictOptions
     from maskzoo.models.inference.predictor import Predictor
 
     torch.set_num_threads(1)
     predictor = Predictor.from_bundle(find_bundle(bundle), engine="torch", device="cpu")
+    options = PredictOptions(mode="tiled")
     counts: list[tuple[int, int]] = []
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         tasks = plan([str(image)], Path(folder))
         (outcome,) = predict_files(
-            predictor, tasks, mode="tiled", on_tile=lambda *pair: counts.append(pair)
+            predictor, tasks, options, on_tile=lambda *pair: counts.append(pair)
         )
     if outcome.error is not None:
         raise SystemExit(outcome.error)

@@ -15,6 +15,7 @@ import numpy as np
 
 from maskzoo.models.bundles.shipped import list_bundles
 from maskzoo.models.images.decode import decode_image
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 
 SAMPLES = Path(__file__).parents[1] / "service" / "web" / "samples"
@@ -26,8 +27,9 @@ def changed_share(predictor: Predictor, image: np.ndarray, multiple: int) -> flo
     height, width = image.shape[:2]
     below, right = -height % multiple, -width % multiple
     padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    plain = predictor.segment(image, mode="whole", confidence=False).labels
-    found = predictor.segment(padded, mode="whole", confidence=False).labels
+    options = PredictOptions(mode="whole", confidence=False)
+    plain = predictor.segment(image, options).label_map
+    found = predictor.segment(padded, options).label_map
     return float((plain != found[:height, :width]).mean())
 
 

@@ -29,6 +29,7 @@ from maskzoo.models.catalogue.cost import measure_cost
 from maskzoo.models.engines.check import central_part
 from maskzoo.models.export.engines import export_engine
 from maskzoo.models.images.decode import decode_image
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.registry import list_models
 from page import DOCS, about, put, table
@@ -101,7 +102,7 @@ def latencies(bundles: dict[str, Path], runs: int) -> dict[str, float]:
     for _ in range(runs + 1):  # the first prepares for the size
         for name, predictor in predictors.items():
             begun = time.perf_counter()
-            predictor.segment(image, mode="whole", confidence=False)
+            predictor.segment(image, PredictOptions(mode="whole", confidence=False))
             least[name] = min(least[name], 1000 * (time.perf_counter() - begun))
     return least
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from maskzoo.models.bundles.shipped import find_bundle
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from servers.environment import MASKZOO, ROOT, WORK, exported, int8_score, made, peers_python
 from servers.load import SIZES, Round, make_images, mask_of, run_load
@@ -231,7 +232,9 @@ def main() -> None:
     seconds = {size: options.seconds * weights[size] * (1 if shipped else 2) for size in images}
     predictor = Predictor.from_bundle(exported(bundle), engine="torch", device="cpu")
     files = {data for group in images.values() for data in group[:2]}
-    truth = {data: predictor.segment(data, confidence=False).labels for data in files}
+    truth = {
+        data: predictor.segment(data, PredictOptions(confidence=False)).label_map for data in files
+    }
     with tempfile.TemporaryDirectory(prefix="ray") as temporary:
         found = peers(bundle, Path(temporary)) if options.only != "maskzoo" else []
         found += ours(bundle, options.data, trained=shipped) if options.only != "peers" else []

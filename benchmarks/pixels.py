@@ -26,7 +26,7 @@ from PIL import Image
 from maskzoo.models.engines.pixels import to_batch
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.draw import encode_indexed_png, overlay
-from maskzoo.models.inference.postprocess import label_map
+from maskzoo.models.inference.postprocess import to_label_map
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from page import DOCS, about, put, table
@@ -72,17 +72,17 @@ def by_classes(report: Report, classes: int, pixels: np.ndarray, jpeg: bytes) ->
     """Measure what depends on the number of classes."""
     size = (pixels.shape[0], pixels.shape[1])
     coarse = torch.from_numpy(regions(classes, size))
-    labels, _ = label_map(coarse, size, size)
+    labels, _ = to_label_map(coarse, size, size)
     names = LabelSet.generic(classes)
 
     def together() -> bytes:
         to_batch(decode_image(jpeg).pixels, IMAGENET, torch.device("cpu"))
-        found, _ = label_map(coarse, size, size, confidence=False)
+        found, _ = to_label_map(coarse, size, size, confidence=False)
         return encode_indexed_png(found, names)
 
     few = f"{classes} classes"
-    report.add(f"label_map, {few}", lambda: label_map(coarse, size, size, confidence=False))
-    report.add(f"with confidence, {few}", lambda: label_map(coarse, size, size))
+    report.add(f"label_map, {few}", lambda: to_label_map(coarse, size, size, confidence=False))
+    report.add(f"with confidence, {few}", lambda: to_label_map(coarse, size, size))
     ours = len(encode_indexed_png(labels, names))
     report.add(f"indexed PNG, {few}", lambda: encode_indexed_png(labels, names), ours)
     report.add(f"same by OpenCV, grey, {few}", lambda: cv2.imencode(".png", labels))

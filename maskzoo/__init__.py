@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from maskzoo.models.bundles.bundle import load_bundle, save_bundle
+    from maskzoo.models.inference.options import PredictOptions
     from maskzoo.models.inference.predictor import Predictor
     from maskzoo.models.labels import LabelSet
     from maskzoo.models.preprocessing import Preprocessing
@@ -26,6 +27,7 @@ __all__ = [
     "Client",
     "LabelSet",
     "ModelSpec",
+    "PredictOptions",
     "Predictor",
     "Preprocessing",
     "create_model",
@@ -39,6 +41,7 @@ _MODULES = {
     "Client": "maskzoo.service.client.clients",
     "LabelSet": "maskzoo.models.labels",
     "ModelSpec": "maskzoo.models.spec",
+    "PredictOptions": "maskzoo.models.inference.options",
     "Predictor": "maskzoo.models.inference.predictor",
     "Preprocessing": "maskzoo.models.preprocessing",
     "create_model": "maskzoo.models.registry",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,8 +15,8 @@ Data = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
 Mode = Annotated[
-    str,
-    typer.Option(help="auto, whole, resize or tiled; auto takes what fits the training and size."),
+    Literal["auto", "whole", "resize", "tiled"],
+    typer.Option(help="auto takes what fits the training and size."),
 ]
 Tta = Annotated[
     str,
@@ -24,7 +24,7 @@ Tta = Annotated[
         help="Views to average: flip, d4, multiscale (or multiscale:0.5,1), flip+multiscale."
     ),
 ]
-Overlap = Annotated[float, typer.Option(help="Share of a tile that neighbours have in common.")]
+Overlap = Annotated[float, typer.Option(help="Fraction of a tile that neighbours share.")]
 Settings = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the run, like optimizer.lr=0.01."),

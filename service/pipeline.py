@@ -10,11 +10,10 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import DecodedImage, decode_image, read_header
-from maskzoo.models.inference.predictor import Segmentation
+from maskzoo.models.inference.options import PredictOptions
+from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.errors import BadParameterError, ImageNeedsJobError
 from maskzoo.service.inputs.georeference import read_georeference
@@ -100,62 +99,56 @@ async def _segment(
                 f"more than {_MAX_PROBABILITIES} values; send a smaller image"
             ]
         )
-    needs_confidence = job.form.needs_confidence or options.threshold is not None
-    mode = predictor.chosen_mode((height, width), mode=options.mode, max_side=options.max_side)
+    asked = options.predict_options(
+        confidence=job.form.needs_confidence or options.threshold is not None,
+        probabilities=wants_all,
+    )
+    plan = predictor.plan((height, width), asked)
     with services.metrics.queued(job.model.name):
-        if mode == "tiled" and not wants_all:
-            found, probabilities = await _tiled(services, job, decoded, needs_confidence), None
+        if plan.mode == "tiled" and not wants_all:
+            segmentation = await _tiled(services, job, decoded, asked)
         else:
-            size = predictor.input_size((height, width), mode=mode, max_side=options.max_side)
-            bucket = Bucket(
-                *(predictor, size, mode, needs_confidence, options.max_side, options.tta, wants_all)
-            )
-            (found, probabilities), queued_s = await services.batcher.submit(
-                *(bucket, decoded.pixels),
-                pixels=size[0] * size[1],
+            segmentation, queued_s = await services.batcher.submit(
+                Bucket(predictor, plan.padded, asked),
+                (decoded.pixels, plan),
+                pixels=plan.padded[0] * plan.padded[1],
                 deadline=job.deadline,
                 network=job.model.manifest.weights_sha256,
             )
             timings.add("queue", queued_s)
-    for stage, seconds in found.timings.items() if found else ():
+    for stage, seconds in segmentation.timings.items():
         if stage != "decode":
             timings.add(stage, seconds)
-    raw = _raw(found, probabilities, decoded.pixels)
+    raw = Found(
+        segmentation.label_map,
+        segmentation.confidence,
+        decoded.pixels,
+        segmentation.probabilities,
+    )
     with timings.measure("postprocess"):
         chosen = await services.workers.on_image(
             apply_options, raw, options, labels, orientation=decoded.info.orientation
         )
-    return chosen, mode
+    return chosen, plan.mode
 
 
 async def _tiled(
-    services: Services, job: Job, decoded: DecodedImage, confidence: bool
+    services: Services, job: Job, decoded: DecodedImage, options: PredictOptions
 ) -> Segmentation:
     """Segment a large image tile by tile, among the others."""
     tiles = TileRunner(
-        *(services.batcher, asyncio.get_running_loop(), job.model),
-        tta=job.options.tta,
+        services.batcher,
+        asyncio.get_running_loop(),
+        job.model,
+        options,
         deadline=job.deadline,
     )
     try:
         return await services.workers.on_tiles(
-            segment_tiled, job.model, decoded.pixels, tiles, confidence=confidence
+            segment_tiled, job.model, decoded.pixels, options, tiles
         )
     finally:
         tiles.stop()  # the thread, where nobody waits for it any more
-
-
-def _raw(found: Segmentation | None, probabilities: np.ndarray | None, pixels: np.ndarray) -> Found:
-    if probabilities is None:
-        assert found is not None, "a batch gives the one or the other"
-        return Found(found.labels, found.confidence, pixels)
-    small = np.uint8 if len(probabilities) <= 256 else np.uint16
-    return Found(
-        probabilities.argmax(axis=0).astype(small),
-        probabilities.max(axis=0).astype(np.float16),
-        pixels,
-        probabilities.astype(np.float16),
-    )
 
 
 def _describe(job: Job, decoded: DecodedImage, found: Found, mode: str, timings: Timings) -> Answer:

@@ -26,11 +26,11 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a bundle on a folder of images and masks."""
+    from maskzoo import PredictOptions
     from maskzoo.models.bundles.bundle import save_metrics
     from maskzoo.models.bundles.records import BundleMetrics
     from maskzoo.models.bundles.shipped import find_bundle
     from maskzoo.training.loggers.progress import progress_bar
-    from maskzoo.training.scoring.evaluate import Options
     from maskzoo.training.scoring.evaluate import evaluate as measure
 
     folder = find_bundle(bundle)
@@ -41,7 +41,7 @@ def evaluate(
             split=split,
             device=device,
             engine=engine,
-            options=Options(mode=mode, tta=tta, overlap=overlap),
+            options=PredictOptions(mode=mode, tta=tta, overlap=overlap),
             on_image=progress,
         )
     if save:

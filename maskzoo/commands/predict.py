@@ -12,6 +12,7 @@ import typer
 from maskzoo.console import Device, EngineName, Json, Mode, Overlap, Tta, print_json, show_tiles
 
 if TYPE_CHECKING:
+    from maskzoo import PredictOptions
     from maskzoo.models.inference.folder import Outcome
     from maskzoo.service.client.predict import RemoteOutcome
 
@@ -55,13 +56,13 @@ def predict(
         _refuse(context, ONLY_REMOTE, "only with --server URL")
         if len(images) < 2:
             raise typer.BadParameter("give a bundle and images, or --server URL and images")
+        from maskzoo import PredictOptions
+
         _predict_here(
             images[0],
             images[1:],
             out=out,
-            mode=mode,
-            tta=tta,
-            overlap=overlap,
+            options=PredictOptions(mode=mode, tta=tta, overlap=overlap),
             overlays=overlays,
             device=device,
             engine=engine,
@@ -93,9 +94,7 @@ def _predict_here(
     images: list[str],
     *,
     out: Path,
-    mode: str,
-    tta: str,
-    overlap: float,
+    options: PredictOptions,
     overlays: bool,
     device: str,
     engine: str,
@@ -109,9 +108,7 @@ def _predict_here(
     tasks = plan(images, out, overlays=overlays)
     predictor = Predictor.from_bundle(folder, engine=engine, device=device)
     outcomes = []
-    for outcome in predict_files(
-        predictor, tasks, mode=mode, tta=tta, overlap=overlap, on_tile=show_tiles
-    ):
+    for outcome in predict_files(predictor, tasks, options, on_tile=show_tiles):
         outcomes.append(outcome)
         if outcome.error is not None:
             print(f"error: {outcome.error}", file=sys.stderr)

@@ -15,7 +15,7 @@ import io
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,12 +26,11 @@ from maskzoo.models.errors import DataError, ZooError
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.models.images.draw import encode_indexed_png, overlay
 from maskzoo.models.images.rows import open_rows
+from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.predictor import Predictor
-from maskzoo.models.inference.summary import class_shares
+from maskzoo.models.inference.segmentation import class_counts
 from maskzoo.models.inference.tiled import OnTile, PixelRows
-from maskzoo.models.inference.tiles import DEFAULT_OVERLAP
-from maskzoo.models.inference.tta import parse_tta
 from maskzoo.models.labels import LabelSet
 
 MAX_TILED_PIXELS = 1_000_000_000
@@ -113,10 +112,8 @@ def plan(inputs: Sequence[str], out: Path, *, overlays: bool = True) -> list[Tas
 def predict_files(
     predictor: Predictor,
     tasks: Sequence[Task],
+    options: PredictOptions = DEFAULT_OPTIONS,
     *,
-    mode: str = "auto",
-    tta: str = "none",
-    overlap: float = DEFAULT_OVERLAP,
     opacity: float = 0.5,
     on_tile: OnTile = lambda done, total: None,
 ) -> Iterator[Outcome]:
@@ -125,83 +122,78 @@ def predict_files(
     Args:
         predictor: the network to use.
         tasks: what to read and write, from `plan`.
-        mode, tta, overlap: as in `Predictor.segment`.
+        options: how the images are predicted; no confidence is computed.
         opacity: of the mask in the overlay, 0-1.
-        on_tile: told the tiles of the image that are done, and their number.
-
-    Raises:
-        UnknownNameError: there is no such mode.
-        SpecError: views or overlap are none.
+        on_tile: called with the number of the image's tiles that are done, and of all.
     """
-    predictor.chosen_mode((1, 1), mode=mode)  # refused once, not for each image
-    predictor.tile_grid((1, 1), overlap=overlap)
-    parse_tta(tta)
+    options = replace(options, confidence=False, probabilities=False)
     for task in tasks:
         try:
             header = read_header(task.image)
-            size = header.height, header.width
-            if predictor.chosen_mode(size, mode=mode) == "tiled":
-                yield _predict_tiled(predictor, task, opacity, tta, overlap, on_tile)
+            plan = predictor.plan((header.height, header.width), options)
+            if plan.mode == "tiled":
+                yield _predict_tiled(predictor, task, options, opacity, on_tile)
             else:
-                yield _predict_file(predictor, task, mode, opacity, tta)
+                yield _predict_file(predictor, task, options, opacity)
         except ZooError as error:
             yield Outcome(task, error=str(error))
 
 
-def _predict_file(predictor: Predictor, task: Task, mode: str, opacity: float, tta: str) -> Outcome:
+def _predict_file(
+    predictor: Predictor, task: Task, options: PredictOptions, opacity: float
+) -> Outcome:
     decoded = decode_image(task.image, name=str(task.image))
-    result = predictor.segment(decoded.pixels, mode=mode, tta=tta, confidence=False)
+    result = predictor.segment(decoded.pixels, options)
     if task.overlay is not None:
-        drawn = overlay(decoded.pixels, result.labels, result.label_set, opacity)
+        drawn = overlay(decoded.pixels, result.label_map, result.labels, opacity)
         _write_jpeg(task.overlay, drawn)
-    return _finish(task, result.labels, result.label_set, dict(result.timings))
+    return _finish(task, result.label_map, result.labels, dict(result.timings))
 
 
 def _predict_tiled(
     predictor: Predictor,
     task: Task,
+    options: PredictOptions,
     opacity: float,
-    tta: str,
-    overlap: float,
     on_tile: OnTile,
 ) -> Outcome:
     begun = time.perf_counter()
-    names = predictor.labels
+    labels = predictor.labels
     with open_rows(task.image, max_pixels=MAX_TILED_PIXELS) as source:
-        labels = np.empty((source.height, source.width), id_type(names.num_classes))
-        for strip in predictor.segment_strips(source, tta=tta, overlap=overlap, on_tile=on_tile):
-            labels[strip.top : strip.top + len(strip.labels)] = strip.labels
+        label_map = np.empty((source.height, source.width), id_type(labels.num_classes))
+        for strip in predictor.segment_rows(source, options, on_tile=on_tile):
+            label_map[strip.top : strip.top + len(strip.label_map)] = strip.label_map
         seconds = {"network": time.perf_counter() - begun}
         if task.overlay is not None:
-            _write_jpeg(task.overlay, _draw_small(source, labels, names, opacity))
-    return _finish(task, labels, names, seconds)
+            _write_jpeg(task.overlay, _draw_small(source, label_map, labels, opacity))
+    return _finish(task, label_map, labels, seconds)
 
 
 def _finish(
-    task: Task, labels: np.ndarray, label_set: LabelSet, seconds: dict[str, float]
+    task: Task, label_map: np.ndarray, labels: LabelSet, seconds: dict[str, float]
 ) -> Outcome:
-    names = label_set.names
+    names = labels.names
     task.mask.parent.mkdir(parents=True, exist_ok=True)
-    task.mask.write_bytes(encode_indexed_png(labels, label_set))
-    counts = class_shares(labels, len(names)) / labels.size
+    task.mask.write_bytes(encode_indexed_png(label_map, labels))
+    counts = class_counts(label_map, len(names)) / label_map.size
     shares = {names[index]: float(counts[index]) for index in np.argsort(-counts) if counts[index]}
-    height, width = labels.shape
+    height, width = label_map.shape
     return Outcome(task, height, width, shares, seconds)
 
 
 def _draw_small(
-    source: PixelRows, labels: np.ndarray, label_set: LabelSet, opacity: float
+    source: PixelRows, label_map: np.ndarray, labels: LabelSet, opacity: float
 ) -> np.ndarray:
     """Return an overlay of at most about `_OVERLAY_PIXELS`, drawn from top to bottom."""
-    height, width = labels.shape
-    factor = max(1.0, math.sqrt(labels.size / _OVERLAY_PIXELS))
+    height, width = label_map.shape
+    factor = max(1.0, math.sqrt(label_map.size / _OVERLAY_PIXELS))
     small_width = max(1, round(width / factor))
     small = np.empty((max(1, round(height / factor)), small_width, 3), np.uint8)
     rows = max(1, 256 // math.ceil(factor))  # of the small picture, drawn at a time
     for top in range(0, len(small), rows):
         bottom = min(top + rows, len(small))
         span = slice(round(top * height / len(small)), round(bottom * height / len(small)))
-        drawn = overlay(source.read(span.start, span.stop), labels[span], label_set, opacity)
+        drawn = overlay(source.read(span.start, span.stop), label_map[span], labels, opacity)
         part = cv2.resize(drawn, (small_width, bottom - top), interpolation=cv2.INTER_AREA)
         small[top:bottom] = part
     return small

@@ -24,7 +24,7 @@ _STRIP_VALUES = 1 << 17  # float32 values of one strip: 512 KB, half a usual sec
 _GPU_STRIP_VALUES = 1 << 28
 
 
-def label_map(
+def to_label_map(
     logits: Tensor, size: tuple[int, int], crop: tuple[int, int], *, confidence: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return ids and their softmax at `size`, cut to `crop` from the upper left corner.
@@ -52,6 +52,18 @@ def resize_logits(logits: Tensor, size: tuple[int, int], crop: tuple[int, int]) 
     return logits[:, : crop[0], : crop[1]].cpu().numpy()
 
 
+def to_probabilities(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids, confidence and the softmax of all classes of float32 logits (K, H, W).
+
+    The logits are overwritten. Confidence (H, W) and softmax (K, H, W) are float16.
+    """
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    ids = logits.argmax(axis=0).astype(id_type(len(logits)))
+    return ids, logits.max(axis=0).astype(np.float16), logits.astype(np.float16)
+
+
 def id_type(num_classes: int) -> type[np.uint8] | type[np.uint16]:
     """Return the type of the ids of that many classes."""
     return np.uint8 if num_classes <= 256 else np.uint16
@@ -63,7 +75,7 @@ def _in_strips(
     coarse = _resize_columns(logits.numpy(), size[1])[:, :, : crop[1]]  # (h, K, W)
     num_classes = coarse.shape[1]
     labels = np.empty(crop, id_type(num_classes))
-    shares = np.empty(crop, np.float16) if confidence else None
+    certain = np.empty(crop, np.float16) if confidence else None
     rows = min(crop[0], max(1, _STRIP_VALUES // (num_classes * crop[1])))
     above, below, weight = _row_weights(len(coarse), size[0])
     strip = np.empty((rows, num_classes, crop[1]), np.float32)
@@ -80,11 +92,11 @@ def _in_strips(
                 cv2.addWeighted(coarse[above[at]], 1 - mix, coarse[below[at]], mix, 0, dst=row)
         highest = values.max(axis=1, keepdims=True)
         labels[part] = _first_true(np.equal(values, highest, out=is_highest[:count]))
-        if shares is not None:
+        if certain is not None:
             np.subtract(values, highest, out=strip[:count])
             flat = strip[:count].reshape(-1, crop[1])
-            shares[part] = 1 / cv2.exp(flat, dst=flat).reshape(values.shape).sum(axis=1)
-    return labels, shares
+            certain[part] = 1 / cv2.exp(flat, dst=flat).reshape(values.shape).sum(axis=1)
+    return labels, certain
 
 
 def _of_two(
@@ -142,13 +154,13 @@ def _on_device(
         torch.from_numpy(part).to(logits.device) for part in _row_weights(height, size[0])
     )
     rows = max(1, _GPU_STRIP_VALUES // (num_classes * crop[1]))
-    labels, shares = [], []
+    labels, certain = [], []
     for top in range(0, crop[0], rows):
         part = slice(top, min(top + rows, crop[0]))
         strip = torch.lerp(logits[:, above[part]], logits[:, below[part]], weight[part, None])
         highest, ids = strip.max(dim=0)
         labels.append(ids.to(torch.uint8 if num_classes <= 256 else torch.int32).cpu().numpy())
         if confidence:
-            shares.append((1 / (strip - highest).exp().sum(dim=0)).half().cpu().numpy())
+            certain.append((1 / (strip - highest).exp().sum(dim=0)).half().cpu().numpy())
     found = np.concatenate(labels).astype(id_type(num_classes), copy=False)
-    return found, np.concatenate(shares) if confidence else None
+    return found, np.concatenate(certain) if confidence else None

@@ -2,19 +2,21 @@
 
     decode -> plan -> resize, pad -> normalise -> engine -> resize logits, argmax, crop
 
-The label map has the size of the upright image, whatever the network saw. A predictor holds no
-state between calls: `segment` may run in many threads at once, and each gives what it would give
-alone. In mode ``tiled`` the same steps run on each tile (`models.inference.tiled`), and
-`segment_strips` gives the label map of an image that need not be in memory. With test-time
-augmentation (`models.inference.tta`) the engine runs once for each view.
+The label map has the size of the upright image, whatever the network saw. A predictor is
+stateless: no call changes it, so that many threads may use it at once, and each result is what a
+call alone would give; `with_limits` returns another predictor. In mode ``tiled`` the same steps
+run on each tile (`models.inference.tiled`), and `segment_rows` gives the label map of an image
+that need not be in memory. With test-time augmentation (`models.inference.tta`) the engine runs
+once for each view.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +26,10 @@ from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines import EagerEngine, Engine
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.engines.pixels import check_pixels, network_input, to_channels
-from maskzoo.models.errors import ShapeError
+from maskzoo.models.errors import ShapeError, SpecError
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image
-from maskzoo.models.inference.postprocess import label_map, resize_logits
+from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
+from maskzoo.models.inference.postprocess import resize_logits, to_label_map, to_probabilities
 from maskzoo.models.inference.resize import (
     DEFAULT_WHOLE_PIXELS,
     InputPlan,
@@ -43,8 +46,8 @@ from maskzoo.models.inference.tiled import (
     label_strips,
     tiled_logits,
 )
-from maskzoo.models.inference.tiles import DEFAULT_OVERLAP, TileGrid, plan_tiles
-from maskzoo.models.inference.tta import Tta, parse_tta
+from maskzoo.models.inference.tiles import TileGrid, plan_tiles
+from maskzoo.models.inference.tta import Tta
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 
@@ -64,7 +67,7 @@ class Predictor:
             an engine, which has its own.
         max_pixels: the largest image that is decoded; None allows any.
         whole_pixels: the largest image that mode ``auto`` gives to the network in one piece.
-        max_tile: the largest side of a tile, where memory is short; None leaves it to `tile_grid`.
+        max_tile: the largest side of a tile, where memory is short; None leaves it to `plan`.
 
     Raises:
         ShapeError: network, labels and preprocessing do not fit each other.
@@ -131,64 +134,97 @@ class Predictor:
             whole_pixels=whole_pixels,
         )
 
+    def with_limits(
+        self, *, whole_pixels: int | None = None, max_tile: int | None = None
+    ) -> Predictor:
+        """Return a predictor with the same network and other limits; None keeps one."""
+        other = copy.copy(self)
+        other.whole_pixels = self.whole_pixels if whole_pixels is None else whole_pixels
+        other.max_tile = self.max_tile if max_tile is None else max_tile
+        return other
+
+    def plan(self, size: tuple[int, int], options: PredictOptions = DEFAULT_OPTIONS) -> InputPlan:
+        """Decide how an image of that (height, width) reaches the network.
+
+        Images whose plans have the same `padded` size may run in one batch.
+        """
+        plan = plan_input(
+            size,
+            options.mode,
+            max_side=options.max_side or self.preprocessing.max_side,
+            whole_pixels=self.whole_pixels,
+        )
+        if plan.mode != "tiled":
+            return plan
+        return replace(plan, tiles=self._tile_grid(size, options.overlap))
+
     def segment(
         self,
         image: np.ndarray | Path | bytes,
+        options: PredictOptions = DEFAULT_OPTIONS,
         *,
-        mode: str = "auto",
-        confidence: bool = True,
-        max_side: int | None = None,
-        tta: str = "none",
-        overlap: float = DEFAULT_OVERLAP,
         on_tile: OnTile = lambda done, total: None,
     ) -> Segmentation:
         """Segment one image.
 
         Args:
             image: upright uint8 (H, W, 3) RGB, or an image file as a path or as bytes.
-            mode: ``auto``, ``whole``, ``resize`` or ``tiled``; see
-                `models.inference.resize.plan_input`.
-            confidence: whether to compute it.
-            max_side: for this image in place of the bundle's.
-            tta: the views, in the words of `models.inference.tta`.
-            overlap: the least share of a tile that neighbours have in common.
-            on_tile: in mode ``tiled``: told the tiles done and their number; whatever it raises
-                ends the work.
+            options: how.
+            on_tile: called in mode ``tiled`` with the number of tiles done and of all; whatever
+                it raises ends the work.
 
         Raises:
             ImageError: the file cannot be read.
-            ShapeError: the array is no uint8 (H, W, 3).
-            UnknownNameError: there is no such mode.
-            SpecError: views or overlap are none.
+            ShapeError: the array is not uint8 (H, W, 3).
         """
-        views = parse_tta(tta)
         clock = Clock()
         info = None
         if not isinstance(image, np.ndarray):
             decoded = decode_image(image, max_pixels=self.max_pixels)
             image, info = decoded.pixels, decoded.info
         clock.stop("decode")
-        if self._plan(check_pixels(image), mode, max_side).mode == "tiled":
-            labels, shares = self._segment_tiled(
-                image, confidence, clock, tta=tta, overlap=overlap, on_tile=on_tile
-            )
-            return Segmentation(labels, shares, self.labels, "tiled", clock.timings, info)
-        pixels, plan = self._prepare(image, mode, max_side)
-        batch = self._input([pixels], views)
-        clock.stop("preprocess")
-        logits = self._run(batch, views)[0]
-        clock.stop("network")
-        labels, shares = label_map(logits, plan.covered, plan.image, confidence=confidence)
-        clock.stop("postprocess")
-        return Segmentation(labels, shares, self.labels, plan.mode, clock.timings, info)
+        plan = self.plan(check_pixels(image), options)
+        if plan.tiles is not None:
+            found = self._segment_tiles(image, options, plan.tiles, clock, on_tile)
+        else:
+            found = self._segment_whole([image], options, [plan], clock)[0]
+        return replace(found, info=info)
 
-    def segment_strips(
+    def segment_batch(
         self,
-        source: PixelRows,
+        images: Sequence[np.ndarray],
+        options: PredictOptions = DEFAULT_OPTIONS,
         *,
-        confidence: bool = False,
-        tta: str = "none",
-        overlap: float = DEFAULT_OVERLAP,
+        plans: Sequence[InputPlan] | None = None,
+    ) -> list[Segmentation]:
+        """Segment images whose plans have the same `padded` size in one run of the network.
+
+        The timings of each are those of the whole batch. Images that are tiled, and images whose
+        probabilities are asked for, run one by one.
+
+        Args:
+            images: upright uint8 (H, W, 3) RGB.
+            options: how.
+            plans: what `plan` returned for each image, where the caller knows that already.
+
+        Raises:
+            ShapeError: an array is not uint8 (H, W, 3), or the network's inputs differ in size.
+        """
+        sizes = [check_pixels(image) for image in images]
+        if plans is None:
+            plans = [self.plan(size, options) for size in sizes]
+        padded = {plan.padded for plan in plans}
+        if len(padded) != 1:
+            raise ShapeError(f"inputs of sizes {sorted(padded)}; a batch takes one size")
+        if plans[0].mode == "tiled" or options.probabilities:
+            return [self.segment(image, options) for image in images]
+        return self._segment_whole(images, options, plans, Clock())
+
+    def segment_rows(
+        self,
+        rows: PixelRows,
+        options: PredictOptions = DEFAULT_OPTIONS,
+        *,
         on_tile: OnTile = lambda done, total: None,
         run_tiles: RunTiles | None = None,
     ) -> Iterator[LabelStrip]:
@@ -197,29 +233,148 @@ class Predictor:
         Memory does not grow with the height. Nothing runs until the first strip is asked for.
 
         Args:
-            source: reads the pixels, a few rows at a time.
-            confidence: whether to compute it.
-            tta: the views, in the words of `models.inference.tta`.
-            overlap: the least share of a tile that neighbours have in common.
-            on_tile: told the tiles done and their number, before each tile and after the last;
-                whatever it raises ends the work.
-            run_tiles: runs the network in place of this predictor's own ``logits(tile,
-                mode="whole", tta=tta)``, as a server does that has a queue for it.
+            rows: reads the pixels, a few rows at a time.
+            options: how; every mode means ``tiled`` here.
+            on_tile: called with the number of tiles done and of all, before each tile and after
+                the last; whatever it raises ends the work.
+            run_tiles: runs the network on the tiles in place of `logits`, as a server does that
+                has a queue for it.
 
         Raises:
-            SpecError: views or overlap are none.
+            SpecError: `options` ask for the probabilities of all classes.
         """
-        views = parse_tta(tta)
+        if options.probabilities:
+            raise SpecError(
+                "prediction by rows",
+                ["probabilities are for images in memory; ask for the confidence in their place"],
+            )
+        return self._strips(
+            rows,
+            options,
+            self._tile_grid((rows.height, rows.width), options.overlap),
+            on_tile,
+            run_tiles,
+        )
+
+    def logits(
+        self, images: Sequence[np.ndarray], options: PredictOptions = DEFAULT_OPTIONS
+    ) -> list[np.ndarray]:
+        """Return the float32 logits (K, H, W) of images of one size, in one run.
+
+        A server runs the tiles of `segment_rows` by it, several at a time, in mode ``whole``.
+        With more than one view, logits are the logarithms of the mean probabilities.
+
+        Args:
+            images: upright uint8 (H, W, 3) RGB.
+
+        Raises:
+            ShapeError: an array is not uint8 (H, W, 3), or the images differ in size.
+        """
+        sizes = {check_pixels(image) for image in images}
+        if len(sizes) != 1:
+            raise ShapeError(f"images of sizes {sorted(sizes)}; a batch takes one size")
+        plan = self.plan(sizes.pop(), options)
+        if plan.tiles is not None:
+            return [self._tiled_logits(image, options, plan.tiles) for image in images]
+        batch = self._input([self._fit(image, plan) for image in images], options.views)
+        logits = self._run(batch, options.views)
+        return [resize_logits(one, plan.covered, plan.image) for one in logits]
+
+    def _segment_whole(
+        self,
+        images: Sequence[np.ndarray],
+        options: PredictOptions,
+        plans: Sequence[InputPlan],
+        clock: Clock,
+    ) -> list[Segmentation]:
+        """Segment images whose inputs have one size, in one run."""
+        views = options.views
+        pairs = list(zip(images, plans, strict=True))
+        batch = self._input([self._fit(image, plan) for image, plan in pairs], views)
+        clock.stop("preprocess")
+        logits = self._run(batch, views)
+        clock.stop("network")
+        maps = [self._decide(one, plan, options) for one, plan in zip(logits, plans, strict=True)]
+        clock.stop("postprocess")
+        return [
+            Segmentation(
+                label_map,
+                confidence,
+                self.labels,
+                plan.mode,
+                clock.timings,
+                probabilities=probabilities,
+            )
+            for (label_map, confidence, probabilities), plan in zip(maps, plans, strict=True)
+        ]
+
+    def _segment_tiles(
+        self,
+        image: np.ndarray,
+        options: PredictOptions,
+        tiles: TileGrid,
+        clock: Clock,
+        on_tile: OnTile,
+    ) -> Segmentation:
+        confidence: np.ndarray | None
+        probabilities = None
+        if options.probabilities:
+            logits = self._tiled_logits(image, options, tiles, on_tile)
+            clock.stop("network")
+            label_map, confidence, probabilities = to_probabilities(logits)
+        else:
+            strips = list(self._strips(ArrayRows(image), options, tiles, on_tile))
+            clock.stop("network")
+            label_map = np.concatenate([strip.label_map for strip in strips])
+            parts = [strip.confidence for strip in strips if strip.confidence is not None]
+            confidence = np.concatenate(parts) if parts else None
+        clock.stop("postprocess")
+        return Segmentation(
+            label_map,
+            confidence,
+            self.labels,
+            "tiled",
+            clock.timings,
+            probabilities=probabilities,
+        )
+
+    def _strips(
+        self,
+        rows: PixelRows,
+        options: PredictOptions,
+        tiles: TileGrid,
+        on_tile: OnTile,
+        run_tiles: RunTiles | None = None,
+    ) -> Iterator[LabelStrip]:
         return label_strips(
-            source,
-            self.tile_grid((source.height, source.width), overlap=overlap),
-            run_tiles or partial(map, lambda tile: self._whole_logits(tile, views)),
+            rows,
+            tiles,
+            run_tiles or self._tile_runner(options),
             num_classes=self.labels.num_classes,
-            confidence=confidence,
+            confidence=options.confidence,
             on_tile=on_tile,
         )
 
-    def tile_grid(self, image: tuple[int, int], *, overlap: float = DEFAULT_OVERLAP) -> TileGrid:
+    def _tiled_logits(
+        self,
+        image: np.ndarray,
+        options: PredictOptions,
+        tiles: TileGrid,
+        on_tile: OnTile = lambda done, total: None,
+    ) -> np.ndarray:
+        return tiled_logits(
+            ArrayRows(image),
+            tiles,
+            self._tile_runner(options),
+            num_classes=self.labels.num_classes,
+            on_tile=on_tile,
+        )
+
+    def _tile_runner(self, options: PredictOptions) -> RunTiles:
+        whole = replace(options, mode="whole")
+        return partial(map, lambda tile: self.logits([tile], whole)[0])
+
+    def _tile_grid(self, size: tuple[int, int], overlap: float) -> TileGrid:
         """Return the tiles of an image of that size: as large as the crops of the training.
 
         Where these are smaller than 512, or not known, they are of 512: a larger tile has less
@@ -229,142 +384,11 @@ class Predictor:
         tile = max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)
         if self.max_tile is not None:
             tile = min(tile[0], self.max_tile), min(tile[1], self.max_tile)
-        return plan_tiles(image, tile, overlap)
+        return plan_tiles(size, tile, overlap)
 
-    def segment_many(
-        self,
-        images: Sequence[np.ndarray],
-        *,
-        mode: str = "auto",
-        confidence: bool = True,
-        max_side: int | None = None,
-        tta: str = "none",
-        overlap: float = DEFAULT_OVERLAP,
-    ) -> list[Segmentation]:
-        """Segment images whose `input_size` is the same in one run of the network.
-
-        The timings of each are those of the whole batch. Images that are tiled run one by one.
-
-        Raises:
-            ShapeError: an array is no uint8 (H, W, 3), or the inputs differ in size.
-        """
-        plans = [self._plan(check_pixels(image), mode, max_side) for image in images]
-        sizes = {plan.padded for plan in plans}
-        if len(sizes) != 1:
-            raise ShapeError(f"inputs of sizes {sorted(sizes)}; a batch takes one size")
-        if plans[0].mode == "tiled":
-            return [
-                self.segment(image, mode="tiled", confidence=confidence, tta=tta, overlap=overlap)
-                for image in images
-            ]
-        views, clock = parse_tta(tta), Clock()
-        prepared = [self._prepare(image, mode, max_side) for image in images]
-        batch = self._input([pixels for pixels, _ in prepared], views)
-        clock.stop("preprocess")
-        logits = self._run(batch, views)
-        clock.stop("network")
-        maps = [
-            label_map(one, plan.covered, plan.image, confidence=confidence)
-            for one, (_, plan) in zip(logits, prepared, strict=True)
-        ]
-        clock.stop("postprocess")
-        return [
-            Segmentation(labels, shares, self.labels, plan.mode, clock.timings)
-            for (labels, shares), (_, plan) in zip(maps, prepared, strict=True)
-        ]
-
-    def input_size(
-        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
-    ) -> tuple[int, int]:
-        """Return the (height, width) at which the network sees an image of that size.
-
-        For an image that is tiled this is its own size.
-        """
-        return self._plan(image, mode, max_side).padded
-
-    def chosen_mode(
-        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
-    ) -> str:
-        """Return what `auto` means for an image of that (height, width); any other mode itself."""
-        return self._plan(image, mode, max_side).mode
-
-    def logits_many(self, images: Sequence[np.ndarray], *, tta: str = "none") -> list[np.ndarray]:
-        """Return float32 logits (K, H, W) of images of one size, as they are, in one run.
-
-        Raises:
-            ShapeError: an array is no uint8 (H, W, 3), or they differ in size.
-        """
-        views = parse_tta(tta)
-        prepared = [self._prepare(image, "whole") for image in images]
-        if len({pixels.shape for pixels, _ in prepared}) != 1:
-            raise ShapeError("a batch takes images of one size; give them apart")
-        logits = self._run(self._input([pixels for pixels, _ in prepared], views), views)
-        return [
-            resize_logits(one, plan.covered, plan.image)
-            for one, (_, plan) in zip(logits, prepared, strict=True)
-        ]
-
-    def logits(
-        self,
-        image: np.ndarray,
-        *,
-        mode: str = "auto",
-        max_side: int | None = None,
-        tta: str = "none",
-        overlap: float = DEFAULT_OVERLAP,
-    ) -> np.ndarray:
-        """Return the float32 logits (K, H, W) of an upright uint8 (H, W, 3) RGB image.
-
-        With more than one view, they are the logarithms of the mean probabilities.
-        """
-        views = parse_tta(tta)
-        if self._plan(check_pixels(image), mode, max_side).mode == "tiled":
-            return tiled_logits(
-                ArrayRows(image),
-                self.tile_grid(check_pixels(image), overlap=overlap),
-                partial(map, lambda tile: self._whole_logits(tile, views)),
-                num_classes=self.labels.num_classes,
-            )
-        pixels, plan = self._prepare(image, mode, max_side)
-        return resize_logits(
-            self._run(self._input([pixels], views), views)[0], plan.covered, plan.image
-        )
-
-    def _whole_logits(self, image: np.ndarray, views: Tta) -> np.ndarray:
-        pixels, plan = self._prepare(image, "whole")
-        return resize_logits(
-            self._run(self._input([pixels], views), views)[0], plan.covered, plan.image
-        )
-
-    def _segment_tiled(
-        self,
-        image: np.ndarray,
-        confidence: bool,
-        clock: Clock,
-        **options: Any,
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        strips = list(self.segment_strips(ArrayRows(image), confidence=confidence, **options))
-        clock.stop("network")
-        labels = np.concatenate([strip.labels for strip in strips])
-        shares = [strip.confidence for strip in strips if strip.confidence is not None]
-        clock.stop("postprocess")
-        return labels, np.concatenate(shares) if shares else None
-
-    def _plan(self, image: tuple[int, int], mode: str, max_side: int | None) -> InputPlan:
-        return plan_input(
-            image,
-            mode,
-            max_side=max_side or self.preprocessing.max_side,
-            whole_pixels=self.whole_pixels,
-        )
-
-    def _prepare(
-        self, pixels: np.ndarray, mode: str, max_side: int | None = None
-    ) -> tuple[np.ndarray, InputPlan]:
+    def _fit(self, pixels: np.ndarray, plan: InputPlan) -> np.ndarray:
         """Return uint8 (H, W, C) at the size at which the network sees the image."""
-        pixels = to_channels(pixels, self.engine.in_channels)
-        plan = self._plan((pixels.shape[0], pixels.shape[1]), mode, max_side)
-        return fit_to_plan(pixels, plan), plan
+        return fit_to_plan(to_channels(pixels, self.engine.in_channels), plan)
 
     def _input(self, images: Sequence[np.ndarray], views: Tta) -> Tensor:
         as_pixels = self.engine.takes_pixels and not views.resizes
@@ -380,3 +404,12 @@ class Predictor:
         if logits.is_cuda:
             torch.cuda.synchronize(logits.device)
         return logits
+
+    def _decide(
+        self, logits: Tensor, plan: InputPlan, options: PredictOptions
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Return label map, confidence and probabilities from logits (K, h, w)."""
+        if options.probabilities:
+            return to_probabilities(resize_logits(logits, plan.covered, plan.image))
+        found = to_label_map(logits, plan.covered, plan.image, confidence=options.confidence)
+        return *found, None

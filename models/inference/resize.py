@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 import cv2
 import numpy as np
 
-from maskzoo.models.errors import UnknownNameError
+from maskzoo.models.inference.options import Mode
+from maskzoo.models.inference.tiles import MIN_SIDE, TileGrid
 
 Chosen = Literal["whole", "resize", "tiled"]
-Mode = Literal["auto", Chosen]
 
 DEFAULT_WHOLE_PIXELS = 2048 * 1024
 """The largest image that mode `auto` gives to the network in one piece."""
-
-MIN_SIDE = 32
-"""Smaller images are padded to this side: the deepest feature has stride 32."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,14 @@ class InputPlan:
         image: size of the image, and of the result.
         scaled: size after the resize; `image` where there is none.
         padded: size of the network's input; larger than `scaled` only for tiny images.
+        tiles: in mode ``tiled``, the pieces; else None.
     """
 
     mode: Chosen
     image: tuple[int, int]
     scaled: tuple[int, int]
     padded: tuple[int, int]
+    tiles: TileGrid | None = None
 
     @property
     def covered(self) -> tuple[int, int]:
@@ -51,7 +50,7 @@ class InputPlan:
 
 def plan_input(
     image: tuple[int, int],
-    mode: str,
+    mode: Mode,
     *,
     max_side: int | None = None,
     whole_pixels: int = DEFAULT_WHOLE_PIXELS,
@@ -65,12 +64,7 @@ def plan_input(
     ``auto`` shows the network objects of the size at which it was trained. With `max_side`, these
     were images shrunk to that side: an image that is larger is shrunk too. Without it, they were
     crops of images as they are: an image of more than `whole_pixels` is tiled, any other is whole.
-
-    Raises:
-        UnknownNameError: `mode` is none of these.
     """
-    if mode not in get_args(Mode):
-        raise UnknownNameError("mode", mode, get_args(Mode))
     height, width = image
     chosen = cast(Chosen, mode)
     if mode == "auto":

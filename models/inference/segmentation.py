@@ -8,34 +8,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskzoo.models.images.decode import ImageInfo
-from maskzoo.models.inference.summary import class_shares
+from maskzoo.models.inference.resize import Chosen
 from maskzoo.models.labels import LabelSet
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a predictor found in one image.
+    """The label map of one image, and what belongs to it.
 
     Args:
-        labels: class ids, uint8 (H, W), or uint16 for more than 256 classes.
+        label_map: class ids, uint8 (H, W), or uint16 for more than 256 classes.
         confidence: softmax of the chosen class, float16 (H, W); None where it was not asked for.
-        label_set: names and colours of the ids.
+        labels: names and colours of the ids.
         mode: ``whole``, ``resize`` or ``tiled``.
         timings: seconds of ``decode``, ``preprocess``, ``network``, ``postprocess``; tiles are
             prepared and put together within ``network``.
         info: of the image file; None if an array was given.
+        probabilities: softmax of all classes, float16 (K, H, W); None where it was not asked for.
     """
 
-    labels: np.ndarray
+    label_map: np.ndarray
     confidence: np.ndarray | None
-    label_set: LabelSet
-    mode: str
+    labels: LabelSet
+    mode: Chosen
     timings: dict[str, float]
     info: ImageInfo | None = None
+    probabilities: np.ndarray | None = None
 
     def class_counts(self) -> np.ndarray:
         """Count the pixels of each class: int64 (K,)."""
-        return class_shares(self.labels, self.label_set.num_classes)
+        return class_counts(self.label_map, self.labels.num_classes)
+
+
+def class_counts(label_map: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count the pixels of each class: int64 (K,). Ids of K and above do not count."""
+    return np.bincount(label_map.ravel(), minlength=num_classes)[:num_classes].astype(np.int64)
 
 
 class Clock:

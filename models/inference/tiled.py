@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from maskzoo.models.inference.postprocess import id_type, label_map
+from maskzoo.models.inference.postprocess import id_type, to_label_map
 from maskzoo.models.inference.tiles import TileGrid
 
 RunTiles = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
@@ -67,12 +67,12 @@ class LabelStrip:
 
     Args:
         top: the first of the rows.
-        labels: class ids, uint8 (rows, W), or uint16 for more than 256 classes.
+        label_map: class ids, uint8 (rows, W), or uint16 for more than 256 classes.
         confidence: softmax of the chosen class, float16 (rows, W); None where not asked for.
     """
 
     top: int
-    labels: np.ndarray
+    label_map: np.ndarray
     confidence: np.ndarray | None
 
 
@@ -96,23 +96,30 @@ def label_strips(
         on_tile: progress; whatever it raises ends the work.
     """
     for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes, on_tile):
-        labels = np.empty((bottom - top, source.width), id_type(num_classes))
-        shares = np.empty(labels.shape, np.float16) if confidence else None
+        label_map = np.empty((bottom - top, source.width), id_type(num_classes))
+        certain = np.empty(label_map.shape, np.float16) if confidence else None
         for left, logits in blocks:
             size = logits.shape[1], logits.shape[2]
-            found, share = label_map(torch.from_numpy(logits), size, size, confidence=confidence)
-            labels[:, left : left + size[1]] = found
-            if shares is not None and share is not None:
-                shares[:, left : left + size[1]] = share
-        yield LabelStrip(top, labels, shares)
+            columns = slice(left, left + size[1])
+            label_map[:, columns], part = to_label_map(
+                torch.from_numpy(logits), size, size, confidence=confidence
+            )
+            if certain is not None:
+                certain[:, columns] = part
+        yield LabelStrip(top, label_map, certain)
 
 
 def tiled_logits(
-    source: PixelRows, grid: TileGrid, run_tiles: RunTiles, *, num_classes: int
+    source: PixelRows,
+    grid: TileGrid,
+    run_tiles: RunTiles,
+    *,
+    num_classes: int,
+    on_tile: OnTile = lambda done, total: None,
 ) -> np.ndarray:
     """Return the blended float32 logits (K, H, W) of the whole image, in memory for all of it."""
     logits = np.empty((num_classes, source.height, source.width), np.float32)
-    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes):
+    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes, on_tile):
         for left, block in blocks:
             logits[:, top:bottom, left : left + block.shape[2]] = block
     return logits

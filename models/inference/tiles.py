@@ -24,6 +24,8 @@ import numpy as np
 from maskzoo.models.errors import SpecError
 
 ALIGN = 32
+MIN_SIDE = 32
+"""Smaller images are padded to this side: the deepest feature has stride 32."""
 DEFAULT_OVERLAP = 0.25
 MIN_TILE = 64
 MAX_OVERLAP = 0.75
@@ -105,7 +107,7 @@ def plan_tiles(
     Args:
         image: size of the image.
         tile: size of a tile; rounded up to multiples of 32.
-        overlap: the least share of a tile that neighbours have in common.
+        overlap: the least fraction of a tile that neighbours share.
 
     Raises:
         SpecError: a tile is too small, or the overlap out of range.
@@ -113,14 +115,20 @@ def plan_tiles(
     mistakes = []
     if min(tile) < MIN_TILE:
         mistakes.append(f"tile size is {tile[0]} x {tile[1]}; a side needs {MIN_TILE} or more")
-    if not 0 <= overlap <= MAX_OVERLAP:
-        mistakes.append(f"overlap is {overlap}; it is a share of the tile from 0 to {MAX_OVERLAP}")
+    mistakes += overlap_mistakes(overlap)
     if mistakes:
         raise SpecError("tiled prediction", mistakes)
     rows, columns = (
         _plan_axis(length, side, overlap) for length, side in zip(image, tile, strict=True)
     )
     return TileGrid(rows, columns)
+
+
+def overlap_mistakes(overlap: float) -> list[str]:
+    """Return what is wrong with an overlap: nothing, or one line."""
+    if 0 <= overlap <= MAX_OVERLAP:
+        return []
+    return [f"overlap is {overlap}; it is a fraction of the tile from 0 to {MAX_OVERLAP}"]
 
 
 def _plan_axis(length: int, tile: int, overlap: float) -> TileAxis:

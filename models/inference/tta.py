@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskzoo.models.errors import SpecError, did_you_mean
-from maskzoo.models.inference.resize import MIN_SIDE
+from maskzoo.models.inference.tiles import MIN_SIDE
 
 Run = Callable[[Tensor], Tensor]
 

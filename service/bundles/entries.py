@@ -12,6 +12,8 @@ import numpy as np
 
 from maskzoo.models.bundles.manifest import Manifest, read_manifest
 from maskzoo.models.errors import ZooError
+from maskzoo.models.inference.options import PredictOptions
+from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles
 from maskzoo.models.labels import LabelSet
@@ -28,50 +30,30 @@ _UNREADABLE = "unreadable"
 class Segmenter(Protocol):
     """What the service needs of a predictor."""
 
-    def input_size(
-        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
-    ) -> tuple[int, int]:
-        """Return the (height, width) at which the network sees an image of that size."""
+    def plan(self, size: tuple[int, int], options: PredictOptions) -> InputPlan:
+        """Decide how an image of that (height, width) reaches the network."""
 
-    def segment_many(
+    def segment_batch(
         self,
         images: Sequence[np.ndarray],
+        options: PredictOptions,
         *,
-        mode: str = "auto",
-        confidence: bool = True,
-        max_side: int | None = None,
-        tta: str = "none",
+        plans: Sequence[InputPlan] | None = None,
     ) -> list[Segmentation]:
         """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
 
-    def logits(
+    def segment_rows(
         self,
-        image: np.ndarray,
+        rows: PixelRows,
+        options: PredictOptions,
         *,
-        mode: str = "auto",
-        max_side: int | None = None,
-        tta: str = "none",
-    ) -> np.ndarray:
-        """Return float32 (K, H, W) for one image."""
-
-    def chosen_mode(
-        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
-    ) -> str:
-        """Return what mode `auto` means for an image of that (height, width)."""
-
-    def logits_many(self, images: Sequence[np.ndarray], *, tta: str = "none") -> list[np.ndarray]:
-        """Return float32 (K, H, W) for each of some images of one size, as they are."""
-
-    def segment_strips(
-        self,
-        source: PixelRows,
-        *,
-        confidence: bool = False,
-        tta: str = "none",
         on_tile: OnTile = lambda done, total: None,
         run_tiles: RunTiles | None = None,
     ) -> Iterator[LabelStrip]:
         """Yield the label map of a huge image, a few rows at a time."""
+
+    def logits(self, images: Sequence[np.ndarray], options: PredictOptions) -> list[np.ndarray]:
+        """Return float32 (K, H, W) for each of some images of one size."""
 
 
 LoadModel = Callable[[Path], Segmenter]

@@ -305,7 +305,8 @@ class Jobs:
                 if progress.is_stopped:
                     raise StoppedError("the job was stopped") from None
         loop = asyncio.get_running_loop()
-        tiles = TileRunner(self._batcher, loop, model, tta=options.tta)
+        asked = options.predict_options(confidence=False)
+        tiles = TileRunner(self._batcher, loop, model, asked)
         files = await self.files()
         task = Task(
             job,

@@ -16,7 +16,9 @@ import numpy as np
 
 from maskzoo.models.images.decode import ImageInfo, decode_image, read_header
 from maskzoo.models.images.rows import open_rows
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.postprocess import id_type
+from maskzoo.models.inference.resize import InputPlan
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.inputs.georeference import GeoReference, read_georeference
 from maskzoo.service.jobs.files import JobFiles, release_pages
@@ -107,18 +109,21 @@ def _segment(task: Task, path: Path, info: ImageInfo) -> tuple[Found, str]:
     """Return the label map, and the mode by which it was found."""
     size, options = (info.height, info.width), task.options
     predictor = task.model.predictor
-    mode = predictor.chosen_mode(size, mode=options.mode, max_side=options.max_side)
-    if mode == "tiled":
-        labels, confidence = _segment_strips(task, path)
+    asked = options.predict_options(confidence=task.needs_confidence)
+    plan = predictor.plan(size, asked)
+    if plan.mode == "tiled":
+        labels, confidence = _segment_strips(task, path, asked)
     else:
-        labels, confidence = _segment_at_once(task, path, mode)
+        labels, confidence = _segment_at_once(task, path, asked, plan)
     pixels = np.empty((0, 0, 3), np.uint8)
     if task.needs_pixels:
         pixels = decode_image(path, max_pixels=task.max_pixels).pixels
-    return Found(labels, confidence, pixels), mode
+    return Found(labels, confidence, pixels), plan.mode
 
 
-def _segment_strips(task: Task, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _segment_strips(
+    task: Task, path: Path, options: PredictOptions
+) -> tuple[np.ndarray, np.ndarray | None]:
     with open_rows(path, max_pixels=task.max_pixels) as rows:
         shape = (rows.height, rows.width)
         kind = id_type(task.model.labels.num_classes)
@@ -126,15 +131,11 @@ def _segment_strips(task: Task, path: Path) -> tuple[np.ndarray, np.ndarray | No
         confidence = None
         if task.needs_confidence:
             confidence = task.files.array(task.job, "confidence", shape, np.float16)
-        for strip in task.model.predictor.segment_strips(
-            rows,
-            confidence=task.needs_confidence,
-            tta=task.options.tta,
-            on_tile=task.on_tile,
-            run_tiles=task.tiles,
+        for strip in task.model.predictor.segment_rows(
+            rows, options, on_tile=task.on_tile, run_tiles=task.tiles
         ):
-            part = slice(strip.top, strip.top + len(strip.labels))
-            labels[part] = strip.labels
+            part = slice(strip.top, strip.top + len(strip.label_map))
+            labels[part] = strip.label_map
             if confidence is not None:
                 confidence[part] = strip.confidence
     for array in (labels, confidence):
@@ -143,17 +144,16 @@ def _segment_strips(task: Task, path: Path) -> tuple[np.ndarray, np.ndarray | No
     return labels, confidence
 
 
-def _segment_at_once(task: Task, path: Path, mode: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _segment_at_once(
+    task: Task, path: Path, options: PredictOptions, plan: InputPlan
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Segment an image that the network sees as a whole, shrunk or not."""
     task.on_tile(0, 1)
     pixels = decode_image(path, max_pixels=task.max_pixels).pixels
-    options, predictor = task.options, task.model.predictor
-    size = predictor.input_size(pixels.shape[:2], mode=mode, max_side=options.max_side)
-    confidence = task.needs_confidence
-    bucket = Bucket(predictor, size, mode, confidence, options.max_side, options.tta)
-    found, _ = task.tiles.submit(bucket, pixels, pixels=size[0] * size[1])
+    bucket = Bucket(task.model.predictor, plan.padded, options)
+    found = task.tiles.submit(bucket, (pixels, plan), pixels=plan.padded[0] * plan.padded[1])
     task.on_tile(1, 1)
-    return found.labels, found.confidence
+    return found.label_map, found.confidence
 
 
 def _describe(task: Task, found: Found, info: ImageInfo, mode: str, timings: Timings) -> Answer:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiled import ArrayRows
 from maskzoo.service.bundles.entries import LoadedModel
@@ -29,18 +30,16 @@ _Ticket = Future[tuple[Any, float]]
 
 
 def segment_tiled(
-    model: LoadedModel, pixels: np.ndarray, tiles: TileRunner, *, confidence: bool
+    model: LoadedModel, pixels: np.ndarray, options: PredictOptions, tiles: TileRunner
 ) -> Segmentation:
     """Segment an upright uint8 (H, W, 3) image by tiles; runs in a thread of its own."""
     begun = time.perf_counter()
-    found = list(
-        model.predictor.segment_strips(ArrayRows(pixels), confidence=confidence, run_tiles=tiles)
-    )
-    labels = np.concatenate([strip.labels for strip in found])
-    shares = [strip.confidence for strip in found if strip.confidence is not None]
+    strips = list(model.predictor.segment_rows(ArrayRows(pixels), options, run_tiles=tiles))
+    label_map = np.concatenate([strip.label_map for strip in strips])
+    parts = [strip.confidence for strip in strips if strip.confidence is not None]
     timings = {"network": time.perf_counter() - begun}
-    joined = np.concatenate(shares) if shares else None
-    return Segmentation(labels, joined, model.labels, "tiled", timings)
+    confidence = np.concatenate(parts) if parts else None
+    return Segmentation(label_map, confidence, model.labels, "tiled", timings)
 
 
 class TileRunner:
@@ -51,6 +50,7 @@ class TileRunner:
 
     Args:
         loop: the batcher's.
+        options: of the image; each tile is seen whole.
         deadline: by the batcher's clock; None for no end.
         ahead: tiles on their way at one time, where memory for their logits allows.
     """
@@ -60,15 +60,15 @@ class TileRunner:
         batcher: Batcher,
         loop: asyncio.AbstractEventLoop,
         model: LoadedModel,
+        options: PredictOptions,
         *,
-        tta: str = "none",
         deadline: float | None = None,
         ahead: int = 4,
     ) -> None:
         self._batcher = batcher
         self._loop = loop
         self._model = model
-        self._tta = tta
+        self._options = PredictOptions(mode="whole", tta=options.tta)
         self._deadline = deadline
         self._ahead = ahead
         self._stopped = Event()
@@ -79,7 +79,7 @@ class TileRunner:
         try:
             for tile in tiles:
                 size = (tile.shape[0], tile.shape[1])
-                bucket = TileBucket(self._model.predictor, size, self._tta)
+                bucket = TileBucket(self._model.predictor, size, self._options)
                 self._send(bucket, tile, pixels=size[0] * size[1])
                 if len(self._waiting) >= self._most(size):
                     yield self._receive()

@@ -17,6 +17,9 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from maskzoo import create_model, save_bundle
+from maskzoo.models.inference.options import PredictOptions
+from maskzoo.models.inference.postprocess import to_probabilities
+from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles, label_strips
 from maskzoo.models.inference.tiles import plan_tiles
@@ -43,76 +46,64 @@ class BrightnessModel:
         self.batches: list[int] = []
         self.tiles: list[int] = []
 
-    def input_size(
-        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
-    ) -> tuple[int, int]:
-        """Take each image as it is."""
-        return image
+    def plan(self, size: tuple[int, int], options: PredictOptions) -> InputPlan:
+        """Take each image as it is; tile large ones."""
+        chosen = options.mode
+        if chosen == "auto":
+            chosen = "tiled" if size[0] * size[1] > self.whole_pixels else "whole"
+        return InputPlan(chosen, size, size, size)
 
-    def segment_many(
+    def segment_batch(
         self,
         images: Sequence[np.ndarray],
+        options: PredictOptions,
         *,
-        mode: str = "auto",
-        confidence: bool = True,
-        max_side: int | None = None,
-        tta: str = "none",
+        plans: Sequence[InputPlan] | None = None,
     ) -> list[Segmentation]:
         """Segment by one comparison each."""
         self.calls += 1
         self.batches.append(len(images))
-        return [self._segment(image, mode, confidence) for image in images]
+        return [self._segment(image, options) for image in images]
 
-    def chosen_mode(
-        self, image: tuple[int, int], *, mode: str = "auto", max_side: int | None = None
-    ) -> str:
-        """Tile large images."""
-        is_large = image[0] * image[1] > self.whole_pixels
-        return mode if mode != "auto" else "tiled" if is_large else "whole"
-
-    def logits_many(self, images: Sequence[np.ndarray], *, tta: str = "none") -> list[np.ndarray]:
-        """Give the logits of each."""
+    def logits(self, images: Sequence[np.ndarray], options: PredictOptions) -> list[np.ndarray]:
+        """Give class 1 the logit red / 64 - 2, class 0 its negative."""
         self.tiles.append(len(images))
-        return [self.logits(image) for image in images]
+        return [_brightness(image) for image in images]
 
-    def segment_strips(
+    def segment_rows(
         self,
-        source: PixelRows,
+        rows: PixelRows,
+        options: PredictOptions,
         *,
-        confidence: bool = False,
-        tta: str = "none",
         on_tile: OnTile = lambda done, total: None,
         run_tiles: RunTiles | None = None,
     ) -> Iterator[LabelStrip]:
         """Go over the image in tiles of 64."""
-        grid = plan_tiles((source.height, source.width), (64, 64))
-        run = run_tiles or partial(map, self.logits)
+        grid = plan_tiles((rows.height, rows.width), (64, 64))
+        run = run_tiles or partial(map, _brightness)
         return label_strips(
-            source, grid, run, num_classes=2, confidence=confidence, on_tile=on_tile
+            rows, grid, run, num_classes=2, confidence=options.confidence, on_tile=on_tile
         )
 
-    def logits(
-        self,
-        image: np.ndarray,
-        *,
-        mode: str = "auto",
-        max_side: int | None = None,
-        tta: str = "none",
-    ) -> np.ndarray:
-        """Give class 1 the logit red / 64 - 2, class 0 its negative."""
-        bright = image[:, :, 0].astype(np.float32) / 64 - 2
-        return np.stack([-bright, bright])
-
-    def _segment(self, image: np.ndarray, mode: str, confidence: bool) -> Segmentation:
+    def _segment(self, image: np.ndarray, options: PredictOptions) -> Segmentation:
+        if options.probabilities:
+            found = to_probabilities(_brightness(image))
+            return Segmentation(*found[:2], LABELS, "whole", {}, probabilities=found[2])
         red = image[:, :, 0].astype(np.float32)
+        certain = (0.5 + np.abs(red - 127.5) / 255).astype(np.float16)
         return Segmentation(
-            labels=(red > 127).astype(np.uint8),
-            confidence=(0.5 + np.abs(red - 127.5) / 255).astype(np.float16) if confidence else None,
-            label_set=LABELS,
+            label_map=(red > 127).astype(np.uint8),
+            confidence=certain if options.confidence else None,
+            labels=LABELS,
             timings={"network": 0.0},
-            mode="whole" if mode == "auto" else mode,
-            info=None,
+            mode=self.plan(red.shape, options).mode,
         )
+
+
+def _brightness(image: np.ndarray) -> np.ndarray:
+    """Return float32 logits (2, H, W): class 1 has red / 64 - 2, class 0 its negative."""
+    bright = image[:, :, 0].astype(np.float32) / 64 - 2
+    return np.stack([-bright, bright])
 
 
 class HeldModel(BrightnessModel):
@@ -123,19 +114,17 @@ class HeldModel(BrightnessModel):
         self.begun = threading.Event()
         self.release = threading.Event()
 
-    def segment_many(
+    def segment_batch(
         self,
         images: Sequence[np.ndarray],
+        options: PredictOptions,
         *,
-        mode: str = "auto",
-        confidence: bool = True,
-        max_side: int | None = None,
-        tta: str = "none",
+        plans: Sequence[InputPlan] | None = None,
     ) -> list[Segmentation]:
         """Wait, then segment."""
         self.begun.set()
         assert self.release.wait(30), "the test never released the model"
-        return super().segment_many(images, mode=mode, confidence=confidence, max_side=max_side)
+        return super().segment_batch(images, options, plans=plans)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.training.config.section import resolved
 from maskzoo.training.planning.lengths import crop_size
 from maskzoo.training.run.loop import Parts
@@ -41,5 +42,5 @@ def seconds_per_validation(parts: Parts, *, clock: Clock = time.perf_counter) ->
     image, _ = parts.data.read(samples[len(samples) // 2])
     parts.evaluated.eval()
     start = clock()
-    parts.predictor.segment(image, confidence=False)
+    parts.predictor.segment(image, PredictOptions(confidence=False))
     return (clock() - start) * len(samples)

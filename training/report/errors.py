@@ -86,7 +86,7 @@ class ErrorTally:
     def add(self, scored: Scored) -> None:
         """Count the errors of one image."""
         counted = scored.truth != self._labels.ignore_index
-        wrong = (scored.truth != scored.found.labels) & counted
+        wrong = (scored.truth != scored.found.label_map) & counted
         distance = distance_to_outline(scored.truth, self._labels.ignore_index)
         bands = np.digitize(distance, BAND_EDGES)
         size = len(self._pixels)
@@ -144,7 +144,7 @@ class ErrorTally:
     ) -> Suspicion:
         names = self._labels.names
         place = _surroundings(stats, region.shape)
-        image, prediction = scored.image[place], scored.found.labels[place]
+        image, prediction = scored.image[place], scored.found.label_map[place]
         panes = [
             image,
             overlay(image, scored.truth[place], self._labels, opacity=0.6),
@@ -154,7 +154,7 @@ class ErrorTally:
         return Suspicion(
             name=scored.sample.stem,
             truth=names[_most_frequent(scored.truth[region])],
-            prediction=names[_most_frequent(scored.found.labels[region])],
+            prediction=names[_most_frequent(scored.found.label_map[region])],
             pixels=int(region.sum()),
             confidence=confidence,
             weight=weight,

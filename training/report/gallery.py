@@ -95,7 +95,7 @@ class Gallery:
 
 def draw_panes(scored: Scored, labels: LabelSet) -> bytes:
     """Return image, truth, prediction and errors beside each other, as JPEG."""
-    found = scored.found.labels
+    found = scored.found.label_map
     is_counted = scored.truth != labels.ignore_index
     panes = [
         scored.image,

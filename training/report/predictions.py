@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from maskzoo.models.images.draw import overlay
-from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.samples import Sample, Split
+from maskzoo.training.scoring.sparing import SparingPredictor
 
 _HEIGHT = 200
 _GAP = 6
@@ -21,7 +21,7 @@ _LINE = 18
 
 def draw_predictions(
     path: Path,
-    predictor: Predictor,
+    predictor: SparingPredictor,
     data: SegmentationData,
     *,
     split: Split,
@@ -46,9 +46,9 @@ def draw_predictions(
     sheet.save(path)
 
 
-def _strip(predictor: Predictor, data: SegmentationData, sample: Sample) -> Image.Image:
+def _strip(predictor: SparingPredictor, data: SegmentationData, sample: Sample) -> Image.Image:
     image, truth = data.read(sample)
-    prediction = predictor.segment(image).labels
+    prediction = predictor.segment(image).label_map
     panes = [
         image,
         overlay(image, truth, data.labels, opacity=0.6),

@@ -12,6 +12,7 @@ from maskzoo.training.data.records.samples import Split
 from maskzoo.training.report.page import ReportCollector, write_report
 from maskzoo.training.report.run import Run, read_run
 from maskzoo.training.scoring.evaluate import check_classes, evaluate_split, open_as_trained
+from maskzoo.training.scoring.sparing import SparingPredictor
 
 
 def rebuild_report(
@@ -42,7 +43,7 @@ def rebuild_report(
     collector = ReportCollector(opened.labels)
     split: Split = "test" if opened.samples("test") else "val"
     evaluation = evaluate_split(
-        predictor,
+        SparingPredictor(predictor),
         opened,
         split=split,
         name=run.manifest.name,

@@ -24,6 +24,7 @@ from maskzoo.training.report.run import EVALUATION
 from maskzoo.training.run.loop import BEST, Parts
 from maskzoo.training.run.origin import code_commit
 from maskzoo.training.scoring.evaluate import Evaluation, evaluate_split
+from maskzoo.training.scoring.sparing import SparingPredictor
 
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 
@@ -39,7 +40,9 @@ def finish(parts: Parts) -> tuple[Path, BundleMetrics]:
     network.eval()
     draft = _save(parts, parts.run_dir / ".draft", metrics=None)
     split: Split = "test" if parts.data.samples("test") else "val"
-    predictor = Predictor.from_bundle(draft, device=str(parts.fabric.device))
+    predictor = SparingPredictor(
+        Predictor.from_bundle(draft, device=str(parts.fabric.device)), parts.display.say
+    )
     collector = ReportCollector(parts.data.labels)
     evaluation = evaluate_split(
         predictor,
@@ -47,7 +50,6 @@ def finish(parts: Parts) -> tuple[Path, BundleMetrics]:
         split=split,
         name=bundle_name(parts),
         on_scored=collector,
-        say=parts.display.say,
     )
     picture = parts.run_dir / "predictions.png"
     draw_predictions(picture, predictor, parts.data, split=split)

@@ -35,6 +35,7 @@ from maskzoo.training.run.checkpoint import Checkpoint, Progress, read_checkpoin
 from maskzoo.training.run.interrupt import StopRequest, TrainingInterrupted
 from maskzoo.training.scoring.evaluate import count_pixels
 from maskzoo.training.scoring.metrics import ConfusionMatrix
+from maskzoo.training.scoring.sparing import SparingPredictor
 from maskzoo.training.steps.optim import WeightAverage, lr_factor, set_lr, train_mode
 from maskzoo.training.steps.pace import Pace
 from maskzoo.training.steps.step import StepResult, TrainStep
@@ -94,6 +95,7 @@ class TrainingLoop:
             parts.progress.step, parts.total_steps, parts.progress.step / parts.steps_per_epoch
         )
         self.status.mean_iou = parts.progress.best_score
+        self._sparing = SparingPredictor(parts.predictor, parts.display.say)
         self._pace = Pace()
         self._saved_at = time.monotonic()
 
@@ -230,7 +232,7 @@ class TrainingLoop:
         fabric = parts.fabric
         samples = parts.data.samples("val")[fabric.global_rank :: fabric.world_size]
         parts.evaluated.eval()
-        matrix = count_pixels(parts.predictor, parts.data, samples, say=parts.display.say)
+        matrix = count_pixels(self._sparing, parts.data, samples)
         train_mode(parts.network)
         if fabric.world_size > 1:
             counts = torch.from_numpy(matrix.counts).to(fabric.device)

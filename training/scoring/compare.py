@@ -18,6 +18,7 @@ from safetensors import safe_open
 from maskzoo.models.bundles.manifest import WEIGHTS_FILE, read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import DataError, ZooError
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.training.scoring.comparison import (
     ComparedModel,
@@ -51,12 +52,13 @@ def compare(
     folders = _find_all(sources)
     names = _distinct_names(folders)
     predictors = [Predictor.from_bundle(folder, device=device, engine=engine) for folder in folders]
+    options = PredictOptions(mode="whole", confidence=False)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     seconds: list[list[float]] = [[] for _ in predictors]
     for turn in range(repeats + 1):
         for predictor, taken in zip(predictors, seconds, strict=True):
             start = clock()
-            predictor.segment(image, mode="whole", confidence=False)
+            predictor.segment(image, options)
             duration = clock() - start
             if turn:  # the first turn warms up
                 taken.append(duration)

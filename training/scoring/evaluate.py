@@ -14,9 +14,8 @@ mask that the server sends scores the same.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ import numpy as np
 
 from maskzoo.models.bundles.manifest import Manifest, read_manifest
 from maskzoo.models.errors import DataError
+from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.models.inference.tiles import DEFAULT_OVERLAP
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import open_dataset
@@ -43,18 +42,6 @@ HOW = (
     "mean IoU over the classes whose union is not empty (mmsegmentation's definition); "
     "through models.Predictor, mode {mode}{views}"
 )
-
-Say = Callable[[str], None]
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the predictor is asked; as in `Predictor.segment`."""
-
-    mode: str = "auto"
-    tta: str = "none"
-    overlap: float = DEFAULT_OVERLAP
 
 
 @dataclass(frozen=True)
@@ -92,7 +79,7 @@ class Evaluation:
     data: str
     fingerprint: str
     split: str
-    options: Options
+    options: PredictOptions
     images: int
     scores: Scores
     boundary: BoundaryCounts
@@ -115,7 +102,7 @@ class Evaluation:
             "data": self.data,
             "data_fingerprint": self.fingerprint,
             "split": self.split,
-            **asdict(self.options),
+            **_shown(self.options),
             "images": self.images,
             "how": HOW.format(mode=self.options.mode, views=views),
             **scores,
@@ -127,8 +114,8 @@ class Evaluation:
 
     def command(self, data: str, *, engine: str) -> str:
         """Return the command that measures this again, on the folder `data`, by `engine`."""
-        given = {**asdict(self.options), "engine": engine}
-        usual = {**asdict(Options()), "engine": "auto"}
+        given = {**_shown(self.options), "engine": engine}
+        usual = {**_shown(DEFAULT_OPTIONS), "engine": "auto"}
         extra = "".join(f" --{key} {value}" for key, value in given.items() if value != usual[key])
         return f"maskzoo evaluate {self.bundle} {data} --split {self.split}{extra}"
 
@@ -162,7 +149,7 @@ def evaluate(
     split: Split = "test",
     device: str = "auto",
     engine: str = "auto",
-    options: Options | None = None,
+    options: PredictOptions = DEFAULT_OPTIONS,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Score the bundle at `bundle` on one split of the data at `data`.
@@ -182,11 +169,11 @@ def evaluate(
     predictor = Predictor.from_bundle(bundle, device=device, engine=engine)
     check_classes(predictor.labels, opened.labels)
     return evaluate_split(
-        predictor,
+        SparingPredictor(predictor),
         opened,
         split=split,
         name=bundle.name,
-        options=options or Options(),
+        options=options,
         on_image=on_image,
     )
 
@@ -198,15 +185,14 @@ def open_as_trained(manifest: Manifest, data: Path) -> SegmentationData:
 
 
 def evaluate_split(
-    predictor: Predictor,
+    predictor: SparingPredictor,
     data: SegmentationData,
     *,
     split: Split,
     name: str,
-    options: Options | None = None,
+    options: PredictOptions = DEFAULT_OPTIONS,
     on_image: Callable[[int, int], None] = lambda done, total: None,
     on_scored: Callable[[Scored], None] = lambda scored: None,
-    say: Say = _log.warning,
 ) -> Evaluation:
     """Score `predictor` on one split.
 
@@ -214,12 +200,10 @@ def evaluate_split(
         name: of the bundle, for the reader.
         on_image: is told the number of images done, and of all.
         on_scored: called with each image and its prediction, one at a time.
-        say: takes a line for the person, when memory runs out.
 
     Raises:
         DataError: the split is empty.
     """
-    options = options or Options()
     samples = data.samples(split)
     if not samples:
         raise DataError(
@@ -232,14 +216,15 @@ def evaluate_split(
     calibration = Calibration(classes, ignore_index=ignored)
     seconds: dict[str, float] = {}
     each: list[np.ndarray] = []
-    sparing = SparingPredictor(predictor, say)
-    for done, scored in enumerate(score_images(sparing, data, samples, options), start=1):
+    spared_before = predictor.spared
+    options = replace(options, confidence=True)
+    for done, scored in enumerate(score_images(predictor, data, samples, options), start=1):
         matrix.counts += scored.counts
         each.append(scored.counts)
         found = scored.found
-        boundary.update(scored.truth, found.labels)
+        boundary.update(scored.truth, found.label_map)
         assert found.confidence is not None, "it was asked for"
-        calibration.update(scored.truth, found.labels, found.confidence)
+        calibration.update(scored.truth, found.label_map, found.confidence)
         for stage, value in found.timings.items():
             seconds[stage] = seconds.get(stage, 0) + value / len(samples)
         on_scored(scored)
@@ -257,7 +242,7 @@ def evaluate_split(
         interval=mean_iou_interval(each),
         matrix=matrix.counts,
         seconds_per_image=seconds,
-        spared=sparing.spared,
+        spared=predictor.spared - spared_before,
     )
 
 
@@ -265,34 +250,32 @@ def score_images(
     predictor: SparingPredictor,
     data: SegmentationData,
     samples: Sequence[Sample],
-    options: Options,
-    *,
-    confidence: bool = True,
+    options: PredictOptions,
 ) -> Iterator[Scored]:
     """Yield each image with its prediction; one is in memory at a time."""
     labels = data.labels
     for sample in samples:
         image, truth = data.read(sample)
-        found = predictor.segment(image, confidence=confidence, **asdict(options))
+        found = predictor.segment(image, options)
         matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
-        matrix.update(truth, found.labels)
+        matrix.update(truth, found.label_map)
         yield Scored(sample, image, truth, found, matrix.counts)
 
 
 def count_pixels(
-    predictor: Predictor,
-    data: SegmentationData,
-    samples: Sequence[Sample],
-    *,
-    say: Say = _log.warning,
+    predictor: SparingPredictor, data: SegmentationData, samples: Sequence[Sample]
 ) -> ConfusionMatrix:
     """Return the confusion matrix of `samples`: what a validation needs, and no more."""
     labels = data.labels
     matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
-    sparing = SparingPredictor(predictor, say)
-    for scored in score_images(sparing, data, samples, Options(), confidence=False):
+    for scored in score_images(predictor, data, samples, PredictOptions(confidence=False)):
         matrix.counts += scored.counts
     return matrix
+
+
+def _shown(options: PredictOptions) -> dict[str, Any]:
+    """Return the options that a reader of the scores needs; the keys are those of the command."""
+    return {"mode": options.mode, "tta": options.tta, "overlap": options.overlap}
 
 
 def check_classes(model: LabelSet, data: LabelSet) -> None:

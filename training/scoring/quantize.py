@@ -27,6 +27,7 @@ from maskzoo.models.inference.predictor import Predictor
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.samples import Split
 from maskzoo.training.scoring.evaluate import check_classes, count_pixels, open_as_trained
+from maskzoo.training.scoring.sparing import SparingPredictor
 
 MAX_DROP = 0.5
 """Points of mean IoU (of 100) that may be lost."""
@@ -141,7 +142,7 @@ def _score(bundle: Bundle, data: SegmentationData, split: Split, path: Path, say
     for name, engine in engines.items():
         say(f"scoring {name} on {len(samples)} images of {split}")
         predictor = Predictor(engine, manifest.labels, manifest.preprocessing, max_pixels=None)
-        matrix = count_pixels(predictor, data, samples)
+        matrix = count_pixels(SparingPredictor(predictor), data, samples)
         mean_iou = matrix.scores(data.labels.names).mean_iou
         if mean_iou is None:
             raise DataError(f"split {split} of {data.name} has no pixel that counts")

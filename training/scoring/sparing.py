@@ -2,81 +2,85 @@
 
 One image goes through the network at a time, so there is no batch to halve: an image that was
 whole is tiled from then on, as is every image of its size or larger, and tiles are halved down to
-`models.inference.tiles.MIN_TILE`. Each change is said, and holds for the predictor from then on.
+`models.inference.tiles.MIN_TILE`. The person is notified of each change, and it holds for the
+images that follow.
 """
 
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from maskzoo.models.errors import ZooError
+from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.models.inference.tiles import ALIGN, DEFAULT_OVERLAP, MIN_TILE
+from maskzoo.models.inference.tiles import ALIGN, MIN_TILE, TileGrid
 from maskzoo.models.memory import is_out_of_memory
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
 class SparingPredictor:
-    """Segment images with `predictor`, which is changed where memory does not suffice.
+    """Segments images with `predictor`, in smaller parts where memory does not suffice.
 
     Args:
-        predictor: used by nobody else meanwhile.
-        say: takes a line for the person.
+        predictor: the network to use; one with smaller limits takes its place when memory runs
+            out.
+        notify: takes a line for the person.
 
     Attributes:
         spared: images that were segmented by smaller parts than asked for.
     """
 
     predictor: Predictor
-    say: Callable[[str], None]
+    notify: Callable[[str], None] = _log.warning
     spared: int = 0
     _too_large: float = float("inf")  # pixels of the smallest image that failed as a whole
 
-    def segment(self, image: np.ndarray, **options: Any) -> Segmentation:
+    def segment(self, image: np.ndarray, options: PredictOptions = DEFAULT_OPTIONS) -> Segmentation:
         """Do as `Predictor.segment`, in smaller parts if need be.
 
         Raises:
             ZooError: memory does not even suffice for the smallest tile.
         """
         height, width = image.shape[:2]
-        asked = self._mode(image, options)
-        overlap = options.get("overlap", DEFAULT_OVERLAP)
         while True:
-            mode = "tiled" if height * width >= self._too_large else asked
+            if height * width >= self._too_large:
+                options = replace(options, mode="tiled")
+            plan = self.predictor.plan((height, width), options)
             try:
-                found = self.predictor.segment(image, **options | {"mode": mode})
+                found = self.predictor.segment(image, options)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
             else:
-                is_small = self.predictor.max_tile is not None and mode == "tiled"
+                is_small = self.predictor.max_tile is not None and plan.mode == "tiled"
                 self.spared += is_small or height * width >= self._too_large
                 return found
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            self._ask_for_less((height, width), mode, overlap)
+            self._ask_for_less((height, width), plan.tiles)
 
-    def _mode(self, image: np.ndarray, options: dict[str, Any]) -> str:
-        size = (image.shape[0], image.shape[1])
-        return self.predictor.chosen_mode(size, mode=options.get("mode", "auto"))
-
-    def _ask_for_less(self, size: tuple[int, int], mode: str, overlap: float) -> None:
+    def _ask_for_less(self, size: tuple[int, int], grid: TileGrid | None) -> None:
+        """Lower the limits after an image of `size` failed, whole or in the tiles of `grid`."""
         height, width = size
         what = f"out of memory on an image of {width} x {height}"
-        if mode != "tiled":
+        if grid is None:
             self._too_large = height * width
-            self.predictor.whole_pixels = min(self.predictor.whole_pixels, height * width - 1)
-            self.say(f"{what}: images of this size and larger are predicted in tiles from now on")
+            largest = min(self.predictor.whole_pixels, height * width - 1)
+            self.predictor = self.predictor.with_limits(whole_pixels=largest)
+            self.notify(
+                f"{what}: images of this size and larger are predicted in tiles from now on"
+            )
             return
-        grid = self.predictor.tile_grid(size, overlap=overlap)
         side = max(grid.rows.max_size, grid.columns.max_size)
         if side <= MIN_TILE:
             raise ZooError(
@@ -84,5 +88,5 @@ class SparingPredictor:
                 "free memory on the device and go on with --resume"
             )
         smaller = max(MIN_TILE, side // 2 // ALIGN * ALIGN)
-        self.predictor.max_tile = smaller
-        self.say(f"{what}: tiles are of {smaller} x {smaller} from now on")
+        self.predictor = self.predictor.with_limits(max_tile=smaller)
+        self.notify(f"{what}: tiles are of {smaller} x {smaller} from now on")

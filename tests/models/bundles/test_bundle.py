@@ -266,5 +266,5 @@ def test_a_bundle_of_schema_1_still_gives_its_stored_logits():
     predictor = Predictor.from_bundle(V1, device="cpu")
     assert predictor.labels.names == ("ground", "nucleus", "dirt")
     expected = np.load(V1.parent / "bundle_v1_logits.npy")
-    np.testing.assert_allclose(predictor.logits(scene(20, 28)), expected, atol=1e-4)
+    np.testing.assert_allclose(predictor.logits([scene(20, 28)])[0], expected, atol=1e-4)
     assert read_manifest(V1).schema_version == 1

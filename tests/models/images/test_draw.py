@@ -11,7 +11,7 @@ from PIL import Image
 
 from maskzoo.models.errors import ShapeError
 from maskzoo.models.images.draw import encode_indexed_png, overlay
-from maskzoo.models.inference.summary import class_shares
+from maskzoo.models.inference.segmentation import class_counts
 from maskzoo.models.labels import LabelSet
 
 LABELS = LabelSet.from_names(["sky", "road", "car"], background=0)
@@ -99,8 +99,8 @@ def test_an_overlay_needs_equal_sizes():
         overlay(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), LABELS)
 
 
-def test_class_shares_count_pixels():
+def test_class_counts_count_pixels():
     labels = np.array([[0, 0, 2], [2, 2, 255]], np.uint8)
-    counts = class_shares(labels, 4)
+    counts = class_counts(labels, 4)
     assert counts.dtype == np.int64
     assert counts.tolist() == [2, 0, 3, 0]

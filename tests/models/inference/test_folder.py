@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from maskzoo.models.errors import DataError, SpecError, UnknownNameError
+from maskzoo.models.errors import DataError
 from maskzoo.models.inference.folder import plan, predict_files
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -46,10 +47,10 @@ def test_a_tiled_file_gives_the_mask_of_its_pixels(
     told: list[tuple[int, ...]] = []
     tasks = plan([str(image)], tmp_path / "out")
     (outcome,) = predict_files(
-        predictor, tasks, mode="tiled", on_tile=lambda *counts: told.append(counts)
+        predictor, tasks, PredictOptions(mode="tiled"), on_tile=lambda *counts: told.append(counts)
     )
     assert outcome.error is None
-    expected = predictor.segment(image, mode="tiled").labels
+    expected = predictor.segment(image, PredictOptions(mode="tiled")).label_map
     with Image.open(outcome.task.mask) as mask:
         np.testing.assert_array_equal(np.array(mask), expected)
     assert (outcome.width, outcome.height) == (700, 610)
@@ -61,30 +62,19 @@ def test_the_overlay_of_a_huge_image_is_small(
     predictor: Predictor, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("maskzoo.models.inference.folder._OVERLAY_PIXELS", 5000)
-    (tiled,) = predict_files(predictor, plan([str(image)], tmp_path / "tiled"), mode="tiled")
+    tasks = plan([str(image)], tmp_path / "tiled")
+    (tiled,) = predict_files(predictor, tasks, PredictOptions(mode="tiled"))
     with Image.open(tiled.task.overlay) as found:
         assert found.size == (76, 66)
         assert found.width * found.height == pytest.approx(5000, rel=0.02)
         small = np.asarray(found.convert("L")).astype(float)
-    (whole,) = predict_files(predictor, plan([str(image)], tmp_path / "whole"), mode="whole")
+    tasks = plan([str(image)], tmp_path / "whole")
+    (whole,) = predict_files(predictor, tasks, PredictOptions(mode="whole"))
     with Image.open(whole.task.overlay) as full:
         assert full.size == (700, 610)
         shrunk = full.convert("L").resize((76, 66), Image.Resampling.BOX)
         expected = np.asarray(shrunk).astype(float)
     assert np.abs(small - expected).mean() < 3
-
-
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"mode": "tile"}, UnknownNameError),
-        ({"tta": "flop"}, SpecError),
-        ({"overlap": 2}, SpecError),
-    ],
-)
-def test_wrong_options_end_it_at_once(predictor: Predictor, image: Path, options, error):
-    with pytest.raises(error):
-        list(predict_files(predictor, plan([str(image)], image.parent / "out"), **options))
 
 
 def test_an_empty_name_is_not_the_working_directory(

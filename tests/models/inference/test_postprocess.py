@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from maskzoo.models.inference import postprocess
-from maskzoo.models.inference.postprocess import label_map, resize_logits
+from maskzoo.models.inference.postprocess import resize_logits, to_label_map
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -34,7 +34,7 @@ def torchs(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 )
 def test_labels_and_confidence_are_torchs(classes, small, size, crop):
     values = logits(classes, *small)
-    labels, confidence = label_map(values, size, crop)
+    labels, confidence = to_label_map(values, size, crop)
     expected = torchs(values, size)[:, : crop[0], : crop[1]]
     top = expected.amax(0)
     chosen = expected.gather(0, torch.from_numpy(labels.astype(np.int64))[None])[0]
@@ -48,27 +48,27 @@ def test_labels_and_confidence_are_torchs(classes, small, size, crop):
 @pytest.mark.parametrize("strip_values", [1, 300, 1 << 20])
 def test_the_height_of_the_strips_makes_no_difference(monkeypatch, strip_values):
     values = logits(6, 9, 11)
-    expected = label_map(values, (50, 61), (50, 61))
+    expected = to_label_map(values, (50, 61), (50, 61))
     monkeypatch.setattr(postprocess, "_STRIP_VALUES", strip_values)
-    found = label_map(values, (50, 61), (50, 61))
+    found = to_label_map(values, (50, 61), (50, 61))
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
 
 
 def test_ties_go_to_the_lower_id():
-    assert not label_map(torch.zeros(4, 3, 3), (3, 3), (3, 3))[0].any()
+    assert not to_label_map(torch.zeros(4, 3, 3), (3, 3), (3, 3))[0].any()
 
 
 def test_confidence_can_be_left_out():
-    labels, confidence = label_map(logits(3, 4, 4), (8, 8), (8, 8), confidence=False)
+    labels, confidence = to_label_map(logits(3, 4, 4), (8, 8), (8, 8), confidence=False)
     assert confidence is None
-    np.testing.assert_array_equal(labels, label_map(logits(3, 4, 4), (8, 8), (8, 8))[0])
+    np.testing.assert_array_equal(labels, to_label_map(logits(3, 4, 4), (8, 8), (8, 8))[0])
 
 
 def test_more_than_256_classes_need_16_bits():
     values = torch.zeros(300, 4, 4)
     values[299] = 5
-    labels, _ = label_map(values, (4, 4), (4, 4))
+    labels, _ = to_label_map(values, (4, 4), (4, 4))
     assert labels.dtype == np.uint16
     assert (labels == 299).all()
 
@@ -76,13 +76,13 @@ def test_more_than_256_classes_need_16_bits():
 def test_the_logits_are_left_as_they_were():
     values = logits(3, 8, 8)
     before = values.clone()
-    label_map(values, (8, 8), (8, 8))
+    to_label_map(values, (8, 8), (8, 8))
     torch.testing.assert_close(values, before, rtol=0, atol=0)
 
 
 def test_logits_of_many_rows_are_resized():
     values = logits(40, 1000, 3)
-    labels, _ = label_map(values, (1000, 30), (1000, 30), confidence=False)
+    labels, _ = to_label_map(values, (1000, 30), (1000, 30), confidence=False)
     expected = torchs(values, (1000, 30)).argmax(0).numpy()
     assert (labels == expected).mean() > 0.999
 
@@ -100,7 +100,7 @@ def test_resized_logits_are_torchs():
 def test_a_gpu_gives_what_the_cpu_gives(monkeypatch, strip_values):
     monkeypatch.setattr(postprocess, "_GPU_STRIP_VALUES", strip_values)
     values = logits(6, 9, 11)
-    labels, confidence = label_map(values, (50, 61), (48, 60))
-    there_labels, there_confidence = label_map(values.cuda(), (50, 61), (48, 60))
+    labels, confidence = to_label_map(values, (50, 61), (48, 60))
+    there_labels, there_confidence = to_label_map(values.cuda(), (50, 61), (48, 60))
     assert (labels == there_labels).mean() > 0.999
     np.testing.assert_allclose(there_confidence, confidence, atol=1e-3)

@@ -20,6 +20,7 @@ from maskzoo.models.errors import (
     ShapeError,
     UnknownNameError,
 )
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -69,18 +70,20 @@ def tiny() -> nn.Module:
 def test_the_labels_are_the_largest_logits():
     pixels = scene()
     found = predictor().segment(pixels)
-    np.testing.assert_array_equal(found.labels, pixels.argmax(-1))
+    np.testing.assert_array_equal(found.label_map, pixels.argmax(-1))
     share = F.softmax(torch.from_numpy(pixels / 255 * 10), dim=-1).amax(-1)
     np.testing.assert_allclose(found.confidence, share, atol=1e-3)
-    assert found.label_set is COLOURS
+    assert found.labels is COLOURS
     assert found.mode == "whole"
-    assert found.class_counts().tolist() == np.bincount(found.labels.ravel(), minlength=3).tolist()
+    assert (
+        found.class_counts().tolist() == np.bincount(found.label_map.ravel(), minlength=3).tolist()
+    )
 
 
 def test_a_read_only_array_is_taken():
     pixels = scene()
     pixels.setflags(write=False)
-    np.testing.assert_array_equal(predictor().segment(pixels).labels, pixels.argmax(-1))
+    np.testing.assert_array_equal(predictor().segment(pixels).label_map, pixels.argmax(-1))
 
 
 def test_timings_name_every_stage():
@@ -93,20 +96,20 @@ def test_timings_name_every_stage():
 @pytest.mark.parametrize("mode", ["auto", "whole", "resize", "tiled"])
 def test_the_mask_has_the_images_size(size, mode):
     network = Brightest()
-    found = predictor(network, whole_pixels=1000).segment(scene(*size), mode=mode)
-    assert found.labels.shape == found.confidence.shape == size
+    found = predictor(network, whole_pixels=1000).segment(scene(*size), PredictOptions(mode=mode))
+    assert found.label_map.shape == found.confidence.shape == size
     assert min(network.seen[0][2:]) >= 32
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (37, 1), (33, 65)])
 def test_a_real_network_takes_any_size(tiny, size):
     found = predictor(tiny).segment(scene(*size))
-    assert found.labels.shape == size
+    assert found.label_map.shape == size
 
 
 def test_padding_does_not_change_what_lies_inside():
     pixels = scene(20, 24)
-    np.testing.assert_array_equal(predictor().segment(pixels).labels, pixels.argmax(-1))
+    np.testing.assert_array_equal(predictor().segment(pixels).label_map, pixels.argmax(-1))
 
 
 def test_logits_are_the_networks(tiny):
@@ -114,10 +117,10 @@ def test_logits_are_the_networks(tiny):
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
         expected = tiny(x)[0].numpy()
-    found = predictor(tiny).logits(pixels)
+    found = predictor(tiny).logits([pixels])[0]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    labels = predictor(tiny).segment(pixels).labels
+    labels = predictor(tiny).segment(pixels).label_map
     assert (labels == found.argmax(0)).mean() > 0.999
 
 
@@ -133,7 +136,7 @@ def test_a_network_with_aligned_corners_keeps_its_own_resize():
     pixels = scene()
     with torch.inference_mode():
         expected = network(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)[0].numpy()
-    np.testing.assert_allclose(predictor(network).logits(pixels), expected, atol=1e-4)
+    np.testing.assert_allclose(predictor(network).logits([pixels])[0], expected, atol=1e-4)
 
 
 def test_resize_shrinks_to_the_bundles_side_and_comes_back():
@@ -141,11 +144,11 @@ def test_resize_shrinks_to_the_bundles_side_and_comes_back():
     small = Preprocessing(mean=PLAIN.mean, std=PLAIN.std, max_side=64)
     shrinking = Predictor(network, COLOURS, small, device="cpu")
     pixels = scene(96, 128)
-    found = shrinking.segment(pixels, mode="auto")
+    found = shrinking.segment(pixels, PredictOptions(mode="auto"))
     assert (found.mode, network.seen[-1]) == ("resize", (1, 3, 48, 64))
-    assert found.labels.shape == (96, 128)
-    assert (found.labels == pixels.argmax(-1)).mean() > 0.95
-    assert shrinking.segment(pixels, mode="whole").mode == "whole"
+    assert found.label_map.shape == (96, 128)
+    assert (found.label_map == pixels.argmax(-1)).mean() > 0.95
+    assert shrinking.segment(pixels, PredictOptions(mode="whole")).mode == "whole"
     assert network.seen[-1] == (1, 3, 96, 128)
 
 
@@ -154,15 +157,15 @@ def test_auto_tiles_images_over_the_limit_where_no_side_is_set():
     limited = predictor(network, whole_pixels=48 * 64)
     assert limited.segment(scene(48, 64)).mode == "whole"
     assert limited.segment(scene(96, 128)).mode == "tiled"
-    assert limited.segment(scene(96, 128), mode="resize").mode == "resize"
+    assert limited.segment(scene(96, 128), PredictOptions(mode="resize")).mode == "resize"
     assert network.seen == [(1, 3, 48, 64), (1, 3, 96, 128), (1, 3, 48, 64)]
 
 
 def test_coarse_logits_are_resized_to_the_image():
     pixels = scene(64, 96)
     found = predictor(Brightest(stride=8)).segment(pixels)
-    assert found.labels.shape == (64, 96)
-    assert (found.labels == pixels.argmax(-1)).mean() > 0.8
+    assert found.label_map.shape == (64, 96)
+    assert (found.label_map == pixels.argmax(-1)).mean() > 0.8
 
 
 def test_a_file_gives_what_its_pixels_give(tmp_path: Path):
@@ -172,7 +175,7 @@ def test_a_file_gives_what_its_pixels_give(tmp_path: Path):
     expected = predictor().segment(pixels)
     for source in (path, path.read_bytes()):
         found = predictor().segment(source)
-        np.testing.assert_array_equal(found.labels, expected.labels)
+        np.testing.assert_array_equal(found.label_map, expected.label_map)
         assert found.info.format == "PNG"
     assert expected.info is None
 
@@ -182,11 +185,11 @@ def test_the_mask_of_a_turned_photo_is_upright():
     exif[0x0112] = 6
     pixels = scene()
     found = predictor().segment(png(pixels, exif=exif))
-    np.testing.assert_array_equal(found.labels, np.rot90(pixels, -1).argmax(-1))
+    np.testing.assert_array_equal(found.label_map, np.rot90(pixels, -1).argmax(-1))
 
 
 def test_confidence_can_be_left_out():
-    assert predictor().segment(scene(), confidence=False).confidence is None
+    assert predictor().segment(scene(), PredictOptions(confidence=False)).confidence is None
 
 
 def test_a_network_of_one_channel_sees_grey():
@@ -197,7 +200,7 @@ def test_a_network_of_one_channel_sees_grey():
     grey = Preprocessing(mean=(0.0,), std=(1.0,))
     pixels = np.repeat(scene()[..., :1], 3, axis=-1)
     found = Predictor(Threshold(), LabelSet.generic(2), grey, device="cpu").segment(pixels)
-    np.testing.assert_array_equal(found.labels, pixels[..., 0] > 127)
+    np.testing.assert_array_equal(found.label_map, pixels[..., 0] > 127)
 
 
 def test_a_predictor_has_no_memory():
@@ -216,7 +219,7 @@ def test_eight_threads_give_bit_equal_results(tiny):
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(shared_one.segment, images * 4))
     for index, found in enumerate(together):
-        np.testing.assert_array_equal(found.labels, alone[index % 8].labels)
+        np.testing.assert_array_equal(found.label_map, alone[index % 8].label_map)
         np.testing.assert_array_equal(found.confidence, alone[index % 8].confidence)
 
 
@@ -241,7 +244,7 @@ def test_a_bundle_predicts_as_its_network_does(tiny, tmp_path):
     )
     loaded = Predictor.from_bundle(tmp_path / "demo", device="cpu")
     np.testing.assert_array_equal(
-        loaded.segment(scene()).labels, predictor(tiny).segment(scene()).labels
+        loaded.segment(scene()).label_map, predictor(tiny).segment(scene()).label_map
     )
     with pytest.raises(UnknownNameError, match="unknown engine 'tourch'; did you mean 'torch'"):
         Predictor.from_bundle(tmp_path / "demo", engine="tourch")
@@ -250,7 +253,11 @@ def test_a_bundle_predicts_as_its_network_does(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("call", "error", "reason"),
     [
-        (lambda p: p.segment(scene(), mode="tiles"), UnknownNameError, "unknown mode 'tiles'"),
+        (
+            lambda p: p.segment(scene(), PredictOptions(mode="tiles")),
+            UnknownNameError,
+            "unknown mode 'tiles'",
+        ),
         (lambda p: p.segment(scene()[..., 0]), ShapeError, "takes uint8"),
         (lambda p: p.segment(scene().astype(float)), ShapeError, "image is float64"),
         (lambda p: p.segment(b"hello"), ImageFormatError, "no image"),
@@ -280,8 +287,8 @@ def test_a_gpu_gives_nearly_what_the_cpu_gives(tiny):
     pixels = scene(96, 128)
     there = Predictor(copy.deepcopy(tiny), COLOURS, PLAIN, device="cuda")
     found, expected = there.segment(pixels), predictor(tiny).segment(pixels)
-    assert found.labels.shape == expected.labels.shape
-    assert (found.labels == expected.labels).mean() > 0.98  # bfloat16 autocast
+    assert found.label_map.shape == expected.label_map.shape
+    assert (found.label_map == expected.label_map).mean() > 0.98  # bfloat16 autocast
     np.testing.assert_allclose(
-        there.logits(pixels), predictor(tiny).logits(pixels), atol=0.02, rtol=0.05
+        there.logits([pixels])[0], predictor(tiny).logits([pixels])[0], atol=0.02, rtol=0.05
     )

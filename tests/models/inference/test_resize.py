@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskzoo.models.errors import UnknownNameError
-from maskzoo.models.inference.resize import MIN_SIDE, fit_to_plan, plan_input
+from maskzoo.models.inference.resize import fit_to_plan, plan_input
+from maskzoo.models.inference.tiles import MIN_SIDE
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,6 @@ from maskzoo.models.inference.resize import MIN_SIDE, fit_to_plan, plan_input
 def test_the_plan_follows_mode_and_limits(image, mode, limits, chosen, scaled):
     plan = plan_input(image, mode, **limits)
     assert (plan.mode, plan.scaled) == (chosen, scaled)
-
-
-def test_an_unknown_mode_lists_the_known_ones():
-    with pytest.raises(UnknownNameError, match="unknown mode 'hole'; did you mean 'whole'"):
-        plan_input((10, 10), "hole")
 
 
 sides = st.integers(1, 3000)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskzoo.models.errors import SpecError
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.tiled import ArrayRows, label_strips, tiled_logits
 from maskzoo.models.inference.tiles import plan_tiles
@@ -52,15 +53,15 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("overlap", [0.25, 0.5, 0.7])
 def test_tiled_equals_whole_where_the_network_sees_less_than_the_overlap(size, overlap):
     one, pixels = predictor(), noise(*size)
-    whole = one.logits(pixels, mode="whole")
-    tiled = one.logits(pixels, mode="tiled", overlap=overlap)
+    whole = one.logits([pixels], PredictOptions(mode="whole"))[0]
+    tiled = one.logits([pixels], PredictOptions(mode="tiled", overlap=overlap))[0]
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
-    found = one.segment(pixels, mode="tiled", overlap=overlap)
-    expected = one.segment(pixels, mode="whole")
+    found = one.segment(pixels, PredictOptions(mode="tiled", overlap=overlap))
+    expected = one.segment(pixels, PredictOptions(mode="whole"))
     gap = np.sort(whole, axis=0)
     sure = gap[-1] - gap[-2] > 1e-4
     assert sure.mean() > 0.99
-    np.testing.assert_array_equal(found.labels[sure], expected.labels[sure])
+    np.testing.assert_array_equal(found.label_map[sure], expected.label_map[sure])
     np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-3)
     assert found.mode == "tiled"
 
@@ -70,15 +71,20 @@ def test_tiled_equals_whole_where_the_network_sees_less_than_the_overlap(size, o
 def test_odd_sizes_are_nearly_the_same(size):
     """The coarse grid of an odd size is not a tile's, by part of a pixel."""
     one, pixels = predictor(), noise(*size)
-    found = one.segment(pixels, mode="tiled")
-    assert found.labels.shape == found.confidence.shape == size
-    assert (found.labels == one.segment(pixels, mode="whole").labels).mean() > 0.95
+    found = one.segment(pixels, PredictOptions(mode="tiled"))
+    assert found.label_map.shape == found.confidence.shape == size
+    assert (
+        found.label_map == one.segment(pixels, PredictOptions(mode="whole")).label_map
+    ).mean() > 0.95
 
 
 def test_an_image_smaller_than_a_tile_is_what_it_is_in_one_piece():
     one, pixels = predictor(), noise(300, 200)
-    found, expected = one.segment(pixels, mode="tiled"), one.segment(pixels, mode="whole")
-    np.testing.assert_array_equal(found.labels, expected.labels)
+    found, expected = (
+        one.segment(pixels, PredictOptions(mode="tiled")),
+        one.segment(pixels, PredictOptions(mode="whole")),
+    )
+    np.testing.assert_array_equal(found.label_map, expected.label_map)
     np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-3)
 
 
@@ -86,16 +92,18 @@ def test_an_image_smaller_than_a_tile_is_what_it_is_in_one_piece():
 @pytest.mark.parametrize("overlap", [0, 0.25, 0.75])
 def test_strips_together_are_the_label_map(overlap):
     one, pixels = predictor(), noise(333, 290)
-    expected = one.segment(pixels, mode="tiled", overlap=overlap)
-    strips = list(one.segment_strips(ArrayRows(pixels), overlap=overlap, confidence=True))
+    expected = one.segment(pixels, PredictOptions(mode="tiled", overlap=overlap))
+    strips = list(one.segment_rows(ArrayRows(pixels), PredictOptions(overlap=overlap)))
     assert [strip.top for strip in strips] == list(
-        one.tile_grid((333, 290), overlap=overlap).rows.starts
+        one.plan((333, 290), PredictOptions(mode="tiled", overlap=overlap)).tiles.rows.starts
     )
-    np.testing.assert_array_equal(np.concatenate([one.labels for one in strips]), expected.labels)
+    np.testing.assert_array_equal(
+        np.concatenate([strip.label_map for strip in strips]), expected.label_map
+    )
     together = np.concatenate([strip.confidence for strip in strips])
     np.testing.assert_array_equal(together, expected.confidence)
-    logits = one.logits(pixels, mode="tiled", overlap=overlap)
-    np.testing.assert_array_equal(logits.argmax(0), expected.labels)
+    logits = one.logits([pixels], PredictOptions(mode="tiled", overlap=overlap))[0]
+    np.testing.assert_array_equal(logits.argmax(0), expected.label_map)
 
 
 def test_blending_equals_a_sum_over_the_whole_image():
@@ -128,7 +136,7 @@ def test_each_row_of_pixels_is_read_once_and_in_order():
             return super().read(top, bottom)
 
     source = Rows(noise(1300, 40))
-    strips = predictor().segment_strips(source)
+    strips = predictor().segment_rows(source)
     assert source.asked == ()
     next(strips)
     assert source.asked == ((0, 512),)
@@ -143,7 +151,7 @@ def test_progress_counts_the_tiles_and_an_exception_stops_the_work():
     told: list[tuple[int, int]] = []
     pixels = noise(200, 200)
     predictor().segment(
-        pixels, mode="tiled", on_tile=lambda done, total: told.append((done, total))
+        pixels, PredictOptions(mode="tiled"), on_tile=lambda done, total: told.append((done, total))
     )
     assert told == [(done, 4) for done in range(5)]
 
@@ -155,7 +163,7 @@ def test_progress_counts_the_tiles_and_an_exception_stops_the_work():
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        predictor().segment(pixels, mode="tiled", on_tile=cancel)
+        predictor().segment(pixels, PredictOptions(mode="tiled"), on_tile=cancel)
 
 
 def test_a_server_may_run_the_tiles_itself():
@@ -163,18 +171,23 @@ def test_a_server_may_run_the_tiles_itself():
 
     def run(tile: np.ndarray) -> np.ndarray:
         seen.append(tile.shape)
-        return one.logits(tile, mode="whole")
+        return one.logits([tile], PredictOptions(mode="whole"))[0]
 
-    strips = list(one.segment_strips(ArrayRows(pixels), run_tiles=partial(map, run)))
+    strips = list(one.segment_rows(ArrayRows(pixels), run_tiles=partial(map, run)))
     np.testing.assert_array_equal(
-        np.concatenate([strip.labels for strip in strips]), one.segment(pixels, mode="tiled").labels
+        np.concatenate([strip.label_map for strip in strips]),
+        one.segment(pixels, PredictOptions(mode="tiled")).label_map,
     )
-    assert len(seen) == one.tile_grid((600, 600)).num_tiles == 4
+    assert len(seen) == one.plan((600, 600), PredictOptions(mode="tiled")).tiles.num_tiles == 4
 
 
 def test_tiles_are_of_the_training_size_or_larger():
     large = Preprocessing(mean=PLAIN.mean, std=PLAIN.std, train_size=(640, 300))
-    grid = Predictor(Local(), CLASSES, large, device="cpu").tile_grid((2000, 2000))
+    grid = (
+        Predictor(Local(), CLASSES, large, device="cpu")
+        .plan((2000, 2000), PredictOptions(mode="tiled"))
+        .tiles
+    )
     assert (grid.rows.max_size, grid.columns.max_size) == (640, 512)
 
 
@@ -182,10 +195,10 @@ def test_tiles_are_of_the_training_size_or_larger():
 def test_many_tiled_images_get_what_each_gets_alone():
     one = predictor(whole_pixels=100)
     images = [noise(150, 200), noise(150, 200)[::-1].copy()]
-    for image, found in zip(images, one.segment_many(images), strict=True):
-        np.testing.assert_array_equal(found.labels, one.segment(image).labels)
+    for image, found in zip(images, one.segment_batch(images), strict=True):
+        np.testing.assert_array_equal(found.label_map, one.segment(image).label_map)
         assert found.mode == "tiled"
-    assert one.input_size((150, 200)) == (150, 200)
+    assert one.plan((150, 200)).padded == (150, 200)
 
 
 def test_many_classes_have_wide_ids():
@@ -196,9 +209,9 @@ def test_many_classes_have_wide_ids():
 
     grid = plan_tiles((70, 70), (64, 64), 0.5)
     strips = label_strips(ArrayRows(noise(70, 70)), grid, partial(map, run), num_classes=300)
-    assert {int(strip.labels.max()) for strip in strips} == {299}
+    assert {int(strip.label_map.max()) for strip in strips} == {299}
 
 
 def test_a_wrong_overlap_is_refused():
     with pytest.raises(SpecError, match=r"overlap is 1.5"):
-        predictor().segment(noise(40, 40), mode="tiled", overlap=1.5)
+        predictor().segment(noise(40, 40), PredictOptions(mode="tiled", overlap=1.5))

@@ -68,4 +68,4 @@ def test_wrong_tiles_are_refused_all_at_once():
     with pytest.raises(SpecError, match="2 mistake") as caught:
         plan_tiles((500, 500), (16, 128), 1.0)
     assert "tile size is 16 x 128; a side needs 64 or more" in str(caught.value)
-    assert "overlap is 1.0; it is a share of the tile from 0 to 0.75" in str(caught.value)
+    assert "overlap is 1.0; it is a fraction of the tile from 0 to 0.75" in str(caught.value)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskzoo.models.errors import SpecError
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.tta import Tta, parse_tta
 from maskzoo.models.labels import LabelSet
@@ -62,24 +63,24 @@ def test_the_predictor_gives_labels_and_confidence_of_the_mean(size):
 
     one = Predictor(Fine(), LabelSet.generic(4), PLAIN, device="cpu")
     pixels = noise(*size)
-    plain = softmax(one.logits(pixels))
-    mirrored = softmax(one.logits(np.ascontiguousarray(pixels[:, ::-1])))[:, :, ::-1]
+    plain = softmax(one.logits([pixels])[0])
+    mirrored = softmax(one.logits([np.ascontiguousarray(pixels[:, ::-1])])[0])[:, :, ::-1]
     mean = (plain + mirrored) / 2
-    found = one.segment(pixels, tta="flip")
-    np.testing.assert_array_equal(found.labels, mean.argmax(0))
+    found = one.segment(pixels, PredictOptions(tta="flip"))
+    np.testing.assert_array_equal(found.label_map, mean.argmax(0))
     np.testing.assert_allclose(found.confidence, mean.max(0), atol=1e-3)
-    assert (found.labels != plain.argmax(0)).any()
+    assert (found.label_map != plain.argmax(0)).any()
 
 
 def test_d4_gives_the_same_answer_to_a_turned_image():
     pixels = noise(64, 96)
     one = predictor()
-    turned = one.logits(np.ascontiguousarray(np.rot90(pixels)), tta="d4")
+    turned = one.logits([np.ascontiguousarray(np.rot90(pixels))], PredictOptions(tta="d4"))[0]
     np.testing.assert_allclose(
-        np.rot90(turned, -1, (1, 2)), one.logits(pixels, tta="d4"), atol=1e-4
+        np.rot90(turned, -1, (1, 2)), one.logits([pixels], PredictOptions(tta="d4"))[0], atol=1e-4
     )
-    plain = one.logits(np.ascontiguousarray(np.rot90(pixels)))
-    assert np.abs(np.rot90(plain, -1, (1, 2)) - one.logits(pixels)).max() > 0.1
+    plain = one.logits([np.ascontiguousarray(np.rot90(pixels))])[0]
+    assert np.abs(np.rot90(plain, -1, (1, 2)) - one.logits([pixels])[0]).max() > 0.1
 
 
 @pytest.mark.parametrize("words", ["flip", "d4"])
@@ -136,10 +137,12 @@ def test_no_view_is_the_network_itself():
 def test_tiles_take_views_too():
     pixels = noise(600, 64)
     one = predictor()
-    found = one.segment(pixels, mode="tiled", tta="flip", overlap=0.5)
-    whole = one.segment(pixels, mode="whole", tta="flip")
-    assert (found.labels == whole.labels).mean() > 0.98
-    assert (found.labels == one.segment(pixels, mode="whole").labels).mean() < 0.9
+    found = one.segment(pixels, PredictOptions(mode="tiled", tta="flip", overlap=0.5))
+    whole = one.segment(pixels, PredictOptions(mode="whole", tta="flip"))
+    assert (found.label_map == whole.label_map).mean() > 0.98
+    assert (
+        found.label_map == one.segment(pixels, PredictOptions(mode="whole")).label_map
+    ).mean() < 0.9
 
 
 @pytest.mark.parametrize(
@@ -154,4 +157,4 @@ def test_tiles_take_views_too():
 )
 def test_wrong_words_are_refused(words, reason):
     with pytest.raises(SpecError, match=reason):
-        predictor().segment(noise(40, 40), tta=words)
+        predictor().segment(noise(40, 40), PredictOptions(tta=words))

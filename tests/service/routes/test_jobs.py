@@ -31,14 +31,14 @@ def model_fixture(counted_model):
 def held_fixture(held_model):
     """A model whose tiles wait until `release` is set."""
     held_model.whole_pixels = 10_000
-    free = held_model.logits_many
+    free = held_model.logits
 
-    def logits_many(images, *, tta="none"):
+    def logits(images, options):
         held_model.begun.set()
         assert held_model.release.wait(30)
-        return free(images, tta=tta)
+        return free(images, options)
 
-    held_model.logits_many = logits_many
+    held_model.logits = logits
     return held_model
 
 
@@ -198,19 +198,19 @@ def test_a_waiting_job_is_cancelled_and_never_runs(start, held, body):
 
 def test_a_job_that_fails_says_why_and_the_next_one_works(start, model, body):
     client = start(model)
-    good = model.logits_many
+    good = model.logits
 
-    def fail(images, *, tta="none"):
+    def fail(images, options):
         torch.empty(2**50)  # raises what torch raises on a CPU
 
-    model.logits_many = fail
+    model.logits = fail
     job = client.post("/jobs", content=body).json()["id"]
     failed = wait_for(client, job, "failed")
     assert failed["error"]["status"] == 507
     assert failed["error"]["instance"] == f"/jobs/{job}"
     assert failed["result"] is None
     assert client.get(f"/jobs/{job}/result").status_code == 409
-    model.logits_many = good
+    model.logits = good
     wait_for(client, client.post("/jobs", content=body).json()["id"], "done")
 
 

@@ -38,14 +38,14 @@ def test_a_full_service_says_503_and_when_and_health_still_answers(
 def test_an_image_that_does_not_fit_into_memory_is_a_507_with_advice_and_others_go_on(
     start, counted_model, encode, png
 ):
-    free = counted_model.segment_many
+    free = counted_model.segment_batch
 
-    def segment_many(images, **options):
+    def segment_batch(images, options, *, plans):
         if any(image[0, 0, 0] > 127 for image in images):
             torch.empty(2**50)  # raises what torch raises on a CPU
-        return free(images, **options)
+        return free(images, options, plans=plans)
 
-    counted_model.segment_many = segment_many
+    counted_model.segment_batch = segment_batch
     client = start(counted_model)
     answer = client.post("/segment", content=encode(np.full((40, 60, 3), 255, np.uint8)))
     assert answer.status_code == 507

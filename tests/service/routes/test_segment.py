@@ -134,7 +134,7 @@ def test_the_answer_is_the_predictors_own(bundles, start, encode):
     answer = client.post("/segment?model=streets", content=encode(pixels))
     assert answer.status_code == 200, answer.text
     mask = np.asarray(read_png(answer.content))
-    assert np.array_equal(mask, predictor.segment(pixels).labels)
+    assert np.array_equal(mask, predictor.segment(pixels).label_map)
 
 
 # --- What bad requests get ---------------------------------------------------------------------

@@ -53,13 +53,13 @@ async def overload(address: str, png: bytes) -> tuple[Counter[str], Counter[int]
 def test_under_four_times_its_capacity_each_answer_is_a_mask_or_an_honest_refusal(
     serve, counted_model, png
 ):
-    run = counted_model.segment_many
+    run = counted_model.segment_batch
 
-    def slowly(images, **options):
+    def slowly(images, options, *, plans):
         time.sleep(len(images) / CAPACITY)
-        return run(images, **options)
+        return run(images, options, plans=plans)
 
-    counted_model.segment_many = slowly
+    counted_model.segment_batch = slowly
     address = serve(counted_model, queue_pixels=ROOM * 256 * 256, batch_items=2)
     answers, health, waiting = asyncio.run(overload(address, png))
     assert set(answers) == {"200", "503 with Retry-After"}, answers

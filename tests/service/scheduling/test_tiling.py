@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from maskzoo.models.inference.predictor import Predictor
+from maskzoo import PredictOptions, Predictor
 from maskzoo.service.app import create_app
 from maskzoo.service.scheduling.tiling import TileRunner
 from maskzoo.service.settings import Settings
@@ -102,7 +102,9 @@ def test_few_tiles_are_on_their_way_where_their_logits_are_large(num_classes, mo
     tiles = [np.full((256, 256), number) for number in range(9)]
 
     async def run() -> list[np.ndarray]:
-        runner = TileRunner(SimpleNamespace(submit=submit), asyncio.get_running_loop(), model)
+        runner = TileRunner(
+            SimpleNamespace(submit=submit), asyncio.get_running_loop(), model, PredictOptions()
+        )
         return await asyncio.to_thread(lambda: list(runner(tiles)))
 
     found = asyncio.run(run())
@@ -132,10 +134,10 @@ def test_a_failing_tile_fails_its_image_alone(start, counted_model, encode, png)
     counted_model.whole_pixels = 10_000
     client = start(counted_model)
 
-    def fail(images, *, tta="none"):
+    def fail(images, options):
         raise RuntimeError("broken")
 
-    counted_model.logits_many = fail
+    counted_model.logits = fail
     assert client.post("/segment", content=encode(large_picture())).status_code == 500
     assert client.post("/segment", content=png).status_code == 200
 
@@ -162,9 +164,9 @@ def test_a_real_network_gives_over_http_what_its_predictor_gives(bundles, encode
     )
     with TestClient(create_app(settings)) as client:
         for query, options in [
-            ("mode=tiled", {"mode": "tiled"}),
-            ("mode=whole&tta=d4", {"mode": "whole", "tta": "d4"}),
-            ("mode=tiled&tta=flip", {"mode": "tiled", "tta": "flip"}),
+            ("mode=tiled", PredictOptions(mode="tiled")),
+            ("mode=whole&tta=d4", PredictOptions(mode="whole", tta="d4")),
+            ("mode=tiled&tta=flip", PredictOptions(mode="tiled", tta="flip")),
         ]:
             found = labels_of(client.post(f"/segment?model=cells&{query}", content=encode(pixels)))
-            assert (found == predictor.segment(pixels, **options).labels).all()
+            assert (found == predictor.segment(pixels, options).label_map).all()

@@ -185,11 +185,11 @@ def test_an_image_that_kills_its_network_fails_alone(start, counted_model, png, 
     class Delicate(type(counted_model)):
         """Breaks on images that are nearly black."""
 
-        def segment_many(self, images, **options):
+        def segment_batch(self, images, options, *, plans=None):
             """Segment, or break as a whole."""
             if any(image.max() < 5 for image in images):
                 raise RuntimeError("CUDA error: secret of the house")
-            return super().segment_many(images, **options)
+            return super().segment_batch(images, options, plans=plans)
 
     client = start(Delicate())
     poison = encode(np.zeros((40, 60, 3), np.uint8))

@@ -55,13 +55,13 @@ def test_the_bar_counts_tiles(open_at, serve, counted_model, encode):
           }).observe(document.getElementById("job"), {subtree: true, childList: true});
         }"""
     )
-    run = counted_model.logits_many
+    run = counted_model.logits
 
-    def slowly(images, *, tta="none"):
+    def slowly(images, options):
         time.sleep(0.3)  # longer than the server's time between two events
-        return run(images, tta=tta)
+        return run(images, options)
 
-    counted_model.logits_many = slowly
+    counted_model.logits = slowly
     choose(page, encode(np.full((300, 400, 3), 220, np.uint8)))
     page.wait_for_selector("#legend button")
     seen = page.evaluate("window.seen")
@@ -92,10 +92,10 @@ def test_a_job_can_be_cancelled_and_the_server_forgets_it(held_page, held_model,
 
 
 def test_a_job_that_fails_is_told_in_words(open_at, serve, counted_model, png):
-    def broken(images, **options):
+    def broken(images, options, *, plans):
         raise RuntimeError("secret")
 
-    counted_model.segment_many = broken
+    counted_model.segment_batch = broken
     page = open_at(serve(counted_model, max_pixels=1000))
     choose(page, png)
     page.wait_for_selector("#error:not([hidden])")

@@ -39,7 +39,7 @@ def test_bands_count_pixels_and_errors_by_that_distance(labels: LabelSet, half: 
     one = half(0.5)
     tally.add(one)
     distance = distance_to_outline(one.truth, IGNORE)
-    wrong = one.truth != one.found.labels
+    wrong = one.truth != one.found.label_map
     edges = [0, *BAND_EDGES, np.inf]
     for band, low, high in zip(tally.bands(), edges, edges[1:], strict=False):
         inside = (distance >= low) & (distance < high)

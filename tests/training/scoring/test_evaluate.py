@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.errors import DataError
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import open_dataset
-from maskzoo.training.scoring.evaluate import Options, Scored, check_classes, evaluate_split
+from maskzoo.training.scoring.evaluate import Scored, check_classes, evaluate_split
+from maskzoo.training.scoring.sparing import SparingPredictor
 
 PREPROCESSING = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), train_size=(32, 32))
 
@@ -46,7 +48,11 @@ def test_scores_equal_a_computation_with_numpy(data: SegmentationData) -> None:
     predictor = Predictor(Threshold(), data.labels, PREPROCESSING, device="cpu")
     done: list[tuple[int, ...]] = []
     result = evaluate_split(
-        predictor, data, split="test", name="threshold", on_image=lambda *pair: done.append(pair)
+        SparingPredictor(predictor),
+        data,
+        split="test",
+        name="threshold",
+        on_image=lambda *pair: done.append(pair),
     )
     counts = np.zeros((2, 2), int)
     for sample in data.samples("test"):
@@ -66,7 +72,7 @@ def test_scores_equal_a_computation_with_numpy(data: SegmentationData) -> None:
 
 def test_an_evaluation_says_what_was_measured_and_how(data: SegmentationData) -> None:
     predictor = Predictor(Threshold(), data.labels, PREPROCESSING, device="cpu")
-    result = evaluate_split(predictor, data, split="val", name="threshold")
+    result = evaluate_split(SparingPredictor(predictor), data, split="val", name="threshold")
     document = result.to_json()
     assert document["split"] == "val"
     assert document["data_fingerprint"] == data.fingerprint
@@ -88,7 +94,7 @@ def test_an_empty_split_is_refused(data: SegmentationData) -> None:
     predictor = Predictor(Threshold(), data.labels, PREPROCESSING, device="cpu")
     less = replace(data, all_samples=tuple(data.samples("train")))
     with pytest.raises(DataError, match=r"split 'test' of .* has no images; it has train \(10\)"):
-        evaluate_split(predictor, less, split="test", name="threshold")
+        evaluate_split(SparingPredictor(predictor), less, split="test", name="threshold")
 
 
 def test_a_model_of_other_classes_is_refused(data: SegmentationData) -> None:
@@ -106,10 +112,15 @@ def test_views_and_tiles_reach_the_predictor(data: SegmentationData) -> None:
             return torch.cat([-left, left], dim=1)
 
     predictor = Predictor(Sided(), data.labels, PREPROCESSING, device="cpu")
-    flipped = Options(mode="tiled", tta="flip", overlap=0.5)
+    flipped = PredictOptions(mode="tiled", tta="flip", overlap=0.5)
     seen: list[Scored] = []
     result = evaluate_split(
-        predictor, data, split="val", name="sided", options=flipped, on_scored=seen.append
+        SparingPredictor(predictor),
+        data,
+        split="val",
+        name="sided",
+        options=flipped,
+        on_scored=seen.append,
     )
     assert {scored.found.mode for scored in seen} == {"tiled"}
     np.testing.assert_allclose(seen[0].found.confidence, 0.5, atol=1e-3)

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from maskzoo.models.engines import EagerEngine
 from maskzoo.models.errors import ZooError
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.run.fit import train
-from maskzoo.training.scoring.evaluate import Options, evaluate_split
+from maskzoo.training.scoring.evaluate import evaluate_split
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 PREPROCESSING = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), train_size=(32, 32))
@@ -73,9 +74,9 @@ def test_parts_shrink_until_they_fit_and_the_labels_stay(error: Exception, mode:
     memory = Memory(100 * 100, error)
     sparing = SparingPredictor(predictor(memory), said.append)
     image = picture(150, 300)
-    found = sparing.segment(image, mode=mode)
-    expected = predictor(Memory(1 << 30, error)).segment(image).labels
-    np.testing.assert_array_equal(found.labels, expected)
+    found = sparing.segment(image, PredictOptions(mode=mode))
+    expected = predictor(Memory(1 << 30, error)).segment(image).label_map
+    np.testing.assert_array_equal(found.label_map, expected)
     assert max(height * width for height, width in memory.seen) <= 100 * 100
     assert sparing.spared == 1
     assert said[-1] == ("out of memory on an image of 300 x 150: tiles are of 64 x 64 from now on")
@@ -110,18 +111,23 @@ def test_no_memory_for_the_smallest_tile_is_told_with_a_cure() -> None:
 
 
 def test_an_evaluation_says_that_images_were_taken_in_parts(
-    make_data: Callable[..., Path], caplog: pytest.LogCaptureFixture
+    make_data: Callable[..., Path],
 ) -> None:
     data = open_dataset(make_data(size=(96, 160)))
     plenty, short = Memory(1 << 30, MemoryError()), Memory(80 * 80, MemoryError())
-    full = evaluate_split(predictor(plenty), data, split="test", name="t")
+    lines: list[str] = []
+    full = evaluate_split(SparingPredictor(predictor(plenty)), data, split="test", name="t")
     assert "parts" not in full.to_json()["how"]
     part = evaluate_split(
-        predictor(short), data, split="test", name="t", options=Options(mode="whole")
+        SparingPredictor(predictor(short), lines.append),
+        data,
+        split="test",
+        name="t",
+        options=PredictOptions(mode="whole"),
     )
     assert part.scores == full.scores
     assert part.to_json()["how"].endswith("; 3 of 3 in smaller parts, as memory ran out")
-    assert "predicted in tiles from now on" in caplog.text
+    assert "predicted in tiles from now on" in lines[0]
 
 
 def test_a_run_whose_validation_runs_out_of_memory_ends_with_its_bundle(

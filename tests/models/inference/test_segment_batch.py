@@ -8,6 +8,7 @@ import torch
 
 from maskzoo import create_model
 from maskzoo.models.errors import ShapeError
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -35,13 +36,13 @@ def images(*sizes: tuple[int, int]) -> list[np.ndarray]:
 )
 def test_a_batch_gives_what_single_runs_give(sizes, options):
     network, batch = predictor(**options), images(*sizes)
-    together = network.segment_many(batch)
+    together = network.segment_batch(batch)
     for image, found in zip(batch, together, strict=True):
         alone = network.segment(image)
-        assert found.labels.shape == image.shape[:2]
-        logits = np.sort(network.logits(image), axis=0)
+        assert found.label_map.shape == image.shape[:2]
+        logits = np.sort(network.logits([image])[0], axis=0)
         sure = logits[-1] - logits[-2] > LOGIT_TOLERANCE
-        assert np.array_equal(found.labels[sure], alone.labels[sure])
+        assert np.array_equal(found.label_map[sure], alone.label_map[sure])
         np.testing.assert_allclose(found.confidence, alone.confidence, atol=2e-3)
         assert found.mode == alone.mode
 
@@ -51,17 +52,17 @@ def test_padding_to_a_common_size_would_change_the_answer():
     network = predictor()
     (image,) = images((64, 96))
     padded = np.pad(image, ((0, 0), (0, 64), (0, 0)), mode="edge")
-    difference = np.abs(network.logits(padded)[:, :, :96] - network.logits(image)).max()
+    difference = np.abs(network.logits([padded])[0][:, :, :96] - network.logits([image])[0]).max()
     assert difference > 100 * LOGIT_TOLERANCE
 
 
 def test_inputs_of_two_sizes_are_refused():
     with pytest.raises(ShapeError, match="a batch takes one size"):
-        predictor().segment_many(images((64, 64), (64, 96)))
+        predictor().segment_batch(images((64, 64), (64, 96)))
 
 
 def test_the_input_size_follows_mode_and_max_side():
     network = predictor(max_side=96)
-    assert network.input_size((192, 96)) == (96, 48)
-    assert network.input_size((192, 96), max_side=64) == (64, 32)
-    assert network.input_size((192, 96), mode="whole") == (192, 96)
+    assert network.plan((192, 96)).padded == (96, 48)
+    assert network.plan((192, 96), PredictOptions(max_side=64)).padded == (64, 32)
+    assert network.plan((192, 96), PredictOptions(mode="whole")).padded == (192, 96)
