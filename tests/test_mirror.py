@@ -63,7 +63,6 @@ COVERED_BY = {
     "models/images/sniff.py": "tests/models/images/test_decode.py",
     "models/images/tiff_rows.py": "tests/models/images/test_rows.py",
     "models/inference/segmentation.py": "tests/models/inference/test_predictor.py",
-    "models/inference/summary.py": "tests/models/images/test_draw.py",
     "models/network/decoder.py": "tests/models/test_contracts.py",
     "models/network/encoders.py": "tests/models/test_plugins.py",
     "models/network/neck.py": "tests/models/test_plugins.py",
