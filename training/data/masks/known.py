@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from maskzoo.models.builtin_labels import BUILTIN_LABELS
+from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.records.rawmask import CodeKind
 
 
@@ -39,8 +39,9 @@ class KnownLabels:
 
 def _published(name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return names and packed colours of a label set that `models` knows."""
-    rows = [item.split(":") for item in BUILTIN_LABELS[name].split()]
-    return tuple(word for word, _ in rows), tuple(int(colour, 16) for _, colour in rows)
+    labels = LabelSet.builtin(name)
+    packed = tuple(red << 16 | green << 8 | blue for red, green, blue in labels.colours)
+    return labels.names, packed
 
 
 _CITYSCAPES, _CITYSCAPES_COLOURS = _published("cityscapes")
