@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maskzoo.models.inference.predictor import Predictor
     from maskzoo.models.labels import LabelSet
     from maskzoo.models.preprocessing import Preprocessing
-    from maskzoo.models.registry import create_model, list_models
+    from maskzoo.models.registry import create_model, create_plugin, list_models, list_plugins
     from maskzoo.models.spec import ModelSpec
     from maskzoo.service.client.clients import AsyncClient, Client
 
@@ -31,7 +31,9 @@ __all__ = [
     "Predictor",
     "Preprocessing",
     "create_model",
+    "create_plugin",
     "list_models",
+    "list_plugins",
     "load_bundle",
     "save_bundle",
 ]
@@ -45,7 +47,9 @@ _MODULES = {
     "Predictor": "maskzoo.models.inference.predictor",
     "Preprocessing": "maskzoo.models.preprocessing",
     "create_model": "maskzoo.models.registry",
+    "create_plugin": "maskzoo.models.registry",
     "list_models": "maskzoo.models.registry",
+    "list_plugins": "maskzoo.models.registry",
     "load_bundle": "maskzoo.models.bundles.bundle",
     "save_bundle": "maskzoo.models.bundles.bundle",
 }

@@ -99,36 +99,6 @@ class Encoder(nn.Module):
         named = self.body.named_parameters()
         return [parameter for name, parameter in named if name in self._names]
 
-    def load_weights(self, state: Mapping[str, Tensor]) -> None:
-        """Load encoder weights under smp's, timm's or our own names, strictly.
-
-        Plug-ins inside the encoder stay as they are.
-
-        Classifier weights (`fc.*`, `classifier.*`, `head.*`) are left out.
-
-        Raises:
-            SpecError: names the tensors that are missing, left over or of another shape.
-        """
-        own = {name: t for name, t in self.body.state_dict().items() if name in self._names}
-        prefix = "model." if all(key.startswith("model.") for key in own) else ""
-        renamed = {}
-        for key, tensor in state.items():
-            bare = re.sub(r"^(module\.|encoder\.|body\.|model\.|backbone\.)+", "", key)
-            if not re.match(r"(fc|classifier|head|last_linear)\.", bare):
-                renamed[prefix + bare] = tensor
-        missing = sorted(own.keys() - renamed.keys())
-        extra = sorted(renamed.keys() - own.keys())
-        shapes = [
-            f"{key}: {tuple(renamed[key].shape)} given, {tuple(own[key].shape)} needed"
-            for key in sorted(own.keys() & renamed.keys())
-            if own[key].shape != renamed[key].shape
-        ]
-        mistakes = [f"missing {key}" for key in missing if not key.endswith("num_batches_tracked")]
-        mistakes += [f"left over {key}" for key in extra] + shapes
-        if mistakes:
-            raise SpecError(f"weights of encoder {self.name!r}", mistakes)
-        self.body.load_state_dict(renamed, strict=False)
-
 
 def list_encoders() -> list[str]:
     """Return every encoder name: smp's own, and timm's with `tu-` in front."""
