@@ -94,3 +94,12 @@ def test_without_a_pixel_there_is_no_error_rate(labels: LabelSet) -> None:
     assert {
         (band.of_pixels, band.of_errors, band.error_rate) for band in ErrorTally(labels).bands()
     } == {(0.0, 0.0, None)}
+
+
+def test_the_confidence_of_a_huge_region_does_not_overflow(labels: LabelSet, scored: Make) -> None:
+    truth = np.zeros((300, 300), np.uint8)  # 90 000 x 0.95 is beyond float16
+    tally = ErrorTally(labels)
+    tally.add(scored("huge", truth, np.ones_like(truth)))
+    (one,) = tally.suspicions()
+    assert one.confidence == pytest.approx(0.95, abs=1e-3)
+    assert one.weight == pytest.approx(0.95, abs=1e-3)
