@@ -97,12 +97,12 @@ def measure(write: Callable[[Answer], bytes], labels: np.ndarray, repeats: int) 
     best, size = float("inf"), 0
     for _ in range(repeats):
         answer = answer_of(labels)
-        begun = time.process_time()
+        start = time.process_time()
         try:
             size = len(write(answer))
         except TooManyCornersError:
             return "refused: too ragged"
-        best = min(best, time.process_time() - begun)
+        best = min(best, time.process_time() - start)
     return f"{1000 * best:.1f} ms, {size / 1024:.0f} KiB"
 
 

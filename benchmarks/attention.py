@@ -1,11 +1,11 @@
-"""Memory and time of attention over positions: the plain form against ours.
+"""Memory and time of attention over positions: the plain variant against ours.
 
     python benchmarks/attention.py [--height 128] [--width 256] [--repeats 3] [--blocks 8 32 128]
 
 Prints a Markdown table. Every row is measured in its own process: extra memory is the peak of the
 resident set above what it was with the inputs in place; time is the least of the repeats, of the
 clock and of the processor (the sum over its threads, which other work on the machine disturbs
-less). The plain form is the one of the papers' code: product, softmax, product.
+less). The plain variant is the one of the papers' code: product, softmax, product.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MIB = 2**20
 
 
 def main() -> None:
-    """Measure one form, or every form and print the table."""
+    """Measure one variant, or every variant and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--height", type=int, default=128)
     parser.add_argument("--width", type=int, default=256)
@@ -40,31 +40,31 @@ def main() -> None:
     parser.add_argument("--attention-channels", type=int, default=64, help="of queries and keys")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--blocks", type=int, nargs="*", default=[], help="block sizes in MiB")
-    parser.add_argument("--form", help="measure only this form and print JSON")
+    parser.add_argument("--variant", help="measure only this variant and print JSON")
     options = parser.parse_args()
-    if options.form:
+    if options.variant:
         print(json.dumps(measure(options)))
         return
-    forms = ["ours", "fused", "ours, exported graph"]
-    forms += [f"ours, blocks of {size} MiB" for size in options.blocks]
+    variants = ["ours", "fused", "ours, exported graph"]
+    variants += [f"ours, blocks of {size} MiB" for size in options.blocks]
     print_head(options)
     base = in_a_process("plain")
     print_row("plain", base, base)
-    for form in forms:
-        print_row(form, in_a_process(form), base)
+    for variant in variants:
+        print_row(variant, in_a_process(variant), base)
 
 
-def in_a_process(form: str) -> dict[str, float]:
-    """Return the measurement of one form, made by this script in a process of its own."""
-    command = [sys.executable, *sys.argv, "--form", form]
+def in_a_process(variant: str) -> dict[str, float]:
+    """Return the measurement of one variant, made by this script in a process of its own."""
+    command = [sys.executable, *sys.argv, "--variant", variant]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout)
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
-    """Return peak extra memory in bytes, seconds and processor seconds of one form."""
-    attend = choose(options.form)
+    """Return peak extra memory in bytes, seconds and processor seconds of one variant."""
+    attend = choose(options.variant)
     length = options.height * options.width
     torch.manual_seed(0)
     widths = (options.attention_channels, options.attention_channels, options.channels)
@@ -83,22 +83,22 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     return best
 
 
-def choose(form: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Return the function of a form by its name in the table."""
-    if form == "plain":
+def choose(variant: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Return the function of a variant by its name in the table."""
+    if variant == "plain":
         return plain
-    if form == "fused":
+    if variant == "fused":
         return fused
-    if form.startswith("ours, blocks of "):
-        attention.BLOCK_BYTES = int(form.split()[3]) * MIB
+    if variant.startswith("ours, blocks of "):
+        attention.BLOCK_BYTES = int(variant.split()[3]) * MIB
     ours = attention.Attention()
-    if form == "ours, exported graph":
+    if variant == "ours, exported graph":
         attention.use_form(ours, "graph")
     return ours
 
 
 def plain(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The papers' form."""
+    """The papers' variant."""
     weights = torch.bmm(query.transpose(1, 2), key).softmax(dim=2)
     return torch.bmm(value, weights.transpose(1, 2))
 
@@ -130,14 +130,14 @@ def print_head(options: argparse.Namespace) -> None:
         f"torch {torch.__version__}, Python {platform.python_version()}; "
         f"{datetime.now(UTC):%Y-%m-%d}\n"
     )
-    print("| form | extra memory, MiB | of plain | seconds | of plain | processor seconds |")
+    print("| variant | extra memory, MiB | of plain | seconds | of plain | processor seconds |")
     print("|---|---:|---:|---:|---:|---:|")
 
 
-def print_row(form: str, row: dict[str, float], base: dict[str, float]) -> None:
-    """Print one form's measurement beside the plain form's."""
+def print_row(variant: str, row: dict[str, float], base: dict[str, float]) -> None:
+    """Print one variant's measurement beside the plain variant's."""
     print(
-        f"| {form} | {row['bytes'] / MIB:.0f} | 1/{base['bytes'] / max(1, row['bytes']):.0f} "
+        f"| {variant} | {row['bytes'] / MIB:.0f} | 1/{base['bytes'] / max(1, row['bytes']):.0f} "
         f"| {row['seconds']:.2f} | {row['seconds'] / base['seconds']:.2f} "
         f"| {row['cpu_seconds']:.2f} |",
         flush=True,

@@ -65,7 +65,7 @@ def train_round(
     data: Path, run: Path, *, start: Path | None, steps: int, own: list[str]
 ) -> dict[str, float]:
     """Train one round, or go on with it; return its steps, and its seconds on the processors."""
-    seconds, begun = run.with_suffix(".seconds"), processor_seconds()
+    seconds, at_start = run.with_suffix(".seconds"), processor_seconds()
     before = float(seconds.read_text()) if seconds.is_file() else 0.0  # of starts that were stopped
     settings = [
         f"max_steps={steps}",
@@ -81,7 +81,7 @@ def train_round(
     try:
         maskzoo("train", str(data), "--preset", "scratch", "-o", str(run), *settings, *resume)
     finally:
-        used = before + processor_seconds() - begun
+        used = before + processor_seconds() - at_start
         seconds.write_text(str(used))
     return {"steps": steps, "processor_seconds": used}
 

@@ -5,7 +5,7 @@
 libjpeg can leave out the finer half of each block's frequencies, which halves the image for a
 third of the time. Where an image is shrunk to `max_side` before the network (mode `resize`) at
 least twice, that could stand in for a part of the shrinking. Printed, and put into docs/engines.md:
-the share of pixels that keep their class, and the milliseconds of both ways.
+the fraction of pixels that keep their class, and the milliseconds of both ways.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def main() -> None:
 
 
 def compare(predictor: Predictor, path: Path, side: int) -> tuple[float, float, float] | None:
-    """Return the share of equal classes, and the seconds until the network's input, both ways.
+    """Return the fraction of equal classes, and the seconds until the network's input, both ways.
 
     None for an image that is less than twice as large.
     """
     data = np.frombuffer(path.read_bytes(), np.uint8)
     inputs, seconds = {}, {}
     for way, flag in WAYS.items():
-        begun = time.perf_counter()
+        start = time.perf_counter()
         pixels = cv2.imdecode(data, flag)
         if way == "half":
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
@@ -67,7 +67,7 @@ def compare(predictor: Predictor, path: Path, side: int) -> tuple[float, float, 
             scale = side / max(pixels.shape)
             size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
         inputs[way] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-        seconds[way] = time.perf_counter() - begun
+        seconds[way] = time.perf_counter() - start
     options = PredictOptions(mode="whole", confidence=False)
     masks = [predictor.segment(inputs[way], options).label_map for way in WAYS]
     return float((masks[0] == masks[1]).mean()), seconds["full"], seconds["half"]

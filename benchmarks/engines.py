@@ -4,10 +4,10 @@
                                  [--compile] [--data nuclei=FOLDER …]
 
 Engines take turns, so that other work on the machine disturbs all alike. Puts a table into
-docs/engines.md: processor milliseconds for one image, the least of the runs, the share of pixels of
-a sample image that have torch's class, and for int8 the mean IoU on the validation split. What
-`openvino` computes in is the engine's own choice; where the processor has bfloat16, it is told and
-measured apart too.
+docs/engines.md: processor milliseconds for one image, the least of the runs, the fraction of the
+pixels of a sample image that have torch's class, and for int8 the mean IoU on the validation split.
+The engine itself chooses the precision in which `openvino` computes; where the processor has
+bfloat16, `openvino-bf16` is measured too.
 Bundles are exported into build/benchmarks first; int8 only those whose data is given (in a checkout
 with the data beside it: nuclei). `--compile` adds `torch-compile`, half a minute for each bundle.
 """

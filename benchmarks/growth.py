@@ -94,9 +94,9 @@ def milliseconds(work: Callable[[], object], runs: int) -> float:
     work()
     times = []
     for _ in range(runs):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         work()
-        times.append(1000 * (time.perf_counter() - begun))
+        times.append(1000 * (time.perf_counter() - start))
     return min(times)
 
 
@@ -216,10 +216,10 @@ def tile_one(image: Path) -> dict[str, float]:
 
     predictor = Predictor.from_bundle(BUNDLE, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         tasks = plan([str(image)], Path(folder))
         (outcome,) = predict_files(predictor, tasks, PredictOptions(mode="tiled"))
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
     if outcome.error is not None:
         raise SystemExit(outcome.error)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

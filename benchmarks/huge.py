@@ -75,7 +75,7 @@ def measure(bundle: str, image: Path) -> None:
     predictor = Predictor.from_bundle(find_bundle(bundle), engine="torch", device="cpu")
     options = PredictOptions(mode="tiled")
     counts: list[tuple[int, int]] = []
-    begun = time.process_time()
+    start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         tasks = plan([str(image)], Path(folder))
         (outcome,) = predict_files(
@@ -83,7 +83,7 @@ def measure(bundle: str, image: Path) -> None:
         )
     if outcome.error is not None:
         raise SystemExit(outcome.error)
-    seconds = time.process_time() - begun
+    seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "peak_bytes": peak, "tiles": counts[-1][1]}))
 

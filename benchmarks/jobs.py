@@ -65,14 +65,14 @@ def processor_s(process: int) -> float:
 def measure(image: Path, query: str, engine: str) -> str:
     """Send one job, wait for it, and return a line of the table."""
     with tempfile.TemporaryDirectory() as state, serving(state, engine) as (client, process):
-        before, begun = peak_bytes(process), processor_s(process)
+        before, start = peak_bytes(process), processor_s(process)
         with image.open("rb") as body:
             answer = client.post(f"/jobs?{query}", content=body)
         answer.raise_for_status()
         job = answer.json()["id"]
         while (found := client.get(f"/jobs/{job}").json())["state"] in ("queued", "running"):
             time.sleep(0.5)
-        spent = processor_s(process) - begun
+        spent = processor_s(process) - start
         size = (found["result_bytes"] or 0) / 2**20
         error = (found["error"] or {}).get("title", "")
         return (

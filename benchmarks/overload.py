@@ -114,9 +114,9 @@ async def capacity_of(http: httpx.AsyncClient, images: list[EncodedImage], secon
             else:
                 await asyncio.sleep(0.5)  # a client that insists would only take time away
 
-    begun = time.monotonic()
+    start = time.monotonic()
     await asyncio.gather(*(ask(number) for number in range(_CLIENTS)))
-    return done / (time.monotonic() - begun)
+    return done / (time.monotonic() - start)
 
 
 async def overload(
@@ -158,13 +158,13 @@ async def _send(http: httpx.AsyncClient, image: EncodedImage, due: float, seen: 
 
 async def _watch(http: httpx.AsyncClient, seen: Seen, process: int) -> None:
     while True:
-        begun = time.monotonic()
+        start = time.monotonic()
         try:
             answer = await http.get("/healthz", timeout=10)
             seen.health_failures += answer.status_code != 200
         except httpx.HTTPError:
             seen.health_failures += 1
-        seen.health_s.append(time.monotonic() - begun)
+        seen.health_s.append(time.monotonic() - start)
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
         seen.memory.append(pages * os.sysconf("SC_PAGE_SIZE"))
         await asyncio.sleep(0.25)
@@ -179,9 +179,9 @@ async def run(seconds: float, factor: float, **settings: object) -> dict[str, An
         async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as http:
             slowest_s = 0.0
             for image in [*images, *images]:  # an engine may compile for each size
-                begun = time.monotonic()
+                start = time.monotonic()
                 await http.post("/segment", content=image.data)
-                slowest_s = max(slowest_s, time.monotonic() - begun)
+                slowest_s = max(slowest_s, time.monotonic() - start)
             capacity = await capacity_of(http, images, max(5.0, seconds / 6))
             seen = await overload(http, images, factor * capacity, seconds, process)
     limit_s = queue_s + 3 * slowest_s

@@ -3,7 +3,8 @@
     python benchmarks/padding.py
 
 Crops of odd sizes are segmented as they are, and padded (border repeated, right and below) to the
-next multiple of 32, 64 or 128 and cut back. Printed is the share of pixels whose class changes.
+next multiple of 32, 64 or 128 and cut back. The script prints the fraction of
+pixels whose class changes.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ SAMPLES = Path(__file__).parents[1] / "service" / "web" / "samples"
 SIZES = ((301, 419), (355, 467), (251, 333))
 
 
-def changed_share(predictor: Predictor, image: np.ndarray, multiple: int) -> float:
-    """Return the share of pixels of another class once the image is padded."""
+def changed_fraction(predictor: Predictor, image: np.ndarray, multiple: int) -> float:
+    """Return the fraction of pixels whose class changes when the image is padded."""
     height, width = image.shape[:2]
     below, right = -height % multiple, -width % multiple
     padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
@@ -40,8 +41,8 @@ def main() -> None:
         sample = "nuclei" if "nuclei" in path.name else "aerial"
         pixels = decode_image(SAMPLES / f"{sample}.jpg").pixels
         for multiple in (32, 64, 128):
-            shares = [changed_share(predictor, pixels[:h, :w], multiple) for h, w in SIZES]
-            print(f"{path.name:<14} to {multiple:>3}: {', '.join(f'{s:.2%}' for s in shares)}")
+            fractions = [changed_fraction(predictor, pixels[:h, :w], multiple) for h, w in SIZES]
+            print(f"{path.name:<14} to {multiple:>3}: {', '.join(f'{s:.2%}' for s in fractions)}")
 
 
 if __name__ == "__main__":

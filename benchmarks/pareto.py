@@ -101,9 +101,9 @@ def latencies(bundles: dict[str, Path], runs: int) -> dict[str, float]:
     least = dict.fromkeys(bundles, float("inf"))
     for _ in range(runs + 1):  # the first prepares for the size
         for name, predictor in predictors.items():
-            begun = time.perf_counter()
+            start = time.perf_counter()
             predictor.segment(image, PredictOptions(mode="whole", confidence=False))
-            least[name] = min(least[name], 1000 * (time.perf_counter() - begun))
+            least[name] = min(least[name], 1000 * (time.perf_counter() - start))
     return least
 
 

@@ -59,7 +59,7 @@ class Contender:
         command: that starts it.
         environment: of the command.
         settings: that are tried, for the first to be the best.
-        least: share of pixels that must have torch's class.
+        least: fraction of pixels that must have torch's class.
         missing: why it cannot run; None where it can.
     """
 

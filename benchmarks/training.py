@@ -12,7 +12,7 @@ disturbed less.
 
 Loader: a folder of JPEGs and PNG masks, read by two processes. The plain one decodes and augments
 with albumentations as most recipes do; ours keeps decoded images in memory. Shown are images a
-second of the loaders alone, and the share of its time that a training spends waiting for ours.
+second of the loaders alone, and the fraction of its time that a training waits for ours.
 """
 
 from __future__ import annotations
@@ -195,8 +195,8 @@ def compare_loaders(config: TrainConfig, data: SegmentationData) -> tuple[float,
     )
 
 
-def wait_share(config: TrainConfig, data: SegmentationData, pair: str, *, steps: int) -> float:
-    """Return the share of a training's time that it waits for our loader."""
+def wait_fraction(config: TrainConfig, data: SegmentationData, pair: str, *, steps: int) -> float:
+    """Return the fraction of a training's time that it waits for our loader."""
     architecture, encoder = pair.split("/")
     ours = our_step(config, data, architecture, encoder)
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -229,7 +229,7 @@ def main() -> None:
         rows = []
         for pair in options.pairs.split(","):
             plain, ours, work = compare_steps(config, data, pair, steps=options.steps)
-            waits = wait_share(config, data, pair, steps=options.steps)
+            waits = wait_fraction(config, data, pair, steps=options.steps)
             ratios = (f"{ours / plain:.2f}x", f"{work:.2f}x")
             rows.append((pair, f"{plain:.1f}", f"{ours:.1f}", *ratios, f"{waits:.1%}"))
             print(*rows[-1], flush=True)

@@ -25,7 +25,7 @@ if BATCH > 1:
         def run(self, images: list[Image]) -> list[Image]:
             """Return the masks in the order of the images."""
             masks = self.handler.run([self.handler.prepare(image) for image in images])
-            return [self.handler.picture(mask) for mask in masks]
+            return [self.handler.draw(mask) for mask in masks]
 
     @bentoml.service(workers=1, traffic=_TRAFFIC)
     class Segment:
@@ -52,4 +52,4 @@ else:
         def segment(self, file: Image) -> Image:
             """Return the mask of one image."""
             (mask,) = self.handler.run([self.handler.prepare(file)])
-            return self.handler.picture(mask)
+            return self.handler.draw(mask)

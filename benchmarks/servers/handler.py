@@ -67,10 +67,10 @@ class Handler:
     def encode(self, mask: np.ndarray) -> bytes:
         """Return an indexed PNG."""
         buffer = io.BytesIO()
-        self.picture(mask).save(buffer, "PNG")
+        self.draw(mask).save(buffer, "PNG")
         return buffer.getvalue()
 
-    def picture(self, mask: np.ndarray) -> Image.Image:
+    def draw(self, mask: np.ndarray) -> Image.Image:
         """Return the mask with its palette."""
         image = Image.fromarray(mask, "L")
         image.putpalette(self.palette)

@@ -101,7 +101,7 @@ def mask_of(port: int, data: bytes) -> np.ndarray:
         raise RuntimeError(f"answered {status}: {answer[:300]!r}")
     image = Image.open(io.BytesIO(answer))
     if image.mode != "P":
-        raise RuntimeError(f"the mask is no indexed PNG but has mode {image.mode}")
+        raise RuntimeError(f"the mask is not an indexed PNG but has mode {image.mode}")
     return np.asarray(image)
 
 
@@ -109,11 +109,11 @@ def run_load(port: int, images: list[bytes], *, clients: int, seconds: float) ->
     """Let so many clients ask for so long; the last answers are waited for."""
     bodies = [form_of(data) for data in images]
     result, lock = Round(), threading.Lock()
-    begun = time.perf_counter()
+    start = time.perf_counter()
 
     def client(number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
-        while (sent := time.perf_counter()) - begun < seconds:
+        while (sent := time.perf_counter()) - start < seconds:
             number += 1
             try:
                 status, _ = ask(connection, bodies[number % len(bodies)])
@@ -132,5 +132,5 @@ def run_load(port: int, images: list[bytes], *, clients: int, seconds: float) ->
         thread.start()
     for thread in threads:
         thread.join()
-    result.seconds = time.perf_counter() - begun
+    result.seconds = time.perf_counter() - start
     return result

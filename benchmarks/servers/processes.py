@@ -108,7 +108,7 @@ def running(
     port = _free_port()
     command = [word.replace("{port}", str(port)) for word in command]
     environment = os.environ | environment | {"BENCH_PORT": str(port)}
-    begun = time.perf_counter()
+    start = time.perf_counter()
     done = threading.Event()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -121,7 +121,7 @@ def running(
         )
         try:
             _wait(process, port, ready, log)
-            server = Running(port, time.perf_counter() - begun)
+            server = Running(port, time.perf_counter() - start)
             threading.Thread(target=server.watch, args=(done,), daemon=True).start()
             yield server
         finally:
