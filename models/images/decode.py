@@ -4,12 +4,12 @@ Training, the command line and the service all read images here, so a network se
 pixels in each of them.
 
 Order of work: the format is sniffed from the first bytes; the header gives the size; the size is
-held against the pixel limit; only then are pixels decoded.
+compared with the pixel limit; only then are pixels decoded.
 
-| input | what comes out |
+| input | result |
 | --- | --- |
-| JPEG, PNG, WebP, TIFF, BMP, GIF | read; every other format is an `ImageFormatError` |
-| file name, content type | never looked at |
+| JPEG, PNG, WebP, TIFF, BMP, GIF | read; any other format is an `ImageFormatError` |
+| file name, content type | ignored |
 | EXIF or TIFF orientation 1-8 | applied: the result is upright |
 | several pages, frames, views (TIFF, GIF, WebP, APNG, MPO) | the first |
 | grey, 1-bit, 2-bit, 4-bit | scaled to 0..255 and repeated to RGB |
@@ -90,7 +90,7 @@ _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What an image was, and what was done to it.
+    """Facts about a decoded image: its format, its pixels, and how they were converted.
 
     Args:
         format: one of ``JPEG PNG WEBP TIFF BMP GIF``.
@@ -99,10 +99,12 @@ class ImageInfo:
         bit_depth: stored bits of one sample.
         pages: pages or frames in the file; the first is used.
         orientation: the EXIF number, 1 if there is none.
-        exif_transposed: whether the pixels were turned or mirrored.
-        alpha: ``none``, ``opaque``, ``composited`` or ``ignored``; ``present`` in a mere header.
+        exif_transposed: whether the pixels were rotated or mirrored.
+        alpha: ``none``, ``opaque``, ``composited`` or ``ignored``; ``present`` if only the header
+            was read.
         icc_profile: ``none`` or ``ignored``.
-        scaling: how samples became 8 bits, ``none`` if they were; ``pending`` in a mere header.
+        scaling: how samples became 8 bits, ``none`` if they were; ``pending`` if only the header
+            was read.
     """
 
     format: str
@@ -141,7 +143,7 @@ def decode_image(
         name: what messages call the image when `source` is bytes.
 
     Raises:
-        ImageFormatError: the bytes are no image of an allowed format.
+        ImageFormatError: the bytes are not an image of an allowed format.
         ImageTooLargeError: the header announces too many pixels.
         ImageDamagedError: the image is truncated or corrupt.
     """
@@ -165,12 +167,12 @@ def decode_image(
 
 
 def read_header(source: bytes | Path, *, name: str = "image") -> ImageInfo:
-    """Return what the header announces; no pixel is decoded.
+    """Return the facts in the header; no pixel is decoded.
 
-    A PNG whose EXIF lies behind its pixels is reported as not turned.
+    A PNG whose EXIF lies behind its pixels is reported as not rotated.
 
     Raises:
-        ImageFormatError: the bytes are no image of an allowed format.
+        ImageFormatError: the bytes are not an image of an allowed format.
         ImageDamagedError: the header is truncated or corrupt.
     """
     if isinstance(source, Path):
@@ -271,7 +273,7 @@ def _turned(info: ImageInfo, orientation: int) -> ImageInfo:
 def _orientation(image: ImageFile.ImageFile) -> int:
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # unreadable EXIF says nothing about the pixels
+    except Exception:  # unreadable EXIF does not mean damaged pixels
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -314,11 +316,11 @@ def _own(pixels: np.ndarray) -> np.ndarray:
 
 
 def _decode_jpeg_fast(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
-    """Decode a JPEG by OpenCV, or return None where Pillow must judge.
+    """Decode a JPEG with OpenCV, or return None to leave it to Pillow.
 
     Both use libjpeg-turbo and give equal pixels (a test compares them); OpenCV saves the copy out
-    of Pillow's four-byte pixels. But it fills up truncated files in silence, so only a file that
-    ends as a JPEG must is given to it.
+    of Pillow's four-byte pixels. But it silently fills up truncated files, so it only gets files
+    that end with a JPEG end marker.
     """
     if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
         return None
@@ -344,7 +346,7 @@ def _grey_16(image: ImageFile.ImageFile) -> tuple[np.ndarray, str, str]:
 
 
 def _decode_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> DecodedImage:
-    from maskzoo.models.images.tiff import read_tiff  # tifffile takes 60 ms to import, few need it
+    from maskzoo.models.images.tiff import read_tiff  # tifffile takes 60 ms to import
 
     header, pixels, alpha, scaling = read_tiff(stream, name, max_pixels)
     info = replace(_tiff_info(header), alpha=alpha, scaling=scaling)

@@ -2,8 +2,8 @@
 
 A TIFF in strips or tiles is decoded as far as its rows are needed; one whose pixels lie in the
 file as they are is mapped. Any other image is decoded as a whole by `models.images.decode`: it
-is then in memory (3 bytes for each pixel), its label map still is not. What the pixels are is
-decode's table in either case: a TIFF gives the same ones.
+is then in memory (3 bytes per pixel), but its label map is not. In either case the pixels are those
+of `models.images.decode`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _DEPTHS = (8, 10, 12, 14, 16, 24, 32, 48, 64)
 
 
 def scale_to_8_bits(samples: np.ndarray, bits: int) -> tuple[np.ndarray, str]:
-    """Map samples of `bits` declared bits to 0 … 255, and say how.
+    """Scale samples of `bits` declared bits to 0 … 255, and return the rule that was used.
 
     Returns:
         uint8 of the same shape, and the rule that was used (``"none"`` if there was none to use).
@@ -47,10 +47,10 @@ def significant_bits(samples: np.ndarray, bits: int) -> int:
 def composite(
     pixels: np.ndarray, alpha: np.ndarray, *, premultiplied: bool = False
 ) -> tuple[np.ndarray, str]:
-    """Lay `pixels` over `ALPHA_BACKGROUND` by `alpha`, and say what was done.
+    """Composite `pixels` over `ALPHA_BACKGROUND` by `alpha`, and return what was done.
 
-    Alpha that is zero everywhere is ignored: it would leave nothing to look at, and comes from
-    writers that do not fill the channel.
+    Alpha that is zero everywhere is ignored: it comes from writers that do not fill the
+    channel.
     """
     lowest, highest = int(alpha.min()), int(alpha.max())
     if lowest == 255:

@@ -1,6 +1,6 @@
 """Sniffing: the format and the announced size of an image, from its first bytes.
 
-Formats are told apart by their first bytes, never by a file name or a client's content type.
+Formats are recognised by their first bytes, never by a file name or a client's content type.
 Sizes of GIF and WebP are read here, because Pillow's readers for these two reserve memory for
 the canvas (or warn) before a caller can look at the size; those of the other formats are read by
 their library, which looks at the header only.
@@ -55,7 +55,7 @@ def sniff_format(stream: BinaryIO, name: str) -> str:
     """Return the format of the image in `stream`, one of `FORMATS`.
 
     Raises:
-        ImageFormatError: the bytes begin like no format of the allow-list.
+        ImageFormatError: the first bytes match no allowed format.
     """
     stream.seek(0)
     head = stream.read(_HEAD_BYTES)
@@ -70,7 +70,7 @@ def sniff_format(stream: BinaryIO, name: str) -> str:
     for offset, signature, found in _REFUSED:
         if head[offset:].startswith(signature):
             raise ImageFormatError(f"{name} is {found}, which is not read; convert it to PNG")
-    raise ImageFormatError(f"{name} is no image that can be read; allowed are {allowed}")
+    raise ImageFormatError(f"{name} is not a readable image; allowed are {allowed}")
 
 
 def webp_size(stream: BinaryIO, name: str) -> tuple[int, int]:

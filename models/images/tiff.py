@@ -98,7 +98,7 @@ def read_tiff(
 
 @contextmanager
 def _first_page(stream: BinaryIO, name: str) -> Iterator[tifffile.TiffPage]:
-    """Open the file; whatever fails while it is open is damage.
+    """Open the file and yield its first page; errors while it is open mean a damaged file.
 
     On bad bytes tifffile and its codecs raise almost anything, and give attributes of any type.
     """
@@ -143,7 +143,7 @@ def alpha_kind(page: tifffile.TiffPage) -> int:
 
 
 def check_page(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> None:
-    """Refuse a page of too many pixels, of a kind that is not read, or that is cut off.
+    """Reject a page that has too many pixels, is of an unsupported kind, or is truncated.
 
     Raises:
         ImageError: the reason.
@@ -168,7 +168,7 @@ def check_page(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> No
 
 
 def _check_segments(page: tifffile.TiffPage, name: str) -> None:
-    """Refuse a page whose strips or tiles are too few or lie outside the file.
+    """Reject a page whose strips or tiles are too few or lie outside the file.
 
     tifffile fills what it cannot find with zeros.
     """

@@ -32,10 +32,10 @@ _MAX_BAND_BYTES = 256_000_000
 
 
 def is_row_readable(path: Path, *, max_pixels: int | None) -> bool:
-    """Tell whether `TiffRows` reads this TIFF; false for turned, palette, CMYK and float ones.
+    """Tell whether `TiffRows` reads this TIFF; false for rotated, palette, CMYK and float ones.
 
     Raises:
-        ImageError: the file is no TIFF that is read at all, or announces too many pixels.
+        ImageError: the file is not a readable TIFF, or announces too many pixels.
     """
     try:
         with path.open("rb") as stream, tifffile.TiffFile(stream, _multifile=False) as file:
@@ -150,7 +150,7 @@ class TiffRows:
         return page.decode(data, index, jpegtables=page.jpegtables, _fullsize=True)
 
     def _look_through(self) -> _Extent:
-        """Read the whole image once, where the rules ask for it."""
+        """Read the whole image once, if the rules need it."""
         bits = int(self._page.bitspersample)
         if bits == 8 and not self._alpha_kind:
             return _Extent(8, 8, has_alpha=False)

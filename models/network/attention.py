@@ -1,7 +1,7 @@
 """Attention over positions without the full weight map, for PAM, Non-local and others.
 
-Letters: N batch, D width of queries and keys, C width of values, L positions that ask,
-M positions that answer.
+Letters: N batch, D width of queries and keys, C width of values, L positions of the
+queries, M positions of the keys and values.
 
 The map of L x M weights is 4 GiB for a 1024 x 2048 image at stride 8. So:
 
@@ -52,11 +52,11 @@ class Attention(nn.Module):
         self.form: Form = "eager"
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Return the answers.
+        """Return the attended values.
 
         Args:
-            query: (N, D, L) of the positions that ask.
-            key: (N, D, M) of the positions that answer.
+            query: (N, D, L).
+            key: (N, D, M).
             value: (N, C, M).
 
         Returns:
@@ -73,14 +73,15 @@ class Attention(nn.Module):
 
 
 class ProjectedAttention(nn.Module):
-    """Attention with normalised projections, which OCRNet and ISANet are made of.
+    """Attention with normalised projections, as in OCRNet and ISANet.
 
     q and k are two layers of 1 x 1 convolution, norm and ReLU; the scores are divided by √channels.
 
     Args:
-        query_channels, source_channels: of the map that asks and of the one that answers.
+        query_channels, source_channels: channels of the queries' map and of the keys' and values'
+            map.
         channels: width of queries and keys.
-        value: makes the values of the map that answers.
+        value: the layers that make the values.
         norm: normalisation.
     """
 
@@ -100,7 +101,7 @@ class ProjectedAttention(nn.Module):
         self.attention = Attention(scale=channels**-0.5)
 
     def forward(self, x: Tensor, source: Tensor) -> Tensor:
-        """Return what the positions of x gather from the source: (N, C_value, H, W)."""
+        """Return what each position of x gathers from the source: (N, C_value, H, W)."""
         query, key = self.query(x).flatten(2), self.key(source).flatten(2)
         answer = self.attention(query, key, self.value(source).flatten(2))
         return answer.unflatten(2, x.shape[-2:])
@@ -121,7 +122,7 @@ def use_form(network: nn.Module, form: Form) -> None:
 
 
 def _whole(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
-    """Return the answers in one piece; differentiable."""
+    """Return the attended values in one piece; differentiable."""
     if weighting == "softmax":
         # one head, (N, 1, L, D): ONNX knows no other form
         q, k, v = (tensor.transpose(1, 2)[:, None] for tensor in (query, key, value))
@@ -131,7 +132,7 @@ def _whole(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: s
 
 
 def _unrolled(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
-    """Return the answers by a fixed number of query blocks, for graphs without loops.
+    """Return the attended values by a fixed number of query blocks, for graphs without loops.
 
     The last blocks are filled up with the last query. Every block has two rows or more, whatever
     the size, since `torch.export` would tie the graph to a number that is 1 in its example; and the
@@ -153,7 +154,7 @@ def _unrolled(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting
 
 @torch.library.custom_op("maskzoo::attention", mutates_args=())
 def _inference(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
-    """Return the answers without holding the map; one node under `torch.compile`."""
+    """Return the attended values without the full map; one node under `torch.compile`."""
     with torch.autocast(query.device.type, enabled=False):
         if weighting == "softmax" and _is_fused(query, key, value):
             return _by_position(_whole(query, key, value, scale, weighting))
@@ -166,12 +167,12 @@ def _(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -
 
 
 def _by_position(answer: Tensor) -> Tensor:
-    """Return the same (N, C, L), stored position after position, as a compiler is told."""
+    """Return the same (N, C, L), stored by position, the layout that the compiler is given."""
     return answer.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def _in_blocks(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
-    """Return the answers by one block of queries after the other, in fp32 or wider."""
+    """Return the attended values, one block of queries after the other, in fp32 or wider."""
     wide = torch.float64 if value.dtype == torch.float64 else torch.float32
     images = query.shape[0]
     most = max(1, BLOCK_BYTES // (images * key.shape[2] * wide.itemsize))

@@ -1,9 +1,9 @@
 """Decoder: the base class of all architectures, and its outputs.
 
 An architecture is a decoder: features f0 … f5 of an encoder in, one feature map out, which the
-network's classifier turns into logits. What an architecture needs in training besides (an
-auxiliary head, DANet's two branch outputs, EncNet's scene logits) it returns from
-`forward_train`; inference calls `forward` and pays for none of it.
+network's classifier turns into logits. What only training needs (an auxiliary head, DANet's two
+branch outputs, EncNet's scene logits) is returned by `forward_train`; inference calls `forward` and
+pays for none of it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DecoderOutput:
 
 
 class DecoderOptions(TypedDict, total=False):
-    """The options that every architecture hands on to `Decoder`, documented there."""
+    """The options that every architecture passes on to `Decoder`, documented there."""
 
     norm: Norm
     dropout: float
@@ -52,7 +52,7 @@ class Decoder(nn.Module):
         encoder_channels: channels of f0 … f5.
         encoder_strides: strides of f0 … f5.
         num_classes: K, for auxiliary classifiers.
-        norm: normalisation of the decoder; `group` does not depend on the batch size.
+        norm: normalisation of the decoder; `group` is independent of the batch size.
         dropout: channel dropout before each classifier.
         align_corners: convention of every bilinear resize, the final one included.
         auxiliary: whether a dense auxiliary head on f4 helps in training.

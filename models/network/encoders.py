@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         self.channels = tuple(int(count) for count in self.body.out_channels)
         self.strides = tuple(min(2**level, output_stride) for level in range(len(self.channels)))
         self.mean, self.std = _statistics(name, in_channels)
-        # Encoders in patches fail on sizes that do not divide; the others round up.
+        # Patch-based encoders fail on sizes that are not multiples; the others round up.
         self._multiple = 32 if 0 in self.channels else 1
         for module in self.body.modules():
             if type(module) is nn.BatchNorm2d:

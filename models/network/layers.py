@@ -103,10 +103,10 @@ class SeparableConv(nn.Sequential):
 class Classifier(nn.Sequential):
     """Channel dropout and a convolution to K logits: (N, C, h, w) -> (N, K, h, w).
 
-    Weights begin as in Glorot and Bengio, AISTATS 2010, as in segmentation-models-pytorch. With the
-    usual normal of 0.01 a narrow head begins next to zero; Adam's first steps then move all of its
-    weights alike, towards the most frequent class, and a network of 16 channels may never answer
-    another one.
+    Weights are initialised as in Glorot and Bengio, AISTATS 2010, as in
+    segmentation-models-pytorch. With the usual normal of 0.01, a narrow head starts near zero;
+    Adam's first steps then move all of its weights alike, towards the most frequent class, and a
+    network of 16 channels may never predict another one.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ def create_norm(norm: Norm, channels: int) -> nn.Module:
 
 
 def start_at_zero(layer: ConvNormAct) -> None:
-    """Make a layer without activation give 0 at first: its norm's scale, or the convolution.
+    """Zero a layer's last scale or convolution, so that it outputs 0 at first.
 
     A mechanism that adds such a layer's output to its input starts as the identity.
     """
@@ -163,7 +163,7 @@ def start_at_zero(layer: ConvNormAct) -> None:
 def resize(x: Tensor, size: tuple[int, int] | torch.Size, align_corners: bool = False) -> Tensor:
     """Resize a feature map to (height, width), bilinearly.
 
-    Always by size, never by factor: a map of odd size comes back exactly. Equal sizes are no
-    special case, since asking would tie an exported network to the answer at its first size.
+    Always by size, never by factor, so a map of odd size comes back exactly. Equal sizes are not a
+    special case: a branch on the size would tie an exported network to its example size.
     """
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=align_corners)

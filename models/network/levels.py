@@ -1,7 +1,7 @@
 """Parts of U-shaped decoders: widths of the levels, skips, and the pair of convolutions.
 
 U-Net, UNet++, MA-Net and Attention U-Net climb from f5 over the levels 4, 3, 2, 1, which have
-the skips f4, f3, f2, f1, and perhaps on to a level 0 at full resolution, which has none.
+the skips f4, f3, f2, f1, and optionally on to a level 0 at full resolution, which has no skip.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from maskzoo.models.errors import SpecError
 
 
 class PluginChain(nn.ModuleDict):
-    """Plug-ins by name, one after the other: (N, C, h, w) -> (N, C, h, w)."""
+    """A chain of named plug-ins, run in order: (N, C, h, w) -> (N, C, h, w)."""
 
     def append(self, name: str, plugin: nn.Module) -> None:
         """Add a plug-in at the end.
@@ -26,7 +26,7 @@ class PluginChain(nn.ModuleDict):
         # `torch.export` writes the path as Python: `….nonlocal.…` would be a syntax error.
         child = f"{name}_" if keyword.iskeyword(name) else name
         if child in self:
-            raise SpecError(f"plug-in {name!r}", ["is put twice at the same place; keep one"])
+            raise SpecError(f"plug-in {name!r}", ["is given twice for the same site; keep one"])
         self[child] = plugin
 
     def forward(self, x: Tensor, deeper: Tensor | None = None) -> Tensor:
@@ -37,7 +37,7 @@ class PluginChain(nn.ModuleDict):
 
 
 def plug_after(module: nn.Module, name: str, plugin: nn.Module) -> None:
-    """Let `plugin` work on everything that `module` returns.
+    """Apply `plugin` to every output of `module`.
 
     An `nn.Sequential` simply gets one more child. Any other module gets the child and a hook that
     calls it; the hook is a plain function of the module, so copies and pickles stay independent.
@@ -56,7 +56,7 @@ def _run_plugins(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) ->
 
 
 class Neck(nn.Module):
-    """What happens to f0 … f5 between encoder and decoder; nothing unless plug-ins are put here.
+    """Plug-ins on f0 … f5 between encoder and decoder; the identity without plug-ins.
 
     Fusion of several levels comes first, then the bottleneck, then the skips from deep to shallow,
     so that a plug-in of two inputs sees the deeper feature as the plug-ins have left it.
@@ -71,7 +71,7 @@ class Neck(nn.Module):
         self.levels = nn.ModuleDict()
 
     def chain(self, level: int) -> PluginChain:
-        """Return the chain of f_level, made where there is none."""
+        """Return the chain of f_level, created if missing."""
         if str(level) not in self.levels:
             self.levels[str(level)] = PluginChain()
         chain = self.levels[str(level)]
@@ -95,9 +95,9 @@ class Neck(nn.Module):
 
 
 class Warp(nn.Module):
-    """What happens to the image before the encoder, and its inverse on the logits.
+    """A warp of the image before the encoder, and its inverse on the logits.
 
-    This one does nothing; a plug-in at `input` takes its place.
+    This one is the identity; a plug-in at `input` replaces it.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -74,10 +74,10 @@ class SegmentationNetwork(nn.Module):
         return self._finish(logits, x.shape[-2:], pose)
 
     def forward_coarse(self, x: Tensor) -> Tensor:
-        """Return the logits (N, K, h, w) as the classifier gives them, for callers that resize.
+        """Return the classifier's logits (N, K, h, w), for callers that resize.
 
-        The resize that is left out is bilinear with ``align_corners=False``. Networks that end in
-        another one, or that warp their input, return logits at the image's size.
+        The omitted resize is bilinear with ``align_corners=False``. Networks that end in another
+        resize, or warp their input, return logits at the image's size.
         """
         logits, pose = self._forward_features(x)
         if pose is None and not self.decoder.align_corners:
@@ -107,10 +107,9 @@ class SegmentationNetwork(nn.Module):
         return self.decoder.scene_weight
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters of the pre-trained part and of the new part apart.
+        """Return the parameters of the pre-trained part and of the new part, separately.
 
-        Training gives `head` a higher learning rate than `encoder`. Plug-ins are new wherever they
-        are.
+        Training gives `head` a higher learning rate than `encoder`. Plug-ins always count as new.
         """
         encoder = self.encoder.pretrained_parameters()
         known = {id(parameter) for parameter in encoder}
@@ -118,10 +117,10 @@ class SegmentationNetwork(nn.Module):
         return {"encoder": encoder, "head": head}
 
     def rate_factors(self) -> dict[int, float]:
-        """Return, by their id, the parameters that learn slower than their group, and by how much.
+        """Return the factor on the learning rate of parameters that learn slower, by their id.
 
-        A module says so by an attribute `lr_mult`: what predicts positions, where a small step of
-        the weights moves the whole image.
+        A module declares it by an attribute `lr_mult`, if it predicts positions: there a small step
+        of the weights moves the whole image.
         """
         factors: dict[int, float] = {}
         for module in self.modules():

@@ -29,7 +29,7 @@ Build = Callable[..., Any]  # a constructor with its options; each kind has its 
 
 
 def attach(sites: Sites, spec: PluginSpec, entry: PluginEntry, options: dict[str, Any]) -> None:
-    """Put one plug-in into a network, at every site that its specification names.
+    """Attach one plug-in to a network, at every site of its specification.
 
     Args:
         sites: of the network, which is changed.

@@ -23,7 +23,7 @@ _ACTIVATIONS = ("torch.nn.modules.activation", "timm.layers.activations")
 
 
 def blur_downsampling(encoder: Encoder, name: str, build: Callable[[int], BlurPool]) -> None:
-    """Blur wherever the encoder sub-samples by two.
+    """Blur at every layer where the encoder subsamples by two.
 
     Args:
         encoder: is changed.

@@ -42,7 +42,7 @@ class PluginEntry:
             ``convolution``: takes a convolution's place; ``fusion``: all levels; ``warp``: the
             image and the logits; ``downsampling``: the whole encoder.
         places: the sites that make sense, without their level.
-        starts_as_identity: a fresh one leaves a network's logits as they are.
+        starts_as_identity: a new one leaves the network's logits unchanged.
     """
 
     constructor: type[nn.Module]
@@ -74,7 +74,7 @@ class Sites:
     """The sites of one network.
 
     Args:
-        network: looked at when first asked, and again after `look_again`.
+        network: examined on first use, and again after `look_again`.
     """
 
     def __init__(self, network: SegmentationNetwork) -> None:

@@ -1,7 +1,7 @@
 """Stages: the encoder module that ends each feature, and the features that a decoder reads.
 
-smp and timm name their stages in a hundred ways. One small forward pass in evaluation mode tells
-them apart: the module whose output *is* f_N ends stage N, and what ran since f_{N-1} belongs to it.
+smp and timm name their stages in a hundred ways. One small forward pass in evaluation mode
+separates them: the module whose output *is* f_N ends stage N, and all since f_{N-1} belongs to it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def find_stages(encoder: Encoder) -> dict[int, Stage]:
         if call is ends[remaining[0]]:
             stages[remaining.pop(0)].end = call.module if call.count == 1 else None
         elif ends[remaining[0]] is None:
-            # f_N was rearranged after its last module: the stages cannot be told apart.
+            # f_N was rearranged after its last module, so the stages cannot be separated.
             return {level: Stage() for level in ends}
     return stages
 
@@ -123,7 +123,7 @@ def _last_call(calls: list[Call], feature: Tensor) -> Call | None:
     """Return the outermost call that returned this tensor, or one of the same values.
 
     An in-place activation returns its input, and so does the `nn.Identity` that may open the next
-    stage: the first is wanted, the second not. SegFormer's encoder returns a contiguous copy.
+    stage; only the first belongs to this stage. SegFormer's encoder returns a contiguous copy.
     """
     made = [call for call in calls if call.output is feature]
     if not made:

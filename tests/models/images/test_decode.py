@@ -348,7 +348,7 @@ def test_a_missing_file_is_named(tmp_path):
     ("data", "reason"),
     [
         (b"", "is empty"),
-        (b"hello, world", "no image that can be read; allowed are JPEG, PNG"),
+        (b"hello, world", "not a readable image; allowed are JPEG, PNG"),
         (b"%PDF-1.7 ...", "is PDF"),
         (b"<svg xmlns='...'/>", "is SVG"),
         (b"\0\0\0\x20ftypheic\0\0\0\0", "is HEIC"),
