@@ -37,14 +37,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskzoo import create_model
 from maskzoo.training.config.load import load_config
-from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.config.run_config import RunConfig
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
+from maskzoo.training.planning.machine import choose_machine
 from maskzoo.training.planning.memory import free_ram
-from maskzoo.training.planning.plan import choose_machine, resolve
+from maskzoo.training.planning.plan import resolve
 from maskzoo.training.planning.survey import survey
-from maskzoo.training.run.build import make_loader, make_step
+from maskzoo.training.run.build import make_step, open_batches
+from maskzoo.training.run.parts import RunContext
 from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 
 sys.path.append(str(Path(__file__).parent))  # last, so that this file hides no package
@@ -124,17 +126,15 @@ def plain_step(network: nn.Module) -> Callable[[Tensor, Tensor], None]:
 
 
 def our_step(
-    config: TrainConfig, data: SegmentationData, architecture: str, encoder: str
+    config: RunConfig, context: RunContext, architecture: str, encoder: str
 ) -> Callable[[Tensor, Tensor], None]:
     """Return maskzoo's training step with its average of the weights, on uint8 images."""
-    bf16 = config.runtime.precision == "bf16"
-    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed" if bf16 else "32-true")
     network = create_model(architecture, encoder=encoder, num_classes=CLASSES)
     if config.runtime.channels_last:
         network = network.to(memory_format=torch.channels_last)
     average = WeightAverage(network, decay=0.999)
     optimizer = build_optimizer(network, config.optimizer)
-    step = make_step(config, data, fabric, network, optimizer, Display(enabled=False))
+    step = make_step(config, context, network, optimizer)
     network.train()
 
     def take(images: Tensor, target: Tensor) -> None:
@@ -152,17 +152,17 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def compare_steps(
-    config: TrainConfig, data: SegmentationData, pair: str, *, steps: int
+    config: RunConfig, context: RunContext, pair: str, *, steps: int
 ) -> tuple[float, float, float]:
     """Return images a second of the plain step and of ours, and the ratio of processor times."""
     architecture, encoder = pair.split("/")
-    batch, crop = int(config.batch_size), int(config.loader.crop_size)  # type: ignore[arg-type]
+    batch, (crop, _) = config.batch_size, config.loader.crop
     torch.manual_seed(0)
     images = torch.randint(0, 256, (batch, 3, crop, crop), dtype=torch.uint8)
     target = torch.randint(0, CLASSES, (batch, crop, crop))
     ready = (images.float() - 120) / 58
     plain = plain_step(create_model(architecture, encoder=encoder, num_classes=CLASSES).train())
-    ours = our_step(config, data, architecture, encoder)
+    ours = our_step(config, context, architecture, encoder)
     times: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
     for number in range(steps + 1):
         for place, work in enumerate((lambda: plain(ready, target), lambda: ours(images, target))):
@@ -182,12 +182,11 @@ def images_per_s(batches: Iterable[Any], *, skip: int, count: int, batch: int) -
     return batch * count / seconds(lambda: [next(iterator) for _ in range(count)])[0]
 
 
-def compare_loaders(config: TrainConfig, data: SegmentationData) -> tuple[float, float]:
+def compare_loaders(config: RunConfig, context: RunContext) -> tuple[float, float]:
     """Return images a second of the plain loader and of ours, two processes each."""
-    batch, crop = int(config.batch_size), int(config.loader.crop_size)  # type: ignore[arg-type]
+    data, batch, (crop, _) = context.data, config.batch_size, config.loader.crop
     plain = DataLoader(PlainDataset(data, crop), batch_size=batch, num_workers=2)
-    fabric = Fabric(accelerator="cpu", devices=1)
-    ours = make_loader(config, data, fabric, start=0, stop=100_000)
+    ours = open_batches(config, context, start=0, stop=100_000)
     skip = 3 * len(data.samples("train")) // batch + 4  # every image was decoded by then
     return (
         images_per_s(plain, skip=4, count=20, batch=batch),
@@ -195,12 +194,11 @@ def compare_loaders(config: TrainConfig, data: SegmentationData) -> tuple[float,
     )
 
 
-def wait_fraction(config: TrainConfig, data: SegmentationData, pair: str, *, steps: int) -> float:
+def wait_fraction(config: RunConfig, context: RunContext, pair: str, *, steps: int) -> float:
     """Return the fraction of a training's time that it waits for our loader."""
     architecture, encoder = pair.split("/")
-    ours = our_step(config, data, architecture, encoder)
-    fabric = Fabric(accelerator="cpu", devices=1)
-    iterator = iter(make_loader(config, data, fabric, start=0, stop=100_000))
+    ours = our_step(config, context, architecture, encoder)
+    iterator = iter(open_batches(config, context, start=0, stop=100_000))
     ours(*next(iterator))
     waited, began = 0.0, time.perf_counter()
     for _ in range(steps):
@@ -225,15 +223,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = open_dataset(write_data(Path(folder)))
         machine = choose_machine(load_config(given))
-        config = resolve(machine, survey(data), free_ram=free_ram()).config
+        seen = survey(data)
+        config = resolve(machine, seen, free_ram=free_ram()).config
+        bf16 = config.runtime.precision == "bf16"
+        fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed" if bf16 else "32-true")
+        context = RunContext(data, seen, Path(folder), fabric, Display(enabled=False), command="")
         rows = []
         for pair in options.pairs.split(","):
-            plain, ours, work = compare_steps(config, data, pair, steps=options.steps)
-            waits = wait_fraction(config, data, pair, steps=options.steps)
+            plain, ours, work = compare_steps(config, context, pair, steps=options.steps)
+            waits = wait_fraction(config, context, pair, steps=options.steps)
             ratios = (f"{ours / plain:.2f}x", f"{work:.2f}x")
             rows.append((pair, f"{plain:.1f}", f"{ours:.1f}", *ratios, f"{waits:.1%}"))
             print(*rows[-1], flush=True)
-        plain, ours = compare_loaders(config, data)
+        plain, ours = compare_loaders(config, context)
     heads = ("network", "plain smp loop, images/s", "maskzoo, images/s", "ratio")
     text = "\n\n".join(
         (

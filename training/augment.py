@@ -13,16 +13,18 @@ the same types at the crop's size out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from maskzoo.models.errors import SpecError
-from maskzoo.training.config.augment import AugmentConfig, ExtraTransform
-from maskzoo.training.config.section import resolved
 from maskzoo.training.config.transforms import albumentations, has_argument, list_transforms
+
+if TYPE_CHECKING:
+    from maskzoo.training.config.augment import ExtraTransform
+    from maskzoo.training.config.run_config import RunAugment
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
@@ -35,7 +37,7 @@ _CROP_TRIES = 10  # as mmsegmentation's cat_max_ratio
 class Augmentation:
     """A random transform that is a pure function of its seed; build it by `build_augmentation`."""
 
-    config: AugmentConfig
+    config: RunAugment
     crop: tuple[int, int]
     ignore_index: int
     compose: Any
@@ -53,7 +55,7 @@ class Augmentation:
 
     def _quarter_turns(self, rng: np.random.Generator) -> int:
         """Draw 0 to 3 turns; ours, since a crop that is not square is cut the other way first."""
-        probability = resolved(self.config.rotate90)
+        probability = self.config.rotate90
         if probability == 0 or rng.random() >= probability:
             return 0
         return int(rng.integers(4))
@@ -89,7 +91,7 @@ class Augmentation:
         return corner[0], corner[1]
 
     def _target(self, mask: Mask, rng: np.random.Generator) -> tuple[int, int] | None:
-        probability = resolved(self.config.rare_class_crops)
+        probability = self.config.rare_class_crops
         if probability == 0 or rng.random() >= probability:
             return None
         present = np.flatnonzero(self._label_counts(mask))
@@ -114,12 +116,12 @@ class Augmentation:
 
 
 def build_augmentation(
-    config: AugmentConfig, *, crop: tuple[int, int], ignore_index: int = 255
+    config: RunAugment, *, crop: tuple[int, int], ignore_index: int = 255
 ) -> Augmentation:
     """Build the augmentation of a run.
 
     Args:
-        config: what to do; without `auto`.
+        config: what to do, and how often.
         crop: height and width of what comes out.
         ignore_index: label of everything outside the image.
 
@@ -131,7 +133,7 @@ def build_augmentation(
     return Augmentation(config, crop, ignore_index, _compose(config, ignore_index))
 
 
-def _compose(config: AugmentConfig, ignore_index: int) -> Any:
+def _compose(config: RunAugment, ignore_index: int) -> Any:
     library = albumentations()
     steps: list[Any] = []
 
@@ -140,7 +142,7 @@ def _compose(config: AugmentConfig, ignore_index: int) -> Any:
             steps.append(getattr(library, name)(p=probability, **options))
 
     add(config.flip_horizontal, "HorizontalFlip")
-    add(resolved(config.flip_vertical), "VerticalFlip")
+    add(config.flip_vertical, "VerticalFlip")
     add(
         0.5 if config.rotate else 0.0,
         "Rotate",

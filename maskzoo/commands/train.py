@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,9 +38,11 @@ def train(
 ) -> None:
     """Train on a folder of images and masks."""
     from maskzoo.training.config.load import dump_config, load_config
+    from maskzoo.training.loggers.display import Display
     from maskzoo.training.run.dry_run import dry_run
     from maskzoo.training.run.fit import train as fit
     from maskzoo.training.run.interrupt import TrainingInterrupted
+    from maskzoo.training.run.origin import run_command
 
     given = {
         "model.architecture": arch,
@@ -54,11 +58,14 @@ def train(
     run_dir = out or Path("runs") / data.resolve().name
     if dry and resume:
         raise typer.BadParameter("a dry run is always new; leave out --resume")
+    # Where several GPUs train, each has a process of this command, and the first one speaks.
+    display = Display(enabled=os.environ.get("LOCAL_RANK", "0") == "0")
+    command = run_command(sys.argv, data, chosen)
     try:
         result = (
-            dry_run(data, chosen, run_dir=run_dir)
+            dry_run(data, chosen, run_dir=run_dir, display=display, command=command)
             if dry
-            else fit(data, chosen, run_dir=run_dir, resume=resume)
+            else fit(data, chosen, run_dir=run_dir, resume=resume, display=display, command=command)
         )
     except TrainingInterrupted:  # the run is saved, and the way to go on is said
         raise typer.Exit(1) from None

@@ -5,15 +5,16 @@ import pytest
 
 from maskzoo.models.errors import SpecError
 from maskzoo.training.augment import build_augmentation
-from maskzoo.training.config.augment import AugmentConfig, ExtraTransform
+from maskzoo.training.config.augment import ExtraTransform
+from maskzoo.training.config.run_config import RunAugment
 
 LEFT_TO_THE_PLAN = {"rare_class_crops": 0.0, "flip_vertical": 0.0, "rotate90": 0.0}
 PLAIN = {"scale": (1.0, 1.0), "flip_horizontal": 0.0, "colour": 0.0}
 
 
-def settings(**given: object) -> AugmentConfig:
-    """Return settings without `auto`."""
-    return AugmentConfig(**LEFT_TO_THE_PLAN | given)
+def settings(**given: object) -> RunAugment:
+    """Return settings in which the plan has nothing left to decide, but for what is given."""
+    return RunAugment(**LEFT_TO_THE_PLAN | given)
 
 
 def pair(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:

@@ -238,7 +238,7 @@ def test_a_run_of_another_version_is_refused(
     checkpoint = read_checkpoint(whole.run_dir / "last.ckpt")
     checkpoint.config["wings"] = 2
     write_checkpoint(tmp_path / "last.ckpt", checkpoint)
-    with pytest.raises(CheckpointError, match="begun by another version of maskzoo: wings: unkn"):
+    with pytest.raises(CheckpointError, match="started by another version of maskzoo: wings: unkn"):
         train(discs, config, run_dir=tmp_path, resume=True)
 
 

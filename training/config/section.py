@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar, cast
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,12 +22,3 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
-
-
-T = TypeVar("T")
-
-
-def resolved(value: T | Auto) -> T:
-    """Return a value of a configuration that `training.planning.plan` has gone over."""
-    assert value != "auto", "maskzoo.training.planning.plan resolves every value before it is used"
-    return cast(T, value)

@@ -1,7 +1,8 @@
-"""Display of a run's progress: a live bar in a terminal, lines elsewhere."""
+"""Display of a run: a live bar in a terminal, lines elsewhere, and tables."""
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 _PLAIN_EVERY_S = 15.0
 
@@ -27,7 +29,7 @@ class Status:
         loss: running mean.
         mean_iou: of the last validation.
         images_per_s: training images, validation time left out.
-        wait_share: share of the time spent waiting for data, 0..1.
+        wait_fraction: fraction of the time spent waiting for data, 0..1.
     """
 
     step: int
@@ -36,7 +38,7 @@ class Status:
     loss: float | None = None
     mean_iou: float | None = None
     images_per_s: float = 0.0
-    wait_share: float = 0.0
+    wait_fraction: float = 0.0
 
     def text(self) -> str:
         """Return the figures as one short line."""
@@ -44,7 +46,7 @@ class Status:
         iou = "-" if self.mean_iou is None else f"{self.mean_iou:.4f}"
         return (
             f"epoch {self.epoch:.1f}  loss {loss}  mean IoU {iou}  "
-            f"{self.images_per_s:.1f} images/s  waiting for data {self.wait_share:.0%}"
+            f"{self.images_per_s:.1f} images/s  waiting for data {self.wait_fraction:.0%}"
         )
 
 
@@ -95,9 +97,9 @@ class Display:
         if now - self._last_line >= _PLAIN_EVERY_S or status.step == status.total_steps:
             self._last_line = now
             left = self._left(status, now)
-            self.say(f"step {status.step}/{status.total_steps}  {status.text()}  left {left}")
+            self.notify(f"step {status.step}/{status.total_steps}  {status.text()}  left {left}")
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Print one line above the bar."""
         if self.enabled:
             self.console.print(text, markup=False, highlight=False)
@@ -114,3 +116,10 @@ class Display:
             return "-"
         seconds = (now - self._started) / done * (status.total_steps - status.step)
         return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"
+
+
+def table_text(table: Table) -> str:
+    """Return a table as text of at most 100 columns."""
+    text = io.StringIO()
+    Console(file=text, width=100).print(table)
+    return text.getvalue()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.network import TrainOutput
-from maskzoo.training.config.losses import AnyTerm, LossConfig
-from maskzoo.training.config.section import resolved
+from maskzoo.training.config.losses import AnyTerm
 from maskzoo.training.losses.boundary import boundary
 from maskzoo.training.losses.cross_entropy import cross_entropy
 from maskzoo.training.losses.hard import focal, ohem
@@ -33,7 +32,7 @@ class SegmentationLoss(nn.Module):
     """Sum the terms over the main output, the auxiliary outputs and the scene vector.
 
     Args:
-        config: the terms.
+        terms: what is summed, each with its weight and options.
         ignore_index: the id in masks that does not count.
         class_weights: (K,) factors of cross-entropy-like terms.
         aux_weights: factor of each auxiliary output of the network, by its name.
@@ -44,7 +43,7 @@ class SegmentationLoss(nn.Module):
 
     def __init__(
         self,
-        config: LossConfig,
+        terms: Sequence[AnyTerm],
         *,
         ignore_index: int,
         class_weights: Tensor | None,
@@ -52,7 +51,7 @@ class SegmentationLoss(nn.Module):
         scene_weight: float,
     ) -> None:
         super().__init__()
-        self.terms = resolved(config.terms)
+        self.terms = tuple(terms)
         self.ignore_index = ignore_index
         self.aux_weights = dict(aux_weights)
         self.scene_weight = scene_weight

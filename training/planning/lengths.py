@@ -1,42 +1,46 @@
-"""Crop size, crops per epoch and steps of a run."""
+"""Crops per epoch and steps of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from maskzoo.training.config.section import resolved
-from maskzoo.training.config.settings import TrainConfig
-
-
-def crop_size(config: TrainConfig) -> tuple[int, int]:
-    """Return height and width of a training crop; the size must be resolved."""
-    size = config.loader.crop_size
-    assert size != "auto", "maskzoo.training.planning.plan resolves loader.crop_size"
-    return (size, size) if isinstance(size, int) else size
+from maskzoo.training.config.run_config import RunConfig
 
 
-def crop_counts(config: TrainConfig, sizes: Sequence[tuple[int, int]]) -> list[int]:
-    """Return how often an epoch crops each image; `crops_per_image` must be resolved.
+@dataclass(frozen=True)
+class RunLengths:
+    """The steps of an epoch and of the whole run."""
+
+    steps_per_epoch: int
+    total_steps: int
+
+
+def crop_counts(
+    per_image: int | Literal["area"], crop: tuple[int, int], sizes: Sequence[tuple[int, int]]
+) -> list[int]:
+    """Return how often an epoch crops each image.
 
     Args:
+        per_image: the setting `loader.crops_per_image`.
+        crop: height and width of a crop.
         sizes: height and width of each image.
     """
-    given = config.loader.crops_per_image
-    assert given != "auto", "maskzoo.training.planning.plan resolves loader.crops_per_image"
-    if given != "area":
-        return [given] * len(sizes)
-    crop_height, crop_width = crop_size(config)
+    if per_image != "area":
+        return [per_image] * len(sizes)
+    crop_height, crop_width = crop
     area = crop_height * crop_width
     return [min(16, max(1, round(height * width / area))) for height, width in sizes]
 
 
-def run_lengths(config: TrainConfig, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the steps of an epoch and of the whole run; the lengths must be resolved.
+def run_lengths(config: RunConfig, sizes: Sequence[tuple[int, int]]) -> RunLengths:
+    """Return the lengths of a run.
 
     Args:
         sizes: height and width of each training image.
     """
-    per_epoch = sum(crop_counts(config, sizes))
-    steps_per_epoch = max(1, round(per_epoch / resolved(config.batch_size)))
-    steps = steps_per_epoch * resolved(config.epochs)
-    return steps_per_epoch, min(steps, config.max_steps or steps)
+    crops = sum(crop_counts(config.loader.crops_per_image, config.loader.crop, sizes))
+    steps_per_epoch = max(1, round(crops / config.batch_size))
+    steps = steps_per_epoch * config.epochs
+    return RunLengths(steps_per_epoch, min(steps, config.max_steps or steps))

@@ -18,10 +18,10 @@ import torch
 
 from maskzoo.models.memory import is_out_of_memory
 from maskzoo.models.network.network import SegmentationNetwork
-from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.losses.total import SegmentationLoss
 
-SHARE = 0.8  # of the free memory that a plan may fill
+FILLED = 0.8  # fraction of the free memory that a plan may fill
 _LIMITS = (  # of a container: (bytes allowed, bytes in use), cgroup v2 and v1
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
@@ -48,7 +48,7 @@ class StepMemory:
     @property
     def images(self) -> int:
         """How many images fit at once, by this measure; 0 if not even one does."""
-        return max(0, int(SHARE * self.free - self.fixed) // max(1, self.per_image))
+        return max(0, int(FILLED * self.free - self.fixed) // max(1, self.per_image))
 
     def text(self) -> str:
         """Return the measurement in words."""
@@ -56,10 +56,14 @@ class StepMemory:
         return f"a step was measured: {needs}, of {self.free >> 20} MiB that are free"
 
 
+Measure = Callable[[MachineConfig, tuple[int, int]], StepMemory | None]
+"""Measures a step on crops of a height and width; gives None where the system does not tell."""
+
+
 def measure_step(
     network: SegmentationNetwork,
     loss: SegmentationLoss,
-    config: TrainConfig,
+    config: MachineConfig,
     *,
     crop: tuple[int, int],
     device: torch.device,
@@ -93,7 +97,7 @@ def measure_step(
     return StepMemory(max(0, two - 2 * per_image) + state, per_image, free)
 
 
-def _state(network: SegmentationNetwork, config: TrainConfig) -> int:
+def _state(network: SegmentationNetwork, config: MachineConfig) -> int:
     """Return the bytes of the optimizer's states and of the average."""
     trained = sum(item.nbytes for item in network.parameters() if item.requires_grad)
     everything = sum(item.nbytes for item in network.state_dict().values())
@@ -104,7 +108,7 @@ def _state(network: SegmentationNetwork, config: TrainConfig) -> int:
 def _step(
     network: SegmentationNetwork,
     loss: SegmentationLoss,
-    config: TrainConfig,
+    config: MachineConfig,
     shape: tuple[int, ...],
     device: torch.device,
 ) -> None:

@@ -15,8 +15,8 @@ from maskzoo.training.data.check.overview import overlay_labels
 from maskzoo.training.data.feed.dataset import SegmentationData, sample_seed
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.data.records.samples import Split
-from maskzoo.training.planning.lengths import crop_size
-from maskzoo.training.planning.plan import choose_machine, resolve
+from maskzoo.training.planning.machine import choose_machine
+from maskzoo.training.planning.plan import resolve
 from maskzoo.training.planning.survey import survey
 
 
@@ -27,7 +27,7 @@ def preview(
     data = open_dataset(root, seed=config.seed, allow_bad=config.allow_bad)
     planned = resolve(choose_machine(config), survey(data)).config
     augmentation = build_augmentation(
-        planned.augment, crop=crop_size(planned), ignore_index=data.labels.ignore_index
+        planned.augment, crop=planned.loader.crop, ignore_index=data.labels.ignore_index
     )
     return draw_preview(
         data,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskzoo.training.data.feed.dataset import SegmentationData
+if TYPE_CHECKING:
+    from maskzoo.training.data.feed.dataset import SegmentationData
 
 
 @dataclass(frozen=True)
@@ -14,15 +16,17 @@ class Survey:
     """What the training images are like.
 
     Attributes:
+        data: name of the data set.
         median_size: height and width.
         sizes: height and width of each image.
         names: of the classes.
         class_pixels: counted pixels of each class.
         class_images: number of images that hold each class.
-        has_up: whether up and down differ in these pictures; None if that is not known.
-        up_reason: from what that follows.
+        has_up: whether up and down differ in these images; None if that is not known.
+        up_reason: how that is known.
     """
 
+    data: str
     median_size: tuple[int, int]
     sizes: list[tuple[int, int]]
     names: tuple[str, ...]
@@ -32,14 +36,14 @@ class Survey:
     up_reason: str
 
     def rarest(self) -> tuple[float, str]:
-        """Return the share of the rarest class that occurs, and that in words."""
-        share = self.class_pixels / max(1, self.class_pixels.sum())
-        present = np.flatnonzero(share)
+        """Return the fraction of pixels of the rarest class that occurs, and that as a sentence."""
+        fractions = self.class_pixels / max(1, self.class_pixels.sum())
+        present = np.flatnonzero(fractions)
         if present.size == 0:
             return 1.0, "no pixel is labelled"
-        rare = int(present[share[present].argmin()])
-        return float(share[rare]), (
-            f"the rarest class, {self.names[rare]}, has {share[rare]:.2%} of the pixels, in "
+        rare = int(present[fractions[present].argmin()])
+        return float(fractions[rare]), (
+            f"the rarest class, {self.names[rare]}, has {fractions[rare]:.2%} of the pixels, in "
             f"{self.class_images[rare]} of {len(self.sizes)} images"
         )
 
@@ -51,6 +55,7 @@ def survey(data: SegmentationData) -> Survey:
     height, width = (int(value) for value in np.median(sizes, axis=0))
     present = [data.presence[sample.stem] for sample in samples]
     return Survey(
+        data=data.name,
         median_size=(height, width),
         sizes=sizes,
         names=data.labels.names,
@@ -64,7 +69,6 @@ def survey(data: SegmentationData) -> Survey:
 
 
 def balanced_weights(pixels: np.ndarray) -> tuple[float, ...]:
-    """Return 1 / ln(1.02 + share of pixels) for each class, scaled to mean 1 (ENet's rule)."""
-    share = pixels / max(1, pixels.sum())
-    weights = 1 / np.log(1.02 + share)
+    """Return 1 / ln(1.02 + fraction of pixels) for each class, scaled to mean 1 (ENet's rule)."""
+    weights = 1 / np.log(1.02 + pixels / max(1, pixels.sum()))
     return tuple(round(float(weight), 4) for weight in weights / weights.mean())

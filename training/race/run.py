@@ -29,9 +29,11 @@ from maskzoo.training.race.leaderboard import leaderboard, write_race_report
 from maskzoo.training.race.space import KEEP, Space, fractions, full_seconds, rounds
 from maskzoo.training.race.speed import seconds_per_step, seconds_per_validation
 from maskzoo.training.race.study import RaceStudy, open_study
-from maskzoo.training.run.fit import TrainResult, inspected, prepare, run_steps, train
+from maskzoo.training.run.checkpoint import LAST
+from maskzoo.training.run.fit import TrainResult, prepare, run_steps, train
 from maskzoo.training.run.interrupt import TrainingInterrupted
-from maskzoo.training.run.loop import LAST, Parts
+from maskzoo.training.run.opening import inspected
+from maskzoo.training.run.parts import Parts
 
 _FEWEST_STEPS = 3 * KEEP
 _LONG = 1_000_000  # epochs: in a race the number of steps ends a run
@@ -107,26 +109,26 @@ class _Race:
     def _leg(self, candidate: Candidate, end: float, seconds: float, title: str) -> None:
         """Train a candidate up to the fraction `end` of its run; one that cannot train is out."""
         number = candidate.number
-        self.display.say(f"{title}: {candidate.name}")
+        self.display.notify(f"{title}: {candidate.name}")
         start = time.monotonic()
         try:
             parts = self._parts(candidate, seconds)
-            run_steps(parts, until=max(1, round(end * parts.total_steps)))
+            run_steps(parts, until=max(1, round(end * parts.lengths.total_steps)))
         except TrainingInterrupted:
             self._update(number, seconds=candidate.seconds + time.monotonic() - start)
-            self.display.say("go on with the race by the same command with --resume")
+            self.display.notify("go on with the race by the same command with --resume")
             raise
         except (ZooError, RuntimeError, ValueError) as error:  # must not end the race of the others
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             self._update(number, state="failed", reason=reason)
-            self.display.say(f"{candidate.name} is out: {error}")
+            self.display.notify(f"{candidate.name} is out: {error}")
             return
         score = parts.progress.best_score or 0.0
         self._update(
             number,
             scores=(*candidate.scores, score),
             steps=parts.progress.step,
-            total_steps=parts.total_steps,
+            total_steps=parts.lengths.total_steps,
             seconds=candidate.seconds + time.monotonic() - start,
         )
         self._show()
@@ -188,13 +190,13 @@ class _Race:
         winner = self.study.candidate(number)
         self._update(number, state="won")
         self._show()
-        self.display.say(f"the winner is {winner.name}: mean IoU {winner.scores[-1]:.4f} on val")
-        self.display.say(f"report: {self.folder / REPORT}")
+        self.display.notify(f"the winner is {winner.name}: mean IoU {winner.scores[-1]:.4f} on val")
+        self.display.notify(f"report: {self.folder / REPORT}")
         return train(self.data, run_dir=self._run_dir(winner), resume=True, display=self.display)
 
     def _show(self) -> None:
         candidates = self.study.candidates()
-        self.display.say(leaderboard(candidates))
+        self.display.notify(leaderboard(candidates))
         write_race_report(self.folder / REPORT, f"Race on {self.opened.name}", candidates)
 
     def _run_dir(self, candidate: Candidate) -> Path:

@@ -8,9 +8,7 @@ from collections.abc import Callable
 import torch
 
 from maskzoo.models.inference.options import PredictOptions
-from maskzoo.training.config.section import resolved
-from maskzoo.training.planning.lengths import crop_size
-from maskzoo.training.run.loop import Parts
+from maskzoo.training.run.parts import Parts
 
 _TIMED = 2
 Clock = Callable[[], float]
@@ -23,10 +21,10 @@ def seconds_per_step(parts: Parts, *, clock: Clock = time.perf_counter) -> float
         parts: of a run that nobody needs afterwards: the steps change its weights.
         clock: seconds.
     """
-    batch_size = resolved(parts.config.batch_size) // parts.fabric.world_size
-    images = torch.zeros((batch_size, 3, *crop_size(parts.config)), dtype=torch.uint8)
-    target = torch.zeros((batch_size, *crop_size(parts.config)), dtype=torch.int64)
-    images, target = images.to(parts.fabric.device), target.to(parts.fabric.device)
+    fabric, crop = parts.context.fabric, parts.config.loader.crop
+    batch_size = parts.config.batch_size // fabric.world_size
+    images = torch.zeros((batch_size, 3, *crop), dtype=torch.uint8, device=fabric.device)
+    target = torch.zeros((batch_size, *crop), dtype=torch.int64, device=fabric.device)
     parts.network.train()
     start = 0.0
     for number in range(1 + _TIMED):
@@ -38,8 +36,9 @@ def seconds_per_step(parts: Parts, *, clock: Clock = time.perf_counter) -> float
 
 def seconds_per_validation(parts: Parts, *, clock: Clock = time.perf_counter) -> float:
     """Estimate how long a validation takes, from the image in the middle of its split."""
-    samples = parts.data.samples("val")
-    image, _ = parts.data.read(samples[len(samples) // 2])
+    data = parts.context.data
+    samples = data.samples("val")
+    image, _ = data.read(samples[len(samples) // 2])
     parts.evaluated.eval()
     start = clock()
     parts.predictor.segment(image, PredictOptions(confidence=False))

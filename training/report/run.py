@@ -103,7 +103,7 @@ def _records(
                     loss=row["loss"],
                     rates=tuple(row["lr"]),
                     images_per_s=row["images_per_s"],
-                    wait_fraction=row["wait_share"],
+                    wait_fraction=row["wait_fraction"],
                 )
             )
         elif row["kind"] == "val":

@@ -18,12 +18,21 @@ import pickle
 import shutil
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import safetensors.torch
 import torch
+from torch.optim import Optimizer
 
 from maskzoo.models.errors import ZooError
 from maskzoo.models.files import replacing
+
+if TYPE_CHECKING:
+    from maskzoo.models.network.network import SegmentationNetwork
+    from maskzoo.training.steps.optim import WeightAverage
+
+LAST = "last.ckpt"
+BEST = "best.safetensors"
 
 _MAGIC = b"maskzoo-checkpoint 1 "
 _HEADER_LENGTH = len(_MAGIC) + 64 + 1
@@ -34,16 +43,16 @@ class CheckpointError(ZooError):
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """Where a run stands; all that changes beside tensors.
 
     Attributes:
         step: steps done; also the position in the stream of samples and of random numbers.
         best_score: the best mean IoU so far, at `best_step`.
         stale: validations since then.
-        lr_scale: factor on every rate, below 1 after steps that gave no number.
-        bad_steps: how many of those there were.
-        micro_batch: images at once, halved when memory ran out.
+        lr_scale: factor on every rate, below 1 after steps that gave no finite number.
+        bad_steps: how many such steps there were.
+        micro_batch: images that go through the network at once; halved when memory ran out.
     """
 
     step: int = 0
@@ -62,8 +71,8 @@ class Checkpoint:
     Attributes:
         model, ema: state dicts; `ema` is empty where no average is kept.
         optimizer: its state dict.
-        progress: see `Progress`.
-        config: the resolved configuration, as plain types.
+        progress: see `RunProgress`.
+        config: the `RunConfig`, as plain types.
         fingerprint: of the data.
         versions: of the packages that wrote it.
         command: by which the run was started.
@@ -72,7 +81,7 @@ class Checkpoint:
     model: dict[str, Any]
     ema: dict[str, Any]
     optimizer: dict[str, Any]
-    progress: Progress
+    progress: RunProgress
     config: dict[str, Any]
     fingerprint: str
     versions: dict[str, str] = field(default_factory=dict)
@@ -110,7 +119,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"cannot read checkpoint {str(path)!r}: {error.strerror}{hint}"
         ) from None
     if not data.startswith(_MAGIC):
-        raise CheckpointError(f"{str(path)!r} is no maskzoo checkpoint (version 1){hint}")
+        raise CheckpointError(f"{str(path)!r} is not a maskzoo checkpoint (version 1){hint}")
     digest = data[len(_MAGIC) : _HEADER_LENGTH - 1].decode("ascii", "replace")
     body = memoryview(data)[_HEADER_LENGTH:]
     if hashlib.sha256(body).hexdigest() != digest:
@@ -119,7 +128,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     try:
         content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-        return Checkpoint(**content | {"progress": Progress(**content["progress"])})
+        return Checkpoint(**content | {"progress": RunProgress(**content["progress"])})
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"checkpoint {str(path)!r} holds more than tensors and plain types: maskzoo did not "
@@ -130,6 +139,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"checkpoint {str(path)!r} was written by another version of maskzoo ({error}): go on "
             "with that version, or start the run again"
         ) from None
+
+
+def restore(
+    checkpoint: Checkpoint,
+    network: SegmentationNetwork,
+    optimizer: Optimizer,
+    average: WeightAverage | None,
+) -> None:
+    """Put a checkpoint's tensors into place."""
+    network.load_state_dict(checkpoint.model)
+    optimizer.load_state_dict(checkpoint.optimizer)
+    if average is not None:
+        average.network.load_state_dict(checkpoint.ema)
+
+
+def write_weights(path: Path, network: SegmentationNetwork) -> None:
+    """Write the weights atomically as safetensors."""
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    with replacing(path) as part:
+        safetensors.torch.save_file(tensors, part)
 
 
 def _keep(path: Path, previous: Path) -> None:

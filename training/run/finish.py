@@ -1,10 +1,14 @@
-"""The end of a run: the bundle, its metrics, an image, and the report."""
+"""The end of a run: its best weights are scored and become a bundle with an export.
+
+The scores are those of the bundle as it is written, read back: the rounding of the weights to half
+precision is in them. So a draft of the bundle is written first, and again with its scores.
+"""
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,122 +21,115 @@ from maskzoo.models.bundles.records import BundleMetrics, Provenance
 from maskzoo.models.engines.check import central_part
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.models.inference.predictor import Predictor
+from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.samples import Split
-from maskzoo.training.report.page import ReportCollector, write_report
-from maskzoo.training.report.predictions import draw_predictions
-from maskzoo.training.report.run import EVALUATION
-from maskzoo.training.run.loop import BEST, Parts
+from maskzoo.training.run.checkpoint import BEST
 from maskzoo.training.run.origin import code_commit
-from maskzoo.training.scoring.evaluate import Evaluation, evaluate_split
+from maskzoo.training.run.parts import Parts
+from maskzoo.training.scoring.evaluate import Evaluation, Scored, evaluate_split
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 
 
-def finish(parts: Parts) -> tuple[Path, BundleMetrics]:
-    """Write what a run leaves, from the best weights; return bundle and metrics.
+def scored_split(data: SegmentationData) -> Split:
+    """Return the split that a run is scored on at its end: test, or val where test is empty."""
+    return "test" if data.samples("test") else "val"
 
-    The metrics are those of the bundle as it was written, read back: rounding of the weights to
-    half precision is in them.
+
+def score_best(
+    parts: Parts, *, on_scored: Callable[[Scored], None]
+) -> tuple[SparingPredictor, Evaluation]:
+    """Load the best weights and score them; return the predictor of the draft too.
+
+    Args:
+        on_scored: is shown each image with its prediction, one at a time.
     """
+    context = parts.context
     network = parts.evaluated
-    network.load_state_dict(safetensors.torch.load_file(parts.run_dir / BEST))
+    network.load_state_dict(safetensors.torch.load_file(context.run_dir / BEST))
     network.eval()
-    draft = _save(parts, parts.run_dir / ".draft", metrics=None)
-    split: Split = "test" if parts.data.samples("test") else "val"
+    draft = _save(parts, _draft(parts), metrics=None)
     predictor = SparingPredictor(
-        Predictor.from_bundle(draft, device=str(parts.fabric.device)), parts.display.say
+        Predictor.from_bundle(draft, device=str(context.fabric.device)), context.notify
     )
-    collector = ReportCollector(parts.data.labels)
     evaluation = evaluate_split(
         predictor,
-        parts.data,
-        split=split,
-        name=bundle_name(parts),
-        on_scored=collector,
+        context.data,
+        split=scored_split(context.data),
+        name=parts.config.bundle.name,
+        on_scored=on_scored,
     )
-    picture = parts.run_dir / "predictions.png"
-    draw_predictions(picture, predictor, parts.data, split=split)
-    metrics = _metrics(evaluation, parts)
-    bundle = _save(parts, parts.run_dir / "bundle", metrics=metrics)
-    shutil.rmtree(draft)
-    details = json.dumps(evaluation.details(), indent=1)
-    (parts.run_dir / EVALUATION).write_text(details, encoding="utf-8")
-    report = write_report(parts.run_dir, evaluation, collector)
-    _export(bundle, parts)
-    parts.display.say(evaluation.table())
-    parts.display.say(f"bundle: {bundle}\npicture: {picture}\nreport: {report}")
-    return bundle, metrics
+    return predictor, evaluation
 
 
-def _export(bundle: Path, parts: Parts) -> None:
-    """Write the bundle for a faster engine; the run has its result whether or not that works."""
-    wanted = parts.config.bundle.engine
-    if wanted == "none":
-        return
-    from maskzoo.models.export.engines import export_engine  # takes seconds to import
-
-    images = _check_images(parts)
-    try:
-        artefact = export_engine(bundle, "openvino" if wanted == "auto" else wanted, images=images)
-    except (EngineError, ExportError) as error:
-        parts.display.say(f"not exported for a faster engine: {error}")
-    else:
-        kept = (
-            f" (with parts of {len(images)} validation images to check it by; "
-            "bundle.check_images=0 keeps none)"
-        )
-        parts.display.say(
-            f"exported for {artefact.record.engine}: {artefact.folder}{kept if images else ''}"
-        )
-
-
-def _check_images(parts: Parts) -> list[np.ndarray]:
-    """Return parts of validation images, spread evenly over the split."""
-    samples = parts.data.samples("val")
-    count = min(parts.config.bundle.check_images, len(samples))
-    chosen = [samples[number * len(samples) // count] for number in range(count)]
-    return [central_part(parts.data.read(sample)[0]) for sample in chosen]
-
-
-def bundle_name(parts: Parts) -> str:
-    """Return the name in the configuration, or one of the data and the architecture."""
-    name = parts.config.bundle.name
-    if name != "auto":
-        return name
-    words = f"{parts.data.name}-{parts.config.model.architecture}".lower()
-    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in words)
-    return kept.strip("-")[:64] or "model"
-
-
-def provenance(parts: Parts) -> Provenance:
-    """Return what is needed to know where a bundle comes from."""
-    return Provenance(
-        description=parts.config.bundle.description,
-        data=parts.data.name,
-        data_fingerprint=parts.data.fingerprint,
-        data_licence=parts.config.bundle.data_licence,
-        weights_licence=parts.config.bundle.weights_licence,
-        encoder_weights=parts.config.model.encoder_weights,
-        versions={"python": platform.python_version()}
-        | {name: version(name) for name in _REPORTED},
-        commit=code_commit(),
-        command=parts.command,
-        recipe=parts.config.model_dump(mode="json"),
-        steps=parts.progress.step,
-        best_step=parts.progress.best_step,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _metrics(evaluation: Evaluation, parts: Parts) -> BundleMetrics:
-    return BundleMetrics.model_validate(
+def write_bundle(parts: Parts, evaluation: Evaluation) -> tuple[Path, BundleMetrics]:
+    """Write the bundle with its scores in the draft's place; return its path and the scores."""
+    metrics = BundleMetrics.model_validate(
         evaluation.to_json()
         | {
             "command": evaluation.command(evaluation.data, engine="torch"),
             "validation_mean_iou": parts.progress.best_score,
         }
     )
+    bundle = _save(parts, parts.context.run_dir / "bundle", metrics=metrics)
+    shutil.rmtree(_draft(parts))
+    return bundle, metrics
+
+
+def export_bundle(parts: Parts, bundle: Path) -> None:
+    """Write the bundle for a faster engine; the run has its result whether or not that works."""
+    engine = parts.config.bundle.engine
+    if engine == "none":
+        return
+    from maskzoo.models.export.engines import export_engine  # takes seconds to import
+
+    notify = parts.context.notify
+    images = _check_images(parts)
+    try:
+        artefact = export_engine(bundle, engine, images=images)
+    except (EngineError, ExportError) as error:
+        notify(f"not exported for a faster engine: {error}")
+        return
+    kept = (
+        f" (with parts of {len(images)} validation images to check it by; "
+        "bundle.check_images=0 keeps none)"
+    )
+    notify(f"exported for {artefact.record.engine}: {artefact.folder}{kept if images else ''}")
+
+
+def _check_images(parts: Parts) -> list[np.ndarray]:
+    """Return parts of validation images, spread evenly over the split."""
+    data = parts.context.data
+    samples = data.samples("val")
+    count = min(parts.config.bundle.check_images, len(samples))
+    chosen = [samples[number * len(samples) // count] for number in range(count)]
+    return [central_part(data.read(sample)[0]) for sample in chosen]
+
+
+def provenance(parts: Parts) -> Provenance:
+    """Return what is needed to know where a bundle comes from."""
+    context, config = parts.context, parts.config
+    return Provenance(
+        description=config.bundle.description,
+        data=context.data.name,
+        data_fingerprint=context.data.fingerprint,
+        data_licence=config.bundle.data_licence,
+        weights_licence=config.bundle.weights_licence,
+        encoder_weights=config.model.encoder_weights,
+        versions={"python": platform.python_version()}
+        | {name: version(name) for name in _REPORTED},
+        commit=code_commit(),
+        command=context.command,
+        recipe=config.model_dump(mode="json"),
+        steps=parts.progress.step,
+        best_step=parts.progress.best_step,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _draft(parts: Parts) -> Path:
+    return parts.context.run_dir / ".draft"
 
 
 def _save(parts: Parts, path: Path, *, metrics: BundleMetrics | None) -> Path:
@@ -141,8 +138,8 @@ def _save(parts: Parts, path: Path, *, metrics: BundleMetrics | None) -> Path:
     return save_bundle(
         path,
         parts.evaluated,
-        name=bundle_name(parts),
-        labels=parts.data.labels,
+        name=parts.config.bundle.name,
+        labels=parts.context.data.labels,
         preprocessing=parts.preprocessing,
         metrics=metrics,
         provenance=provenance(parts),

@@ -19,49 +19,45 @@ A run's folder holds:
 from __future__ import annotations
 
 import json
-import os
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from pydantic import ValidationError
 
 from maskzoo.models.bundles.records import BundleMetrics
-from maskzoo.models.errors import DataError, SpecError, ZooError
 from maskzoo.models.memory import keep_freed_memory
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.training.config.load import dump_config
-from maskzoo.training.config.overrides import mistakes_in
-from maskzoo.training.config.settings import BundleConfig, TrainConfig
-from maskzoo.training.data.check.table import report_table
+from maskzoo.training.config.run_config import MachineConfig, MachineRuntime, RunConfig
+from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.feed.dataset import SegmentationData
-from maskzoo.training.data.opening import accept, inspect, open_dataset
 from maskzoo.training.loggers.display import Display
-from maskzoo.training.loggers.progress import progress_bar
-from maskzoo.training.planning.decisions import Plan
+from maskzoo.training.planning.decisions import RunPlan
 from maskzoo.training.planning.lengths import run_lengths
+from maskzoo.training.planning.machine import choose_machine
 from maskzoo.training.planning.memory import free_ram
-from maskzoo.training.planning.plan import choose_machine, resolve, rule_of_thumb
+from maskzoo.training.planning.plan import resolve
 from maskzoo.training.planning.survey import survey
-from maskzoo.training.run.build import make_loader, make_network, make_parts, measure, try_rates
-from maskzoo.training.run.checkpoint import Checkpoint, CheckpointError, read_checkpoint
-from maskzoo.training.run.finish import finish
-from maskzoo.training.run.loop import LAST, Parts, TrainingLoop
-from maskzoo.training.run.origin import flat_settings, run_command
-from maskzoo.training.scoring.table import plan_table
-from maskzoo.training.steps.range_test import range_test_steps
-
-# What a resumed run may change without becoming another run.
-_FREE_ON_RESUME = frozenset(
-    {
-        *("loader.num_workers", "loader.prefetch", "loader.cache_mib"),
-        *("checkpoint_minutes", "max_bad_steps", "track"),
-        *(f"bundle.{name}" for name in BundleConfig.model_fields),
-    }
+from maskzoo.training.planning.table import plan_table
+from maskzoo.training.report.page import ReportCollector, write_report
+from maskzoo.training.report.predictions import draw_predictions
+from maskzoo.training.report.run import EVALUATION
+from maskzoo.training.run.build import (
+    make_network,
+    make_parts,
+    open_batches,
+    step_measure,
+    try_rates,
 )
+from maskzoo.training.run.finish import export_bundle, score_best, scored_split, write_bundle
+from maskzoo.training.run.loop import TrainingLoop
+from maskzoo.training.run.opening import check_data, open_data
+from maskzoo.training.run.origin import run_command
+from maskzoo.training.run.parts import Parts, RunContext
+from maskzoo.training.run.resume import find_checkpoint, resumed_config
+from maskzoo.training.steps.range_test import range_test_steps
 
 
 @dataclass(frozen=True)
@@ -84,6 +80,7 @@ def train(
     run_dir: Path,
     resume: bool = False,
     display: Display | None = None,
+    command: str = "",
 ) -> TrainResult:
     """Train a network on the data at `data` and return its bundle.
 
@@ -91,14 +88,17 @@ def train(
         config: None takes the defaults, or with `resume` the run's own configuration.
         run_dir: the run's folder; made if it is absent.
         resume: go on with the run in `run_dir`.
-        display: where progress is shown.
+        display: where progress is shown. Where several processes train together, all but the
+            first are silent once they know of each other.
+        command: by which the run is started, for its bundle; written out from `config` if not
+            given.
 
     Raises:
         ZooError: data, configuration or checkpoint are wrong; the message says what to do.
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
     """
-    parts = prepare(data, config, run_dir=run_dir, resume=resume, display=display)
-    run_steps(parts, until=parts.total_steps)
+    parts = prepare(data, config, run_dir=run_dir, resume=resume, display=display, command=command)
+    run_steps(parts, until=parts.lengths.total_steps)
     return conclude(parts)
 
 
@@ -109,39 +109,43 @@ def prepare(
     run_dir: Path,
     resume: bool = False,
     display: Display | None = None,
+    command: str = "",
     opened: SegmentationData | None = None,
 ) -> Parts:
     """Open or inspect the data, plan, and build what a run consists of.
 
     Args:
-        data, config, run_dir, resume, display: as for `train`.
+        data, config, run_dir, resume, display, command: as for `train`.
         opened: the data, where they are open already.
 
     Raises:
         ZooError: as `train`.
     """
-    checkpoint = _checkpoint(run_dir, resume=resume)
-    config = config or TrainConfig()
-    command = checkpoint.command if checkpoint else ""
-    command = command or run_command(sys.argv, data, config)
-    display = display or Display()
-    if checkpoint is not None:
-        config = _resumed_config(checkpoint, config)
-    if opened is None and checkpoint is None:
-        opened = inspected(data, config, display)
-    opened = opened or open_dataset(data, seed=config.seed, allow_bad=config.allow_bad)
-    _check_data(opened, checkpoint)
-    machine = choose_machine(config)
-    fabric = _fabric(machine.config)
+    asked, display = config or TrainConfig(), display or Display()
+    checkpoint = find_checkpoint(run_dir, resume=resume)
+    stored = None if checkpoint is None else resumed_config(checkpoint, asked)
+    if checkpoint is not None and checkpoint.command:
+        command = checkpoint.command
+    opened = opened or open_data(data, stored or asked, display, is_new=stored is None)
+    check_data(opened, checkpoint)
+    machine: RunPlan[MachineConfig] = RunPlan(stored) if stored else choose_machine(asked)
+    fabric = _launch(machine.config.runtime)
     display.enabled = display.enabled and fabric.is_global_zero
-    network = make_network(machine.config, opened, fabric, display, is_new=checkpoint is None)
-    if checkpoint is None:
-        config = _planned(machine, opened, fabric, network, display, run_dir)
+    context = RunContext(
+        data=opened,
+        survey=survey(opened),
+        run_dir=run_dir,
+        fabric=fabric,
+        display=display,
+        command=command or run_command([], data, asked),
+    )
+    network = make_network(machine.config, context, is_new=checkpoint is None)
+    run_config = stored or _planned(machine, context, network)
     if fabric.is_global_zero:
         run_dir.mkdir(parents=True, exist_ok=True)
-        (run_dir / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+        (run_dir / "config.yaml").write_text(dump_config(run_config), encoding="utf-8")
     fabric.barrier()
-    return make_parts(config, opened, run_dir, fabric, network, display, checkpoint, command)
+    return make_parts(run_config, context, network, checkpoint)
 
 
 def run_steps(parts: Parts, *, until: int) -> None:
@@ -149,13 +153,11 @@ def run_steps(parts: Parts, *, until: int) -> None:
 
     Raises:
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
-        ZooError: too many steps gave no number.
+        ZooError: too many steps gave a loss or gradient that is not finite.
     """
-    if parts.fabric.device.type == "cpu":
+    if parts.context.fabric.device.type == "cpu":
         keep_freed_memory()
-    batches = make_loader(
-        parts.config, parts.data, parts.fabric, start=parts.progress.step, stop=until
-    )
+    batches = open_batches(parts.config, parts.context, start=parts.progress.step, stop=until)
     try:
         TrainingLoop(parts, until=until).run(batches)
     finally:
@@ -165,122 +167,73 @@ def run_steps(parts: Parts, *, until: int) -> None:
 
 def conclude(parts: Parts) -> TrainResult:
     """Score the best weights and write bundle and report (rank 0)."""
-    result = finish(parts) if parts.fabric.is_global_zero else None
-    parts.fabric.barrier()
-    bundle, metrics = result or (parts.run_dir / "bundle", BundleMetrics())
-    return TrainResult(bundle, metrics, parts.run_dir)
+    context = parts.context
+    result = TrainResult(context.run_dir / "bundle", BundleMetrics(), context.run_dir)
+    if context.fabric.is_global_zero:
+        result = _conclude(parts)
+    context.fabric.barrier()
+    return result
 
 
-def inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:
-    """Inspect the data and show what it holds; a new run stops here if it is not good enough."""
-    with progress_bar("reading images and masks") as on_progress:
-        inspection = inspect(data, seed=config.seed, on_progress=on_progress)
-    is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    try:
-        opened = accept(inspection, allow_bad=config.allow_bad)
-    except DataError:  # it tells the errors itself
-        if is_first:
-            display.say(report_table(inspection, verdict=False, errors=False))
-        raise
-    if is_first:
-        display.say(report_table(inspection, verdict=False))
-    for note in opened.notes[len(inspection.findings.notes) :] if is_first else ():
-        display.say(note)
-    return opened
+def _conclude(parts: Parts) -> TrainResult:
+    context, run_dir = parts.context, parts.context.run_dir
+    collector = ReportCollector(context.data.labels)
+    predictor, evaluation = score_best(parts, on_scored=collector)
+    picture = run_dir / "predictions.png"
+    draw_predictions(picture, predictor, context.data, split=scored_split(context.data))
+    bundle, metrics = write_bundle(parts, evaluation)
+    details = json.dumps(evaluation.details(), indent=1)
+    (run_dir / EVALUATION).write_text(details, encoding="utf-8")
+    report = write_report(run_dir, evaluation, collector)
+    export_bundle(parts, bundle)
+    context.notify(evaluation.table())
+    context.notify(f"bundle: {bundle}\npicture: {picture}\nreport: {report}")
+    return TrainResult(bundle, metrics, run_dir)
 
 
 def _planned(
-    machine: Plan,
-    data: SegmentationData,
-    fabric: Fabric,
-    network: SegmentationNetwork,
-    display: Display,
-    run_dir: Path,
-) -> TrainConfig:
-    """Resolve what is left, show the plan, keep it in `plan.json`; all ranks take rank 0's."""
+    machine: RunPlan[MachineConfig], context: RunContext, network: SegmentationNetwork
+) -> RunConfig:
+    """Decide what is left, show the plan, keep it in `plan.json`; all ranks take rank 0's."""
+    fabric = context.fabric
     plan = resolve(
         machine,
-        survey(data),
-        measure=lambda config: measure(network, config, data),
+        context.survey,
+        measure=step_measure(network, context.data.labels),
         free_ram=free_ram(),
     )
     plan = fabric.broadcast(plan)
-    if plan.config.optimizer.lr == "auto":
-        rule, why = rule_of_thumb(plan.config)
-        steps = range_test_steps(run_lengths(plan.config, survey(data).sizes)[1])
-        if steps:
-            tested = try_rates(plan.config, data, fabric, network, display, rule=rule, steps=steps)
-            rule, why = tested.lr, tested.why
-            _keep(run_dir, "range_test.json", asdict(tested), fabric)
-        else:
-            why += "; the run is too short for a range test"
-        plan = fabric.broadcast(plan.decided("optimizer.lr", rule, why))
-    display.say(plan_table(plan.decisions))
-    _keep(run_dir, "plan.json", [asdict(decision) for decision in plan.decisions], fabric)
+    if machine.config.optimizer.lr == "auto":
+        plan = fabric.broadcast(_with_tested_rate(plan, context, network))
+    context.notify(plan_table(plan.decisions))
+    _keep(context, "plan.json", [asdict(decision) for decision in plan.decisions])
     return plan.config
 
 
-def _keep(run_dir: Path, name: str, content: Any, fabric: Fabric) -> None:
-    if fabric.is_global_zero:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        (run_dir / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+def _with_tested_rate(
+    plan: RunPlan[RunConfig], context: RunContext, network: SegmentationNetwork
+) -> RunPlan[RunConfig]:
+    """Return the plan with the learning rate of a range test, if the run is long enough for one."""
+    key = "optimizer.lr"
+    steps = range_test_steps(run_lengths(plan.config, context.survey.sizes).total_steps)
+    if not steps:
+        rule = next(decision for decision in plan.decisions if decision.key == key)
+        why = f"{rule.why}; the run is too short for a range test"
+        return plan.revised(key, rule.value, why)
+    tested = try_rates(plan.config, context, network, steps=steps)
+    _keep(context, "range_test.json", asdict(tested))
+    return plan.revised(key, tested.lr, tested.why)
 
 
-def _checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
-    path = run_dir / LAST
-    if resume:
-        return read_checkpoint(path)
-    if path.exists():
-        raise ZooError(
-            f"{str(run_dir)!r} already holds a run: go on with it by --resume, or choose another "
-            "folder by --out"
-        )
-    return None
+def _keep(context: RunContext, name: str, content: Any) -> None:
+    """Write a JSON file into the run's folder (rank 0)."""
+    if context.fabric.is_global_zero:
+        context.run_dir.mkdir(parents=True, exist_ok=True)
+        (context.run_dir / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def _resumed_config(checkpoint: Checkpoint, given: TrainConfig) -> TrainConfig:
-    """Return the run's own configuration with the changes that do not make it another run."""
-    try:
-        stored = TrainConfig.model_validate(checkpoint.config).model_dump(mode="json")
-    except ValidationError as error:
-        first = mistakes_in(error, TrainConfig)[0]
-        raise CheckpointError(
-            f"the run was begun by another version of maskzoo: {first}; "
-            "go on with that version, or start the run again"
-        ) from None
-    known = flat_settings(stored)
-    mistakes = []
-    for key, value in flat_settings(given.model_dump(mode="json", exclude_unset=True)).items():
-        if key in known and value in ("auto", "rule", known[key]):
-            continue
-        if key in _FREE_ON_RESUME:
-            section, _, leaf = key.rpartition(".")
-            (stored[section] if section else stored)[leaf] = value
-        else:
-            mistakes.append(f"{key} is {known.get(key)!r} in this run, given {value!r}")
-    if mistakes:
-        raise SpecError("a resumed run keeps its configuration", mistakes)
-    return TrainConfig.model_validate(stored)
-
-
-def _check_data(data: SegmentationData, checkpoint: Checkpoint | None) -> None:
-    for split in ("train", "val"):
-        if not data.samples(split):
-            raise DataError(f"{str(data.root)!r} has no images in its split {split!r}")
-    if data.labels.num_classes < 2:
-        raise DataError(
-            f"{str(data.root)!r} has one class, {data.labels.names[0]!r}: a segmentation needs at "
-            "least two, such as background and foreground"
-        )
-    if checkpoint is not None and checkpoint.fingerprint != data.fingerprint:
-        raise CheckpointError(
-            f"the data at {str(data.root)!r} has changed since this run began: put it back as it "
-            "was, or start another run with another --out"
-        )
-
-
-def _fabric(config: TrainConfig) -> Fabric:
-    runtime = config.runtime
+def _launch(runtime: MachineRuntime) -> Fabric:
+    """Return Fabric on the run's devices; it starts the other processes if there are several."""
     if runtime.deterministic:
         torch.use_deterministic_algorithms(True)
     fabric = Fabric(

@@ -38,13 +38,3 @@ class StopRequest:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
-
-
-def leave_signals_to_parent(worker: int) -> None:
-    """Let a loader's process live on when a signal reaches the whole group.
-
-    The parent finishes its step and saves; the process ends when the parent closes the loader or
-    is gone.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

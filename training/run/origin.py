@@ -16,17 +16,22 @@ def run_command(argv: Sequence[str], data: Path, config: TrainConfig) -> str:
     """Return the command that makes this run again.
 
     Args:
-        argv: of the process. If it is `maskzoo train …`, that is the command, without `--resume`.
-        data: the folder, for a run that was started from Python.
-        config: as it was given, before the plan; the settings that differ from nothing given are
-            written out for a run that was started from Python.
+        argv: of the process, empty if unknown. If it is `maskzoo train …`, that is the command,
+            without `--resume`; otherwise the command is written out.
+        data: the folder.
+        config: as it was given, before the plan; what was set is written out.
     """
     program, *arguments = argv or [""]
-    if Path(program).stem == "maskzoo" and arguments[:1] == ["train"]:
+    if _is_maskzoo(Path(program)) and arguments[:1] == ["train"]:
         return shlex.join(["maskzoo", *(word for word in arguments if word != "--resume")])
     given = flat_settings(config.model_dump(mode="json", exclude_unset=True))
     settings = [f"{key}={_written(value)}" for key, value in given.items()]
     return shlex.join(["maskzoo", "train", str(data), *settings])
+
+
+def resume_command(data: Path, run_dir: Path) -> str:
+    """Return the command that goes on with a run."""
+    return f"maskzoo train {shlex.quote(str(data))} --out {shlex.quote(str(run_dir))} --resume"
 
 
 def flat_settings(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -59,6 +64,11 @@ def _git(folder: Path, *arguments: str) -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _is_maskzoo(program: Path) -> bool:
+    """Return whether a process's program is the command, or `python -m maskzoo`."""
+    return program.stem == "maskzoo" or program.parts[-2:] == ("maskzoo", "__main__.py")
 
 
 def _written(value: Any) -> str:

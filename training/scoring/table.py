@@ -1,14 +1,12 @@
-"""Tables for a terminal: scores of the classes, and the plan of a run."""
+"""The scores of the classes as a table for a terminal."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
-from maskzoo.training.planning.decisions import Decision
+from maskzoo.training.loggers.display import table_text
 from maskzoo.training.scoring.metrics import Scores, mean_of_known, percent
 
 
@@ -40,21 +38,4 @@ def scores_table(
         f"{scores.pixels_counted:,}",
     )
     table.add_row("pixel accuracy", percent(scores.pixel_accuracy))
-    return _render(table)
-
-
-def plan_table(decisions: list[Decision]) -> str:
-    """Return what was decided, why, and how to change it, as text."""
-    table = Table(title="plan", title_justify="left")
-    for heading in ("value", "why", "to change it"):
-        table.add_column(heading)
-    for decision in decisions:
-        name = decision.key.rpartition(".")[2]
-        table.add_row(f"{name} = {decision.shown}", decision.why, f"{decision.key}=…")
-    return _render(table)
-
-
-def _render(table: Table) -> str:
-    text = io.StringIO()
-    Console(file=text, width=100).print(table)
-    return text.getvalue()
+    return table_text(table)

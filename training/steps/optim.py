@@ -16,8 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, AdamW, Optimizer
 
 from maskzoo.models.network.network import SegmentationNetwork
-from maskzoo.training.config.section import resolved
-from maskzoo.training.config.settings import OptimizerConfig, ScheduleConfig
+from maskzoo.training.config.run_config import RunOptimizer
+from maskzoo.training.config.settings import ScheduleConfig
 
 
 def parameter_groups(
@@ -76,26 +76,24 @@ def train_mode(network: nn.Module) -> None:
                 module.eval()
 
 
-def build_optimizer(network: SegmentationNetwork, config: OptimizerConfig) -> Optimizer:
-    """Return the optimizer; `lr` and `head_lr_mult` must be resolved to numbers.
+def build_optimizer(network: SegmentationNetwork, config: RunOptimizer) -> Optimizer:
+    """Return the optimizer.
 
     With `freeze_encoder` the encoder's own weights stop asking for gradients here.
     """
     for parameter in network.encoder.pretrained_parameters() if config.freeze_encoder else ():
         parameter.requires_grad_(False)
-    lr = config.lr
-    assert not isinstance(lr, str), "maskzoo.training.planning.plan resolves the learning rate"
     groups = parameter_groups(
         network,
-        lr=lr,
-        head_lr_mult=resolved(config.head_lr_mult),
+        lr=config.lr,
+        head_lr_mult=config.head_lr_mult,
         weight_decay=config.weight_decay,
         layer_decay=config.layer_decay,
     )
     fused = all(group["params"][0].device.type in ("cpu", "cuda") for group in groups)
     if config.name == "sgd":
-        return SGD(groups, lr=lr, momentum=config.momentum, fused=fused)
-    return AdamW(groups, lr=lr, betas=config.betas, fused=fused)
+        return SGD(groups, lr=config.lr, momentum=config.momentum, fused=fused)
+    return AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
 
 
 def lr_factor(step: int, total_steps: int, config: ScheduleConfig) -> float:

@@ -50,8 +50,8 @@ class Pace:
         return self._images / self._seconds
 
     @property
-    def wait_share(self) -> float:
-        """Share of the time so far that was spent waiting for data."""
+    def wait_fraction(self) -> float:
+        """Fraction of the time so far that was spent waiting for data."""
         return min(1.0, self._waited / self._seconds)
 
     @property

@@ -9,6 +9,7 @@ does see fewer of them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -30,7 +31,7 @@ class StepResult:
     Attributes:
         loss: mean over the batch and all ranks; NaN or infinite if the step was not taken.
         parts: the loss's parts on this rank.
-        is_finite: whether loss and gradient were numbers; if not, weights are as before.
+        is_finite: whether loss and gradient were finite; if not, weights are as before.
         micro_batch: images that went through the network at once.
     """
 
@@ -49,7 +50,7 @@ class TrainStep:
         loss: on the same device.
         normalise: turns uint8 images into the network's input.
         clip_norm: largest norm of the gradient; None leaves it alone.
-        say: takes a line for the person.
+        notify: takes a line for the person.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class TrainStep:
         *,
         normalise: Callable[[Tensor], Tensor],
         clip_norm: float | None,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
         self.fabric = fabric
         self.module = module
@@ -69,7 +70,7 @@ class TrainStep:
         self.loss = loss
         self.normalise = normalise
         self.clip_norm = clip_norm
-        self.say = say
+        self.notify = notify
         self._buffers = _Buffers(module)
 
     def __call__(
@@ -78,7 +79,7 @@ class TrainStep:
         """Take one step on uint8 `images` (N, 3, H, W) and `target` (N, H, W).
 
         Args:
-            images, target: this rank's share of the batch.
+            images, target: this rank's part of the batch.
             micro_batch: images that go through the network at once.
             seed: of the random numbers that the network draws.
 
@@ -106,7 +107,7 @@ class TrainStep:
                 f"out of memory with {micro_batch} image(s) at once on each device: choose a "
                 "smaller loader.crop_size, runtime.micro_batch or encoder"
             )
-        self.say(
+        self.notify(
             f"out of memory: {micro_batch // 2} instead of {micro_batch} images at once from now "
             "on; the batch of a step and the schedule stay as they are"
         )
@@ -118,7 +119,7 @@ class TrainStep:
         sums: dict[str, Tensor] = {}
         chunks = list(zip(images.split(micro_batch), target.split(micro_batch), strict=True))
         for number, (some_images, some_target) in enumerate(chunks):
-            share = len(some_images) / len(images)
+            fraction = len(some_images) / len(images)
             is_last = number + 1 == len(chunks)
             with self.fabric.no_backward_sync(self.module, enabled=not is_last):  # type: ignore[arg-type]
                 # Fabric's wrapper brings its precision along in `forward` alone: on one device,
@@ -127,10 +128,10 @@ class TrainStep:
                     output = self.module.forward_train(self.normalise(some_images))  # type: ignore[operator]
                 with torch.autocast(self.fabric.device.type, enabled=False):
                     loss, parts = self.loss(output, some_target)
-                self.fabric.backward(loss * share)
-            total += loss.detach() * share
+                self.fabric.backward(loss * fraction)
+            total += loss.detach() * fraction
             for name, value in parts.items():
-                sums[name] = sums.get(name, 0) + value * share
+                sums[name] = sums.get(name, 0) + value * fraction
         return self._finish(total, sums, micro_batch)
 
     def _finish(self, total: Tensor, sums: dict[str, Tensor], micro_batch: int) -> StepResult:
@@ -146,6 +147,12 @@ class TrainStep:
         self.optimizer.zero_grad(set_to_none=True)
         parts = {name: float(value) for name, value in sums.items()}
         return StepResult(float(mean), parts, is_finite, micro_batch)
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of the random numbers that the network draws in one step of one rank."""
+    digest = hashlib.sha256(f"{seed}/{step}/{rank}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 class _Buffers:

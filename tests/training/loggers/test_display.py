@@ -29,7 +29,7 @@ def status(step: int) -> Status:
         loss=0.123456,
         mean_iou=0.5,
         images_per_s=12.34,
-        wait_share=0.25,
+        wait_fraction=0.25,
     )
 
 
@@ -69,12 +69,12 @@ def test_figures_that_are_not_known_yet_are_dashes() -> None:
 def test_other_ranks_are_silent(display: Display, shown: Callable[[], str]) -> None:
     display.enabled = False
     display.start(status(0))
-    display.say("hello")
+    display.notify("hello")
     display.update(status(100))
     display.stop()
     assert shown() == ""
 
 
 def test_square_brackets_are_text(display: Display, shown: Callable[[], str]) -> None:
-    display.say("model.options={channels: [8, 8]} [bold]")
+    display.notify("model.options={channels: [8, 8]} [bold]")
     assert shown() == "model.options={channels: [8, 8]} [bold]\n"

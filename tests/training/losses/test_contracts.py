@@ -12,7 +12,8 @@ from torch import Tensor
 
 from maskzoo.models.network.network import TrainOutput
 from maskzoo.training.config.load import load_config
-from maskzoo.training.config.losses import AnyTerm, LossConfig
+from maskzoo.training.config.losses import AnyTerm
+from maskzoo.training.config.run_config import RunLoss
 from maskzoo.training.losses.total import TERMS, WEIGHTED_BY_CLASS, SegmentationLoss
 
 IGNORE = 255
@@ -96,9 +97,9 @@ def test_half_precision_is_computed_in_float32(name: str, batch: Batch) -> None:
 def test_options_of_a_term_reach_its_function(name: str, batch: Batch) -> None:
     logits, target = batch(8)
     weights = torch.tensor([0.5, 1.0, 2.0])
-    config = LossConfig.model_validate({"terms": [{"name": name, "weight": 3}]})
+    terms = RunLoss.model_validate({"terms": [{"name": name, "weight": 3}], "class_weights": None})
     loss = SegmentationLoss(
-        config, ignore_index=IGNORE, class_weights=weights, aux_weights={}, scene_weight=0
+        terms.terms, ignore_index=IGNORE, class_weights=weights, aux_weights={}, scene_weight=0
     )
     total, parts = loss(TrainOutput(logits), target)
     options = {"class_weights": weights} if name in WEIGHTED_BY_CLASS else {}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskzoo.models.network.network import TrainOutput
-from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm, LossConfig
+from maskzoo.training.config.losses import AnyTerm, CrossEntropyTerm, DiceTerm
 from maskzoo.training.losses.cross_entropy import cross_entropy
 from maskzoo.training.losses.overlap import dice
 from maskzoo.training.losses.total import SegmentationLoss
@@ -16,9 +16,9 @@ from maskzoo.training.losses.total import SegmentationLoss
 IGNORE = 255
 
 
-def build(config: LossConfig, **changes: object) -> SegmentationLoss:
+def build(*terms: AnyTerm, **changes: object) -> SegmentationLoss:
     settings: dict = {"class_weights": None, "aux_weights": {}, "scene_weight": 0.0}
-    return SegmentationLoss(config, ignore_index=IGNORE, **(settings | changes))
+    return SegmentationLoss(terms, ignore_index=IGNORE, **(settings | changes))
 
 
 def test_terms_outputs_and_weights_add_up() -> None:
@@ -28,8 +28,8 @@ def test_terms_outputs_and_weights_add_up() -> None:
     main, aux = torch.randn(2, 2, 3, 4, 5).unbind(0)
     scene = torch.randn(2, 3)
     weights = torch.tensor([1.0, 2.0, 0.5])
-    config = LossConfig(terms=(CrossEntropyTerm(weight=2), DiceTerm(weight=0.5)))
-    loss = build(config, class_weights=weights, aux_weights={"fcn": 0.4}, scene_weight=0.2)
+    terms = (CrossEntropyTerm(weight=2), DiceTerm(weight=0.5))
+    loss = build(*terms, class_weights=weights, aux_weights={"fcn": 0.4}, scene_weight=0.2)
     total, parts = loss(TrainOutput(main, {"fcn": aux}, scene), target)
 
     def pixels(logits: torch.Tensor) -> float:
@@ -52,8 +52,8 @@ def test_terms_outputs_and_weights_add_up() -> None:
 def test_two_terms_of_one_name_are_both_reported() -> None:
     target = torch.randint(0, 2, (1, 4, 4))
     logits = torch.randn(1, 2, 4, 4)
-    config = LossConfig(terms=(CrossEntropyTerm(), CrossEntropyTerm(label_smoothing=0.5)))
-    total, parts = build(config)(TrainOutput(logits), target)
+    loss = build(CrossEntropyTerm(), CrossEntropyTerm(label_smoothing=0.5))
+    total, parts = loss(TrainOutput(logits), target)
     assert list(parts) == ["ce", "ce_2"]
     assert sum(float(part) for part in parts.values()) == pytest.approx(total.item(), rel=1e-6)
 
@@ -61,9 +61,7 @@ def test_two_terms_of_one_name_are_both_reported() -> None:
 def test_all_outputs_without_a_counted_pixel_cost_0_without_gradient() -> None:
     logits, aux, scene = torch.randn(1, 2, 4, 4), torch.randn(1, 2, 4, 4), torch.randn(1, 2)
     tensors = [tensor.requires_grad_() for tensor in (logits, aux, scene)]
-    loss = build(
-        LossConfig(terms=(CrossEntropyTerm(), DiceTerm())), aux_weights={"a": 0.4}, scene_weight=0.2
-    )
+    loss = build(CrossEntropyTerm(), DiceTerm(), aux_weights={"a": 0.4}, scene_weight=0.2)
     total, _ = loss(TrainOutput(logits, {"a": aux}, scene), torch.full((1, 4, 4), IGNORE))
     total.backward()
     assert total.item() == 0

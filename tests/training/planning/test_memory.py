@@ -10,9 +10,10 @@ import torch
 from maskzoo.models.registry import build_network
 from maskzoo.models.spec import ModelSpec
 from maskzoo.training.config.load import load_config
-from maskzoo.training.config.losses import CrossEntropyTerm, LossConfig
+from maskzoo.training.config.losses import CrossEntropyTerm
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.planning import memory
+from maskzoo.training.planning.machine import choose_machine
 from maskzoo.training.planning.memory import StepMemory, free_bytes, free_ram, measure_step
 
 CPU = torch.device("cpu")
@@ -33,13 +34,14 @@ def test_a_step_is_measured_and_the_network_left_alone() -> None:
     network = build_network(spec)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     loss = SegmentationLoss(
-        LossConfig(terms=(CrossEntropyTerm(),), class_weights=None),
+        (CrossEntropyTerm(),),
         ignore_index=255,
         class_weights=None,
         aux_weights=network.aux_weights,
         scene_weight=network.scene_weight,
     )
-    config = load_config(["runtime.precision=fp32", "runtime.channels_last=false"])
+    given = load_config(["runtime.precision=fp32", "runtime.channels_last=false"])
+    config = choose_machine(given).config
     found = measure_step(network, loss, config, crop=(256, 256), device=CPU)
     assert found is not None
     # One activation of the first level alone has 16 * 128 * 128 floats, 1 MiB.

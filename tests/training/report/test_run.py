@@ -12,7 +12,7 @@ from maskzoo.training.planning.decisions import Decision
 from maskzoo.training.report.run import TrainRecord, ValidationRecord, read_run
 
 BUNDLE = Path(__file__).resolve().parents[2] / "data" / "bundle_v1"
-STEP = {"lr": [0.1, 0.01], "images_per_s": 2.5, "wait_share": 0.25}
+STEP = {"lr": [0.1, 0.01], "images_per_s": 2.5, "wait_fraction": 0.25}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import torch
 from maskzoo.training.run.checkpoint import (
     Checkpoint,
     CheckpointError,
-    Progress,
+    RunProgress,
     read_checkpoint,
     write_checkpoint,
 )
@@ -26,7 +26,7 @@ def checkpoint(step: int = 3) -> Checkpoint:
         model={"a": torch.randn(3, 2), "b": torch.tensor(7)},
         ema={"a": torch.randn(3, 2)},
         optimizer={"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 0.1}]},
-        progress=Progress(step=step, best_score=0.5, lr_scale=0.25, micro_batch=2),
+        progress=RunProgress(step=step, best_score=0.5, lr_scale=0.25, micro_batch=2),
         config={"seed": 1, "loader": {"crop_size": [1, 2]}},
         fingerprint="abc",
     )
@@ -81,14 +81,14 @@ def test_a_changed_byte_is_noticed(path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"maskzoo", b"\x80\x04K\x01.", b"PK\x03\x04" * 40])
 def test_a_foreign_file_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="is no maskzoo checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a maskzoo checkpoint"):
         read_checkpoint(path)
 
 
 def test_a_plain_torch_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     torch.save({"model": {}}, path)
-    with pytest.raises(CheckpointError, match="is no maskzoo checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a maskzoo checkpoint"):
         read_checkpoint(path)
 
 

@@ -203,7 +203,7 @@ def test_the_first_checkpoint_is_written_by_all_ranks_whoever_comes_first(
     def look(status: object) -> None:
         found.append(read_checkpoint(tmp_path / "last.ckpt").progress.step)
 
-    monkeypatch.setattr(parts.display, "update", look)
+    monkeypatch.setattr(parts.context.display, "update", look)
     run_steps(parts, until=1)
     assert found == [0]
 
@@ -304,7 +304,7 @@ def test_a_loss_that_is_no_number_rolls_back_and_halves_the_rate(
     monkeypatch.setattr(maskzoo.training.run.build, "SegmentationLoss", _failing(5))
     config = tiny("schedule.warmup=0", "optimizer.lr=0.001", "max_steps=8")
     train(discs, config, run_dir=tmp_path, display=display)
-    assert "step 6 gave a loss or gradient that is no number" in shown()
+    assert "step 6 gave a loss or gradient that is not finite" in shown()
     assert "weights are back at step 4" in shown()
     progress = read_checkpoint(tmp_path / "last.ckpt").progress
     assert (progress.step, progress.bad_steps, progress.lr_scale) == (8, 1, 0.5)

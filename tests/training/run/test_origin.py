@@ -14,7 +14,7 @@ from maskzoo.training.run.origin import code_commit, run_command
 DATA = Path("my data")
 
 
-@pytest.mark.parametrize("program", ["/usr/local/bin/maskzoo", "maskzoo.py", "/src/maskzoo.py"])
+@pytest.mark.parametrize("program", ["/usr/local/bin/maskzoo", "/src/maskzoo/__main__.py"])
 def test_the_command_is_the_one_that_was_typed(program: str) -> None:
     argv = [program, "train", "my data", "--arch", "unet", "--resume", "augment={blur: 0.1}"]
     expected = "maskzoo train 'my data' --arch unet 'augment={blur: 0.1}'"

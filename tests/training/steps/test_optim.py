@@ -11,7 +11,8 @@ from torch import nn
 
 from maskzoo import create_model
 from maskzoo.models.network.network import SegmentationNetwork
-from maskzoo.training.config.settings import OptimizerConfig, ScheduleConfig
+from maskzoo.training.config.run_config import RunOptimizer
+from maskzoo.training.config.settings import ScheduleConfig
 from maskzoo.training.steps.optim import (
     WeightAverage,
     build_optimizer,
@@ -37,7 +38,7 @@ def network() -> SegmentationNetwork:
 def test_every_weight_is_in_one_group_with_its_rate_and_decay(
     network: SegmentationNetwork, name: str
 ) -> None:
-    config = OptimizerConfig(name=name, lr=0.01, head_lr_mult=10, weight_decay=0.1, momentum=0.8)
+    config = RunOptimizer(name=name, lr=0.01, head_lr_mult=10, weight_decay=0.1, momentum=0.8)
     optimizer = build_optimizer(network, config)
     where = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     assert len(where) == sum(1 for _ in network.parameters())
@@ -65,7 +66,7 @@ def test_what_predicts_positions_learns_ten_times_slower(plugin: str, slow: str)
         channels=[8, 8, 8, 8],
         plugins=[plugin],
     )
-    optimizer = build_optimizer(network, OptimizerConfig(lr=1, head_lr_mult=10))
+    optimizer = build_optimizer(network, RunOptimizer(lr=1, head_lr_mult=10))
     rates = {id(p): group["peak_lr"] for group in optimizer.param_groups for p in group["params"]}
     own = {id(parameter) for parameter in network.encoder.pretrained_parameters()}
     found = False
@@ -81,14 +82,14 @@ def test_frozen_weights_are_in_no_group(network: SegmentationNetwork) -> None:
     frozen = next(network.encoder.parameters())
     frozen.requires_grad_(False)
     try:
-        groups = build_optimizer(network, OptimizerConfig(lr=1, head_lr_mult=1)).param_groups
+        groups = build_optimizer(network, RunOptimizer(lr=1, head_lr_mult=1)).param_groups
         assert all(p is not frozen for group in groups for p in group["params"])
     finally:
         frozen.requires_grad_(True)
 
 
 def test_blocks_far_from_the_head_learn_slower(network: SegmentationNetwork) -> None:
-    config = OptimizerConfig(lr=1, head_lr_mult=3, layer_decay=0.5)
+    config = RunOptimizer(lr=1, head_lr_mult=3, layer_decay=0.5)
     optimizer = build_optimizer(network, config)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     named = dict(network.encoder.body.named_parameters())
@@ -107,7 +108,7 @@ def test_a_frozen_encoder_keeps_weights_and_statistics() -> None:
         encoder_options={"channels": [4, 8, 8, 16], "stem_width": 4},
         num_classes=2,
     )
-    optimizer = build_optimizer(network, OptimizerConfig(lr=1, head_lr_mult=1, freeze_encoder=True))
+    optimizer = build_optimizer(network, RunOptimizer(lr=1, head_lr_mult=1, freeze_encoder=True))
     train_mode(network)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     network(torch.randn(2, 3, 32, 32)).mean().backward()
@@ -154,7 +155,7 @@ def test_very_short_runs_have_positive_rates(name: str, total: int) -> None:
 
 
 def test_the_rate_of_each_group_keeps_its_ratio(network: SegmentationNetwork) -> None:
-    optimizer = build_optimizer(network, OptimizerConfig(lr=0.1, head_lr_mult=5))
+    optimizer = build_optimizer(network, RunOptimizer(lr=0.1, head_lr_mult=5))
     set_lr(optimizer, 0.5)
     assert {group["lr"] for group in optimizer.param_groups} == {0.05, 0.25}
 

@@ -41,5 +41,5 @@ def test_waiting_and_images_are_shares_of_the_time_without_pauses(clock: Clock) 
         with counted.pause():
             clock.now += 1000
     assert seen == [0, 1, 2]
-    assert counted.wait_share == pytest.approx(3 / 12)
+    assert counted.wait_fraction == pytest.approx(3 / 12)
     assert counted.images_per_s == pytest.approx(24 / 12)

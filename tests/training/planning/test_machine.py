@@ -1,0 +1,68 @@
+"""Which device and which network a run gets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from maskzoo.models.bundles.manifest import read_manifest
+from maskzoo.models.bundles.shipped import find_bundle
+from maskzoo.training.config.load import load_config
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.planning.machine import choose_machine
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "network"),
+    [
+        ("cpu", [], ("unet", "resnet18")),
+        ("cuda", [], ("danet", "resnet50")),
+        ("cpu", ["model.output_stride=8"], ("danet", "resnet18")),
+        ("cpu", ["model.architecture=fpn"], ("fpn", "resnet18")),
+        ("cuda", ["model.encoder=tu-resnet10t"], ("danet", "tu-resnet10t")),
+    ],
+)
+def test_the_network_follows_the_device_where_it_is_not_given(
+    device: str, given: list[str], network: tuple[str, str]
+) -> None:
+    config = load_config([f"runtime.accelerator={device}", *given])
+    chosen = choose_machine(config, cpu_count=6).config.model
+    assert (chosen.architecture, chosen.encoder) == network
+
+
+def test_a_run_that_starts_from_a_bundle_takes_its_network_and_keeps_what_was_given() -> None:
+    bundle = find_bundle("nuclei")
+    spec = read_manifest(bundle).spec
+    given = [f"model.start_from={bundle}", "model.output_stride=16"]
+    made = choose_machine(load_config(given), cpu_count=6)
+    model = made.config.model
+    assert (model.architecture, model.encoder) == (spec.architecture, spec.encoder)
+    assert (model.options, model.encoder_options) == (spec.options, spec.encoder_options)
+    assert model.output_stride == 16  # which the start then refuses, saying what differs
+    assert "model.architecture" in {decision.key for decision in made.decisions}
+
+
+def test_workers_leave_cores_to_the_network() -> None:
+    for cores, workers in ((1, 1), (6, 3), (64, 8)):
+        machine = choose_machine(TrainConfig(), cpu_count=cores)
+        assert machine.config.loader.num_workers == workers
+
+
+@pytest.mark.parametrize(("units", "last"), [("AVX2", False), ("AVX512", True), ("NO AVX", False)])
+def test_the_layout_follows_the_processor(
+    monkeypatch: pytest.MonkeyPatch, units: str, last: bool
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: units)
+    made = choose_machine(TrainConfig(), cpu_count=2)
+    assert made.config.runtime.channels_last is last
+    why = next(row.why for row in made.decisions if row.key == "runtime.channels_last")
+    assert why == f"by the convolutions of a CPU with {units}"
+
+
+def test_the_fastest_device_is_taken_with_all_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    runtime = choose_machine(load_config(["runtime.devices=auto"])).config.runtime
+    assert (runtime.accelerator, runtime.devices) == ("cuda", 3)
+    given = load_config(["runtime.devices=auto", "runtime.accelerator=cpu"])
+    assert choose_machine(given).config.runtime.devices == 1

@@ -1,0 +1,100 @@
+"""The first part of a plan: on what the run computes, and which network it trains.
+
+Both must be decided before anything can be built, and neither needs to know the data.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from maskzoo.models.bundles.manifest import read_manifest
+from maskzoo.models.engines.precision import has_bf16, prefers_channels_last
+from maskzoo.training.config.run_config import MachineConfig
+from maskzoo.training.config.settings import ModelConfig, TrainConfig
+from maskzoo.training.planning.decisions import Draft, RunPlan
+
+
+def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> RunPlan[MachineConfig]:
+    """Decide on what the run computes, and which network.
+
+    Args:
+        cpu_count: cores of this machine; counted if not given.
+
+    Raises:
+        BundleError: there is no sound bundle at `model.start_from`.
+    """
+    draft = Draft(config)
+    device = _choose_runtime(draft, cpu_count or os.cpu_count() or 1)
+    _choose_network(draft, config.model, device)
+    return draft.finish(MachineConfig)
+
+
+def _choose_runtime(draft: Draft, cpu_count: int) -> str:
+    """Decide device, precision, layout and loader processes; return the device."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    fastest = "cuda" if cuda else "mps" if mps else "cpu"
+    device = draft.decide("runtime.accelerator", fastest, "the fastest device of this machine")
+    draft.decide(
+        "runtime.devices",
+        torch.cuda.device_count() if device == "cuda" else 1,
+        "all GPUs" if device == "cuda" else "one process",
+    )
+    bf16 = has_bf16(device)
+    draft.decide(
+        "runtime.precision",
+        "bf16" if bf16 else "fp32",
+        "the device has bf16 units" if bf16 else "the device has no bf16 units",
+    )
+    draft.decide("runtime.channels_last", *_layout(device))
+    workers = min(8, max(1, cpu_count // 2))
+    draft.decide("loader.num_workers", workers, f"{cpu_count} CPU cores")
+    return device
+
+
+def _layout(device: str) -> tuple[bool, str]:
+    """Return whether channels go last, and why; see `benchmarks/training.py` for figures."""
+    why = "convolutions on CUDA run faster on this layout, others do not"
+    if device == "cpu":
+        why = f"by the convolutions of a CPU with {torch.backends.cpu.get_cpu_capability()}"
+    return prefers_channels_last(device), why
+
+
+def _choose_network(draft: Draft, model: ModelConfig, device: str) -> None:
+    if model.start_from and model.architecture == model.encoder == "auto":
+        _take_network_of(draft, Path(model.start_from))
+        return
+    on_gpu = device == "cuda"
+    needs_stride = model.output_stride in (8, 16)  # a U-Net cannot be built with either
+    draft.decide(
+        "model.architecture",
+        "danet" if on_gpu or needs_stride else "unet",
+        "attention over positions and channels pays, and a GPU trains it in hours"
+        if on_gpu
+        else f"attention on features of stride {model.output_stride}"
+        if needs_stride
+        else f"an hour's training on a {device}, where DANet takes days",
+    )
+    draft.decide("model.encoder", "resnet50" if on_gpu else "resnet18", f"usual on {device}")
+
+
+def _take_network_of(draft: Draft, bundle: Path) -> None:
+    """Take over the network of a bundle; options that were given stay.
+
+    Where they differ from the bundle's, its weights do not fit:
+    `training.run.warm_start.start_from` then says what differs.
+    """
+    spec = read_manifest(bundle).spec
+    theirs = {
+        "output_stride": spec.output_stride,
+        "encoder_options": spec.encoder_options,
+        "options": spec.options,
+        "plugins": tuple(map(str, spec.plugins)),
+    }
+    ours, usual = draft.values["model"], ModelConfig().model_dump()
+    ours |= {name: value for name, value in theirs.items() if ours[name] == usual[name]}
+    why = "the network of the bundle that it starts from"
+    draft.decide("model.architecture", spec.architecture, why)
+    draft.decide("model.encoder", spec.encoder, why)

@@ -1,0 +1,68 @@
+"""The data of a run: inspected when it is new, compared with the run's own when it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.data.check.table import report_table
+from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.opening import accept, inspect, open_dataset
+from maskzoo.training.loggers.display import Display
+from maskzoo.training.loggers.progress import progress_bar
+from maskzoo.training.run.checkpoint import Checkpoint, CheckpointError
+
+
+def open_data(
+    data: Path, config: TrainConfig, display: Display, *, is_new: bool
+) -> SegmentationData:
+    """Open the data of a run; that of a new run is inspected and shown.
+
+    Raises:
+        DataError: more samples have errors than `config.allow_bad`.
+    """
+    if is_new:
+        return inspected(data, config, display)
+    return open_dataset(data, seed=config.seed, allow_bad=config.allow_bad)
+
+
+def inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:
+    """Inspect the data and show what it holds; a new run stops here if it is not good enough.
+
+    Raises:
+        DataError: more samples have errors than `config.allow_bad`.
+    """
+    with progress_bar("reading images and masks") as on_progress:
+        inspection = inspect(data, seed=config.seed, on_progress=on_progress)
+    try:
+        opened = accept(inspection, allow_bad=config.allow_bad)
+    except DataError:  # its message lists the errors, so the table leaves them out
+        display.notify(report_table(inspection, verdict=False, errors=False))
+        raise
+    display.notify(report_table(inspection, verdict=False))
+    for note in opened.notes[len(inspection.findings.notes) :]:
+        display.notify(note)
+    return opened
+
+
+def check_data(data: SegmentationData, checkpoint: Checkpoint | None) -> None:
+    """Check that a run can be made of `data`, and that it is the data of the resumed run.
+
+    Raises:
+        DataError: a split is empty, or there is a single class.
+        CheckpointError: the data has changed since the run began.
+    """
+    for split in ("train", "val"):
+        if not data.samples(split):
+            raise DataError(f"{str(data.root)!r} has no images in its split {split!r}")
+    if data.labels.num_classes < 2:
+        raise DataError(
+            f"{str(data.root)!r} has one class, {data.labels.names[0]!r}: a segmentation needs at "
+            "least two, such as background and foreground"
+        )
+    if checkpoint is not None and checkpoint.fingerprint != data.fingerprint:
+        raise CheckpointError(
+            f"the data at {str(data.root)!r} has changed since this run began: put it back as it "
+            "was, or start another run with another --out"
+        )
