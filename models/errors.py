@@ -61,6 +61,10 @@ class BundleError(ZooError):
     """A bundle is incomplete, damaged, foreign or of a newer schema."""
 
 
+class WeightsError(ZooError):
+    """A file of weights cannot be read, or does not fit the network."""
+
+
 class ExportError(ZooError):
     """A network could not be written for another runtime, or computes something else there."""
 
