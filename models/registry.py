@@ -70,6 +70,7 @@ from maskzoo.models.plugins.stn import SpatialTransformer
 from maskzoo.models.sites.attach import attach
 from maskzoo.models.sites.sites import PluginEntry, Sites
 from maskzoo.models.spec import ModelSpec, PluginSpec
+from maskzoo.models.weights.source import open_source
 
 ARCHITECTURES: dict[str, type[Decoder]] = {
     "attention_unet": AttentionUNet,
@@ -162,7 +163,8 @@ def create_model(
     Args:
         name: an architecture, see `list_models`.
         encoder: an smp or timm (``tu-…``) encoder.
-        encoder_weights: ``"imagenet"`` downloads pre-trained weights; None starts at random.
+        encoder_weights: ``"imagenet"`` (fetched from the hub once), ``"builtin"`` (ships, for the
+            encoders of `models.weights.builtin`), the path of a file, or None for random weights.
         num_classes: K, the number of logit channels.
         in_channels: channels of the image.
         output_stride: 8, 16 or 32; None takes the architecture's own.
@@ -193,7 +195,12 @@ def create_model(
 
 
 def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> SegmentationNetwork:
-    """Build the network that `spec` describes; downloads only if `encoder_weights` is given."""
+    """Build the network that `spec` describes; see `create_model` for `encoder_weights`.
+
+    Nothing is fetched but for ``"imagenet"``. Where weights were loaded, `network.encoder.origin`
+    says what they are.
+    """
+    weights = open_source(encoder_weights, spec.encoder) if encoder_weights else None
     architecture = get_architecture(spec.architecture)
     options = check_options(f"architecture {spec.architecture!r}", architecture, spec.options)
     plugins = _checked_plugins(spec.plugins)
@@ -201,9 +208,12 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
         spec.encoder,
         in_channels=spec.in_channels,
         output_stride=spec.output_stride or architecture.default_output_stride,
-        weights=encoder_weights,
+        weights=encoder_weights if weights is None else None,
         options=spec.encoder_options,
     )
+    if weights is not None:
+        encoder.load_weights(weights.state)
+        encoder.origin = weights.origin
     decoder = architecture(encoder.channels, encoder.strides, spec.num_classes, **options)
     network = SegmentationNetwork(spec, encoder, decoder)
     sites = Sites(network)

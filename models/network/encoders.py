@@ -14,18 +14,23 @@ and its own ImageNet weights (smp issue 183).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
+import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from segmentation_models_pytorch.encoders import get_encoder
+from timm.models import adapt_input_conv
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
-from maskzoo.models.errors import SpecError, UnknownNameError
+from maskzoo.models.errors import SpecError, UnknownNameError, WeightsError
 from maskzoo.models.network.layers import BatchNorm2d
+from maskzoo.models.network.same_padding import count_padding_in_integers
+from maskzoo.models.weights.names import to_timm
+from maskzoo.models.weights.origin import WeightsOrigin
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -43,6 +48,19 @@ _NATIVE_STATISTICS = {
 # Blocks with an attribute `se` between the last norm and the add.
 RESIDUAL_BLOCKS = (BasicBlock, Bottleneck)
 
+# Options of timm that fetch or read weights: a bundle that held one would need that file for ever.
+_REACHING = {
+    "cache_dir",
+    "checkpoint_path",
+    "hf_hub_id",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "pretrained_strict",
+}
+_PREFIXES = re.compile(r"^(module\.|encoder\.|body\.|model\.|backbone\.)+")
+_CLASSIFIER = re.compile(r"(fc|classifier|head|last_linear)\.")
+
 _THROUGH_TIMM = re.compile(r"resne(x)?t\d")
 
 
@@ -55,6 +73,7 @@ class Encoder(nn.Module):
         channels: channels of f0 … f5; 0 where the encoder has no such level.
         strides: strides of f0 … f5.
         mean, std: what the ImageNet weights expect, for values in 0 … 1.
+        origin: which trained weights it started from; None where it started at random.
     """
 
     def __init__(
@@ -75,9 +94,11 @@ class Encoder(nn.Module):
         self.mean, self.std = _statistics(name, in_channels)
         # Patch-based encoders fail on sizes that are not multiples; the others round up.
         self._multiple = 32 if 0 in self.channels else 1
+        count_padding_in_integers(self.body)
         for module in self.body.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = BatchNorm2d  # same parameters, trains at 1 x 1 and batch 1
+        self.origin = WeightsOrigin(weights) if weights else None
         self._names = frozenset(self.body.state_dict())  # plug-ins add names and keep these
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -99,10 +120,94 @@ class Encoder(nn.Module):
         named = self.body.named_parameters()
         return [parameter for name, parameter in named if name in self._names]
 
+    def load_weights(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Load trained weights of this encoder; every tensor is accounted for.
+
+        Names may be smp's, timm's (of the whole classifier or of its features), torchvision's, or
+        those of the packages in `models.weights.names`. Weights for three channels are adapted to
+        another number as timm and smp do it. Plug-ins inside the encoder stay as they are.
+
+        Returns:
+            Names that belong to the classifier behind the last feature and were left out.
+
+        Raises:
+            WeightsError: names the tensors that are missing, unknown or of another shape.
+        """
+        own = {name: t for name, t in self.body.state_dict().items() if name in self._names}
+        given = {_bare(key): tensor for key, tensor in state.items()}
+        renamed, others = _matched(to_timm(given, self.name.removeprefix("tu-")), own)
+        behind = _classifier_names(self.name)
+        left_out = sorted(key for key in others if key in behind or _CLASSIFIER.match(key))
+        for key, tensor in renamed.items():
+            renamed[key] = self._adapted(tensor, own[key])
+        absent = own.keys() - renamed.keys()
+        mistakes = {
+            "missing": sorted(key for key in absent if not key.endswith("num_batches_tracked")),
+            "unknown": sorted(others - set(left_out)),
+            "of another shape": [
+                f"{key} {tuple(tensor.shape)}, needed {tuple(own[key].shape)}"
+                for key, tensor in sorted(renamed.items())
+                if tensor.shape != own[key].shape
+            ],
+        }
+        if any(mistakes.values()):
+            told = [f"{len(keys)} {kind} ({_few(keys)})" for kind, keys in mistakes.items() if keys]
+            raise WeightsError(
+                f"these are not weights of encoder {self.name!r}, which has {len(own)} tensors: "
+                + "; ".join(told)
+            )
+        self.body.load_state_dict(renamed, strict=False)
+        return left_out
+
+    def _adapted(self, tensor: Tensor, own: Tensor) -> Tensor:
+        """Return a first convolution of three channels for as many as this encoder takes."""
+        fits = tensor.dim() == 4 and tensor.shape[1] == 3 and own.shape[1] == self.in_channels
+        if fits and self.in_channels != 3 and tensor.shape[0] == own.shape[0]:
+            return torch.as_tensor(adapt_input_conv(self.in_channels, tensor.float()))
+        return tensor
+
 
 def list_encoders() -> list[str]:
     """Return every encoder name: smp's own, and timm's with `tu-` in front."""
     return sorted(smp_encoders) + [f"tu-{name}" for name in timm.list_models()]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _bare(key: str) -> str:
+    """Return a tensor's name without what networks and trainers put in front."""
+    return _PREFIXES.sub("", key)
+
+
+def _matched(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], set[str]]:
+    """Return the tensors by the encoder's own names, and the names that it does not have.
+
+    smp puts `model.` in front of timm's names, and timm's feature lists write the first dot of a
+    name as an underscore (`stages.0.blocks` is `stages_0.blocks`).
+    """
+    renamed, others = {}, set()
+    for key, tensor in given.items():
+        underscored = key.replace(".", "_", 1)
+        forms = (key, f"model.{key}", underscored, f"model.{underscored}")
+        name = next((form for form in forms if form in own), None)
+        if name is None:
+            others.add(key)
+        else:
+            renamed[name] = tensor
+    return renamed, others
+
+
+def _classifier_names(encoder: str) -> set[str]:
+    """Return the tensors of timm's whole classifier; empty where timm has none of that name."""
+    name = encoder.removeprefix("tu-")
+    if not timm.is_model(name):
+        return set()
+    with torch.device("meta"):
+        return set(timm.create_model(name).state_dict())
 
 
 def _build_body(
@@ -112,6 +217,15 @@ def _build_body(
     known = timm.is_model(full_name[3:]) if full_name.startswith("tu-") else name in smp_encoders
     if not known:
         raise UnknownNameError("encoder", name, list_encoders())
+    forbidden = sorted(options.keys() & _REACHING)
+    if forbidden:
+        raise SpecError(
+            f"encoder {name!r}",
+            [
+                f"encoder_options: {', '.join(forbidden)} would read files or the network each "
+                "time that the network is built; say encoder_weights=PATH"
+            ],
+        )
     if options and not full_name.startswith("tu-"):
         raise SpecError(
             f"encoder {name!r}",

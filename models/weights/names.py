@@ -8,7 +8,7 @@ Blocks: both are flat lists elsewhere and stages in timm, so a flat number n is 
 | --- | --- |
 | `_conv_stem`, `_bn0` | `conv_stem`, `bn1` |
 | `_blocks.n._depthwise_conv`, `_bn1`, `_project_conv`, `_bn2`, s = 0 | `conv_dw bn1 conv_pw bn2` |
-| `_blocks.n._expand_conv`, `_bn0`, `_depthwise_conv`, `_bn1`, … s > 0 | `conv_pw bn1 conv_dw bn2 …` |
+| `_blocks.n._expand_conv`, `_bn0`, `_depthwise_conv`, … s > 0 | `conv_pw bn1 conv_dw bn2 …` |
 | `_conv_head`, `_bn1`, `_fc` | `conv_head`, `bn2`, `classifier` |
 
 | torchvision's MobileNetV2 | timm |

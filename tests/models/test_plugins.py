@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from maskzoo.models.errors import SpecError, UnknownNameError
+from maskzoo.models.errors import SpecError, UnknownNameError, WeightsError
 from maskzoo.models.network.encoders import Encoder
 from maskzoo.models.network.neck import plug_after
 from maskzoo.models.network.network import SegmentationNetwork
@@ -313,10 +313,11 @@ def test_all_names_of_the_bare_network_stay():
 
 def test_encoder_weights_load_with_plugins_in():
     network, source = unet(*FOR_ALL), shaken(Encoder("tu-resnet18", options=TINY))
-    keys = network.encoder.load_state_dict(source.state_dict(), strict=False)
-    assert keys.unexpected_keys == []
+    network.encoder.load_weights(source.state_dict())
     own = network.encoder.state_dict()
     assert all(torch.equal(own[key], tensor) for key, tensor in source.state_dict().items())
+    with pytest.raises(WeightsError, match=r"missing \(model\."):
+        network.encoder.load_weights({"conv1.weight": torch.zeros(4, 3, 7, 7)})
 
 
 def test_a_network_of_many_plugins_round_trips_strictly():
