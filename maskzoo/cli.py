@@ -16,6 +16,7 @@ from maskzoo.commands.augment_preview import augment_preview
 from maskzoo.commands.bench import bench
 from maskzoo.commands.compare import compare
 from maskzoo.commands.doctor import doctor
+from maskzoo.commands.encoders import app as encoders_group
 from maskzoo.commands.evaluate import evaluate
 from maskzoo.commands.export import export
 from maskzoo.commands.inspect import inspect
@@ -58,6 +59,7 @@ for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(models_group, name="models")
 app.add_typer(plugins_group, name="plugins")
+app.add_typer(encoders_group, name="encoders")
 
 
 def main(arguments: list[str] | None = None) -> None:

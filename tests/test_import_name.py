@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,9 +148,15 @@ def test_the_public_names_are_those_that_are_promised() -> None:
 
 @pytest.mark.slow
 def test_a_wheel_installs_one_top_level_package_with_all_that_it_needs(tmp_path: Path) -> None:
+    source = tmp_path / "source"  # setuptools builds in the folder that it is given
+    source.mkdir()
+    for name in ("maskzoo", "models", "training", "service"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
     subprocess.run(
-        [*command, "--wheel-dir", str(tmp_path), str(ROOT)],
+        [*command, "--wheel-dir", str(tmp_path), str(source)],
         check=True,
         capture_output=True,
         timeout=300,
@@ -159,6 +166,7 @@ def test_a_wheel_installs_one_top_level_package_with_all_that_it_needs(tmp_path:
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"maskzoo"}
     assert {
         "maskzoo/models/pretrained/nuclei/model.safetensors",
+        "maskzoo/models/weights/builtin/mobilenetv2_100.safetensors",
         "maskzoo/service/web/index.html",
         "maskzoo/training/config/presets/fast.yaml",
         "maskzoo/training/report/page.html",

@@ -174,6 +174,10 @@ COVERED_BY = {
     "service/schemas.py": "tests/service/security/test_schema.py",
     "service/several.py": "tests/service/routes/test_bodies.py",
     "service/state.py": "tests/service/test_lifecycle.py",
+    # weights
+    "models/weights/builtin.py": "tests/models/weights/test_source.py",
+    "models/weights/names.py": "tests/models/weights/test_source.py",
+    "models/weights/origin.py": "tests/models/weights/test_source.py",
     # commands
     "maskzoo/__main__.py": "tests/test_cli.py",
     "maskzoo/console.py": "tests/test_cli.py",
@@ -181,6 +185,7 @@ COVERED_BY = {
     "maskzoo/commands/bench.py": "tests/service/client/test_bench.py",
     "maskzoo/commands/compare.py": "tests/training/scoring/test_compare.py",
     "maskzoo/commands/doctor.py": "tests/test_cli.py",
+    "maskzoo/commands/encoders.py": "tests/models/weights/test_listing.py",
     "maskzoo/commands/evaluate.py": "tests/test_one_score.py",
     "maskzoo/commands/export.py": "tests/models/engines/test_check.py",
     "maskzoo/commands/inspect.py": "tests/training/test_commands.py",

@@ -17,6 +17,7 @@ MAX_LINES = 400
 # has a limit of its own.
 WEIGHTS = {".safetensors", ".bin"}
 MAX_SHIPPED_BYTES = 12_000_000
+MAX_WEIGHTS_BYTES = 30_000_000
 REGISTRY_HOSTS = ["py" + "pi.org", "python" + "hosted.org", "deb." + "debian.org", "npm" + "js.org"]
 
 
@@ -32,8 +33,9 @@ def tracked_files() -> list[Path]:
 
 
 def is_weights(file: Path) -> bool:
-    """Tell the weights of shipped bundles from other files."""
-    return file.suffix in WEIGHTS and ROOT / "models" / "pretrained" in file.parents
+    """Tell the weights of shipped bundles and encoders from other files."""
+    folders = {ROOT / "models" / "pretrained", ROOT / "models" / "weights" / "builtin"}
+    return file.suffix in WEIGHTS and not folders.isdisjoint(file.parents)
 
 
 def python_files() -> list[Path]:
@@ -54,6 +56,11 @@ def test_no_file_is_too_large() -> None:
 def test_the_shipped_bundles_stay_small_together() -> None:
     files = (ROOT / "models" / "pretrained").rglob("*")
     assert sum(file.stat().st_size for file in files if file.is_file()) <= MAX_SHIPPED_BYTES
+
+
+def test_all_weights_of_the_repository_stay_small_together() -> None:
+    sizes = [file.stat().st_size for file in tracked_files() if is_weights(file)]
+    assert sum(sizes) <= MAX_WEIGHTS_BYTES
 
 
 def test_no_file_names_a_registry_host() -> None:

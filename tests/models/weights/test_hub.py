@@ -1,0 +1,55 @@
+"""Where the hub keeps each encoder's weights, and how fast a machine knows that it is cut off."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+from huggingface_hub import constants
+
+from maskzoo.models.weights import hub
+
+
+@pytest.mark.parametrize(
+    ("encoder", "repository"),
+    [
+        ("tu-resnet18", "timm/resnet18.a1_in1k"),
+        ("resnet18", "timm/resnet18.a1_in1k"),
+        ("tu-resnet18.tv_in1k", "timm/resnet18.tv_in1k"),
+        ("mobilenet_v2", "smp-hub/mobilenet_v2.imagenet"),
+    ],
+)
+def test_each_encoder_has_its_repository(encoder: str, repository: str) -> None:
+    assert hub.hub_file(encoder).repository == repository
+
+
+def test_a_hub_that_accepts_connections_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+        assert hub.is_reachable()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+        assert hub.is_reachable(), "the proxy decides where there is one"
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert not hub.is_reachable()
+
+
+def test_a_name_server_that_never_answers_costs_less_than_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def silent(*_: object, **__: object) -> socket.socket:
+        time.sleep(3)
+        raise OSError
+
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "create_connection", silent)
+    started = time.monotonic()
+    assert not hub.is_reachable()
+    assert time.monotonic() - started < 2
