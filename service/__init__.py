@@ -1,21 +1,21 @@
 """The service: bundles in, masks over HTTP out. Start with `service.app.create_app`.
 
-A line imports only what stands above it, and its own neighbours where they do not import it back:
+A room imports only rooms above it, and those on its own line that do not import it back:
 
-    errors, settings, schemas     what everybody needs
-    problems, openapi             errors as documents
-    bundles                       which models there are, which are loaded
-    inputs                        what a request brings
-    scheduling                    who enters, who waits, what the network sees together
-    responses                     a label map in the form that was asked for
+    errors, settings, schemas     what every room needs
+    problems, openapi             errors as documents, and the OpenAPI document
+    bundles                       the models: discovery, loading, names
+    inputs                        the bodies of requests: images and options
+    scheduling                    admission, the queue, batches, shutdown
+    responses                     a label map in the format that was asked for
     observability                 logs, metrics, traces
-    guards                        headers and sizes, keys, rates
+    guards                        request ids and headers, keys, rates
     jobs                          huge images: records, files, the runner
-    state, pipeline, several      the services of one app; one image's way through them
-    adapters                      other people's protocols
-    routes                        the addresses
-    app                           all of it together
+    state, pipeline, several      the services of one app; the way of an image through them
+    adapters                      the protocols of other servers
+    routes                        the paths of the API
+    app                           the application factory
     doctor                        `maskzoo doctor`
 
-`client` stands apart: it talks to a service from outside and knows none of these.
+`client` stands apart: it talks to a service over HTTP and imports none of these.
 """

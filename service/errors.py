@@ -1,6 +1,6 @@
 """Errors of requests, beyond errors of the image itself.
 
-These classes know nothing of HTTP; `service.problems` gives each its status code.
+These classes do not depend on HTTP; `service.problems` maps each to a status code.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from maskzoo.models.errors import ImageTooLargeError, ZooError
 
 
 class RequestError(ZooError):
-    """A request cannot be answered as it was asked.
+    """A request cannot be answered.
 
     Attributes:
-        retry_after_s: seconds after which the same request may succeed; None where time is no help.
+        retry_after_s: seconds after which the same request may succeed; None if waiting is no help.
     """
 
     retry_after_s: int | None = None
 
 
 class BadRequestError(RequestError):
-    """The body does not have the form that its media type promises."""
+    """The body is not what its media type promises."""
 
 
 class BadParameterError(RequestError):
-    """Options of a request are wrong; lists every mistake."""
+    """Options of a request are wrong; the message lists every mistake."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         self.mistakes = list(mistakes)
@@ -38,7 +38,7 @@ class BadParameterError(RequestError):
 
 
 class UploadTooLargeError(RequestError):
-    """The body has more bytes than this server takes."""
+    """The body has more bytes than the server accepts."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -53,7 +53,7 @@ class UploadTooLargeError(RequestError):
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The body's media type or content coding is none that this server reads."""
+    """The server cannot read bodies of this media type or content coding."""
 
     def __init__(self, given: str, accepted: Sequence[str], advice: str = "") -> None:
         self.accepted = list(accepted)
@@ -66,21 +66,21 @@ class UnsupportedMediaTypeError(RequestError):
 
 
 class UrlRefusedError(RequestError):
-    """This server does not fetch from there, or from nowhere at all."""
+    """The server does not fetch from this URL, or from any URL."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the url is not fetched: {reason}; send the image's bytes instead")
 
 
 class UrlFailedError(RequestError):
-    """Nothing useful came back from a URL."""
+    """A URL gave no image."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the url gave no image: {reason}")
 
 
 class NotAcceptableError(RequestError):
-    """No form of the answer meets the Accept header."""
+    """No format of the answer meets the Accept header."""
 
     def __init__(self, accept: str, offered: Sequence[str]) -> None:
         self.offered = list(offered)
@@ -100,21 +100,21 @@ class ModelLoadingError(RequestError):
 
 
 class ModelBrokenError(RequestError):
-    """The model's bundle is there and cannot be used."""
+    """The model's bundle exists and cannot be used."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"model {name!r} cannot be served: {reason}")
 
 
 class ModelUnloadedError(RequestError):
-    """An operator has taken the model out."""
+    """An operator has unloaded the model."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"model {name!r} was taken out of service by its operator")
 
 
 class AliasError(RequestError):
-    """An alias cannot be given, or is not there."""
+    """An alias cannot be set, or does not exist."""
 
 
 class AdminTokenError(RequestError):
@@ -125,18 +125,18 @@ class AdminTokenError(RequestError):
 
 
 class ApiKeyError(RequestError):
-    """A request came without a key that this server knows."""
+    """A request has no valid API key."""
 
     def __init__(self) -> None:
-        super().__init__("this server wants a key: send it as 'Authorization: Bearer …'")
+        super().__init__("this server requires a key: send it as 'Authorization: Bearer …'")
 
 
 class NoModelError(RequestError):
-    """The server found no bundle at all."""
+    """The server has no bundle at all."""
 
 
 class TooManyCornersError(RequestError):
-    """The outlines of a map are too ragged to be written as polygons."""
+    """The outlines of a label map have too many corners to be written as polygons."""
 
     def __init__(self, max_corners: int) -> None:
         self.max_corners = max_corners
@@ -159,11 +159,11 @@ class OverloadedError(RequestError):
 
 
 class RateLimitError(RequestError):
-    """One client sends more than its share."""
+    """One client sends too many requests."""
 
     def __init__(self, per_s: float, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"you send more than {per_s:g} a second; try again in {retry_after_s} s")
+        super().__init__(f"more than {per_s:g} requests a second; try again in {retry_after_s} s")
 
 
 class DeadlineError(RequestError):
@@ -171,36 +171,38 @@ class DeadlineError(RequestError):
 
 
 class StoppedError(RequestError):
-    """Work was given up, because nobody wants it any more or the service ends."""
+    """Work was abandoned because its client left or the service is stopping."""
 
-    retry_after_s = 1  # another process, or the next one, answers
+    retry_after_s = 1  # another process, or the next one, will answer
 
 
 class DiskFullError(RequestError):
-    """There is no room for one more job."""
+    """The disk has no room for another job."""
 
     def __init__(self) -> None:
         super().__init__("the server's disk has no room for another job")
 
 
 class JobsOffError(RequestError):
-    """The folder in which jobs would be kept cannot be used."""
+    """The folder of the jobs cannot be used."""
 
     def __init__(self) -> None:
-        super().__init__("this server keeps no jobs: its MASKZOO_STATE_FOLDER cannot be written to")
+        super().__init__(
+            "this server accepts no jobs: its MASKZOO_STATE_FOLDER cannot be written to"
+        )
 
 
 class JobNotFoundError(RequestError):
-    """There is no such job, or it is not for this client to see."""
+    """There is no such job, or it belongs to another client."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
-            f"there is no job {job_id!r}; jobs are forgotten some time after they have ended"
+            f"there is no job {job_id!r}; jobs are deleted some time after they have ended"
         )
 
 
 class JobNotDoneError(RequestError):
-    """A result was asked for that is not there."""
+    """The job has no result, or has none yet."""
 
     def __init__(self, state: str, progress: float) -> None:
         self.state = state
@@ -209,27 +211,27 @@ class JobNotDoneError(RequestError):
         super().__init__(f"the job is {state}, {progress:.0%} done; it has no result")
 
     def members(self) -> dict[str, Any]:
-        """Return where the job stands."""
+        """Return the state and the progress of the job."""
         return {"state": self.state, "progress": self.progress}
 
 
 class ImageNeedsJobError(ImageTooLargeError):
-    """The image is too large for an answer at once, and fit for a job."""
+    """The image is too large for `/segment`, but not for a job."""
 
     def __init__(self, width: int, height: int, max_pixels: int) -> None:
         super().__init__(width, height, max_pixels)
         self.args = (
-            f"image is {width} x {height} = {width * height / 1e6:.1f} megapixels; at once at most "
-            f"{max_pixels / 1e6:.1f} are answered: send it to POST /jobs",
+            f"image is {width} x {height} = {width * height / 1e6:.1f} megapixels; POST /segment "
+            f"accepts at most {max_pixels / 1e6:.1f}: send it to POST /jobs",
         )
 
     def members(self) -> dict[str, Any]:
-        """Return the size and the limit, and the address that takes the image."""
+        """Return the size, the limit, and the address that accepts the image."""
         return {**super().members(), "jobs": "/jobs"}
 
 
 class ClientGoneError(RequestError):
-    """Nobody waits for the answer any more; the status is for the log only."""
+    """The client closed the connection; the status is for the log only."""
 
 
 class ModelMemoryError(RequestError):

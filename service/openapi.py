@@ -42,7 +42,7 @@ def problem_responses(descriptions: Mapping[int, str]) -> dict[int | str, dict[s
 
 
 def build_openapi(app: FastAPI) -> dict[str, Any]:
-    """Return the document; made at the first call."""
+    """Return the OpenAPI document; it is built on the first call."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,

@@ -40,38 +40,40 @@ BAD_PARAMETER = Kind("bad-parameter", 422, "an option of the request is wrong")
 UNKNOWN_MODEL = Kind("unknown-model", 404, "no such model")
 OUT_OF_MEMORY = Kind("out-of-memory", 507, "the image does not fit into memory")
 
-# An error is described by the first row that it is an instance of: special before general.
+# The first row that an error is an instance of describes it: special before general.
 KINDS: dict[type[zoo.ZooError], Kind] = {
     zoo.ImageTooLargeError: Kind("too-many-pixels", 413, "the image has too many pixels"),
     zoo.ImageDamagedError: Kind("image-damaged", 400, "the image is truncated or corrupt"),
-    zoo.ImageError: Kind("image-undecodable", 400, "the upload is no image that can be read"),
+    zoo.ImageError: Kind("image-undecodable", 400, "the upload is not an image that can be read"),
     zoo.UnknownNameError: BAD_PARAMETER,
     zoo.ShapeError: Kind("image-shape", 422, "the model cannot take an image of this shape"),
     zoo.BundleError: Kind("model-broken", 503, "the model's bundle cannot be used"),
     errors.ModelBrokenError: Kind("model-broken", 503, "the model's bundle cannot be used"),
     errors.ModelLoadingError: Kind("model-loading", 503, "the model is still loading"),
-    errors.ModelUnloadedError: Kind("model-unloaded", 503, "the model was taken out of service"),
-    errors.JobsOffError: Kind("jobs-off", 503, "this server keeps no jobs"),
+    errors.ModelUnloadedError: Kind(
+        "model-unloaded", 503, "the model was unloaded by its operator"
+    ),
+    errors.JobsOffError: Kind("jobs-off", 503, "this server accepts no jobs"),
     errors.JobNotFoundError: Kind("unknown-job", 404, "no such job"),
     errors.JobNotDoneError: Kind("job-not-done", 409, "the job has no result"),
-    errors.DiskFullError: Kind("disk-full", 507, "there is no room on the server's disk"),
+    errors.DiskFullError: Kind("disk-full", 507, "the server's disk is full"),
     errors.StoppedError: Kind("stopping", 503, "the server is stopping"),
     errors.ApiKeyError: Kind("api-key", 401, "the key is missing or wrong"),
     errors.AdminTokenError: Kind("admin-token", 401, "the admin token is missing or wrong"),
     errors.AliasError: Kind("alias", 422, "the alias cannot be set or removed"),
-    errors.NoModelError: Kind("no-model", 503, "there is no model to serve"),
+    errors.NoModelError: Kind("no-model", 503, "the server has no model"),
     errors.UploadTooLargeError: Kind("too-many-bytes", 413, "the upload has too many bytes"),
     errors.UnsupportedMediaTypeError: Kind("media-type", 415, "the body's type is not supported"),
-    errors.UrlRefusedError: Kind("url-refused", 403, "the server does not fetch from this url"),
-    errors.UrlFailedError: Kind("url-failed", 422, "the url gave no image"),
+    errors.UrlRefusedError: Kind("url-refused", 403, "the server does not fetch from this URL"),
+    errors.UrlFailedError: Kind("url-failed", 422, "the URL gave no image"),
     errors.NotAcceptableError: Kind("not-acceptable", 406, "no answer meets the Accept header"),
-    errors.OverloadedError: Kind("overloaded", 503, "the server has as much work as it can hold"),
+    errors.OverloadedError: Kind("overloaded", 503, "the server is full"),
     errors.RateLimitError: Kind("rate-limit", 429, "too many requests from one client"),
     errors.DeadlineError: Kind("deadline", 504, "the answer was not ready in time"),
     errors.ClientGoneError: Kind("client-gone", 499, "the client left"),
     errors.ModelMemoryError: OUT_OF_MEMORY,
     errors.TooManyCornersError: Kind(
-        "too-many-corners", 422, "the mask is too ragged for polygons"
+        "too-many-corners", 422, "the mask has too many corners for polygons"
     ),
     errors.BadParameterError: BAD_PARAMETER,
     errors.BadRequestError: Kind("bad-request", 400, "the body could not be read"),
@@ -102,7 +104,7 @@ class Problem:
         }
 
     def response(self, *, path: str, request_id: str) -> Response:
-        """Write the document for the request to `path`; under /v2 as that protocol has it."""
+        """Return the HTTP answer; below /v2 it has the form of that protocol."""
         is_oip = path == "/v2" or path.startswith("/v2/")
         document = self.document(path=path, request_id=request_id)
         if is_oip:
@@ -116,7 +118,7 @@ class Problem:
 
 
 def problem_of(error: Exception) -> Problem:
-    """Map an error to a problem; one that nobody raised on purpose says nothing of its cause."""
+    """Map an error to a problem; the cause of an unexpected error is not disclosed."""
     if isinstance(error, HTTPException):
         return _of_http(error)
     if isinstance(error, RequestValidationError):
@@ -125,7 +127,9 @@ def problem_of(error: Exception) -> Problem:
     if is_out_of_memory(error):
         return Problem(OUT_OF_MEMORY, "the server ran out of memory; send a smaller image")
     if not isinstance(error, zoo.ZooError):
-        return Problem(INTERNAL, "something broke here; quote the request id when you report it")
+        return Problem(
+            INTERNAL, "an internal error occurred; quote the request id when you report it"
+        )
     kind = next(kind for cls, kind in KINDS.items() if isinstance(error, cls))
     if isinstance(error, zoo.UnknownNameError) and error.kind == "model":
         kind = UNKNOWN_MODEL
@@ -147,18 +151,18 @@ def _headers(error: Exception) -> dict[str, str]:
 
 
 def _of_http(error: HTTPException) -> Problem:
-    """Describe what the framework itself refused: an unknown path, a wrong method."""
+    """Describe a refusal of the framework itself: an unknown path, a wrong method."""
     phrase = HTTPStatus(error.status_code).phrase
     kind = Kind(phrase.lower().replace(" ", "-"), error.status_code, phrase.lower())
     headers = error.headers or {}
     if error.status_code == 405:
         allowed = headers.get("Allow", "another")
-        return Problem(kind, f"this address takes {allowed} only; see /docs", headers=headers)
+        return Problem(kind, f"this address accepts {allowed} only; see /docs", headers=headers)
     return Problem(kind, str(error.detail), headers=headers)
 
 
 def missing_address(path: str, known: Iterable[str]) -> Problem:
-    """Say that nothing is at `path`, and what may have been meant."""
+    """Return the problem of an unknown path, with suggestions."""
     close = zoo.suggest(path, [one for one in known if "{" not in one])
     guess = f"did you mean {' or '.join(close)}? " if close else ""
     detail = f"there is nothing at {path}; {guess}/docs lists all addresses"

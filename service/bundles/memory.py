@@ -22,7 +22,8 @@ def tensor_bytes(predictor: Any) -> int | None:
     if network is None or not hasattr(network, "parameters"):
         return None
     tensors = [*network.parameters(), *network.buffers()]
-    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
+    sizes: dict[int, int] = {tensor.data_ptr(): tensor.nbytes for tensor in tensors}
+    return sum(sizes.values())  # tied weights count once
 
 
 def resident_bytes() -> int:

@@ -25,7 +25,7 @@ _PREFIX = "mz_"
 
 
 def new_key() -> tuple[str, str]:
-    """Return a new key, and the hash of it that the server is to know."""
+    """Return a new key and its hash; the server stores only the hash."""
     key = _PREFIX + secrets.token_urlsafe(32)
     return key, hash_key(key)
 
@@ -36,7 +36,7 @@ def hash_key(key: str) -> str:
 
 
 class KeyGate:
-    """ASGI middleware that lets in who has a key; its name is in `scope["state"]["api_key"]`.
+    """ASGI middleware that requires a key and puts its name into `scope["state"]["api_key"]`.
 
     Args:
         hashes: of the keys, by the names of their owners.
@@ -60,7 +60,7 @@ class KeyGate:
         await self.app(scope, receive, send)
 
     def owner_of(self, key: str) -> str | None:
-        """Return whose key it is; every hash is compared, so that the time says nothing."""
+        """Return the name of a key; every hash is compared, so that the time discloses nothing."""
         given = hash_key(key)
         found = None
         for owner, known in self.hashes.items():

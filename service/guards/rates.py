@@ -18,16 +18,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from maskzoo.service.errors import RateLimitError
 from maskzoo.service.problems import problem_of
 
-_MAX_CLIENTS = 10_000  # buckets that are remembered; the longest unused is forgotten
-_IPV6_PREFIX = 64  # one household has so many addresses
+_MAX_CLIENTS = 10_000  # buckets that are kept; beyond, the least recently used is dropped
+_IPV6_PREFIX = 64  # bits; one household has a network of this size
 
 
 class TokenBuckets:
     """The buckets of all clients.
 
     Args:
-        per_s: tokens that come back in a second.
-        burst: tokens that a bucket holds.
+        per_s: tokens added per second.
+        burst: capacity of a bucket.
         clock: seconds.
     """
 
@@ -43,7 +43,7 @@ class TokenBuckets:
         """Take one token.
 
         Raises:
-            RateLimitError: there is none; says when there will be.
+            RateLimitError: the bucket is empty; the error says when it will not be.
         """
         now = self._clock()
         tokens, before = self._buckets.get(client, (float(self.burst), now))
@@ -58,10 +58,10 @@ class TokenBuckets:
 
 
 class RateGate:
-    """ASGI middleware that refuses work from clients who send too much of it.
+    """ASGI middleware that refuses POST requests of clients that send too many.
 
     Args:
-        refused: is told the slug of the problem.
+        refused: called with the slug of the problem.
     """
 
     def __init__(self, app: ASGIApp, buckets: TokenBuckets, refused: Callable[[str], None]) -> None:
@@ -86,7 +86,7 @@ class RateGate:
 
 
 def client_of(scope: Scope) -> str:
-    """Return who asks: the owner of the key, else the address, of IPv6 its network."""
+    """Return the identity of the client: its key's name, else its address or IPv6 network."""
     owner = scope.get("state", {}).get("api_key")
     if owner:
         return f"key {owner}"

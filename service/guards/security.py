@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 REQUEST_ID = "X-Request-ID"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# Everything the pages need comes from this server; blob: and data: are pictures they made.
+# The pages load everything from this server; blob: and data: are images that they draw.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -33,7 +33,7 @@ SAFE_HEADERS = {
 
 
 Observe = Callable[[str, str, int, float], None]
-"""Is told the route, model, status and seconds of each request."""
+"""Called with the route, model, status and seconds of each request."""
 
 
 class RequestGuard:
@@ -43,7 +43,7 @@ class RequestGuard:
     is replaced. The id is in `scope["state"]["request_id"]`, in each answer and in each log line.
 
     Args:
-        observe: is told of each request when it is over.
+        observe: called when a request is over.
     """
 
     def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
@@ -58,7 +58,7 @@ class RequestGuard:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         logged_request_id.set(request_id)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         status = 0
 
         async def send_guarded(message: Message) -> None:
@@ -76,11 +76,11 @@ class RequestGuard:
         except Exception as error:
             logger.exception("event=crash request_id=%s path=%r", request_id, scope["path"])
             if status:
-                raise  # the answer has begun: all that is left is to cut the connection
+                raise  # the answer has started: the connection can only be cut
             answer = problem_of(error).response(path=scope["path"], request_id=request_id)
             await answer(scope, receive, send_guarded)
         finally:
-            seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - started
             if self.observe is not None:
                 model = scope["state"].get("model", "")
                 self.observe(_route(scope), model, status, seconds)
@@ -95,7 +95,7 @@ class RequestGuard:
 
 
 def _route(scope: Scope) -> str:
-    """Return the pattern of the path, which is one of ours, and never what a client made up."""
+    """Return the pattern of the route, never the path that the client made up."""
     pattern = getattr(scope.get("route"), "path", None)
     if pattern is not None:
         return str(pattern)

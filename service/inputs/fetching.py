@@ -33,7 +33,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the open internet: none private, local, mapped, tunnelled."""
+    """Whether an address is on the public internet: not private, local, mapped or tunnelled."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:  # also "fe80::1%eth0"
@@ -46,7 +46,7 @@ def is_public(address: str) -> bool:
 
 
 async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """Return the addresses that the system's resolver gives."""
+    """Return the addresses of a host from the resolver of the system."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -57,9 +57,9 @@ class Fetcher:
     """Fetches images by URL.
 
     Args:
-        hosts: the only hosts that are asked, where there are any.
-        timeout_s: for all of one image, redirects as well.
-        resolve, is_allowed, transport: what a test replaces.
+        hosts: if not empty, the only hosts that are allowed.
+        timeout_s: for one image, including redirects.
+        resolve, is_allowed, transport: for tests.
     """
 
     hosts: tuple[str, ...] = ()
@@ -72,8 +72,8 @@ class Fetcher:
         """Return the bytes at `url`.
 
         Raises:
-            UrlRefusedError: this server does not go there.
-            UrlFailedError: nothing came back, or no success.
+            UrlRefusedError: the server does not fetch from this URL.
+            UrlFailedError: the host cannot be reached, or did not answer with 200.
             UploadTooLargeError: more than `max_bytes`.
         """
         try:
@@ -85,9 +85,9 @@ class Fetcher:
             raise UrlFailedError("the connection failed") from None
 
     async def _follow(self, url: str, max_bytes: int) -> bytes:
-        fresh = httpx.Limits(max_keepalive_connections=0)  # a connection belongs to one host
+        no_reuse = httpx.Limits(max_keepalive_connections=0)  # a connection belongs to one host
         async with httpx.AsyncClient(
-            transport=self.transport, trust_env=False, limits=fresh
+            transport=self.transport, trust_env=False, limits=no_reuse
         ) as client:
             for _ in range(MAX_REDIRECTS + 1):
                 request = await self._request(client, url)
@@ -101,7 +101,7 @@ class Fetcher:
         raise UrlFailedError(f"more than {MAX_REDIRECTS} redirects")
 
     async def _request(self, client: httpx.AsyncClient, url: str) -> httpx.Request:
-        """Return a request to a checked address, which still names its host to the other side."""
+        """Return a request to the checked address that still names the host, in `Host` and TLS."""
         parts = self._check(url)
         host, port = str(parts.hostname), PORTS[parts.scheme]
         address = await self._address(host, port)
@@ -119,7 +119,7 @@ class Fetcher:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise UrlRefusedError("it is no URL that can be read") from None
+            raise UrlRefusedError("it is not a valid URL") from None
         if parts.scheme not in PORTS:
             raise UrlRefusedError(f"its scheme is {parts.scheme!r}; allowed: https, http")
         if not parts.hostname:

@@ -52,7 +52,7 @@ class GeoReference:
     epsg: int | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what clients are told."""
+        """Return the record as plain data."""
         matrix = None if self.matrix is None else [float(value) for value in self.matrix.ravel()]
         return {"epsg": self.epsg, "matrix": matrix}
 
@@ -64,11 +64,12 @@ class GeoReference:
     def to_map(self, corners: np.ndarray) -> np.ndarray:
         """Return float64 coordinates in the image's own system for corners of pixels."""
         assert self.matrix is not None, "there is an affine map"
-        return corners @ self.matrix[:, :2].T + self.matrix[:, 2]
+        points: np.ndarray = corners @ self.matrix[:, :2].T + self.matrix[:, 2]
+        return points
 
 
 def read_georeference(source: bytes | Path) -> GeoReference | None:
-    """Return the place of a TIFF; None for one without, and for one that was turned upright."""
+    """Return the georeference of a TIFF; None without one, or where EXIF orientation applies."""
     import tifffile
 
     stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
@@ -85,13 +86,13 @@ def read_georeference(source: bytes | Path) -> GeoReference | None:
             keys = _short_keys(values[_GEO_KEYS])
             matrix = _affine(values, is_point=keys.get(_RASTER_TYPE) == _IS_POINT)
             return GeoReference(tuple(copied), matrix, _epsg(keys))
-    except Exception as error:  # the pixels were fine; tags may hold anything
+    except Exception as error:  # tags may hold anything, and the pixels are fine
         logger.warning("event=georeference_unreadable error=%r", error)
         return None
 
 
 def to_lonlat(reference: GeoReference, points: np.ndarray) -> np.ndarray | None:
-    """Return longitudes and latitudes (WGS 84) of points of the map; None where nobody can."""
+    """Return longitudes and latitudes (WGS 84) of map points; None without a transformation."""
     if reference.epsg == WGS84:
         return points
     if reference.epsg is None or importlib.util.find_spec("pyproj") is None:
@@ -101,11 +102,11 @@ def to_lonlat(reference: GeoReference, points: np.ndarray) -> np.ndarray | None:
 
     try:
         transformer = Transformer.from_crs(reference.epsg, WGS84, always_xy=True)
-        turned = np.stack(transformer.transform(points[:, 0], points[:, 1]), axis=1)
+        lonlat: np.ndarray = np.stack(transformer.transform(points[:, 0], points[:, 1]), axis=1)
     except ProjError as error:
         logger.warning("event=no_transformation epsg=%d error=%r", reference.epsg, error)
         return None
-    return turned if np.isfinite(turned).all() else None
+    return lonlat if np.isfinite(lonlat).all() else None
 
 
 def _affine(values: Mapping[int, Any], *, is_point: bool) -> np.ndarray | None:

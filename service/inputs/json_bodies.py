@@ -3,7 +3,7 @@
     {"image": "<base64>", "name": "a.png", "format": "json", "model": "nuclei"}
     {"images": [{"image": "data:image/png;base64,…"}, {"url": "https://…"}], "format": "json"}
 
-Every other member is an option of the request, by the name that it has in the query.
+Every other member is an option of the request, under its name in the query.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> Submission:
     """Return the images and the options of a JSON body.
 
     Raises:
-        BadRequestError: it is no JSON object, holds no image, or base64 that is none.
+        BadRequestError: the body is not a JSON object, has no image, or has invalid base64.
         BadParameterError: members of an image are wrong.
         UploadTooLargeError: the images have more than `max_bytes` together.
     """
@@ -56,7 +56,9 @@ def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> Submission:
     if not isinstance(listed, list) or not listed:
         raise BadRequestError("the body has no image; give 'image' (base64), 'url' or 'images'")
     if len(listed) > max_images:
-        raise BadRequestError(f"the body has {len(listed)} images; at most {max_images} are taken")
+        raise BadRequestError(
+            f"the body has {len(listed)} images; at most {max_images} are accepted"
+        )
     images = [_read_member(member, index) for index, member in enumerate(listed)]
     if sum(len(image.data) for image in images) > max_bytes:
         raise UploadTooLargeError(max_bytes)
@@ -64,25 +66,25 @@ def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> Submission:
 
 
 def load_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body is.
+    """Parse a body that is a JSON object.
 
     Raises:
-        BadRequestError: it is something else.
+        BadRequestError: it is not JSON, or not an object.
     """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"the body is no JSON that can be read: {error}") from None
+        raise BadRequestError(f"the body is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadRequestError(f"the body is a JSON {type(document).__name__}, not an object")
     return document
 
 
 def decode_base64(text: str) -> bytes:
-    """Return the bytes of base64, or of a data: URL of it; white space is skipped.
+    """Decode base64, or a data: URL of base64; white space is skipped.
 
     Raises:
-        BadRequestError: it is something else.
+        BadRequestError: it is neither.
     """
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
@@ -91,7 +93,7 @@ def decode_base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadRequestError(f"'image' is no base64: {error}") from None
+        raise BadRequestError(f"'image' is not base64: {error}") from None
 
 
 def _read_member(given: Any, index: int) -> Upload:

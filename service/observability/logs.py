@@ -39,10 +39,12 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(document, ensure_ascii=False, default=str)
 
 
-def configure(level: str, form: str) -> None:
+def configure(level: str, log_format: str) -> None:
     """Send all logging to standard error, as `text` or as `json`."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(_TEXT_FORMAT))
+    handler.setFormatter(
+        JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT_FORMAT)
+    )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

@@ -74,7 +74,9 @@ class Metrics:
         self.evictions = self._counter("model_evictions_total", "Models that left memory", "reason")
         self.cache_hits = self._counter("cache_hits_total", "Answers by 304 Not Modified")
         self.cache_misses = self._counter("cache_misses_total", "Tags that no longer matched")
-        self.cancelled = self._counter("cancelled_total", "Images nobody waited for", "stage")
+        self.cancelled = self._counter(
+            "cancelled_total", "Images whose client left or whose deadline passed", "stage"
+        )
         self.gpu_memory = self._gauge("gpu_memory_bytes", "Memory of the GPU", "livemax", "kind")
         self.build_info = self._gauge(
             "build_info", "What runs here; always 1", "max", "version", "torch", "cuda"
@@ -122,7 +124,7 @@ class Metrics:
         return counting
 
     def advance(self, counter: Counter, key: str, total: float) -> None:
-        """Bring a counter up to a total that somebody else keeps."""
+        """Bring a counter up to a total that is kept elsewhere."""
         counter.inc(max(0.0, total - self._seen.get(key, 0.0)))
         self._seen[key] = total
 
@@ -142,7 +144,7 @@ class Metrics:
         self.gpu_memory.labels("free").set(torch.cuda.mem_get_info()[0])
 
     def render(self) -> bytes:
-        """Return all numbers in Prometheus' text form, of all processes where they share."""
+        """Return all metrics in Prometheus' text format, of all processes that share a folder."""
         registry = self._registry
         if SHARED_FOLDER in os.environ:
             registry = CollectorRegistry()

@@ -213,7 +213,7 @@ async def _events(services: Services, job_id: str, owner: str) -> AsyncIterator[
     """
     changes = services.jobs.watch(job_id, owner=owner, every_s=_WATCH_S)
     coming = asyncio.ensure_future(anext(changes))
-    ending = asyncio.ensure_future(services.drain.begun.wait())
+    ending = asyncio.ensure_future(services.drain.started.wait())
     yield b"retry: 2000\n\n"
     try:
         while True:

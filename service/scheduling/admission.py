@@ -1,9 +1,9 @@
 """Admission control by pixels, with an honest Retry-After.
 
-A request holds its image's pixels from its header to its answer. Their sum bounds the memory of
-decoded images; divided by the speed at which pixels have left so far, it is the time that the
-next one would wait, which is bounded too. Who would wait too long hears so at once, with the time
-after which to come again, instead of waiting for an answer that is late.
+A request holds the pixels of its image from the moment its header is read until its answer. Their
+sum bounds the memory of decoded images. Divided by the measured throughput, it predicts how long
+the next request would wait, which is bounded too: a request that would wait too long is refused at
+once, with the time after which to try again, instead of being answered too late.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from contextlib import contextmanager
 from maskzoo.service.errors import OverloadedError, StoppedError
 
 MIN_COST_PX = 256 * 256
-"""A smaller image counts as one of this size: a request costs something in any case."""
+"""A smaller image counts as this many pixels: every request costs something."""
 
 MAX_LOAD_PX = 2048 * 1024
-"""A larger image is worked on in pieces, and the others get their turn between them."""
+"""A larger image counts as this much load: it runs in tiles, and others run in between."""
 
 _MAX_RETRY_S = 120
-_MEMORY = 0.98  # weight of what was measured before, at each answer
+_DECAY = 0.98  # weight of earlier measurements, at each answer
 
 
 class Admission:
-    """Counts the pixels that are inside.
+    """Counts the pixels of all images that are admitted.
 
     Args:
-        max_pixels: how many may be; an image that is larger is let in when nobody else is.
-        max_wait_s: how long the next one may have to wait.
+        max_pixels: limit of the sum; a larger image is admitted when it is alone.
+        max_wait_s: longest predicted wait of the next image.
         clock: seconds.
     """
 
@@ -44,25 +44,25 @@ class Admission:
         self.max_pixels = max_pixels
         self.max_wait_s = max_wait_s
         self.pixels = 0
-        self._load = 0  # of them, what the next one would wait for
+        self._load = 0  # the part of them that the next image would wait for
         self._clock = clock
         self._is_closed = False
         self._busy_since = 0.0  # the last answer, or the first request after a pause
-        self._done = 0.0  # both sums forget slowly
+        self._done = 0.0  # load that was finished, and the seconds it took: decaying sums
         self._busy_s = 0.0
 
     def close(self) -> None:
-        """Let nobody in any more; who is inside goes on."""
+        """Refuse new requests from now on; admitted ones finish."""
         self._is_closed = True
 
     def check(self, pixels: int = MIN_COST_PX, *, within_s: float = math.inf) -> None:
-        """Refuse where there is no room for so many pixels, or no time.
+        """Raise if there is no room for so many pixels, or no time.
 
         Args:
-            within_s: how long the answer is worth waiting for.
+            within_s: how long the client waits for the answer.
 
         Raises:
-            OverloadedError: with the seconds after which there should be.
+            OverloadedError: names the seconds after which there should be room.
             StoppedError: after `close`.
         """
         if self._is_closed:
@@ -73,10 +73,10 @@ class Admission:
 
     @contextmanager
     def admit(self, pixels: int, *, within_s: float = math.inf) -> Iterator[None]:
-        """Hold room for the time of the block.
+        """Hold room for `pixels` during the block.
 
         Raises:
-            OverloadedError: there is none.
+            OverloadedError: there is no room.
             StoppedError: after `close`.
         """
         cost = max(pixels, MIN_COST_PX)
@@ -94,19 +94,20 @@ class Admission:
             self._load -= load
 
     def wait_s(self) -> float:
-        """Return the seconds in which what is inside should be done; 0 while nothing is known."""
+        """Return the seconds until the admitted load should be done; 0 while nothing is known."""
         return self._load * self._busy_s / self._done if self._done else 0.0
 
     def retry_after_s(self) -> int:
-        """Return whole seconds in which what is inside should be done."""
+        """Return `wait_s` in whole seconds, from 1 to 120."""
         return min(_MAX_RETRY_S, max(1, math.ceil(self.wait_s())))
 
     def _measure(self, load: int) -> None:
-        """Learn the speed at which pixels leave while there are some.
+        """Update the throughput while there is load.
 
-        Batches leave together; sums over many answers know the speed all the same.
+        The images of a batch finish together, so single intervals say little; the decaying sums
+        over many answers give the rate.
         """
         now = self._clock()
-        self._done = _MEMORY * self._done + load
-        self._busy_s = _MEMORY * self._busy_s + max(now - self._busy_since, 1e-6)
+        self._done = _DECAY * self._done + load
+        self._busy_s = _DECAY * self._busy_s + max(now - self._busy_since, 1e-6)
         self._busy_since = now

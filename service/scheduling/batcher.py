@@ -1,9 +1,9 @@
 """The batcher: runs the items of a `BatchQueue` in batches, each with its own outcome.
 
-A batch starts at once where the network was idle; while it was busy, company gathers by itself,
-and a batch that is not full waits at most `wait_s` more. When a batch fails, its items run one by
-one, so that the one at fault fails alone. When memory runs out, the batch is halved and its network
-remembers that.
+A batch starts at once if the network is idle. While the network is busy, items collect in the
+queue, and a batch that is not full waits at most `wait_s` longer. If a batch fails, its items run
+one by one, so that only the faulty one fails. If memory runs out, the batch is halved, and the
+limit of its network is lowered.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ RunBatch = Callable[[Hashable, list[Any]], Awaitable[Sequence[Any]]]
 
 
 class Batcher:
-    """The way of single images to networks that like company.
+    """Runs single items in batches.
 
     Args:
         run: runs one batch; called from the event loop, so it must hand its work to a thread.
         workers: batches that run at the same time.
-        wait_s: how long a batch that is not full waits for more, when the network was busy.
-        clock: seconds; deadlines are by this clock.
+        wait_s: how long a batch that is not full waits for more items, if the network was busy.
+        clock: seconds; deadlines are on this clock.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Batcher:
         deadline: float | None = None,
         network: Hashable = None,
     ) -> tuple[Any, float]:
-        """Run `work` with others of its bucket; return its result and the seconds it waited.
+        """Run `work` in a batch of its bucket; return the result and the seconds that it waited.
 
-        Cancelling the caller takes the item out of the queue. See `Item` for the arguments.
+        Cancelling the caller removes the item from the queue. See `Item` for the arguments.
 
         Raises:
             StoppedError: `close` was called.
-            DeadlineError: the deadline came before the item's turn.
-            ModelMemoryError: it does not fit into memory even alone.
+            DeadlineError: the deadline passed before the item ran.
+            ModelMemoryError: the item does not fit into memory even alone.
             Exception: whatever `run` raised for this item alone.
         """
         if self._is_closed:
@@ -91,7 +91,7 @@ class Batcher:
         return await answer
 
     async def close(self) -> None:
-        """Stop the workers; what waits, is being run or comes from now on gets a StoppedError."""
+        """Stop the workers; items that wait, run or arrive later get a StoppedError."""
         self._is_closed = True
         for worker in self._workers:
             worker.cancel()
@@ -129,9 +129,11 @@ class Batcher:
 
     def _drop(self, item: Item) -> None:
         self.num_dropped += 1
-        _fail(item, DeadlineError("the deadline came while the image was waiting for its turn"))
+        _fail(
+            item, DeadlineError("the deadline passed while the image was waiting for the network")
+        )
 
-    async def _serve(self, batch: list[Item], begun: float) -> None:
+    async def _serve(self, batch: list[Item], started: float) -> None:
         bucket = batch[0].bucket
         try:
             results = await self._run(bucket, [item.work[0] for item in batch])
@@ -141,16 +143,16 @@ class Batcher:
                 _fail(item, StoppedError("the service is stopping"))
             raise
         except Exception as error:
-            await self._recover(batch, begun, error)
+            await self._recover(batch, started, error)
             return
         self.queue.limits.did_fit(batch[0].network, sum(item.pixels for item in batch))
         self.batch_sizes[len(batch)] = self.batch_sizes.get(len(batch), 0) + 1
         for item, result in zip(batch, results, strict=True):
             if not item.is_gone():
-                item.work[1].set_result((result, begun - item.entered))
+                item.work[1].set_result((result, started - item.entered))
 
-    async def _recover(self, batch: list[Item], begun: float, error: Exception) -> None:
-        """Run what is left of a batch that failed in smaller ones; a single item just fails."""
+    async def _recover(self, batch: list[Item], started: float, error: Exception) -> None:
+        """Run the items of a failed batch in smaller batches; a single item fails for good."""
         ran_out = is_out_of_memory(error)
         if ran_out:
             pixels = sum(item.pixels for item in batch)
@@ -168,7 +170,7 @@ class Batcher:
                 if item not in part:
                     self._drop(item)
             if part:
-                await self._serve(part, begun)
+                await self._serve(part, started)
 
 
 def _fail(item: Item, error: Exception) -> None:

@@ -5,7 +5,7 @@
            -> the server, which saw the same signal, closes its connections and ends with 0
 
 The server's own handler of the signal goes on working; this one is put before it while the service
-runs. In a thread that is not the main one (tests) no handler can be set, and `begin` is called.
+runs. In a thread that is not the main one (tests) no handler can be set, and `start` is called.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Drain:
-    """Knows whether the service is ending.
+    """The state of the shutdown.
 
     Args:
-        limit_s: how long work in flight may go on.
-        on_begin: called at once.
-        on_limit: called when the time is over.
+        limit_s: how long work in flight may continue.
+        on_start: called when the shutdown starts.
+        on_limit: called after `limit_s`.
     """
 
     def __init__(
-        self, limit_s: float, on_begin: Callable[[], None], on_limit: Callable[[], Awaitable[None]]
+        self, limit_s: float, on_start: Callable[[], None], on_limit: Callable[[], Awaitable[None]]
     ) -> None:
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self._limit_s = limit_s
-        self._on_begin = on_begin
+        self._on_start = on_start
         self._on_limit = on_limit
         self._ending: asyncio.Task[None] | None = None
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the end has begun."""
-        return self.begun.is_set()
+        """Whether the shutdown has started."""
+        return self.started.is_set()
 
-    def begin(self) -> None:
-        """Begin the end; called in the event loop, once or more."""
+    def start(self) -> None:
+        """Start the shutdown; called in the event loop, once or more."""
         if self.is_stopping:
             return
         logger.info("event=stopping limit_s=%g", self._limit_s)
-        self.begun.set()
-        self._on_begin()
+        self.started.set()
+        self._on_start()
         self._ending = asyncio.create_task(self._end_in_time())
 
     def close(self) -> None:
-        """Forget the time limit: everything has ended."""
+        """Cancel the time limit: everything has ended."""
         if self._ending is not None:
             self._ending.cancel()
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Begin the end on SIGTERM and SIGINT, before whoever handled these until now."""
+        """Start the shutdown on SIGTERM and SIGINT, then call the previous handlers."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -71,7 +71,7 @@ class Drain:
         previous = {number: signal.getsignal(number) for number in _SIGNALS}
 
         def handle(number: int, frame: FrameType | None) -> Any:
-            loop.call_soon_threadsafe(self.begin)
+            loop.call_soon_threadsafe(self.start)
             handler = previous[signal.Signals(number)]
             if callable(handler):
                 handler(number, frame)

@@ -1,6 +1,6 @@
 """Lifetime of a request: until its deadline, or until its client disconnects.
 
-A client says `x-request-timeout-seconds`; the server's own limit holds in any case. The framework
+A client may set `x-request-timeout-seconds`; the server's own limit always holds. The framework
 does not stop a handler whose client has left, so the connection is watched while it works.
 """
 
@@ -22,10 +22,10 @@ TIMEOUT_HEADER = "x-request-timeout-seconds"
 
 
 def read_timeout(request: Request, *, limit_s: float) -> float:
-    """Return the seconds that the request may take: the client's wish, at most the server's.
+    """Return the time limit of a request: the client's, but at most the server's.
 
     Raises:
-        BadParameterError: the header is no positive number.
+        BadParameterError: the header is not a positive number.
     """
     given = request.headers.get(TIMEOUT_HEADER)
     if given is None:
@@ -44,7 +44,7 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
     """Cancel the block after so many seconds.
 
     Raises:
-        DeadlineError: that happened.
+        DeadlineError: the time is over.
     """
     try:
         async with asyncio.timeout(seconds) as limit:
@@ -56,7 +56,7 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns; cancel it when the client leaves. The body must be read.
+    """Return the result of `work`; cancel it when the client leaves. The body must be read.
 
     Raises:
         ClientGoneError: the client left first.

@@ -1,13 +1,14 @@
 """The queue in front of the networks: forms batches, and drops expired items.
 
 Items of one bucket (same model, same size of the network's input) may share a batch. Images are
-never padded to share one: pooling over the whole image, attention and the border's features see
-the padding, so the answer would depend on who else was asking: padding odd sizes to multiples of
-32 changes 1 to 15 % of the pixels' classes with the shipped bundles (`benchmarks/padding.py`).
-Images of unequal sizes still meet wherever the bundle resizes them to one input size, and huge
-ones as tiles of one size.
+never padded to fit a batch: pooling over the whole image, attention and features at the border see
+the padding, so an answer would depend on the other requests. Padding odd sizes to multiples of 32
+changes the class of 1 to 15 % of the pixels with the shipped bundles (`benchmarks/padding.py`).
+Images of different sizes still share a batch where the bundle resizes them to one input size, and
+huge images as tiles of one size.
 
-Nothing here waits, runs or knows the time: `service.scheduling.batcher` does.
+This module neither waits nor runs anything and does not read a clock: `service.scheduling.batcher`
+does.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ class Item:
     """One image that waits for its network.
 
     Args:
-        bucket: items of equal buckets may run together.
-        network: what runs them; batches of one network share what was learned about its memory.
+        bucket: items with equal buckets may run in one batch.
+        network: the network that runs them; its limit of pixels applies to all its buckets.
         pixels: of the network's input.
-        work: what to run; the queue does not look at it.
-        entered, deadline: by the caller's clock; a deadline of None never comes.
-        is_gone: whether nobody waits for the answer any more.
+        work: what to run; opaque to the queue.
+        entered, deadline: on the caller's clock; None means no deadline.
+        is_gone: whether the client has stopped waiting.
     """
 
     bucket: Hashable
@@ -43,18 +44,18 @@ class Item:
     network: Hashable = None
 
     def is_worth_running(self, now: float) -> bool:
-        """Whether somebody waits and can still be answered in time."""
+        """Whether a client is waiting and can still be answered in time."""
         return not self.is_gone() and (self.deadline is None or now < self.deadline)
 
 
 class PixelLimits:
-    """How many pixels each network takes in one batch, as far as that was found out.
+    """The limit of pixels in one batch, for each network.
 
-    A batch that runs out of memory halves the limit of its network. Something else may have
-    filled the memory then, so after many batches near the limit it grows again, by a quarter.
+    A batch that runs out of memory halves the limit of its network. The memory may have been
+    filled by something else, so after many batches close to the limit it grows by a quarter.
 
     Args:
-        most: the limit of a network that nothing is known of.
+        most: the limit of a network that never ran out of memory.
     """
 
     def __init__(self, most: int) -> None:
@@ -66,14 +67,14 @@ class PixelLimits:
         return self._limits.get(network, (self.most, 0))[0]
 
     def ran_out(self, network: Hashable, pixels: int) -> None:
-        """Remember that a batch of so many pixels did not fit."""
+        """Lower the limit after a batch of `pixels` that did not fit into memory."""
         self._limits[network] = (min(self.of(network), pixels // 2), 0)
         self._limits.move_to_end(network)
         if len(self._limits) > _MAX_NETWORKS:
             self._limits.popitem(last=False)
 
     def did_fit(self, network: Hashable, pixels: int) -> None:
-        """Remember that a batch of so many pixels went well."""
+        """Count a batch of `pixels` that fitted; enough of them raise a lowered limit."""
         if network not in self._limits:
             return
         limit, good = self._limits[network]
@@ -87,7 +88,7 @@ class PixelLimits:
 
 
 class BatchQueue:
-    """First come, first served; who is of the first one's bucket may come along.
+    """First come, first served; later items of the first one's bucket join its batch.
 
     Args:
         max_batch_pixels: of the inputs of one batch; a larger image runs alone.
@@ -104,15 +105,15 @@ class BatchQueue:
 
     @property
     def pixels(self) -> int:
-        """Pixels that wait."""
+        """Pixels of the items in the queue."""
         return sum(item.pixels for item in self._items)
 
     def put(self, item: Item) -> None:
-        """Let an item wait."""
+        """Add an item."""
         self._items.append(item)
 
     def take(self, now: float) -> tuple[list[Item], list[Item]]:
-        """Remove and return the next batch, and the items that were dropped instead of run."""
+        """Remove and return the next batch, and the items that are no longer worth running."""
         dropped = [item for item in self._items if not item.is_worth_running(now)]
         self._items = [item for item in self._items if item.is_worth_running(now)]
         batch = self._next_batch()
@@ -121,7 +122,7 @@ class BatchQueue:
         return batch, dropped
 
     def patience(self, now: float, wait_s: float) -> float:
-        """Return for how long the next batch should wait for company; 0 when it is full."""
+        """Return how long the next batch should wait for more items; 0 if it is full."""
         batch = self._next_batch()
         if not batch:
             return 0.0

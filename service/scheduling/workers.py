@@ -1,7 +1,7 @@
 """Thread pools for work that would block the event loop.
 
-Decoding, encoding and networks release the GIL for most of their time. They get pools of their
-own, so that a network never waits for a thread that decodes, and health checks wait for neither.
+Decoding, encoding and networks release the GIL most of the time. Each has its own pool, so that a
+network never waits for a thread that decodes, and health checks wait for neither.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Workers:
     """Thread pools: for images, for networks, and for walking over huge images tile by tile.
 
-    The last mostly wait for the network; in the pool of images they would keep the others out.
+    The last mostly wait for the network; in the pool of images they would block other images.
     """
 
     def __init__(self, *, image_threads: int, network_threads: int) -> None:
@@ -35,11 +35,11 @@ class Workers:
         return await _run(self._networks, lambda: work(*args, **kwargs))
 
     async def on_tiles(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run what goes over an image tile by tile and waits for the network."""
+        """Run work that goes over an image tile by tile and waits for the network."""
         return await _run(self._tiles, lambda: work(*args, **kwargs))
 
     def close(self) -> None:
-        """Drop what has not begun; running work ends by itself."""
+        """Cancel work that has not started; running work finishes."""
         for pool in (self._images, self._networks, self._tiles):
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -71,15 +71,15 @@ export class JobView {
   }
 
   show(job) {
-    if (this.box.hidden) this.begun = null;
+    if (this.box.hidden) this.started = null;
     const isNew = this.box.hidden;
     this.box.hidden = false;
     if (isNew) this.box.scrollIntoView({ block: "nearest" });
     if (job.state === "running" && job.tiles_done > 0) {
-      this.begun ??= { at: performance.now(), done: job.tiles_done };
+      this.started ??= { at: performance.now(), done: job.tiles_done };
       this.bar.value = job.progress;
     } else {
-      this.begun = null;
+      this.started = null;
       this.bar.removeAttribute("value"); // how long it takes is not known
     }
     this.note.textContent = this.#words(job);
@@ -94,7 +94,7 @@ export class JobView {
     if (state === "queued") return "Waiting for its turn…";
     if (!tiles || !done) return `${width} × ${height} pixels: reading the image…`;
     if (done >= tiles || state !== "running") return "All tiles are done; writing the mask…";
-    const each = (performance.now() - this.begun.at) / (done - this.begun.done);
+    const each = (performance.now() - this.started.at) / (done - this.started.done);
     const left = Number.isFinite(each) ? `, ${time((each * (tiles - done)) / 1000)} left` : "";
     return `${done} of ${tiles} tiles${left}`;
   }

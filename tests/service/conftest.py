@@ -111,7 +111,7 @@ class HeldModel(BrightnessModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.begun = threading.Event()
+        self.started = threading.Event()
         self.release = threading.Event()
 
     def segment_batch(
@@ -122,7 +122,7 @@ class HeldModel(BrightnessModel):
         plans: Sequence[InputPlan] | None = None,
     ) -> list[Segmentation]:
         """Wait, then segment."""
-        self.begun.set()
+        self.started.set()
         assert self.release.wait(30), "the test never released the model"
         return super().segment_batch(images, options, plans=plans)
 

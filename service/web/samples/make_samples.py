@@ -17,7 +17,7 @@ _SCALE = 2  # drawn this much larger, then averaged: soft edges
 
 
 def draw_nuclei(height: int = 520, width: int = 696, *, seed: int = 7) -> np.ndarray:
-    """Return a uint8 (H, W, 3) picture of bright, textured, blurred ellipses on black."""
+    """Return a uint8 (H, W, 3) image of bright, textured, blurred ellipses on black."""
     rng = np.random.default_rng(seed)
     image: np.ndarray = np.full((height, width), 8.0, np.float32)
     image = image + 5 * _clouds(rng, height, width, 160)
@@ -57,7 +57,7 @@ def _scatter(
 
 
 def draw_aerial(height: int = 768, width: int = 1024, *, seed: int = 3) -> np.ndarray:
-    """Return a uint8 (H, W, 3) picture of sand, a lake, roads, houses and gardens."""
+    """Return a uint8 (H, W, 3) image of sand, a lake, roads, houses and gardens."""
     rng = np.random.default_rng(seed)
     canvas = _Town(rng, height * _SCALE, width * _SCALE)
     canvas.paint_land()
@@ -174,9 +174,9 @@ def _clouds(rng: np.random.Generator, height: int, width: int, size: int) -> np.
 
 
 def main() -> None:
-    """Write both pictures beside this file."""
-    for name, picture in (("nuclei", draw_nuclei()), ("aerial", draw_aerial())):
-        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    """Write both images beside this file."""
+    for name, image in (("nuclei", draw_nuclei()), ("aerial", draw_aerial())):
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(FOLDER / f"{name}.jpg"), bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
 
 

@@ -13,7 +13,7 @@ def test_a_burst_is_let_in_and_then_what_the_rate_allows():
     buckets = TokenBuckets(0.5, 3, clock=lambda: now[0])
     for _ in range(3):
         buckets.take("a")
-    with pytest.raises(RateLimitError, match=r"0\.5 a second") as refused:
+    with pytest.raises(RateLimitError, match=r"0\.5 requests a second") as refused:
         buckets.take("a")
     assert refused.value.retry_after_s == 2
     buckets.take("b")

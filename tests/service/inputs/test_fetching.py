@@ -100,8 +100,8 @@ def test_the_very_address_that_was_checked_is_asked_once_by_the_hosts_name():
         ("https://good@inner/a", "user name"),
         ("http://good:22/a", "port is 22"),
         ("http://good:443/a", "port is 443"),
-        ("https://good:99999/a", "no URL"),
-        ("https://[::1/a", "no URL"),
+        ("https://good:99999/a", "not a valid URL"),
+        ("https://[::1/a", "not a valid URL"),
     ],
 )
 def test_what_may_not_be_fetched_is_refused_before_anything_is_asked(url, reason):

@@ -50,14 +50,14 @@ def test_options_are_members_of_the_body(client, png):
 @pytest.mark.parametrize(
     ("body", "status", "detail"),
     [
-        (b"{", 400, "no JSON"),
-        (b"[" * 100_000, 400, "no JSON"),
+        (b"{", 400, "not valid JSON"),
+        (b"[" * 100_000, 400, "not valid JSON"),
         (b"[1]", 400, "a JSON list"),
         (b"{}", 400, "no image"),
         (b'{"images": []}', 400, "no image"),
         (b'{"images": "a"}', 400, "no image"),
         (b'{"image": ""}', 400, "empty"),
-        (b'{"image": "!!"}', 400, "no base64"),
+        (b'{"image": "!!"}', 400, "not base64"),
         (b'{"image": "data:image/png,abc"}', 400, "must be base64"),
         (b'{"image": 5}', 422, "images.0.image"),
         (b'{"image": null}', 422, "either 'image'"),

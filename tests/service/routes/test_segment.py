@@ -271,5 +271,5 @@ def test_a_broken_form_is_a_400(client, request_):
     check_problem(client.post("/segment", **request_), 400, "bad-request", "")
 
 
-def test_a_get_is_a_405_in_the_same_clothes(client):
-    check_problem(client.get("/segment"), 405, "method-not-allowed", "takes POST only; see /docs")
+def test_a_get_is_a_405_as_a_problem_document(client):
+    check_problem(client.get("/segment"), 405, "method-not-allowed", "accepts POST only; see /docs")

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 def begin_end(client) -> None:
     drain = client.app.state.services.drain
-    client.portal.call(drain.begin)
-    client.portal.call(drain.begin)  # a second signal changes nothing
+    client.portal.call(drain.start)
+    client.portal.call(drain.start)  # a second signal changes nothing
 
 
 def test_from_the_signal_on_new_work_is_refused_and_work_in_flight_is_finished(
@@ -17,7 +17,7 @@ def test_from_the_signal_on_new_work_is_refused_and_work_in_flight_is_finished(
     client = start(held_model)
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(client.post, "/segment", content=png)
-        assert held_model.begun.wait(30)
+        assert held_model.started.wait(30)
         begin_end(client)
         for path in ("/segment", "/jobs"):
             refused = client.post(path, content=png)
@@ -34,7 +34,7 @@ def test_what_is_not_done_in_time_is_told_so(start, held_model, png):
     client = start(held_model, shutdown_s=0)
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(client.post, "/segment", content=png)
-        assert held_model.begun.wait(30)
+        assert held_model.started.wait(30)
         begin_end(client)
         answer = working.result()
     assert answer.status_code == 503
@@ -45,7 +45,7 @@ def test_what_is_not_done_in_time_is_told_so(start, held_model, png):
 def test_the_end_closes_streams_of_events_and_gives_jobs_back(start, held_model, png, wait_until):
     client = start(held_model)
     job = client.post("/jobs?mode=whole", content=png).json()["id"]
-    assert held_model.begun.wait(30)
+    assert held_model.started.wait(30)
     with client.stream("GET", f"/jobs/{job}/events") as stream:
         lines = stream.iter_lines()
         assert next(lines).startswith("retry")

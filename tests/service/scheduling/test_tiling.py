@@ -55,7 +55,7 @@ def test_tiles_of_two_images_run_together(start, held_model, encode, wait_until,
     queue = client.app.state.services.batcher.queue
     with ThreadPoolExecutor(3) as pool:
         blocker = pool.submit(client.post, "/segment", content=png)
-        assert held_model.begun.wait(30)
+        assert held_model.started.wait(30)
         body = encode(large_picture())
         waiting = [pool.submit(client.post, "/segment", content=body) for _ in range(2)]
         wait_until(lambda: len(queue) == 8)
@@ -73,7 +73,7 @@ def test_tiles_of_one_image_are_sent_ahead_and_run_together(
     pixels = large_picture()
     with ThreadPoolExecutor(2) as pool:
         blocker = pool.submit(client.post, "/segment", content=png)
-        assert held_model.begun.wait(30)
+        assert held_model.started.wait(30)
         waiting = pool.submit(client.post, "/segment", content=encode(pixels))
         wait_until(lambda: len(queue) == 4)
         held_model.release.set()
@@ -117,7 +117,7 @@ def test_a_deadline_stops_the_walk_over_the_image(start, held_model, encode, png
     client = start(held_model)
     with ThreadPoolExecutor(1) as pool:
         blocker = pool.submit(client.post, "/segment", content=png)
-        assert held_model.begun.wait(30)
+        assert held_model.started.wait(30)
         late = client.post(
             "/segment",
             content=encode(large_picture()),
