@@ -73,6 +73,34 @@ class EngineError(ZooError):
     """An engine is not installed, or cannot run what it was given."""
 
 
+class NotFiniteError(ZooError):
+    """A network computed values that are not finite, so that no class can be chosen.
+
+    Args:
+        engine: its name.
+        precision: what it computes in, as torch names it.
+        item: which image of a batch, as ``2 of 3``; None for a single image.
+    """
+
+    def __init__(self, engine: str, precision: str, item: str | None = None) -> None:
+        self.engine = engine
+        self.precision = precision
+        which = "" if item is None else f" for image {item}"
+        super().__init__(
+            f"engine {engine!r} in {precision} computed values that are not finite (nan or "
+            f"infinity){which}: "
+            + (
+                "the weights are broken or the training has diverged"
+                if precision == "float32"
+                else "choose an engine that computes in float32"
+            )
+        )
+
+    def members(self) -> dict[str, Any]:
+        """Return engine and precision."""
+        return {"engine": self.engine, "precision": self.precision}
+
+
 class ImageError(ZooError):
     """Bytes could not be read as an image."""
 

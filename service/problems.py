@@ -47,6 +47,7 @@ KINDS: dict[type[zoo.ZooError], Kind] = {
     zoo.ImageError: Kind("image-undecodable", 400, "the upload is not an image that can be read"),
     zoo.UnknownNameError: BAD_PARAMETER,
     zoo.ShapeError: Kind("image-shape", 422, "the model cannot take an image of this shape"),
+    zoo.NotFiniteError: Kind("output-not-finite", 500, "the network computed no finite numbers"),
     zoo.BundleError: Kind("model-broken", 503, "the model's bundle cannot be used"),
     errors.ModelBrokenError: Kind("model-broken", 503, "the model's bundle cannot be used"),
     errors.ModelLoadingError: Kind("model-loading", 503, "the model is still loading"),

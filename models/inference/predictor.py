@@ -19,21 +19,21 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines import EagerEngine, Engine
 from maskzoo.models.engines.choose import open_engine
-from maskzoo.models.engines.pixels import check_pixels, network_input, to_channels
+from maskzoo.models.engines.pixels import check_pixels
 from maskzoo.models.errors import ShapeError, SpecError
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image
+from maskzoo.models.inference.batching import DEFAULT_BATCH_BYTES
+from maskzoo.models.inference.forward import Forward
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.inference.postprocess import resize_logits, to_label_map, to_probabilities
 from maskzoo.models.inference.resize import (
     DEFAULT_WHOLE_PIXELS,
     InputPlan,
-    fit_to_plan,
     plan_input,
 )
 from maskzoo.models.inference.segmentation import Clock, Segmentation
@@ -43,11 +43,11 @@ from maskzoo.models.inference.tiled import (
     OnTile,
     PixelRows,
     RunTiles,
+    join_strips,
     label_strips,
     tiled_logits,
 )
 from maskzoo.models.inference.tiles import TileGrid, plan_tiles
-from maskzoo.models.inference.tta import Tta
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 
@@ -68,6 +68,8 @@ class Predictor:
         max_pixels: the largest image that is decoded; None allows any.
         whole_pixels: the largest image that mode ``auto`` gives to the network in one piece.
         max_tile: the largest side of a tile, where memory is short; None leaves it to `plan`.
+        batch_bytes: the estimated memory of one run with more than one image; a larger batch
+            is split. See `models.inference.batching`.
 
     Raises:
         ShapeError: network, labels and preprocessing do not fit each other.
@@ -83,6 +85,7 @@ class Predictor:
         max_pixels: int | None = DEFAULT_MAX_PIXELS,
         whole_pixels: int = DEFAULT_WHOLE_PIXELS,
         max_tile: int | None = None,
+        batch_bytes: int = DEFAULT_BATCH_BYTES,
     ) -> None:
         if isinstance(network, nn.Module):
             self.engine: Engine = EagerEngine(
@@ -103,6 +106,7 @@ class Predictor:
         self.max_pixels = max_pixels
         self.whole_pixels = whole_pixels
         self.max_tile = max_tile
+        self._forward = Forward(self.engine, preprocessing, labels.num_classes, batch_bytes)
 
     @classmethod
     def from_bundle(
@@ -176,6 +180,7 @@ class Predictor:
         Raises:
             ImageError: the file cannot be read.
             ShapeError: the array is not uint8 (H, W, 3).
+            NotFiniteError: the network computed values that are not numbers.
         """
         clock = Clock()
         info = None
@@ -185,10 +190,10 @@ class Predictor:
         clock.stop("decode")
         plan = self.plan(check_pixels(image), options)
         if plan.tiles is not None:
-            found = self._segment_tiles(image, options, plan.tiles, clock, on_tile)
+            found = self._segment_tiles(image, options, plan.tiles, on_tile)
         else:
-            found = self._segment_whole([image], options, [plan], clock)[0]
-        return replace(found, info=info)
+            found = self._segment_runs([image], [plan], options)[0]
+        return replace(found, info=info, timings={**clock.timings, **found.timings})
 
     def segment_batch(
         self,
@@ -197,10 +202,11 @@ class Predictor:
         *,
         plans: Sequence[InputPlan] | None = None,
     ) -> list[Segmentation]:
-        """Segment images whose plans have the same `padded` size in one run of the network.
+        """Segment images whose plans have the same `padded` size, together as far as they fit.
 
-        The timings of each are those of the whole batch. Images that are tiled, and images whose
-        probabilities are asked for, run one by one.
+        A batch that needs more than `batch_bytes` by the estimate is split into several runs of
+        the network; the timings of an image are those of its run. Images that are tiled, and
+        images whose probabilities are asked for, run one by one.
 
         Args:
             images: upright uint8 (H, W, 3) RGB.
@@ -209,6 +215,8 @@ class Predictor:
 
         Raises:
             ShapeError: an array is not uint8 (H, W, 3), or the network's inputs differ in size.
+            NotFiniteError: the network computed values that are not numbers for one image; the
+                message says which.
         """
         sizes = [check_pixels(image) for image in images]
         if plans is None:
@@ -218,7 +226,7 @@ class Predictor:
             raise ShapeError(f"inputs of sizes {sorted(padded)}; a batch takes one size")
         if plans[0].mode == "tiled" or options.probabilities:
             return [self.segment(image, options) for image in images]
-        return self._segment_whole(images, options, plans, Clock())
+        return self._segment_runs(images, plans, options)
 
     def segment_rows(
         self,
@@ -259,7 +267,7 @@ class Predictor:
     def logits(
         self, images: Sequence[np.ndarray], options: PredictOptions = DEFAULT_OPTIONS
     ) -> list[np.ndarray]:
-        """Return the float32 logits (K, H, W) of images of one size, in one run.
+        """Return the float32 logits (K, H, W) of images of one size, together as far as they fit.
 
         A server runs the tiles of `segment_rows` by it, several at a time, in mode ``whole``.
         With more than one view, logits are the logarithms of the mean probabilities.
@@ -269,6 +277,7 @@ class Predictor:
 
         Raises:
             ShapeError: an array is not uint8 (H, W, 3), or the images differ in size.
+            NotFiniteError: the network computed values that are not numbers.
         """
         sizes = {check_pixels(image) for image in images}
         if len(sizes) != 1:
@@ -276,67 +285,68 @@ class Predictor:
         plan = self.plan(sizes.pop(), options)
         if plan.tiles is not None:
             return [self._tiled_logits(image, options, plan.tiles) for image in images]
-        batch = self._input([self._fit(image, plan) for image in images], options.views)
-        logits = self._run(batch, options.views)
-        return [resize_logits(one, plan.covered, plan.image) for one in logits]
-
-    def _segment_whole(
-        self,
-        images: Sequence[np.ndarray],
-        options: PredictOptions,
-        plans: Sequence[InputPlan],
-        clock: Clock,
-    ) -> list[Segmentation]:
-        """Segment images whose inputs have one size, in one run."""
-        views = options.views
-        pairs = list(zip(images, plans, strict=True))
-        batch = self._input([self._fit(image, plan) for image, plan in pairs], views)
-        clock.stop("preprocess")
-        logits = self._run(batch, views)
-        clock.stop("network")
-        maps = [self._decide(one, plan, options) for one, plan in zip(logits, plans, strict=True)]
-        clock.stop("postprocess")
+        plans = [plan] * len(images)
         return [
-            Segmentation(
-                label_map,
-                confidence,
-                self.labels,
-                plan.mode,
-                clock.timings,
-                probabilities=probabilities,
-            )
-            for (label_map, confidence, probabilities), plan in zip(maps, plans, strict=True)
+            resize_logits(one, plan.covered, plan.image)
+            for run in self._forward.runs(images, plans, options.views)
+            for one in run.logits
         ]
+
+    def _segment_runs(
+        self, images: Sequence[np.ndarray], plans: Sequence[InputPlan], options: PredictOptions
+    ) -> list[Segmentation]:
+        """Segment images whose inputs have one size."""
+        found: list[Segmentation] = []
+        for run in self._forward.runs(images, plans, options.views):
+            timings = run.clock.timings  # one record for the run, in each of its results
+            found += [
+                self._segmentation(one, plan, options, timings)
+                for one, plan in zip(run.logits, plans[run.part], strict=True)
+            ]
+            run.clock.stop("postprocess")
+        return found
+
+    def _segmentation(
+        self, logits: Tensor, plan: InputPlan, options: PredictOptions, timings: dict[str, float]
+    ) -> Segmentation:
+        """Return what the logits (K, h, w) of one image say."""
+        if options.probabilities:
+            resized = resize_logits(logits, plan.covered, plan.image)
+            label_map, certain, probabilities = to_probabilities(resized)
+            return Segmentation(
+                label_map, certain, self.labels, plan.mode, timings, probabilities=probabilities
+            )
+        label_map, confidence = to_label_map(
+            logits, plan.covered, plan.image, confidence=options.confidence
+        )
+        return Segmentation(label_map, confidence, self.labels, plan.mode, timings)
 
     def _segment_tiles(
         self,
         image: np.ndarray,
         options: PredictOptions,
         tiles: TileGrid,
-        clock: Clock,
         on_tile: OnTile,
     ) -> Segmentation:
-        confidence: np.ndarray | None
-        probabilities = None
+        clock = Clock()
         if options.probabilities:
             logits = self._tiled_logits(image, options, tiles, on_tile)
             clock.stop("network")
-            label_map, confidence, probabilities = to_probabilities(logits)
-        else:
-            strips = list(self._strips(ArrayRows(image), options, tiles, on_tile))
-            clock.stop("network")
-            label_map = np.concatenate([strip.label_map for strip in strips])
-            parts = [strip.confidence for strip in strips if strip.confidence is not None]
-            confidence = np.concatenate(parts) if parts else None
+            label_map, certain, probabilities = to_probabilities(logits)
+            clock.stop("postprocess")
+            return Segmentation(
+                label_map,
+                certain,
+                self.labels,
+                "tiled",
+                clock.timings,
+                probabilities=probabilities,
+            )
+        strips = list(self._strips(ArrayRows(image), options, tiles, on_tile))
+        clock.stop("network")
+        label_map, confidence = join_strips(strips)
         clock.stop("postprocess")
-        return Segmentation(
-            label_map,
-            confidence,
-            self.labels,
-            "tiled",
-            clock.timings,
-            probabilities=probabilities,
-        )
+        return Segmentation(label_map, confidence, self.labels, "tiled", clock.timings)
 
     def _strips(
         self,
@@ -385,31 +395,3 @@ class Predictor:
         if self.max_tile is not None:
             tile = min(tile[0], self.max_tile), min(tile[1], self.max_tile)
         return plan_tiles(size, tile, overlap)
-
-    def _fit(self, pixels: np.ndarray, plan: InputPlan) -> np.ndarray:
-        """Return uint8 (H, W, C) at the size at which the network sees the image."""
-        return fit_to_plan(to_channels(pixels, self.engine.in_channels), plan)
-
-    def _input(self, images: Sequence[np.ndarray], views: Tta) -> Tensor:
-        as_pixels = self.engine.takes_pixels and not views.resizes
-        return network_input(images, self.preprocessing, self.engine.device, as_pixels=as_pixels)
-
-    def _run(self, batch: Tensor, views: Tta) -> Tensor:
-        logits = views.run(self.engine.run, batch)  # (N, K, h, w)
-        if logits.shape[1] != self.labels.num_classes:
-            raise ShapeError(
-                f"the network gives {logits.shape[1]} classes and the label set has "
-                f"{self.labels.num_classes}; they must match"
-            )
-        if logits.is_cuda:
-            torch.cuda.synchronize(logits.device)
-        return logits
-
-    def _decide(
-        self, logits: Tensor, plan: InputPlan, options: PredictOptions
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Return label map, confidence and probabilities from logits (K, h, w)."""
-        if options.probabilities:
-            return to_probabilities(resize_logits(logits, plan.covered, plan.image))
-        found = to_label_map(logits, plan.covered, plan.image, confidence=options.confidence)
-        return *found, None

@@ -13,7 +13,7 @@ those of `models.inference.tiles`. Letters: K classes, H W the image, h w a tile
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,6 +107,13 @@ def label_strips(
             if certain is not None:
                 certain[:, columns] = part
         yield LabelStrip(top, label_map, certain)
+
+
+def join_strips(strips: Sequence[LabelStrip]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return label map and confidence (H, W) of the strips of one image, in their order."""
+    label_map = np.concatenate([strip.label_map for strip in strips])
+    parts = [strip.confidence for strip in strips if strip.confidence is not None]
+    return label_map, np.concatenate(parts) if parts else None
 
 
 def tiled_logits(

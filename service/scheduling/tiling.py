@@ -19,7 +19,7 @@ import numpy as np
 
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.models.inference.tiled import ArrayRows
+from maskzoo.models.inference.tiled import ArrayRows, join_strips
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.errors import StoppedError
 from maskzoo.service.scheduling.batcher import Batcher
@@ -35,10 +35,8 @@ def segment_tiled(
     """Segment an upright uint8 (H, W, 3) image by tiles; runs in a thread of its own."""
     begun = time.perf_counter()
     strips = list(model.predictor.segment_rows(ArrayRows(pixels), options, run_tiles=tiles))
-    label_map = np.concatenate([strip.label_map for strip in strips])
-    parts = [strip.confidence for strip in strips if strip.confidence is not None]
+    label_map, confidence = join_strips(strips)
     timings = {"network": time.perf_counter() - begun}
-    confidence = np.concatenate(parts) if parts else None
     return Segmentation(label_map, confidence, model.labels, "tiled", timings)
 
 

@@ -228,6 +228,12 @@ def png() -> bytes:
     return encode(picture())
 
 
+@pytest.fixture(scope="session")
+def labels() -> LabelSet:
+    """The classes of the models here."""
+    return LABELS
+
+
 @pytest.fixture
 def held_model() -> Iterator[HeldModel]:
     """A model that works until `release` is set; it is let go at the end in any case."""

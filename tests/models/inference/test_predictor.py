@@ -260,7 +260,7 @@ def test_a_bundle_predicts_as_its_network_does(tiny, tmp_path):
         ),
         (lambda p: p.segment(scene()[..., 0]), ShapeError, "takes uint8"),
         (lambda p: p.segment(scene().astype(float)), ShapeError, "image is float64"),
-        (lambda p: p.segment(b"hello"), ImageFormatError, "no image"),
+        (lambda p: p.segment(b"hello"), ImageFormatError, "not a readable image"),
         (lambda p: p.segment(png(scene(80, 80))), ImageTooLargeError, "80 x 80"),
     ],
 )

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
+from maskzoo import Predictor, Preprocessing
 from maskzoo.service.scheduling.admission import MIN_COST_PX
 
 
@@ -52,6 +54,29 @@ def test_an_image_that_does_not_fit_into_memory_is_a_507_with_advice_and_others_
     assert answer.json()["type"].endswith("#problem-out-of-memory")
     assert "mode=resize" in answer.json()["detail"]
     assert client.post("/segment", content=png).status_code == 200
+
+
+class BreaksOnBlack(nn.Module):
+    """Two logits from the red channel; not a number where an image is black."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        red = x[:, :1]
+        is_black = x.amax((1, 2, 3), keepdim=True) == 0
+        return torch.where(is_black, torch.nan, torch.cat([0.5 - red, red - 0.5], dim=1))
+
+
+def test_an_image_whose_logits_are_not_numbers_fails_alone_and_says_where_they_came_from(
+    start, labels, encode
+):
+    plain = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    client = start(Predictor(BreaksOnBlack(), labels, plain, device="cpu"))
+    files = [encode(np.full((40, 60, 3), value, np.uint8)) for value in (200, 0, 90)]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda body: client.post("/segment", content=body), files))
+    assert [answer.status_code for answer in answers] == [200, 500, 200]
+    problem = answers[1].json()
+    assert problem["type"].endswith("#problem-output-not-finite")
+    assert (problem["engine"], problem["precision"]) == ("torch", "float32")
 
 
 def test_a_deadline_that_passes_is_a_504_and_gives_its_room_back(start, held_model, png):
