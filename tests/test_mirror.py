@@ -127,7 +127,6 @@ COVERED_BY = {
     "training/run/opening.py": "tests/training/run/test_fit.py",
     "training/run/parts.py": "tests/training/run/test_fit.py",
     "training/run/resume.py": "tests/training/test_resume.py",
-    "training/scoring/table.py": "tests/training/scoring/test_evaluate.py",
     "training/steps/batches.py": "tests/training/test_resume.py",
     # service
     "service/adapters/cvat.py": "tests/service/adapters/test_dialects.py",

@@ -16,7 +16,7 @@ from maskzoo.training.config.load import load_config
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.run.fit import TrainResult, train
-from maskzoo.training.scoring.evaluate import evaluate
+from maskzoo.training.scoring.bundle import evaluate_bundle
 from maskzoo.training.scoring.metrics import ConfusionMatrix
 
 SETTINGS = (
@@ -93,7 +93,7 @@ def test_validation_evaluation_and_service_agree(
 ) -> None:
     records = [row for row in read_log(run.run_dir / "log.jsonl") if row["kind"] == "val"]
     validation = max(row["mean_iou"] for row in records)
-    evaluated = evaluate(run.bundle, folder, split="val", device="cpu", engine=engine)
+    evaluated = evaluate_bundle(run.bundle, folder, split="val", device="cpu", engine=engine)
     data = open_dataset(folder)
     served = ConfusionMatrix(2, ignore_index=255)
     with TestClient(create_app(Settings(bundles=(run.bundle,), engine=engine))) as client:

@@ -31,11 +31,12 @@ def evaluate(
     from maskzoo.models.bundles.records import BundleMetrics
     from maskzoo.models.bundles.shipped import find_bundle
     from maskzoo.training.loggers.progress import progress_bar
-    from maskzoo.training.scoring.evaluate import evaluate as measure
+    from maskzoo.training.scoring.bundle import evaluate_bundle
+    from maskzoo.training.scoring.table import evaluation_table
 
     folder = find_bundle(bundle)
     with progress_bar("evaluating") as progress:
-        result = measure(
+        result = evaluate_bundle(
             folder,
             data,
             split=split,
@@ -46,7 +47,7 @@ def evaluate(
         )
     if save:
         command = result.command(str(data), engine=engine)
-        metrics = BundleMetrics.model_validate(result.to_json() | {"command": command})
+        metrics = result.metrics().updated(BundleMetrics(command=command))
         save_metrics(folder, metrics)
         print(f"saved in {folder}", file=sys.stderr)
-    print_json(result.details()) if as_json else print(result.table())
+    print_json(result.to_json()) if as_json else print(evaluation_table(result))

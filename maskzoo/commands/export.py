@@ -56,7 +56,7 @@ def export(
             calibrate,
             max_drop=max_drop,
             out=out,
-            say=lambda line: print(line, file=sys.stderr),
+            notify=lambda line: print(line, file=sys.stderr),
         )
     else:
         from maskzoo.models.engines.check import central_part

@@ -23,7 +23,7 @@ import numpy as np
 from maskzoo.models.images.draw import overlay
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.report.panes import jpeg_row, mark_pixels
-from maskzoo.training.scoring.evaluate import Scored
+from maskzoo.training.scoring.records import Scored
 
 BAND_EDGES = (2, 4, 8, 16, 32)  # pixels
 SURE = 0.9
@@ -86,13 +86,13 @@ class ErrorTally:
     def add(self, scored: Scored) -> None:
         """Count the errors of one image."""
         counted = scored.truth != self._labels.ignore_index
-        wrong = (scored.truth != scored.found.label_map) & counted
+        wrong = (scored.truth != scored.segmentation.label_map) & counted
         distance = distance_to_outline(scored.truth, self._labels.ignore_index)
         bands = np.digitize(distance, BAND_EDGES)
         size = len(self._pixels)
         self._pixels += np.bincount(bands[counted], minlength=size)
         self._wrong += np.bincount(bands[wrong], minlength=size)
-        confidence = scored.found.confidence
+        confidence = scored.segmentation.confidence
         if confidence is not None:
             doubtful = wrong & (confidence >= SURE) & (distance > _FAR)
             self._suspect(scored, doubtful, confidence)
@@ -144,7 +144,7 @@ class ErrorTally:
     ) -> Suspicion:
         names = self._labels.names
         place = _surroundings(stats, region.shape)
-        image, prediction = scored.image[place], scored.found.label_map[place]
+        image, prediction = scored.image[place], scored.segmentation.label_map[place]
         panes = [
             image,
             overlay(image, scored.truth[place], self._labels, opacity=0.6),
@@ -152,9 +152,9 @@ class ErrorTally:
             mark_pixels(image, region[place]),
         ]
         return Suspicion(
-            name=scored.sample.stem,
+            name=scored.name,
             truth=names[_most_frequent(scored.truth[region])],
-            prediction=names[_most_frequent(scored.found.label_map[region])],
+            prediction=names[_most_frequent(scored.segmentation.label_map[region])],
             pixels=int(region.sum()),
             confidence=confidence,
             weight=weight,

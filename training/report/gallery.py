@@ -15,8 +15,8 @@ from itertools import count
 from maskzoo.models.images.draw import overlay
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.report.panes import jpeg_row, mark_pixels
-from maskzoo.training.scoring.evaluate import Scored
 from maskzoo.training.scoring.metrics import iou_of, mean_of_known
+from maskzoo.training.scoring.records import Scored
 
 SHOWN = 12
 _PANE = 230  # pixels of the longer side
@@ -62,7 +62,7 @@ class Gallery:
             # drawn when a heap takes the image, and once for both heaps: most images are in neither
             if not drawn:
                 jpeg = draw_panes(scored, self._labels)
-                drawn.append(RankedImage(scored.sample.stem, score, jpeg))
+                drawn.append(RankedImage(scored.name, score, jpeg))
             return drawn[0]
 
         self._offer(self._best, score, ranked)
@@ -95,12 +95,12 @@ class Gallery:
 
 def draw_panes(scored: Scored, labels: LabelSet) -> bytes:
     """Return image, truth, prediction and errors beside each other, as JPEG."""
-    found = scored.found.label_map
+    label_map = scored.segmentation.label_map
     is_counted = scored.truth != labels.ignore_index
     panes = [
         scored.image,
         overlay(scored.image, scored.truth, labels, opacity=0.6),
-        overlay(scored.image, found, labels, opacity=0.6),
-        mark_pixels(scored.image, (scored.truth != found) & is_counted),
+        overlay(scored.image, label_map, labels, opacity=0.6),
+        mark_pixels(scored.image, (scored.truth != label_map) & is_counted),
     ]
     return jpeg_row(panes, side=_PANE)

@@ -23,8 +23,8 @@ from maskzoo.training.report.errors import ErrorTally
 from maskzoo.training.report.gallery import Gallery
 from maskzoo.training.report.run import Run, read_run
 from maskzoo.training.report.speed import speed_facts
-from maskzoo.training.scoring.evaluate import Evaluation, Scored
 from maskzoo.training.scoring.metrics import ClassScores, percent
+from maskzoo.training.scoring.records import Evaluation, Scored
 
 REPORT = "report.html"
 

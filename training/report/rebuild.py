@@ -11,7 +11,8 @@ from maskzoo.models.inference.predictor import Predictor
 from maskzoo.training.data.records.samples import Split
 from maskzoo.training.report.page import ReportCollector, write_report
 from maskzoo.training.report.run import Run, read_run
-from maskzoo.training.scoring.evaluate import check_classes, evaluate_split, open_as_trained
+from maskzoo.training.scoring.bundle import open_as_trained
+from maskzoo.training.scoring.evaluate import check_classes, evaluate_split
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 

@@ -26,7 +26,8 @@ from maskzoo.training.data.records.samples import Split
 from maskzoo.training.run.checkpoint import BEST
 from maskzoo.training.run.origin import code_commit
 from maskzoo.training.run.parts import Parts
-from maskzoo.training.scoring.evaluate import Evaluation, Scored, evaluate_split
+from maskzoo.training.scoring.evaluate import evaluate_split
+from maskzoo.training.scoring.records import Evaluation, Scored
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
@@ -65,12 +66,11 @@ def score_best(
 
 def write_bundle(parts: Parts, evaluation: Evaluation) -> tuple[Path, BundleMetrics]:
     """Write the bundle with its scores in the draft's place; return its path and the scores."""
-    metrics = BundleMetrics.model_validate(
-        evaluation.to_json()
-        | {
-            "command": evaluation.command(evaluation.data, engine="torch"),
-            "validation_mean_iou": parts.progress.best_score,
-        }
+    metrics = evaluation.metrics().updated(
+        BundleMetrics(
+            command=evaluation.command(evaluation.data, engine="torch"),
+            validation_mean_iou=parts.progress.best_score,
+        )
     )
     bundle = _save(parts, parts.context.run_dir / "bundle", metrics=metrics)
     shutil.rmtree(_draft(parts))

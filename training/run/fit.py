@@ -57,6 +57,7 @@ from maskzoo.training.run.opening import check_data, open_data
 from maskzoo.training.run.origin import run_command
 from maskzoo.training.run.parts import Parts, RunContext
 from maskzoo.training.run.resume import find_checkpoint, resumed_config
+from maskzoo.training.scoring.table import evaluation_table
 from maskzoo.training.steps.range_test import range_test_steps
 
 
@@ -182,11 +183,11 @@ def _conclude(parts: Parts) -> TrainResult:
     picture = run_dir / "predictions.png"
     draw_predictions(picture, predictor, context.data, split=scored_split(context.data))
     bundle, metrics = write_bundle(parts, evaluation)
-    details = json.dumps(evaluation.details(), indent=1)
+    details = json.dumps(evaluation.to_json(), indent=1)
     (run_dir / EVALUATION).write_text(details, encoding="utf-8")
     report = write_report(run_dir, evaluation, collector)
     export_bundle(parts, bundle)
-    context.notify(evaluation.table())
+    context.notify(evaluation_table(evaluation))
     context.notify(f"bundle: {bundle}\npicture: {picture}\nreport: {report}")
     return TrainResult(bundle, metrics, run_dir)
 

@@ -1,18 +1,17 @@
 """Confidence interval of the mean IoU, by a bootstrap over images.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentile
-interval). The images of the split are drawn again with replacement, as many as there are; the
-confusion matrices of the draw are added up, and the mean IoU is taken of the sum, by the definition
-of `training.scoring.metrics`. The interval is between the percentiles of many draws. Images are
-drawn, not pixels: pixels of one image are not independent. It says how another test set of this
-size from the same source would differ, nothing of another training.
+interval). As many images as the split has are drawn from it with replacement; their confusion
+matrices are added up, and the sum has a mean IoU, by the definition of `training.scoring.metrics`.
+The interval lies between percentiles of many draws. Images are drawn, not pixels, as the pixels of
+one image are not independent. The interval estimates how much the score would vary on another test
+set of this size from the same source; it says nothing about training again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,7 +25,9 @@ class Interval:
 
     Args:
         low, high: its ends.
-        level: the share of the draws within.
+        level: the fraction of the draws within.
+        resamples: the number of draws.
+        seed: of the draws.
         images: how many there were to draw from.
     """
 
@@ -36,10 +37,6 @@ class Interval:
     resamples: int
     seed: int
     images: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain types."""
-        return asdict(self) | {"over": "images"}
 
 
 def mean_iou_interval(
@@ -62,6 +59,7 @@ def mean_iou_interval(
     draws = random.multinomial(images, np.full(images, 1 / images), size=resamples)
     with np.errstate(invalid="ignore"):
         ious = (draws @ hits) / (draws @ unions)  # nan where a class is in no image of the draw
+    # the mean of a draw is over the classes that occur in it; a draw without any has none
     counted = (~np.isnan(ious)).sum(axis=1)
     means = np.nansum(ious, axis=1)[counted > 0] / counted[counted > 0]
     if not len(means):

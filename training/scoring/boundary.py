@@ -3,13 +3,14 @@
 Paper: Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation",
 CVPR 2021, https://arxiv.org/abs/2103.16562
 Idea: the IoU of each class over the pixels within d of the outline of its own mask, on the inner
-side: |T_d ∩ P_d| / |T_d ∪ P_d|. IoU grows kind to outlines as objects grow; this does not.
-d is 2 % of the image's diagonal, as in the paper, at least 1 pixel; distance is counted in steps to
-any of the eight neighbours, as by the authors' repeated 3x3 erosion, and the border of the image
-is an outline.
+side: |T_d ∩ P_d| / |T_d ∪ P_d|. The larger an object, the less its outline weighs in the IoU; in
+the boundary IoU it always weighs the same.
+d is 2 % of the image's diagonal, as in the paper, and at least 1 pixel. Distance is counted in
+steps to any of the eight neighbours, as by the authors' repeated 3x3 erosion; the border of the
+image is an outline.
 
 What differs: intersections and unions are added up over the data set before they are divided, as
-for IoU, where the paper averages over objects. A border against ignored pixels is no outline.
+for IoU, where the paper averages over objects. A border against ignored pixels is not an outline.
 
 Letters: K classes, H W pixels.
 """
@@ -23,7 +24,7 @@ import numpy as np
 
 from maskzoo.training.scoring.metrics import counted_pixels, mean_of_known
 
-SHARE_OF_DIAGONAL = 0.02
+FRACTION_OF_DIAGONAL = 0.02
 
 
 class BoundaryCounts:
@@ -50,6 +51,7 @@ class BoundaryCounts:
         )
         ignored = np.logical_not(counted)
         width = outline_width(truth.shape)
+        # only classes that occur: outlines are costly, and an absent class adds 0 to both counts
         present = set(np.unique(truth[counted])) | set(np.unique(prediction[counted]))
         for index in sorted(int(value) for value in present):
             of_truth = outline(truth == index, ignored, width)
@@ -69,17 +71,18 @@ class BoundaryCounts:
 
 def outline_width(size: Sequence[int]) -> int:
     """Return d for an image of (height, width)."""
-    return max(1, round(SHARE_OF_DIAGONAL * float(np.hypot(size[0], size[1]))))
+    return max(1, round(FRACTION_OF_DIAGONAL * float(np.hypot(size[0], size[1]))))
 
 
 def outline(mask: np.ndarray, ignored: np.ndarray, width: int) -> np.ndarray:
-    """Return the pixels of a bool (H, W) mask within `width` of its outside, ignored ones left out.
+    """Return the pixels of a bool (H, W) mask within `width` of its outside, without ignored ones.
 
-    Ignored pixels count as inside, so that the border against them is no outline.
+    Ignored pixels count as inside, so that the border against them is not an outline.
     """
     padded = cv2.copyMakeBorder(
         (mask | ignored).view(np.uint8), width, width, width, width, cv2.BORDER_CONSTANT, value=0
     )
+    # one erosion by a square of side 2 d + 1 is d erosions by 3x3
     inner = cv2.erode(padded, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
     inner = inner[width:-width, width:-width].view(bool)
     return np.logical_and(mask, np.logical_not(inner | ignored))

@@ -2,8 +2,8 @@
 
 NNCF (Apache-2.0) measures the range of every activation on images of the training split and
 rounds weights and activations to 8 bits (Jacob et al., "Quantization and Training of Neural
-Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). The rounded network is
-scored beside torch on another split, through the predictor, and refused if it lost too much.
+Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). The rounded network and torch
+are scored on another split, through the predictor; a network that lost too much is refused.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from maskzoo.models.export.engines import to_openvino, versions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.samples import Split
-from maskzoo.training.scoring.evaluate import check_classes, count_pixels, open_as_trained
+from maskzoo.training.scoring.bundle import open_as_trained
+from maskzoo.training.scoring.evaluate import check_classes, count_pixels
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 MAX_DROP = 0.5
 """Points of mean IoU (of 100) that may be lost."""
 
 CALIBRATION_IMAGES = 200
-_CALIBRATION_SIDE = 512  # of the central part that is looked at
+_CALIBRATION_SIDE = 512  # pixels of the central part of an image
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def export_int8(
@@ -45,16 +46,16 @@ def export_int8(
     split: Split = "val",
     max_drop: float = MAX_DROP,
     out: Path | None = None,
-    say: Say = lambda line: None,
+    notify: Notify = lambda line: None,
 ) -> Artefact:
     """Write the bundle's network for OpenVINO in int8, beside the bundle.
 
     Args:
-        data: calibrates by its training split.
+        data: its training split calibrates.
         split: on which torch and int8 are scored.
         max_drop: the most points of mean IoU (of 100) that int8 may lose.
         out: the parent folder in place of the bundle's `engines`.
-        say: is told what is going on.
+        notify: takes a line for the person.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -70,16 +71,10 @@ def export_int8(
 
     def make(folder: Path) -> Record:
         path = folder / MODEL["openvino"]
-        say(f"calibrating on {min(CALIBRATION_IMAGES, len(opened.samples('train')))} images")
+        notify(f"calibrating on {min(CALIBRATION_IMAGES, len(opened.samples('train')))} images")
         _quantize(loaded, opened, path)
-        score = _score(loaded, opened, split, path, say)
-        drop = 100 * (score.mean_iou_torch - score.mean_iou)
-        if drop > max_drop:
-            raise ExportError(
-                f"int8 loses {drop:.2f} points of mean IoU on {split} "
-                f"({100 * score.mean_iou_torch:.2f} -> {100 * score.mean_iou:.2f}), more than "
-                f"{max_drop}; allow it with --max-drop, or stay with fp32"
-            )
+        score = _score(loaded, opened, split, path, notify)
+        _refuse_loss(score, max_drop)
         engine = EagerEngine.of(loaded.network, manifest.spec, "cpu")
         check = CheckImages.of(
             engine, manifest.preprocessing, generated_images(manifest.spec.in_channels)
@@ -97,6 +92,17 @@ def export_int8(
         )
 
     return store_artefact(bundle, "openvino-int8", manifest.weights_sha256, make, out=out)
+
+
+def _refuse_loss(score: Score, max_drop: float) -> None:
+    """Raise `ExportError` if int8 is worse than torch by more than `max_drop` points of 100."""
+    drop = 100 * (score.mean_iou_torch - score.mean_iou)
+    if drop > max_drop:
+        raise ExportError(
+            f"int8 loses {drop:.2f} points of mean IoU on {score.split} "
+            f"({100 * score.mean_iou_torch:.2f} -> {100 * score.mean_iou:.2f}), more than "
+            f"{max_drop}; allow it with --max-drop, or stay with fp32"
+        )
 
 
 def _quantize(bundle: Bundle, data: SegmentationData, path: Path) -> None:
@@ -131,26 +137,29 @@ def _calibration_batches(bundle: Bundle, data: SegmentationData) -> Iterator[np.
         yield to_batch(part, preprocessing, torch.device("cpu")).numpy()
 
 
-def _score(bundle: Bundle, data: SegmentationData, split: Split, path: Path, say: Say) -> Score:
+def _score(
+    bundle: Bundle, data: SegmentationData, split: Split, path: Path, notify: Notify
+) -> Score:
+    """Score torch and the rounded network on one split."""
     manifest = bundle.manifest
     engines = {
         "torch": EagerEngine.of(bundle.network, manifest.spec, "cpu"),
         "int8": open_model("openvino", path, manifest),
     }
     samples = data.samples(split)
-    found = {}
+    scores = {}
     for name, engine in engines.items():
-        say(f"scoring {name} on {len(samples)} images of {split}")
+        notify(f"scoring {name} on {len(samples)} images of {split}")
         predictor = Predictor(engine, manifest.labels, manifest.preprocessing, max_pixels=None)
         matrix = count_pixels(SparingPredictor(predictor), data, samples)
         mean_iou = matrix.scores(data.labels.names).mean_iou
         if mean_iou is None:
             raise DataError(f"split {split} of {data.name} has no pixel that counts")
-        found[name] = mean_iou
+        scores[name] = mean_iou
     return Score(
         data=data.name,
         split=split,
         images=len(samples),
-        mean_iou_torch=found["torch"],
-        mean_iou=found["int8"],
+        mean_iou_torch=scores["torch"],
+        mean_iou=scores["int8"],
     )

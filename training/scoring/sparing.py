@@ -12,16 +12,19 @@ import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from maskzoo.models.errors import ZooError
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
-from maskzoo.models.inference.predictor import Predictor
-from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiles import ALIGN, MIN_TILE, TileGrid
 from maskzoo.models.memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from maskzoo.models.inference.predictor import Predictor
+    from maskzoo.models.inference.segmentation import Segmentation
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ class SparingPredictor:
         notify: takes a line for the person.
 
     Attributes:
-        spared: images that were segmented by smaller parts than asked for.
+        spared: images that were segmented in smaller parts than asked for.
     """
 
     predictor: Predictor
@@ -45,10 +48,10 @@ class SparingPredictor:
     _too_large: float = float("inf")  # pixels of the smallest image that failed as a whole
 
     def segment(self, image: np.ndarray, options: PredictOptions = DEFAULT_OPTIONS) -> Segmentation:
-        """Do as `Predictor.segment`, in smaller parts if need be.
+        """Segment one image as `Predictor.segment` does, in smaller parts if need be.
 
         Raises:
-            ZooError: memory does not even suffice for the smallest tile.
+            ZooError: memory does not suffice even for the smallest tile.
         """
         height, width = image.shape[:2]
         while True:
@@ -64,6 +67,7 @@ class SparingPredictor:
                 is_small = self.predictor.max_tile is not None and plan.mode == "tiled"
                 self.spared += is_small or height * width >= self._too_large
                 return found
+            # outside the handler, where the traceback no longer holds the tensors
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

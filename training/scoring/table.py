@@ -1,4 +1,4 @@
-"""The scores of the classes as a table for a terminal."""
+"""The scores of an evaluation as a table for a terminal, in percent."""
 
 from __future__ import annotations
 
@@ -8,33 +8,48 @@ from rich.table import Table
 
 from maskzoo.training.loggers.display import table_text
 from maskzoo.training.scoring.metrics import Scores, mean_of_known, percent
+from maskzoo.training.scoring.records import Evaluation
 
 
-def scores_table(
-    scores: Scores, *, title: str, boundary: Sequence[float | None] | None = None
-) -> str:
+def evaluation_table(evaluation: Evaluation) -> str:
+    """Return an evaluation as text: the scores, the interval, and the calibration error."""
+    title = (
+        f"{evaluation.bundle} on {evaluation.data}, split {evaluation.split}, "
+        f"{evaluation.images} images"
+    )
+    text = scores_table(evaluation.scores, boundary=evaluation.boundary.ious(), title=title)
+    interval, error = evaluation.interval, evaluation.calibration.error()
+    if interval is not None:
+        text += (
+            f"mean IoU {interval.level:.0%} interval {percent(interval.low)} to "
+            f"{percent(interval.high)} (bootstrap over {interval.images} images)\n"
+        )
+    if error is not None:
+        text += f"expected calibration error {percent(error)} %\n"
+    return text
+
+
+def scores_table(scores: Scores, *, boundary: Sequence[float | None], title: str) -> str:
     """Return the scores of each class and of all, as text.
 
     Args:
-        boundary: the boundary IoU of each class, where it was measured.
+        boundary: the boundary IoU of each class.
     """
     table = Table(title=title, title_justify="left")
     table.add_column("class")
-    headings = ["IoU", "boundary IoU", "Dice", "precision", "recall", "pixels"]
-    for heading in headings if boundary else [word for word in headings if word[0] != "b"]:
+    for heading in ("IoU", "boundary IoU", "Dice", "precision", "recall", "pixels"):
         table.add_column(heading, justify="right")
-    for index, row in enumerate(scores.per_class):
-        values = [row.iou, row.dice, row.precision, row.recall]
-        if boundary:
-            values.insert(1, boundary[index])
+    for row, boundary_iou in zip(scores.per_class, boundary, strict=True):
+        values = (row.iou, boundary_iou, row.dice, row.precision, row.recall)
         table.add_row(row.name, *(percent(value) for value in values), f"{row.pixels:,}")
     table.add_section()
-    means = [scores.mean_iou, scores.mean_dice, None, scores.mean_recall]
-    if boundary:
-        means.insert(1, mean_of_known(boundary))
     table.add_row(
         f"mean of {scores.classes_counted} classes",
-        *("" if value is None else percent(value) for value in means),
+        percent(scores.mean_iou),
+        percent(mean_of_known(boundary)),
+        percent(scores.mean_dice),
+        "",  # the literature has no mean precision
+        percent(scores.mean_recall),
         f"{scores.pixels_counted:,}",
     )
     table.add_row("pixel accuracy", percent(scores.pixel_accuracy))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.labels import LabelSet
-from maskzoo.training.data.records.samples import Sample
-from maskzoo.training.scoring.evaluate import Scored
 from maskzoo.training.scoring.metrics import ConfusionMatrix
+from maskzoo.training.scoring.records import Scored
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +29,9 @@ def scored(labels: LabelSet) -> Callable[..., Scored]:
         matrix = ConfusionMatrix(2, ignore_index=labels.ignore_index)
         matrix.update(truth, prediction)
         sure = np.full(truth.shape, confidence, np.float16)
-        found = Segmentation(prediction, sure, labels, "whole", {})
-        sample = Sample(stem=name, image=Path(name), mask=Path(name), split="val")
+        segmentation = Segmentation(prediction, sure, labels, "whole", {})
         image = np.random.default_rng(0).integers(0, 255, (*truth.shape, 3), np.uint8)
-        return Scored(sample, image, truth, found, matrix.counts)
+        return Scored(name, image, truth, segmentation, matrix.counts)
 
     return make
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.report.errors import BAND_EDGES, ErrorTally, distance_to_outline
-from maskzoo.training.scoring.evaluate import Scored
+from maskzoo.training.scoring.records import Scored
 
 IGNORE = 255
 Make = Callable[..., Scored]
@@ -39,7 +39,7 @@ def test_bands_count_pixels_and_errors_by_that_distance(labels: LabelSet, half: 
     one = half(0.5)
     tally.add(one)
     distance = distance_to_outline(one.truth, IGNORE)
-    wrong = one.truth != one.found.label_map
+    wrong = one.truth != one.segmentation.label_map
     edges = [0, *BAND_EDGES, np.inf]
     for band, low, high in zip(tally.bands(), edges, edges[1:], strict=False):
         inside = (distance >= low) & (distance < high)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.report.gallery import Gallery
-from maskzoo.training.scoring.evaluate import Scored
+from maskzoo.training.scoring.records import Scored
 
 IGNORE = 255
 Make = Callable[..., Scored]

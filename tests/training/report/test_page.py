@@ -14,7 +14,7 @@ import pytest
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.planning.decisions import Decision
 from maskzoo.training.run.fit import TrainResult, train
-from maskzoo.training.scoring.evaluate import evaluate
+from maskzoo.training.scoring.bundle import evaluate_bundle
 
 VOID = {"meta", "img", "br"}
 
@@ -79,7 +79,7 @@ def test_a_run_ends_with_a_page_that_loads_nothing(result: TrainResult) -> None:
 
 def test_the_page_says_what_the_evaluation_says(result: TrainResult, discs: Path) -> None:
     page = read(result.run_dir / "report.html")
-    measured = evaluate(result.bundle, discs, split="test", device="cpu")
+    measured = evaluate_bundle(result.bundle, discs, split="test", device="cpu")
     scores = measured.scores
     assert f"{100 * (scores.mean_iou or 0):.1f} %" in page.text
     for row, iou in zip(scores.per_class, measured.boundary.ious(), strict=True):

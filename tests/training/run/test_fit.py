@@ -25,7 +25,7 @@ from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.run.checkpoint import CheckpointError, read_checkpoint
 from maskzoo.training.run.dry_run import dry_run
 from maskzoo.training.run.fit import TrainResult, prepare, run_steps, train
-from maskzoo.training.scoring.evaluate import evaluate
+from maskzoo.training.scoring.bundle import evaluate_bundle
 
 MakeConfig = Callable[..., TrainConfig]
 MakeData = Callable[..., Path]
@@ -91,7 +91,7 @@ def test_a_run_leaves_what_its_folder_promises(result: TrainResult) -> None:
 
 def test_evaluate_gives_exactly_the_metrics_in_the_bundle(result: TrainResult, discs: Path) -> None:
     stored = read_manifest(result.bundle).metrics
-    again = evaluate(result.bundle, discs, split="test", device="cpu").to_json()
+    again = evaluate_bundle(result.bundle, discs, split="test", device="cpu").to_json()
     rows = [row.model_dump() for row in stored.per_class]
     assert json.loads(json.dumps(again["per_class"])) == rows
     for key in ("mean_iou", "mean_dice", "pixel_accuracy", "pixels_counted", "data_fingerprint"):
@@ -106,7 +106,7 @@ def test_the_best_validation_is_what_evaluate_finds_on_that_split(
     rows = [row for row in read_log(result.run_dir / "log.jsonl") if row["kind"] == "val"]
     best = max(row["mean_iou"] for row in rows)
     assert read_manifest(result.bundle).metrics.validation_mean_iou == best
-    score = evaluate(result.bundle, discs, split="val", device="cpu").scores.mean_iou
+    score = evaluate_bundle(result.bundle, discs, split="val", device="cpu").scores.mean_iou
     assert score == pytest.approx(best, abs=2e-3)  # the bundle's weights are rounded to float16
 
 
@@ -114,7 +114,7 @@ def test_a_bundle_of_float32_scores_exactly_as_the_validation(
     discs: Path, tiny: MakeConfig, tmp_path: Path
 ) -> None:
     result = train(discs, tiny("bundle.dtype=float32"), run_dir=tmp_path)
-    score = evaluate(result.bundle, discs, split="val", device="cpu").scores.mean_iou
+    score = evaluate_bundle(result.bundle, discs, split="val", device="cpu").scores.mean_iou
     assert score == read_manifest(result.bundle).metrics.validation_mean_iou
 
 

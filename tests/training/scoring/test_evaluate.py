@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,8 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import open_dataset
-from maskzoo.training.scoring.evaluate import Scored, check_classes, evaluate_split
+from maskzoo.training.scoring.evaluate import check_classes, evaluate_split
+from maskzoo.training.scoring.records import Scored
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 PREPROCESSING = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), train_size=(32, 32))
@@ -73,21 +73,13 @@ def test_scores_equal_a_computation_with_numpy(data: SegmentationData) -> None:
 def test_an_evaluation_says_what_was_measured_and_how(data: SegmentationData) -> None:
     predictor = Predictor(Threshold(), data.labels, PREPROCESSING, device="cpu")
     result = evaluate_split(SparingPredictor(predictor), data, split="val", name="threshold")
-    document = result.to_json()
-    assert document["split"] == "val"
-    assert document["data_fingerprint"] == data.fingerprint
-    assert "mmsegmentation's definition" in document["how"]
-    assert [row["name"] for row in document["per_class"]] == ["ground", "disc"]
-    assert [row["boundary_iou"] for row in document["per_class"]] == result.boundary.ious()
-    assert document["expected_calibration_error"] == result.calibration.error()
-    assert document["mean_iou_interval"]["low"] <= result.scores.mean_iou
-    assert result.details()["confusion"] == result.matrix.tolist()
-    assert sum(bin["pixels"] for bin in result.details()["calibration"]) == result.matrix.sum()
-    json.dumps(result.details())
-    table = result.table()
-    assert "mean IoU 95% interval" in table
-    assert "threshold on discs, split val, 3 images" in table
-    assert f"{100 * (result.scores.mean_iou or 0):.2f}" in table
+    assert (result.bundle, result.data, result.split) == ("threshold", "discs", "val")
+    assert result.fingerprint == data.fingerprint
+    assert result.interval is not None
+    assert result.interval.low <= (result.scores.mean_iou or 0) <= result.interval.high
+    assert result.calibration.pixels.sum() == result.matrix.sum()
+    assert result.seconds_per_image.keys() >= {"preprocess", "network", "postprocess"}
+    assert min(result.seconds_per_image.values()) > 0
 
 
 def test_an_empty_split_is_refused(data: SegmentationData) -> None:
@@ -122,7 +114,7 @@ def test_views_and_tiles_reach_the_predictor(data: SegmentationData) -> None:
         options=flipped,
         on_scored=seen.append,
     )
-    assert {scored.found.mode for scored in seen} == {"tiled"}
-    np.testing.assert_allclose(seen[0].found.confidence, 0.5, atol=1e-3)
+    assert {scored.segmentation.mode for scored in seen} == {"tiled"}
+    np.testing.assert_allclose(seen[0].segmentation.confidence, 0.5, atol=1e-3)
     assert "mode tiled, views flip" in result.to_json()["how"]
     assert sum(scored.counts for scored in seen).tolist() == result.matrix.tolist()

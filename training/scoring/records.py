@@ -1,0 +1,133 @@
+"""The records of an evaluation: one scored image, and the scores of a split.
+
+They need neither a network nor data, so whoever shows scores does not load what computes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskzoo.models.bundles.records import BundleMetrics, ClassMetrics, MetricsInterval
+from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
+from maskzoo.training.scoring.bootstrap import Interval
+from maskzoo.training.scoring.boundary import FRACTION_OF_DIAGONAL, BoundaryCounts
+from maskzoo.training.scoring.calibration import Calibration
+from maskzoo.training.scoring.metrics import Scores
+
+if TYPE_CHECKING:
+    from maskzoo.models.inference.segmentation import Segmentation
+
+HOW = (
+    "one confusion matrix over all pixels of the split at original size, ignored pixels left out; "
+    "mean IoU over the classes whose union is not empty (mmsegmentation's definition); "
+    "through maskzoo.Predictor, mode {mode}{views}"
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image, its truth and what the predictor made of it.
+
+    Args:
+        name: unique in the data set.
+        image: uint8 (H, W, 3) RGB, upright.
+        truth: class ids (H, W).
+        segmentation: its label map has the size of the truth.
+        counts: int64 (K, K) of the image's pixels, the truth in rows.
+    """
+
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    segmentation: Segmentation
+    counts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of one bundle on one split.
+
+    Args:
+        bundle, data: names, for the reader.
+        fingerprint: of the data.
+        options: how the images were predicted.
+        images: how many were scored.
+        boundary: intersections and unions of the outlines.
+        calibration: accuracy by confidence.
+        interval: of the mean IoU; None for a single image.
+        matrix: int64 (K, K), the truth in rows.
+        seconds_per_image: that the predictor took, by stage.
+        spared: images that were predicted in smaller parts than asked for, as memory ran out.
+    """
+
+    bundle: str
+    data: str
+    fingerprint: str
+    split: str
+    options: PredictOptions
+    images: int
+    scores: Scores
+    boundary: BoundaryCounts
+    calibration: Calibration
+    interval: Interval | None
+    matrix: np.ndarray
+    seconds_per_image: dict[str, float] = field(default_factory=dict)
+    spared: int = 0
+
+    def metrics(self) -> BundleMetrics:
+        """Return what a bundle keeps of the evaluation."""
+        interval = self.interval and MetricsInterval(**asdict(self.interval), over="images")
+        return BundleMetrics(
+            bundle=self.bundle,
+            data=self.data,
+            data_fingerprint=self.fingerprint,
+            split=self.split,
+            mode=self.options.mode,
+            tta=self.options.tta,
+            overlap=self.options.overlap,
+            images=self.images,
+            how=self._how(),
+            mean_iou=self.scores.mean_iou,
+            mean_dice=self.scores.mean_dice,
+            mean_recall=self.scores.mean_recall,
+            pixel_accuracy=self.scores.pixel_accuracy,
+            classes_counted=self.scores.classes_counted,
+            pixels_counted=self.scores.pixels_counted,
+            per_class=tuple(
+                ClassMetrics(**asdict(row), boundary_iou=iou)
+                for row, iou in zip(self.scores.per_class, self.boundary.ious(), strict=True)
+            ),
+            mean_boundary_iou=self.boundary.mean(),
+            boundary_width=f"{FRACTION_OF_DIAGONAL:.0%} of the diagonal",
+            expected_calibration_error=self.calibration.error(),
+            mean_iou_interval=interval,
+        )
+
+    def _how(self) -> str:
+        views = "" if self.options.tta == "none" else f", views {self.options.tta}"
+        if self.spared:
+            views += f"; {self.spared} of {self.images} in smaller parts, as memory ran out"
+        return HOW.format(mode=self.options.mode, views=views)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `metrics` as plain types, with the confusion matrix, the bins and the times."""
+        return self.metrics().model_dump(mode="json") | {
+            "confusion": self.matrix.tolist(),
+            "calibration": [asdict(each) for each in self.calibration.bins()],
+            "seconds_per_image": self.seconds_per_image,
+        }
+
+    def command(self, data: str, *, engine: str) -> str:
+        """Return the command that measures this again, on the folder `data`, by `engine`."""
+        given = _asked(self.options) | {"engine": engine}
+        usual = _asked(DEFAULT_OPTIONS) | {"engine": "auto"}
+        extra = "".join(f" --{key} {value}" for key, value in given.items() if value != usual[key])
+        return f"maskzoo evaluate {self.bundle} {data} --split {self.split}{extra}"
+
+
+def _asked(options: PredictOptions) -> dict[str, str]:
+    """Return the options of `maskzoo evaluate` by name."""
+    return {"mode": options.mode, "tta": options.tta, "overlap": str(options.overlap)}
