@@ -20,9 +20,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from maskzoo.models.errors import ZooError
-from maskzoo.service.bundles.entries import LoadModel
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.bundles.opening import open_bundle
+from maskzoo.service.bundles.segmenter import LoadModel
 from maskzoo.service.guards.keys import KeyGate
 from maskzoo.service.guards.rates import RateGate, TokenBuckets
 from maskzoo.service.guards.security import REQUEST_ID, RequestGuard

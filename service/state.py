@@ -1,21 +1,25 @@
-"""State shared by the routes: built by the app factory, injected as a dependency."""
+"""State shared by the routes: built by the app factory, injected as a dependency.
+
+The parts are imported for the type checker only: a route imports the parts that it works with.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
 
-from maskzoo.service.bundles.manager import ModelManager
-from maskzoo.service.jobs.runner import Jobs
-from maskzoo.service.observability.metrics import Metrics
-from maskzoo.service.observability.sampling import Sampler
-from maskzoo.service.scheduling.admission import Admission
-from maskzoo.service.scheduling.batcher import Batcher
-from maskzoo.service.scheduling.draining import Drain
-from maskzoo.service.scheduling.workers import Workers
-from maskzoo.service.settings import Settings
+if TYPE_CHECKING:
+    from maskzoo.service.bundles.manager import ModelManager
+    from maskzoo.service.jobs.runner import Jobs
+    from maskzoo.service.observability.metrics import Metrics
+    from maskzoo.service.observability.sampling import Sampler
+    from maskzoo.service.scheduling.admission import Admission
+    from maskzoo.service.scheduling.batcher import Batcher
+    from maskzoo.service.scheduling.draining import Drain
+    from maskzoo.service.scheduling.workers import Workers
+    from maskzoo.service.settings import Settings
 
 
 @dataclass(frozen=True)

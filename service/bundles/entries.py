@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
-
-import numpy as np
+from typing import Literal
 
 from maskzoo.models.bundles.manifest import Manifest, read_manifest
 from maskzoo.models.errors import ZooError
-from maskzoo.models.inference.options import PredictOptions
-from maskzoo.models.inference.resize import InputPlan
-from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.bundles.catalog import Fingerprint, FoundBundle, natural_key
+from maskzoo.service.bundles.segmenter import Segmenter
 
 logger = logging.getLogger(__name__)
 
@@ -25,38 +20,6 @@ State = Literal["found", "loading", "ready", "failed", "unloaded"]
 
 _SHA_VERSION = 12  # digits of the checksum that serve as a version
 _UNREADABLE = "unreadable"
-
-
-class Segmenter(Protocol):
-    """What the service needs of a predictor."""
-
-    def plan(self, size: tuple[int, int], options: PredictOptions) -> InputPlan:
-        """Decide how an image of that (height, width) reaches the network."""
-
-    def segment_batch(
-        self,
-        images: Sequence[np.ndarray],
-        options: PredictOptions,
-        *,
-        plans: Sequence[InputPlan] | None = None,
-    ) -> list[Segmentation]:
-        """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
-
-    def segment_rows(
-        self,
-        rows: PixelRows,
-        options: PredictOptions,
-        *,
-        on_tile: OnTile = lambda done, total: None,
-        run_tiles: RunTiles | None = None,
-    ) -> Iterator[LabelStrip]:
-        """Yield the label map of a huge image, a few rows at a time."""
-
-    def logits(self, images: Sequence[np.ndarray], options: PredictOptions) -> list[np.ndarray]:
-        """Return float32 (K, H, W) for each of some images of one size."""
-
-
-LoadModel = Callable[[Path], Segmenter]
 
 
 @dataclass(frozen=True)

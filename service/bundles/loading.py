@@ -8,8 +8,9 @@ from pathlib import Path
 
 from maskzoo.models.bundles.manifest import WEIGHTS_FILE, Manifest, read_manifest
 from maskzoo.models.errors import BundleError
-from maskzoo.service.bundles.entries import LoadModel, ModelEntry, Segmenter
+from maskzoo.service.bundles.entries import ModelEntry
 from maskzoo.service.bundles.memory import resident_bytes, tensor_bytes
+from maskzoo.service.bundles.segmenter import LoadModel, Segmenter
 
 _TRIES = 3  # a bundle may be replaced while it is read
 

@@ -25,9 +25,10 @@ from pathlib import Path
 
 from maskzoo.service.bundles.aliases import Aliases
 from maskzoo.service.bundles.catalog import FolderWatch, FoundBundle, find_bundles
-from maskzoo.service.bundles.entries import LoadedModel, LoadModel, ModelEntry, short_version
+from maskzoo.service.bundles.entries import LoadedModel, ModelEntry, short_version
 from maskzoo.service.bundles.loading import LoadedBundle, estimate_bytes, load_whole
 from maskzoo.service.bundles.memory import release_memory
+from maskzoo.service.bundles.segmenter import LoadModel
 from maskzoo.service.bundles.table import BundleTable
 from maskzoo.service.errors import (
     ModelBrokenError,

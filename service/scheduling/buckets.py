@@ -11,7 +11,7 @@ import numpy as np
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.service.bundles.entries import Segmenter
+from maskzoo.service.bundles.segmenter import Segmenter
 from maskzoo.service.scheduling.workers import Workers
 
 PlannedImage = tuple[np.ndarray, InputPlan]

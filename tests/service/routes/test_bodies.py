@@ -65,7 +65,7 @@ def test_options_are_members_of_the_body(client, png):
         (b'{"image": "aGk=", "images": []}', 400, "as well as"),
         (b'{"image": "aGk=", "modle": "cells"}', 422, "unknown option 'modle'"),
         (b'{"image": "aGk=", "masks": [1]}', 422, "masks"),
-        (b'{"image": "aGk="}', 400, "not an image"),
+        (b'{"image": "aGk="}', 400, "not a readable image"),
         (b'{"url": "https://a/b"}', 403, "takes no urls"),
     ],
 )

@@ -1,0 +1,52 @@
+"""The contract between the service and a predictor: real ones and those of tests keep it.
+
+The types of the core are imported for the checker only: whoever depends on the contract does not
+depend on the predictor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from maskzoo.models.inference.options import PredictOptions
+    from maskzoo.models.inference.resize import InputPlan
+    from maskzoo.models.inference.segmentation import Segmentation
+    from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles
+
+
+class Segmenter(Protocol):
+    """A predictor, as far as the service uses it."""
+
+    def plan(self, size: tuple[int, int], options: PredictOptions) -> InputPlan:
+        """Decide how an image of that (height, width) reaches the network."""
+
+    def segment_batch(
+        self,
+        images: Sequence[np.ndarray],
+        options: PredictOptions,
+        *,
+        plans: Sequence[InputPlan] | None = None,
+    ) -> list[Segmentation]:
+        """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
+
+    def segment_rows(
+        self,
+        rows: PixelRows,
+        options: PredictOptions,
+        *,
+        on_tile: OnTile = lambda done, total: None,
+        run_tiles: RunTiles | None = None,
+    ) -> Iterator[LabelStrip]:
+        """Yield the label map of a huge image, a few rows at a time."""
+
+    def logits(self, images: Sequence[np.ndarray], options: PredictOptions) -> list[np.ndarray]:
+        """Return float32 (K, H, W) for each of some images of one size."""
+
+
+LoadModel = Callable[[Path], Segmenter]
+"""Opens the bundle in a folder; called in a thread."""
