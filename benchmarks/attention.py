@@ -93,7 +93,7 @@ def choose(variant: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         attention.BLOCK_BYTES = int(variant.split()[3]) * MIB
     ours = attention.Attention()
     if variant == "ours, exported graph":
-        attention.use_form(ours, "graph")
+        attention.set_attention_mode(ours, "graph")
     return ours
 
 

@@ -20,7 +20,7 @@ from maskzoo.models.errors import ExportError
 from maskzoo.models.export.pools import use_portable_pools
 from maskzoo.models.export.wrapper import ExportWrapper, Output
 from maskzoo.models.files import replacing
-from maskzoo.models.network.attention import use_form
+from maskzoo.models.network.attention import set_attention_mode
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.plugins.dcn import use_portable_operators
 from maskzoo.models.spec import ModelSpec
@@ -74,7 +74,7 @@ def exportable(
 ) -> ExportWrapper:
     """Return a copy of `network` that exporters take; arguments as in `export_onnx`."""
     wrapper = ExportWrapper(copy.deepcopy(network).eval(), mean=mean, std=std, output=output)
-    use_form(wrapper, "graph")
+    set_attention_mode(wrapper, "graph")
     use_portable_operators(wrapper)
     use_portable_pools(wrapper)
     return wrapper

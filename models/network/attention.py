@@ -8,7 +8,10 @@ The map of L x M weights is 4 GiB for a 1024 x 2048 image at stride 8. So:
     inference   blocks of queries, one after the other, or the device's fused kernel; exact
     training    `scaled_dot_product_attention`, which the device may fuse
     export      as many blocks as `EXPORT_BLOCKS`, written out, so that the graph has no loop and
-                takes any size; an exporter asks for it with `use_form(network, "graph")`
+                takes any size; an exporter asks for it with `set_attention_mode(network, "graph")`
+
+Scores and weights are computed in float32 or wider: a product of half-precision queries and keys
+easily leaves the range of float16, and the softmax of an infinite score is NaN.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from torch import Tensor, nn
 from maskzoo.models.network.layers import ConvNormAct, Norm
 
 Weighting = Literal["softmax", "relu"]
-Form = Literal["eager", "graph"]
+AttentionMode = Literal["eager", "graph"]
 
 # A block of scores has at most BLOCK_BYTES, and about BLOCK_ROWS queries where the map is large:
 # larger blocks leave the cache, smaller ones starve the matrix product (benchmarks/attention.py).
@@ -42,14 +45,14 @@ class Attention(nn.Module):
         weighting: `softmax` over the positions j, or `relu`, the rectified score divided by M.
 
     Attributes:
-        form: `eager` (default) or `graph`, see the module's text.
+        mode: `eager` (default) or `graph`, see the module's text.
     """
 
     def __init__(self, *, scale: float = 1.0, weighting: Weighting = "softmax") -> None:
         super().__init__()
         self.scale = scale
         self.weighting: Weighting = weighting
-        self.form: Form = "eager"
+        self.mode: AttentionMode = "eager"
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Return the attended values.
@@ -62,7 +65,7 @@ class Attention(nn.Module):
         Returns:
             (N, C, L) in the type of `value`.
         """
-        if self.form == "graph":
+        if self.mode == "graph":
             return _unrolled(query, key, value, self.scale, self.weighting)
         needs_gradient = torch.is_grad_enabled() and (
             query.requires_grad or key.requires_grad or value.requires_grad
@@ -103,8 +106,8 @@ class ProjectedAttention(nn.Module):
     def forward(self, x: Tensor, source: Tensor) -> Tensor:
         """Return what each position of x gathers from the source: (N, C_value, H, W)."""
         query, key = self.query(x).flatten(2), self.key(source).flatten(2)
-        answer = self.attention(query, key, self.value(source).flatten(2))
-        return answer.unflatten(2, x.shape[-2:])
+        output: Tensor = self.attention(query, key, self.value(source).flatten(2))
+        return output.unflatten(2, x.shape[-2:])
 
 
 def _project_twice(in_channels: int, channels: int, norm: Norm) -> nn.Sequential:
@@ -114,17 +117,17 @@ def _project_twice(in_channels: int, channels: int, norm: Norm) -> nn.Sequential
     )
 
 
-def use_form(network: nn.Module, form: Form) -> None:
-    """Set the form of every attention inside `network`."""
+def set_attention_mode(network: nn.Module, mode: AttentionMode) -> None:
+    """Set the mode of every attention inside `network`."""
     for module in network.modules():
         if isinstance(module, Attention):
-            module.form = form
+            module.mode = mode
 
 
 def _whole(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
     """Return the attended values in one piece; differentiable."""
     if weighting == "softmax":
-        # one head, (N, 1, L, D): ONNX knows no other form
+        # One head, (N, 1, L, D): ONNX knows no other layout.
         q, k, v = (tensor.transpose(1, 2)[:, None] for tensor in (query, key, value))
         return F.scaled_dot_product_attention(q, k, v, scale=scale)[:, 0].transpose(1, 2)
     scores = query.transpose(1, 2) @ key * scale  # (N, L, M)
@@ -141,15 +144,22 @@ def _unrolled(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting
     length = query.shape[2]
     rows = length // EXPORT_BLOCKS + 2
     places = torch.arange(EXPORT_BLOCKS * rows, device=query.device).clamp(max=length - 1)
-    asking = (query * scale).transpose(1, 2).index_select(1, places)
-    values = value.transpose(1, 2)
-    answers = []
-    for block in asking.unflatten(1, (EXPORT_BLOCKS, rows)).unbind(1):
-        scores = torch.bmm(block, key)  # (N, rows, M)
-        weights = scores.softmax(2) if weighting == "softmax" else scores.relu() / key.shape[2]
-        answers.append(torch.bmm(weights, values))
-    kept = torch.arange(length, device=query.device)
-    return torch.cat(answers, dim=1).index_select(1, kept).transpose(1, 2)
+    dtype = torch.promote_types(value.dtype, torch.float32)
+    with torch.autocast(query.device.type, enabled=False):
+        queries = (query.to(dtype) * scale).transpose(1, 2).index_select(1, places)
+        keys, values = key.to(dtype), value.to(dtype).transpose(1, 2)
+        blocks = []
+        for block in queries.unflatten(1, (EXPORT_BLOCKS, rows)).unbind(1):
+            weights = _weigh(torch.bmm(block, keys), weighting)  # (N, rows, M)
+            blocks.append(torch.bmm(weights, values))
+        kept = torch.arange(length, device=query.device)
+        output = torch.cat(blocks, dim=1).index_select(1, kept).transpose(1, 2)
+    return output.to(value.dtype)
+
+
+def _weigh(scores: Tensor, weighting: str) -> Tensor:
+    """Return the weights (N, rows, M) of a block of scores, which may be overwritten."""
+    return scores.softmax(2) if weighting == "softmax" else scores.relu_() / scores.shape[2]
 
 
 @torch.library.custom_op("maskzoo::attention", mutates_args=())
@@ -166,29 +176,29 @@ def _(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -
     return value.new_empty(value.shape[0], query.shape[2], value.shape[1]).transpose(1, 2)
 
 
-def _by_position(answer: Tensor) -> Tensor:
+def _by_position(output: Tensor) -> Tensor:
     """Return the same (N, C, L), stored by position, the layout that the compiler is given."""
-    return answer.transpose(1, 2).contiguous().transpose(1, 2)
+    return output.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def _in_blocks(query: Tensor, key: Tensor, value: Tensor, scale: float, weighting: str) -> Tensor:
-    """Return the attended values, one block of queries after the other, in fp32 or wider."""
-    wide = torch.float64 if value.dtype == torch.float64 else torch.float32
+    """Return the attended values, one block of queries after the other."""
+    dtype = torch.promote_types(value.dtype, torch.float32)
     images = query.shape[0]
-    most = max(1, BLOCK_BYTES // (images * key.shape[2] * wide.itemsize))
-    if most < BLOCK_ROWS and images > 1:
+    most_rows = max(1, BLOCK_BYTES // (images * key.shape[2] * dtype.itemsize))
+    if most_rows < BLOCK_ROWS and images > 1:
+        # The blocks of a whole batch would be too low for a fast product: one image at a time.
         parts = zip(query.split(1), key.split(1), value.split(1), strict=True)
-        return torch.cat([_in_blocks(*part, scale, weighting) for part in parts])
-    rows = min(most, max(BLOCK_ROWS, most // 4))
+        return torch.cat([_in_blocks(q, k, v, scale, weighting) for q, k, v in parts])
+    rows = min(most_rows, max(BLOCK_ROWS, most_rows // 4))
     # Values by position: a seventh less time than by channel, for one more copy of them.
-    keys, values = key.to(wide), value.to(wide).transpose(1, 2).contiguous()
-    answer = value.new_empty(images, query.shape[2], value.shape[1])
+    keys, values = key.to(dtype), value.to(dtype).transpose(1, 2).contiguous()
+    output = value.new_empty(images, query.shape[2], value.shape[1])
     for start in range(0, query.shape[2], rows):
-        block = query[:, :, start : start + rows].to(wide).transpose(1, 2) * scale
-        scores = torch.bmm(block, keys)  # (N, rows, M)
-        weights = scores.softmax(2) if weighting == "softmax" else scores.relu_() / keys.shape[2]
-        answer[:, start : start + rows] = torch.bmm(weights, values)
-    return answer.transpose(1, 2)
+        block = query[:, :, start : start + rows].to(dtype).transpose(1, 2) * scale
+        weights = _weigh(torch.bmm(block, keys), weighting)  # (N, rows, M)
+        output[:, start : start + rows] = torch.bmm(weights, values)
+    return output.transpose(1, 2)
 
 
 def _is_fused(query: Tensor, key: Tensor, value: Tensor) -> bool:

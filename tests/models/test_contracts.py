@@ -15,7 +15,7 @@ from torch import nn
 
 from maskzoo.models.export.onnx import export_onnx, export_program
 from maskzoo.models.export.parity import check_onnx
-from maskzoo.models.network.attention import use_form
+from maskzoo.models.network.attention import set_attention_mode
 from maskzoo.models.registry import ARCHITECTURES
 from tests.models.tiny import (
     CLASSES,
@@ -152,7 +152,7 @@ def test_a_compiled_network_computes_the_same_at_two_sizes(name):
 @pytest.mark.parametrize("name", ALL)
 def test_an_exported_program_runs_at_another_size_and_batch(name):
     network = wake(build(name)).eval()
-    use_form(network, "graph")
+    set_attention_mode(network, "graph")
     program = export_program(network, 3)
     least = max(int(sides.lower) for sides in program.range_constraints.values())
     with torch.no_grad():

@@ -219,5 +219,5 @@ def test_psanet_has_the_branches_of_its_direction(direction):
 
 
 @pytest.mark.parametrize("name", ["danet", "nonlocal", "dnlnet", "ocrnet", "isanet"])
-def test_attention_goes_through_the_form_that_an_exporter_can_set(name):
+def test_attention_goes_through_the_module_whose_mode_an_exporter_can_set(name):
     assert any(isinstance(module, Attention) for module in build(name).modules())

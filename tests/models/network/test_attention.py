@@ -1,4 +1,4 @@
-"""Attention over positions: every form computes the same, and the map is never held."""
+"""Attention over positions: every mode computes the same, and the map is never held."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from maskzoo.models.network import attention
-from maskzoo.models.network.attention import Attention, ProjectedAttention, use_form
+from maskzoo.models.network.attention import Attention, ProjectedAttention, set_attention_mode
 
 
 def _inputs(images=2, width=3, channels=5, asking=23, answering=17, dtype=torch.float64):
@@ -29,11 +29,11 @@ def _by_definition(query, key, value, scale, weighting):
 @pytest.mark.parametrize("block_bytes", [1, 2 * 17 * 8 * 5, 2**30])
 @pytest.mark.parametrize("weighting", ["softmax", "relu"])
 @pytest.mark.parametrize("scale", [1.0, 0.3])
-def test_every_form_equals_the_definition(scale, weighting, block_bytes, way, monkeypatch):
+def test_every_mode_equals_the_definition(scale, weighting, block_bytes, way, monkeypatch):
     monkeypatch.setattr(attention, "BLOCK_BYTES", block_bytes)
     inputs = _inputs()
     module = Attention(scale=scale, weighting=weighting)
-    use_form(module, "graph" if way == "graph" else "eager")
+    set_attention_mode(module, "graph" if way == "graph" else "eager")
     if way == "training":
         inputs = tuple(tensor.requires_grad_() for tensor in inputs)
     wanted = _by_definition(*inputs, scale, weighting)
@@ -45,7 +45,7 @@ def test_every_form_equals_the_definition(scale, weighting, block_bytes, way, mo
 def test_gradients_equal_those_of_the_definition(weighting, way):
     inputs = tuple(tensor.requires_grad_() for tensor in _inputs())
     module = Attention(scale=0.5, weighting=weighting)
-    use_form(module, way)
+    set_attention_mode(module, way)
     upstream = torch.randn(2, 5, 23, dtype=torch.float64)
     ours = torch.autograd.grad(module(*inputs), inputs, upstream)
     wanted = torch.autograd.grad(_by_definition(*inputs, 0.5, weighting), inputs, upstream)
@@ -73,13 +73,24 @@ def test_no_tensor_of_inference_is_as_large_as_the_map(way, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("gradient", [True, False])
-def test_half_precision_stays_finite_where_scores_exceed_its_range(dtype, gradient):
-    query, key, value = _inputs(1, 64, 8, 200, 200, torch.float32)
-    halves = [(40 * tensor).to(dtype).requires_grad_(gradient) for tensor in (query, key, value)]
-    answer = Attention()(*halves)
-    assert answer.dtype == dtype
-    assert answer.isfinite().all()
+@pytest.mark.parametrize("way", ["training", "inference", "graph"])
+def test_half_precision_stays_finite_where_scores_exceed_its_range(dtype, way):
+    inputs = tuple((40 * tensor).to(dtype) for tensor in _inputs(1, 64, 8, 200, 200, torch.float32))
+    wanted = _by_definition(*(tensor.double() for tensor in inputs), 1.0, "softmax")
+    module = Attention()
+    set_attention_mode(module, "graph" if way == "graph" else "eager")
+    output = module(*(tensor.requires_grad_(way == "training") for tensor in inputs))
+    assert output.dtype == dtype
+    torch.testing.assert_close(output.double(), wanted, atol=0, rtol=0.01)
+
+
+def test_the_graph_stays_finite_under_autocast_where_scores_exceed_its_range():
+    inputs = tuple(40 * tensor for tensor in _inputs(1, 64, 8, 200, 200, torch.float32))
+    module = Attention()
+    set_attention_mode(module, "graph")
+    with torch.autocast("cpu", torch.float16):
+        output = module(*inputs)
+    torch.testing.assert_close(output, module(*inputs))
 
 
 def test_autocast_does_not_lower_the_precision_of_inference():
@@ -107,11 +118,11 @@ def test_compiled_it_is_one_node_for_any_size():
             torch.testing.assert_close(compiled(*inputs), network(*inputs))
 
 
-def test_the_form_is_set_inside_a_network_and_in_its_copy_only():
+def test_the_mode_is_set_inside_a_network_and_in_its_copy_only():
     network = nn.Sequential(nn.Identity(), Attention())
     copied = copy.deepcopy(network)
-    use_form(copied, "graph")
-    assert (network[1].form, copied[1].form) == ("eager", "graph")
+    set_attention_mode(copied, "graph")
+    assert (network[1].mode, copied[1].mode) == ("eager", "graph")
 
 
 def test_projected_attention_scales_by_the_root_of_its_width():
