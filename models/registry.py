@@ -9,6 +9,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from maskzoo.models.architectures.attention_unet import AttentionUNet
@@ -194,6 +195,9 @@ def create_model(
     return build_network(spec, encoder_weights=encoder_weights)
 
 
+# Tensors that are made in inference mode could never be trained, and plug-ins find their sites by a
+# gradient.
+@torch.inference_mode(mode=False)
 def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> SegmentationNetwork:
     """Build the network that `spec` describes; see `create_model` for `encoder_weights`.
 

@@ -95,5 +95,9 @@ def pool(x: Tensor, kind: Pool) -> Tensor:
     if kind == "max":
         return x.amax(dim=(2, 3), keepdim=True)
     if kind == "lp":
-        return x.square().sum(dim=(2, 3), keepdim=True).sqrt()
+        squares = x.square().sum(dim=(2, 3), keepdim=True)
+        # The root's slope is infinite at 0, and its product with a slope of 0 would be NaN: a
+        # channel of zeros takes the root of 1 instead, and no gradient.
+        is_zero = squares == 0
+        return squares.masked_fill(is_zero, 1).sqrt().masked_fill(is_zero, 0)
     return x.logsumexp(dim=(2, 3), keepdim=True)

@@ -31,7 +31,7 @@ Operator = Literal["torchvision", "torch"]
 LR_MULT = 0.1
 
 
-class Predictor(nn.Conv2d):
+class OffsetConv(nn.Conv2d):
     """The convolution that predicts offsets or masks; it learns slower than the rest.
 
     A class of its own, so that no other plug-in takes it for a convolution to replace.
@@ -89,7 +89,7 @@ class DeformableConv(ConvolutionLike):
     def _like(self, count: int) -> nn.Conv2d:
         """Return a convolution of `count` channels for each tap and group, 0 at the start."""
         taps = self.kernel_size[0] * self.kernel_size[1]
-        conv = Predictor(
+        conv = OffsetConv(
             self.in_channels,
             count * self.offset_groups * taps,
             self.kernel_size,  # type: ignore[arg-type]

@@ -107,6 +107,13 @@ def test_plugins_are_listed_by_name_and_by_place():
     assert "se" in list_plugins(place="encoder.block")
 
 
+def test_a_network_that_was_built_in_inference_mode_trains():
+    with torch.inference_mode():
+        network = unet("se@skip.*", "dcnv2@encoder.5", "blurpool@downsampling")
+    network.train()(torch.randn(2, 3, 64, 64)).sum().backward()
+    assert all(p.grad is not None for p in network.neck.parameters())
+
+
 # sites
 
 SITES = {

@@ -11,7 +11,7 @@ from timm.layers.cbam import CbamModule
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from maskzoo.models.plugins.cbam import ConvolutionalBlockAttention
+from maskzoo.models.plugins.cbam import ConvolutionalBlockAttention, pool
 
 
 def wake(cbam):
@@ -156,3 +156,14 @@ def test_mistake_gates_side_by_side():
     after_channel = x * cbam.channel(x)
     torch.testing.assert_close(cbam(x), after_channel * cbam.spatial(after_channel))
     assert not torch.allclose(cbam(x), after_channel * cbam.spatial(x))
+
+
+def test_the_gradient_of_the_lp_pooling_is_zero_on_a_channel_that_is_zero():
+    x = torch.randn(1, 2, 3, 4, dtype=torch.float64)
+    x[:, 0] = 0
+    x.requires_grad_()
+    pooled = pool(x, "lp")
+    torch.testing.assert_close(pooled[0, 1, 0, 0], x[0, 1].norm())
+    pooled.sum().backward()
+    assert not x.grad[:, 0].any()
+    torch.testing.assert_close(x.grad[:, 1], x[:, 1].detach() / x[0, 1].norm().detach())
