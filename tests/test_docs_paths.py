@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 from pathlib import Path
@@ -29,6 +30,16 @@ def modules_in(text: str) -> list[str]:
     """Return the dotted names that a page puts into backticks, with the prefix `maskzoo.`."""
     found = re.findall(r"`(?:maskzoo\.)?((?:models|training|service)(?:\.\w+)+)`", text)
     return [f"maskzoo.{name}" for name in found]
+
+
+def imports_in(text: str) -> list[str]:
+    """Return the names that a page's Python examples import from maskzoo."""
+    found = []
+    for block in re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("maskzoo"):
+                found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
 
 
 def anchors_of(text: str) -> set[str]:
@@ -62,7 +73,8 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_module_that_a_page_names_exists(page: Path) -> None:
-    assert [name for name in modules_in(text_of(page)) if not resolves(name)] == []
+    names = modules_in(text_of(page)) + imports_in(text_of(page))
+    assert [name for name in names if not resolves(name)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -94,5 +106,6 @@ def test_planted_mistakes_are_found() -> None:
     page = "`service/nowhere.py`, `models.nowhere.x`, [a](b.md#c), `~/service/own.py`"
     assert paths_in(page) == ["service/nowhere.py"]
     assert [resolves(name) for name in modules_in(page)] == [False]
+    assert imports_in("```python\nfrom maskzoo import Nothing\n```") == ["maskzoo.Nothing"]
     assert links_in(page) == ["b.md#c"]
     assert anchors_of("# A plug-in, and `more`\n") == {"a-plug-in-and-more"}

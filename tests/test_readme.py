@@ -109,7 +109,7 @@ def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     space: dict[str, Any] = {}
     exec(example, space)
     with Image.open(ROOT / "service/web/samples/nuclei.jpg") as image:
-        assert space["result"].labels.shape == image.size[::-1]
+        assert space["result"].label_map.shape == image.size[::-1]
 
 
 @pytest.mark.slow

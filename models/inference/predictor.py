@@ -22,6 +22,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from maskzoo.models.bundles.manifest import read_manifest
+from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.engines import EagerEngine, Engine
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.engines.pixels import check_pixels
@@ -111,27 +112,29 @@ class Predictor:
     @classmethod
     def from_bundle(
         cls,
-        path: Path,
+        bundle: str | Path,
         *,
         engine: str = "auto",
         device: str = "auto",
         max_pixels: int | None = DEFAULT_MAX_PIXELS,
         whole_pixels: int = DEFAULT_WHOLE_PIXELS,
     ) -> Predictor:
-        """Load the bundle in folder `path`.
+        """Load a bundle.
 
         Args:
+            bundle: its folder, or the name of a shipped one.
             engine: one of `models.engines.choose.ENGINES`; ``auto`` takes the fastest that is
                 there and agrees with torch.
 
         Raises:
             BundleError: it is incomplete, damaged or of a newer schema.
-            UnknownNameError: there is no such engine or device.
+            UnknownNameError: there is no such bundle, engine or device.
             EngineError: the engine that was named cannot run this bundle here.
         """
-        manifest = read_manifest(path)
+        folder = find_bundle(bundle) if isinstance(bundle, str) else bundle
+        manifest = read_manifest(folder)
         return cls(
-            open_engine(path, manifest, engine=engine, device=device),
+            open_engine(folder, manifest, engine=engine, device=device),
             manifest.labels,
             manifest.preprocessing,
             max_pixels=max_pixels,

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from maskzoo import create_model, save_bundle
+from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
@@ -248,6 +249,17 @@ def test_a_bundle_predicts_as_its_network_does(tiny, tmp_path):
     )
     with pytest.raises(UnknownNameError, match="unknown engine 'tourch'; did you mean 'torch'"):
         Predictor.from_bundle(tmp_path / "demo", engine="tourch")
+
+
+def test_a_shipped_bundle_is_loaded_by_its_name():
+    by_name = Predictor.from_bundle("nuclei", engine="torch", device="cpu")
+    by_folder = Predictor.from_bundle(find_bundle("nuclei"), engine="torch", device="cpu")
+    assert by_name.labels.names == ("background", "foreground")
+    np.testing.assert_array_equal(
+        by_name.segment(scene()).label_map, by_folder.segment(scene()).label_map
+    )
+    with pytest.raises(UnknownNameError, match="unknown bundle 'nucleus'; did you mean 'nuclei'"):
+        Predictor.from_bundle("nucleus")
 
 
 @pytest.mark.parametrize(
