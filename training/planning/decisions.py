@@ -8,31 +8,13 @@ from typing import Any, Generic, TypeVar, cast
 
 from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.planning.decision import Decision
 
 OPEN = ("auto", "rule")
 """Words that leave a value to the plan."""
 
 C = TypeVar("C", bound=MachineConfig)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One value that was chosen, why, and the key that changes it."""
-
-    key: str
-    value: Any
-    why: str
-
-    @property
-    def shown(self) -> str:
-        """The value for a person: a loss as a sum, a long list by its first numbers."""
-        if not isinstance(self.value, tuple | list):
-            return str(self.value)
-        if all(isinstance(item, dict) for item in self.value):
-            return " + ".join(f"{item['weight']:g} {item['name']}" for item in self.value)
-        first = ", ".join(f"{item:g}" for item in self.value[:6])
-        return first + (f" … ({len(self.value)})" if len(self.value) > 6 else "")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from maskzoo.training.loggers.display import table_text
-from maskzoo.training.planning.decisions import Decision
+from maskzoo.training.planning.decision import Decision
 
 
 def plan_table(decisions: Sequence[Decision]) -> str:

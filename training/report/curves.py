@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskzoo.training.report.charts import Line, line_chart, smooth
-from maskzoo.training.report.run import TrainRecord, ValidationRecord
+from maskzoo.training.report.log import RunRecords, TrainRecord, ValidationRecord
 
 _SMOOTHING = 0.95  # of the loss that is drawn bold
 _MOST_DOTS = 60  # validations; of more, the points of the curve are not marked
@@ -21,10 +21,9 @@ class Curve:
     svg: str
 
 
-def draw_curves(
-    train: Sequence[TrainRecord], validations: Sequence[ValidationRecord]
-) -> list[Curve]:
+def draw_curves(log: RunRecords) -> list[Curve]:
     """Return the curves that the records have points for, over one common range of steps."""
+    train, validations = log.train, log.validations
     whole = (0, max([1, *(record.step for record in (*train, *validations))]))
     curves = [_loss(train, whole), _score(validations, whole), _rate(train, whole)]
     return [curve for curve in curves if curve.svg]

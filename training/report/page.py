@@ -14,6 +14,7 @@ from typing import Any
 
 import jinja2
 
+from maskzoo.models.bundles.manifest import WEIGHTS_FILE
 from maskzoo.models.files import replace_file
 from maskzoo.models.labels import LabelSet, hex_colour
 from maskzoo.training.report.charts import bin_scores, reliability_chart
@@ -93,7 +94,7 @@ def _context(run: Run, evaluation: Evaluation, collected: ReportCollector) -> di
         "classes": _class_rows(evaluation, run.manifest.labels),
         "plan": run.plan,
         "config": run.config,
-        "curves": draw_curves(run.train, run.validations),
+        "curves": draw_curves(run.log),
         "reliability": reliability_chart(
             evaluation.calibration.bins(), label="accuracy of the pixels by their confidence"
         ),
@@ -105,7 +106,8 @@ def _context(run: Run, evaluation: Evaluation, collected: ReportCollector) -> di
         "worst": collected.gallery.worst(),
         "histogram": bin_scores(collected.gallery.scores),
         "speed": speed_facts(
-            run,
+            run.log.train,
+            weights=run.folder / "bundle" / WEIGHTS_FILE,
             seconds_per_image=sum(evaluation.seconds_per_image.values()),
             image_pixels=collected.image_pixels,
         ),

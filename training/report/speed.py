@@ -12,22 +12,30 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from maskzoo.training.report.run import Run
+from maskzoo.training.report.log import TrainRecord
 
 Fact = tuple[str, str]
 """What was measured, and the value with its unit."""
 
 
-def speed_facts(run: Run, *, seconds_per_image: float, image_pixels: Sequence[int]) -> list[Fact]:
+def speed_facts(
+    train: Sequence[TrainRecord],
+    *,
+    weights: Path,
+    seconds_per_image: float,
+    image_pixels: Sequence[int],
+) -> list[Fact]:
     """Return what is known about the time and the memory of a run.
 
     Args:
+        train: its logged steps.
+        weights: the file of its bundle.
         seconds_per_image: that a prediction took on this machine; 0 if it was not measured.
         image_pixels: the sizes of these images.
     """
     facts: list[Fact] = []
-    if run.train:
-        last = run.train[-1]
+    if train:
+        last = train[-1]
         facts.append(("training", f"{last.images_per_s:.1f} images/s"))
         facts.append(("waiting for data", f"{100 * last.wait_fraction:.1f} % of the training time"))
     if seconds_per_image and image_pixels:
@@ -40,7 +48,6 @@ def speed_facts(run: Run, *, seconds_per_image: float, image_pixels: Sequence[in
             ("prediction rate", f"{megapixels / seconds_per_image:.2f} megapixels/s"),
         ]
     facts += _memory()
-    weights = run.folder / "bundle" / "model.safetensors"
     if weights.is_file():
         facts.append(("weights on disk", f"{weights.stat().st_size / 1e6:.1f} MB"))
     facts.append(("machine", f"{_processor()}, {os.cpu_count()} cores"))

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from maskzoo.training.config.load import load_config
 from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.config.settings import TrainConfig
-from maskzoo.training.planning.decisions import Decision, Draft, RunPlan
+from maskzoo.training.planning.decision import Decision
+from maskzoo.training.planning.decisions import Draft, RunPlan
 
 MACHINE = (
     "model.architecture=unet",
@@ -46,11 +47,3 @@ def test_a_value_decided_before_is_revised_with_its_reason() -> None:
     assert tested.config.optimizer.lr == 0.125
     assert tested.decisions == (second, Decision("optimizer.lr", 0.125, "range test"))
     assert plan.config.optimizer.lr == 0.5  # the plan itself stays
-
-
-def test_values_are_shown_short() -> None:
-    terms = ({"name": "ce", "weight": 1.0}, {"name": "dice", "weight": 0.5})
-    assert Decision("a", tuple(range(9)), "").shown == "0, 1, 2, 3, 4, 5 … (9)"
-    assert Decision("a", (1.0, 2.5), "").shown == "1, 2.5"
-    assert Decision("loss.terms", terms, "").shown == "1 ce + 0.5 dice"
-    assert Decision("loss.class_weights", None, "").shown == "None"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from maskzoo.training.config.settings import TrainConfig
-from maskzoo.training.planning.decisions import Decision
+from maskzoo.training.planning.decision import Decision
 from maskzoo.training.run.fit import TrainResult, train
 from maskzoo.training.scoring.bundle import evaluate_bundle
 

@@ -7,36 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.errors import DataError
-from maskzoo.training.planning.decisions import Decision
-from maskzoo.training.report.run import TrainRecord, ValidationRecord, read_run
+from maskzoo.training.planning.decision import Decision
+from maskzoo.training.report.log import RunRecords, ValidationRecord
+from maskzoo.training.report.run import read_run
 
 BUNDLE = Path(__file__).resolve().parents[2] / "data" / "bundle_v1"
-STEP = {"lr": [0.1, 0.01], "images_per_s": 2.5, "wait_fraction": 0.25}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of a run of two steps, of which the second gave no number."""
-    rows = [
-        {"kind": "train", "step": 1, "loss": 0.5, "parts": {"ce": 0.5}, **STEP},
-        {"kind": "val", "step": 1, "mean_iou": 0.25, "per_class": []},
-        {"kind": "train", "step": 2, "loss": None, "parts": None, **STEP},
-        {"kind": "val", "step": 2, "mean_iou": None, "per_class": []},
-    ]
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    """The folder of a run with one validation."""
+    (tmp_path / "log.jsonl").write_text('{"kind": "val", "step": 1, "mean_iou": 0.25}\n')
     (tmp_path / "bundle").symlink_to(BUNDLE)
     return tmp_path
 
 
-def test_the_log_becomes_records_of_steps_and_validations(folder: Path) -> None:
+def test_log_and_bundle_are_read(folder: Path) -> None:
     run = read_run(folder)
-    assert run.train == [
-        TrainRecord(step=1, loss=0.5, rates=(0.1, 0.01), images_per_s=2.5, wait_fraction=0.25),
-        TrainRecord(step=2, loss=None, rates=(0.1, 0.01), images_per_s=2.5, wait_fraction=0.25),
-    ]
-    assert run.validations == [ValidationRecord(1, 0.25), ValidationRecord(2, None)]
-    assert run.manifest.labels.num_classes > 0
+    assert run.folder == folder
+    assert run.log == RunRecords((), (ValidationRecord(1, 0.25),))
+    assert run.manifest == read_manifest(BUNDLE)
 
 
 def test_plan_and_configuration_are_read_where_they_are(folder: Path) -> None:

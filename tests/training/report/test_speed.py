@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from maskzoo.models.bundles.manifest import read_manifest
-from maskzoo.training.report.run import Run, TrainRecord
+from maskzoo.training.report.log import TrainRecord
 from maskzoo.training.report.speed import speed_facts
 
-BUNDLE = Path(__file__).resolve().parents[2] / "data" / "bundle_v1"
+STEPS = [TrainRecord(1, 0.5, (0.1,), 9.0, 0.9), TrainRecord(2, 0.4, (0.1,), 2.5, 0.25)]
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """A run of two steps with weights of 1.5 MB."""
-    (tmp_path / "bundle").mkdir()
-    (tmp_path / "bundle" / "model.safetensors").write_bytes(bytes(1_500_000))
-    steps = [TrainRecord(1, 0.5, (0.1,), 9.0, 0.9), TrainRecord(2, 0.4, (0.1,), 2.5, 0.25)]
-    return Run(tmp_path, "", [], steps, [], read_manifest(BUNDLE))
-
-
-def test_facts_are_of_the_last_step_and_of_an_image_of_mean_size(run: Run) -> None:
-    facts = dict(speed_facts(run, seconds_per_image=0.5, image_pixels=[1_000_000, 3_000_000]))
+def test_facts_are_of_the_last_step_and_of_an_image_of_mean_size(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(bytes(1_500_000))
+    sizes = [1_000_000, 3_000_000]
+    facts = dict(speed_facts(STEPS, weights=weights, seconds_per_image=0.5, image_pixels=sizes))
     assert facts["training"] == "2.5 images/s"
     assert facts["waiting for data"] == "25.0 % of the training time"
     assert facts["prediction here"] == "500 ms per image of 2.00 MP"
@@ -31,14 +22,15 @@ def test_facts_are_of_the_last_step_and_of_an_image_of_mean_size(run: Run) -> No
     assert facts["weights on disk"] == "1.5 MB"
 
 
-def test_memory_of_a_process_with_torch_is_plausible(run: Run) -> None:
-    facts = dict(speed_facts(run, seconds_per_image=0, image_pixels=[]))
+def test_memory_of_a_process_with_torch_is_plausible(tmp_path: Path) -> None:
+    facts = dict(
+        speed_facts(STEPS, weights=tmp_path / "none", seconds_per_image=0, image_pixels=[])
+    )
     amount, unit = facts["peak memory of this process"].split()
     assert unit == "GiB"
     assert 0.1 < float(amount) < 1000
 
 
-def test_what_was_not_measured_is_left_out(run: Run) -> None:
-    silent = Run(run.folder / "none", "", [], [], [], run.manifest)
-    facts = dict(speed_facts(silent, seconds_per_image=0, image_pixels=[]))
+def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
+    facts = dict(speed_facts([], weights=tmp_path / "none", seconds_per_image=0, image_pixels=[]))
     assert not {"training", "prediction here", "weights on disk"} & facts.keys()
