@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from maskzoo.models.bundles.bundle import load_bundle
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
+from maskzoo.training.run.finish import scored_split
 from maskzoo.training.run.fit import train
 
 MakeConfig = Callable[..., TrainConfig]
@@ -78,3 +81,21 @@ def test_the_export_is_checked_by_as_many_validation_images_as_may_be_kept(
     images = [data.read(sample)[0] for sample in data.samples("val")]
     assert len(given) == count
     assert all(any(np.array_equal(part, image) for image in images) for part in given)
+
+
+def test_the_bundle_keeps_the_crop_by_which_large_images_are_tiled(
+    discs: Path, tiny: MakeConfig, tmp_path: Path, display: Display
+) -> None:
+    config = tiny("max_steps=1", "loader.crop_size=[32, 48]")
+    bundle = train(discs, config, run_dir=tmp_path / "run", display=display).bundle
+    preprocessing = read_manifest(bundle).preprocessing
+    network = load_bundle(bundle).network
+    assert preprocessing.train_size == (32, 48)
+    assert (preprocessing.mean, preprocessing.std) == (network.encoder.mean, network.encoder.std)
+
+
+def test_a_run_without_a_test_split_is_scored_on_its_validation_images(discs: Path) -> None:
+    data = open_dataset(discs)
+    assert scored_split(data) == "test"
+    kept = tuple(sample for sample in data.all_samples if sample.split != "test")
+    assert scored_split(replace(data, all_samples=kept)) == "val"

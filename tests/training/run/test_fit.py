@@ -16,14 +16,13 @@ import yaml
 import maskzoo.training.run.build
 from maskzoo import load_bundle
 from maskzoo.models.bundles.manifest import read_manifest
-from maskzoo.models.errors import DataError, SpecError, ZooError
+from maskzoo.models.errors import SpecError, ZooError
 from maskzoo.training.config.load import load_config
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.run.checkpoint import CheckpointError, read_checkpoint
-from maskzoo.training.run.dry_run import dry_run
 from maskzoo.training.run.fit import TrainResult, prepare, run_steps, train
 from maskzoo.training.scoring.bundle import evaluate_bundle
 
@@ -153,44 +152,6 @@ def test_class_weights_must_be_one_for_each_class(
 ) -> None:
     with pytest.raises(SpecError, match="needs 2 numbers, one for each of ground, disc; given 3"):
         train(discs, tiny("loss.class_weights=[1, 2, 3]"), run_dir=tmp_path)
-
-
-def test_a_dry_run_goes_the_whole_way_and_says_what_the_run_would_cost(
-    discs: Path,
-    tiny: MakeConfig,
-    tmp_path: Path,
-    display: Display,
-    shown: Callable[[], str],
-) -> None:
-    config = tiny("max_steps=1000", "epochs=7")
-    done = dry_run(discs, config, run_dir=tmp_path, display=display)
-    assert done.run_dir == tmp_path / "dry-run"
-    assert (done.bundle / "bundle.json").is_file()
-    steps = [row["step"] for row in read_log(done.run_dir / "log.jsonl")]
-    assert max(steps) == 14, "no more than the run itself has"
-    assert "14 steps with validation" in shown()
-    assert "the run itself: 14 steps, about 0:0" in shown()
-    text = dry_run(discs, tiny("max_steps=900"), run_dir=tmp_path, display=display)
-    assert read_log(text.run_dir / "log.jsonl")[-1]["step"] == 20
-    assert "the run itself: 200 steps" in shown()
-
-
-def test_what_is_wrong_with_the_data_is_told_once(
-    make_data: MakeData,
-    tiny: MakeConfig,
-    tmp_path: Path,
-    display: Display,
-    shown: Callable[[], str],
-) -> None:
-    def cut_one(number: int, image: np.ndarray, mask: np.ndarray) -> tuple:
-        return image, mask[:40] if number == 2 else mask
-
-    with pytest.raises(DataError, match=r"(?s)1 mask\(s\) differ in size") as caught:
-        train(make_data(alter=cut_one), tiny(), run_dir=tmp_path, display=display)
-    assert "masks/train/02.png: mask 48 x 40, image 48 x 48" in str(caught.value)
-    assert "differ in size" not in shown()
-    assert "16 images with masks" in shown()
-    assert "few images" in shown()
 
 
 def test_the_first_checkpoint_is_written_by_all_ranks_whoever_comes_first(

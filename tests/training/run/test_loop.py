@@ -1,0 +1,151 @@
+"""What the loop does between its steps: seeds, rates, average, patience, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from maskzoo.training.run.build import open_batches
+from maskzoo.training.run.checkpoint import read_checkpoint
+from maskzoo.training.run.loop import TrainingLoop
+from maskzoo.training.run.parts import Parts
+from maskzoo.training.scoring.metrics import ConfusionMatrix
+from maskzoo.training.steps.step import step_seed
+
+MakeParts = Callable[..., Parts]
+
+
+def _run(parts: Parts) -> TrainingLoop:
+    """Run the loop to its end."""
+    loop = TrainingLoop(parts)
+    loop.run(open_batches(parts.config, parts.context, start=0, stop=parts.lengths.total_steps))
+    return loop
+
+
+def test_each_step_has_the_seed_of_its_number(make_parts: MakeParts) -> None:
+    parts = make_parts("max_steps=3", "seed=5")
+    seeds: list[int] = []
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        seeds.append(options["seed"])
+        return parts.step(images, target, **options)
+
+    _run(replace(parts, step=step))  # type: ignore[arg-type]
+    assert seeds == [step_seed(5, number, 0) for number in range(3)]
+
+
+def test_two_steps_on_one_batch_at_almost_no_rate_differ_by_their_dropout(
+    make_parts: MakeParts,
+) -> None:
+    parts = make_parts("max_steps=2", "model.options.dropout=0.5", "optimizer.lr=1e-30")
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    target = torch.randint(0, 2, (4, 32, 32))
+    losses: list[float] = []
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        result = parts.step(images, target, **options)
+        losses.append(result.loss)
+        return result
+
+    TrainingLoop(replace(parts, step=step)).run([(images, target)] * 2)  # type: ignore[arg-type]
+    assert losses[0] != losses[1]
+
+
+def test_the_average_takes_in_each_step_once(
+    make_parts: MakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts("max_steps=3", "ema=0.9", "optimizer.lr=0.1", "schedule.warmup=0")
+    assert parts.average is not None
+    key = "classifier.conv.weight"
+    current, average = parts.network.state_dict()[key], parts.average.network.state_dict()[key]
+    expected = average.clone()
+    decays = iter([1 / 10, 2 / 11, 3 / 12])
+    steps = 0
+
+    def compare(status: object) -> None:
+        nonlocal expected, steps
+        decay = next(decays)
+        expected = decay * expected + (1 - decay) * current
+        torch.testing.assert_close(average, expected)
+        steps += 1
+
+    monkeypatch.setattr(parts.context.display, "update", compare)
+    _run(parts)
+    assert steps == 3
+    stored = read_checkpoint(parts.context.run_dir / "last.ckpt")
+    torch.testing.assert_close(stored.ema[key], expected)
+    assert not torch.allclose(stored.ema[key], stored.model[key], rtol=1e-4, atol=1e-6)
+
+
+def _matrix(mean_iou: float) -> ConfusionMatrix:
+    """Return the counts of two classes with this IoU each: a of a + 2b pixels, of 20."""
+    matrix = ConfusionMatrix(2, ignore_index=255)
+    right = round(20 * mean_iou)
+    wrong = (20 - right) // 2
+    matrix.counts += [[right, wrong], [wrong, right]]
+    return matrix
+
+
+@pytest.fixture
+def validations(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[float]], None]:
+    """Let the validations find these mean IoUs, one after the other."""
+
+    def use(values: Iterable[float]) -> None:
+        found = iter(values)
+        monkeypatch.setattr(
+            "maskzoo.training.run.loop.count_pixels", lambda *_, **__: _matrix(next(found))
+        )
+
+    return use
+
+
+@pytest.mark.parametrize(
+    ("values", "steps", "best"),
+    [
+        ([0.1, 0.1, 0.2, 0.2, 0.2], 5, 3),  # an improvement gives new patience
+        ([0.3, 0.1, 0.2], 3, 1),  # better than the last one is no improvement
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 6, 6),
+    ],
+)
+def test_a_run_stops_after_so_many_validations_without_an_improvement(
+    make_parts: MakeParts,
+    validations: Callable[[Iterable[float]], None],
+    values: list[float],
+    steps: int,
+    best: int,
+) -> None:
+    validations(values)
+    parts = make_parts("early_stop=2", "validate_every=1", "batch_size=10", "max_steps=6")
+    loop = _run(parts)
+    assert (parts.progress.step, parts.progress.best_step) == (steps, best)
+    assert parts.progress.best_score == pytest.approx(max(values))
+    assert loop.is_finished
+
+
+def test_rates_follow_the_schedule_and_the_scale(make_parts: MakeParts) -> None:
+    schedule = ("schedule.name=poly", "schedule.power=1", "schedule.warmup=0")
+    parts = make_parts("max_steps=4", "optimizer.lr=0.008", "optimizer.head_lr_mult=1", *schedule)
+    parts.progress.lr_scale = 0.5
+    rates: list[float] = []
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        rates.append(parts.optimizer.param_groups[0]["lr"])
+        return parts.step(images, target, **options)
+
+    _run(replace(parts, step=step))  # type: ignore[arg-type]
+    assert rates == pytest.approx([0.004, 0.003, 0.002, 0.001])
+
+
+def test_a_run_that_is_told_where_to_pause_validates_and_saves_there(
+    make_parts: MakeParts,
+) -> None:
+    parts = make_parts("max_steps=6", "validate_every=100")
+    batches = open_batches(parts.config, parts.context, start=0, stop=2)
+    TrainingLoop(parts, until=2).run(batches)
+    assert read_checkpoint(parts.context.run_dir / "last.ckpt").progress == parts.progress
+    assert (parts.progress.step, parts.progress.best_step) == (2, 2)
