@@ -1,7 +1,7 @@
 // The page: choose an image and a model, see the mask over it.
 
 import { Refusal, fetchBlob, fetchModels, segment } from "./api.js";
-import { takePicture } from "./camera.js";
+import { takePhoto } from "./camera.js";
 import { cocoDocument } from "./coco.js";
 import { History } from "./history.js";
 import { JobView, runJob } from "./jobs.js";
@@ -14,7 +14,7 @@ const MAX_CANVAS_PIXELS = 12_000_000; // phones refuse larger canvases
 const element = (id) => document.getElementById(id);
 
 const page = Object.fromEntries(
-  ["drop", "picture", "canvases", "image", "mask", "busy", "tip", "caption", "error", "model", "model-note",
+  ["drop", "figure", "canvases", "image", "mask", "busy", "tip", "caption", "error", "model", "model-note",
    "result", "opacity", "opacity-value", "legend", "again", "status", "file", "limits", "mask-b", "line", "divider", "divide",
    "name-a", "name-b", "compare", "compare-field", "classes-a", "classes-b", "legend-b", "other", "history", "curl", "python",
    "camera", "camera-button", "job", "python-part"].map((id) => [id, element(id)]),
@@ -198,7 +198,7 @@ function showImage(width, height) {
     page.image.getContext("2d").drawImage(state.source.bitmap, 0, 0, page.image.width, page.image.height);
   }
   page.drop.hidden = true;
-  page.picture.hidden = false;
+  page.figure.hidden = false;
   page.again.hidden = false;
 }
 
@@ -206,14 +206,14 @@ async function run() {
   if (page.model.disabled) return;
   state.work?.abort();
   const work = (state.work = new AbortController());
-  const begun = performance.now();
+  const started = performance.now();
   clearError();
   page.busy.hidden = false;
   page.status.textContent = "Segmenting…";
   try {
     const answer = await ask(page.model.value, work.signal);
     showAnswer(answer, page.model.value);
-    say(answer, performance.now() - begun);
+    showTimings(answer, performance.now() - started);
     history.add({ source: state.source, model: page.model.value, answer }, page.image, page.mask, page.opacity.value / 100);
     if (page.compare.value) await runOther();
   } catch (error) {
@@ -239,7 +239,7 @@ async function ask(model, signal) {
   try {
     return await runJob(source.blob, source.name, model, signal, (job) => {
       if (signal.aborted) return;
-      if (!source.bitmap && job.width && page.picture.hidden) showImage(job.width, job.height);
+      if (!source.bitmap && job.width && page.figure.hidden) showImage(job.width, job.height);
       page.busy.hidden = true; // the bar says more
       jobView.show(job);
     });
@@ -337,7 +337,7 @@ function showAnswer(answer, model) {
   page.mask.setAttribute("aria-label", `The mask over the image: ${fractions.join(", ")}`);
 }
 
-function say(answer, elapsed) {
+function showTimings(answer, elapsed) {
   const stages = Object.entries(answer.timings_ms).map(([stage, ms]) => `${stage} ${ms.toFixed(0)} ms`);
   page.status.textContent = `Done in ${(elapsed / 1000).toFixed(2)} s (${stages.join(", ")})`;
 }
@@ -396,8 +396,8 @@ async function copyText(from, what) {
 async function useCamera() {
   clearError();
   try {
-    const picture = await takePicture(page.camera);
-    if (picture) await open(picture, "camera.jpg");
+    const photo = await takePhoto(page.camera);
+    if (photo) await open(photo, "camera.jpg");
   } catch (error) {
     showError(error instanceof DOMException ? new Refusal("The camera cannot be used", error.message) : error);
   }
@@ -430,7 +430,7 @@ function reset() {
   forgetAnswer();
   clearError();
   Object.assign(state, { source: null, work: null });
-  page.picture.hidden = page.again.hidden = page.busy.hidden = true;
+  page.figure.hidden = page.again.hidden = page.busy.hidden = true;
   page.drop.hidden = false;
   page.status.textContent = "";
   page.drop.querySelector("button").focus();

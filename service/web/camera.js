@@ -1,7 +1,7 @@
 // One frame of the visitor's camera; the camera is off again as soon as the dialog is closed.
 
 /** Resolves to a JPEG blob, or to null where the visitor closed the dialog. */
-export async function takePicture(dialog) {
+export async function takePhoto(dialog) {
   const video = dialog.querySelector("video");
   const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
   video.srcObject = stream;

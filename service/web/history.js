@@ -1,4 +1,4 @@
-// What was segmented in this visit: a row of small pictures; nothing of it is stored anywhere.
+// The images of this visit: a row of thumbnails; nothing of it is stored anywhere.
 
 const MOST = 12;
 const SIDE = 72;
@@ -13,7 +13,7 @@ export class History {
   /** Add an answer, the newest first; the same image and model again takes the place of the old one. */
   add(entry, image, mask, opacity) {
     this.entries = this.entries.filter((old) => old.source !== entry.source || old.model !== entry.model);
-    this.entries.unshift({ ...entry, picture: thumbnail(image, mask, opacity) });
+    this.entries.unshift({ ...entry, thumbnail: thumbnail(image, mask, opacity) });
     this.entries.length = Math.min(this.entries.length, MOST);
     this.#show(entry);
   }
@@ -27,10 +27,10 @@ export class History {
         button.title = `${entry.source.name} · ${entry.model}`;
         const is_current = entry.source === current.source && entry.model === current.model;
         button.setAttribute("aria-current", String(is_current));
-        const picture = new Image(SIDE, SIDE);
-        picture.src = entry.picture;
-        picture.alt = "";
-        button.append(picture);
+        const small = new Image(SIDE, SIDE);
+        small.src = entry.thumbnail;
+        small.alt = "";
+        button.append(small);
         button.addEventListener("click", () => {
           this.#show(entry);
           this.onChoose(entry);

@@ -5,7 +5,7 @@ import { Refusal, call, form, refusal, wanted } from "./api.js";
 const RETRY_MS = 2000;
 const MOST_RETRIES = 15; // a server that is started again is back by then
 
-/** Segment one image as a job; `onChange` is told its document each time, at first without an id.
+/** Segment one image as a job; `onChange` gets each of its documents, the first one without an id.
  *
  * Aborting `signal`, or leaving the page, cancels the job. Its files are removed in any case.
  */

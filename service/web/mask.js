@@ -67,8 +67,8 @@ export class LabelMap {
   /** Paint the map onto a canvas of any size; `colours` is a Map of id to [r, g, b]. */
   paint(canvas, colours) {
     const context = canvas.getContext("2d");
-    const picture = context.createImageData(canvas.width, canvas.height);
-    const words = new Uint32Array(picture.data.buffer);
+    const drawn = context.createImageData(canvas.width, canvas.height);
+    const words = new Uint32Array(drawn.data.buffer);
     const table = new Map([...colours].map(([id, [r, g, b]]) => [id, (255 << 24) | (b << 16) | (g << 8) | r]));
     const stepX = this.width / canvas.width / this.step;
     const stepY = this.height / canvas.height / this.step;
@@ -78,6 +78,6 @@ export class LabelMap {
         words[out] = table.get(this.labels[row + Math.floor((x + 0.5) * stepX)]) ?? 0;
       }
     }
-    context.putImageData(picture, 0, 0);
+    context.putImageData(drawn, 0, 0);
   }
 }

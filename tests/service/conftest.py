@@ -208,7 +208,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def picture(height: int = 40, width: int = 60) -> np.ndarray:
+def bright_box(height: int = 40, width: int = 60) -> np.ndarray:
     """Return a dark image with one bright rectangle: columns 10-29 of rows 5-14."""
     pixels = np.full((height, width, 3), 20, np.uint8)
     pixels[5:15, 10:30] = 220
@@ -224,8 +224,8 @@ def encode(pixels: np.ndarray, suffix: str = ".png") -> bytes:
 
 @pytest.fixture(scope="session")
 def png() -> bytes:
-    """An encoded picture with 200 bright pixels of 2400."""
-    return encode(picture())
+    """An encoded image with 200 bright pixels of 2400."""
+    return encode(bright_box())
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,6 @@ def test_an_alias_that_is_not_there_cannot_be_forgotten(admin):
     assert "there is no alias 'prod'" in answer.json()["detail"]
 
 
-def test_the_token_is_in_no_answer_and_in_no_picture_of_the_settings(admin):
+def test_the_token_is_in_no_answer_and_in_no_text_of_the_settings(admin):
     assert TOKEN not in repr(admin.app.state.services.settings)
     assert TOKEN not in admin.get("/openapi.json").text

@@ -15,7 +15,7 @@ from PIL import Image
 from maskzoo.models.images.decode import decode_image
 
 
-def large_picture(height: int = 150, width: int = 200) -> np.ndarray:
+def large_image(height: int = 150, width: int = 200) -> np.ndarray:
     rows, columns = np.mgrid[:height, :width]
     bright = (rows // 17 + columns // 23) % 2 == 0
     return np.where(bright, 220, 20).astype(np.uint8)[..., None].repeat(3, axis=2)
@@ -44,7 +44,7 @@ def held_fixture(held_model):
 
 @pytest.fixture(name="body", scope="module")
 def body_fixture(encode):
-    return encode(large_picture())
+    return encode(large_image())
 
 
 def wait_for(client, job: str, *states: str) -> dict:
@@ -79,7 +79,7 @@ def test_a_job_is_accepted_done_and_its_result_is_the_mask(start, model, body):
     assert json.loads(result.headers["maskzoo-classes"]) == {"0": "background", "1": "nucleus"}
     assert len(result.content) == done["result_bytes"]
     found = np.asarray(Image.open(io.BytesIO(result.content)))
-    assert (found == (large_picture()[..., 0] > 127)).all()
+    assert (found == (large_image()[..., 0] > 127)).all()
     assert sum(model.tiles) > 4, "it went through the batcher in tiles"
     assert [path.name for path in (work_folder(client) / job).iterdir()] == ["result.png"]
 

@@ -18,7 +18,7 @@ from maskzoo.service.scheduling.tiling import TileRunner
 from maskzoo.service.settings import Settings
 
 
-def large_picture(height: int = 150, width: int = 200) -> np.ndarray:
+def large_image(height: int = 150, width: int = 200) -> np.ndarray:
     rows, columns = np.mgrid[:height, :width]
     bright = (rows // 17 + columns // 23) % 2 == 0
     return np.where(bright, 220, 20).astype(np.uint8)[..., None].repeat(3, axis=2)
@@ -32,7 +32,7 @@ def labels_of(answer) -> np.ndarray:
 def test_a_large_image_is_tiled_and_its_mask_is_that_of_the_whole(start, counted_model, encode):
     counted_model.whole_pixels = 10_000
     client = start(counted_model)
-    pixels = large_picture()
+    pixels = large_image()
     answer = client.post("/segment", content=encode(pixels))
     assert (labels_of(answer) == (pixels[..., 0] > 127)).all()
     assert counted_model.calls == 0
@@ -56,7 +56,7 @@ def test_tiles_of_two_images_run_together(start, held_model, encode, wait_until,
     with ThreadPoolExecutor(3) as pool:
         blocker = pool.submit(client.post, "/segment", content=png)
         assert held_model.started.wait(30)
-        body = encode(large_picture())
+        body = encode(large_image())
         waiting = [pool.submit(client.post, "/segment", content=body) for _ in range(2)]
         wait_until(lambda: len(queue) == 8)
         held_model.release.set()
@@ -70,7 +70,7 @@ def test_tiles_of_one_image_are_sent_ahead_and_run_together(
     held_model.whole_pixels = 10_000
     client = start(held_model)
     queue = client.app.state.services.batcher.queue
-    pixels = large_picture()
+    pixels = large_image()
     with ThreadPoolExecutor(2) as pool:
         blocker = pool.submit(client.post, "/segment", content=png)
         assert held_model.started.wait(30)
@@ -120,14 +120,14 @@ def test_a_deadline_stops_the_walk_over_the_image(start, held_model, encode, png
         assert held_model.started.wait(30)
         late = client.post(
             "/segment",
-            content=encode(large_picture()),
+            content=encode(large_image()),
             headers={"x-request-timeout-seconds": "0.1"},
         )
         assert late.status_code == 504
         held_model.release.set()
         assert blocker.result().status_code == 200
     assert held_model.tiles == []
-    assert client.post("/segment", content=encode(large_picture())).status_code == 200
+    assert client.post("/segment", content=encode(large_image())).status_code == 200
 
 
 def test_a_failing_tile_fails_its_image_alone(start, counted_model, encode, png):
@@ -138,7 +138,7 @@ def test_a_failing_tile_fails_its_image_alone(start, counted_model, encode, png)
         raise RuntimeError("broken")
 
     counted_model.logits = fail
-    assert client.post("/segment", content=encode(large_picture())).status_code == 500
+    assert client.post("/segment", content=encode(large_image())).status_code == 500
     assert client.post("/segment", content=png).status_code == 200
 
 

@@ -68,7 +68,7 @@ def test_a_class_of_the_second_model_is_hidden_by_its_own_legend(page, png):
 def test_the_history_brings_an_answer_back_without_asking_again(page, png, encode, counted_model):
     choose(page, png, "first.png")
     wait_for_mask(page)
-    assert not page.is_visible("#history"), "one picture is no history"
+    assert not page.is_visible("#history"), "one image is not a history"
     choose(page, encode(np.full((30, 30, 3), 220, np.uint8)), "second.png")
     page.wait_for_selector("#history li:nth-child(2)")
     wait_for_mask(page)
