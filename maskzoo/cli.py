@@ -49,7 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 app = typer.Typer(
     name="maskzoo",
     help="Train, compare and serve semantic-segmentation networks. "
-    "With --debug a command that fails shows where.",
+    "With --debug, a failing command prints its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

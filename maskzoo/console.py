@@ -1,4 +1,4 @@
-"""What the commands have in common: arguments, JSON output, progress."""
+"""Parts shared by the commands: arguments, JSON output, progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Data = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
 Mode = Annotated[
     Literal["auto", "whole", "resize", "tiled"],
-    typer.Option(help="auto takes what fits the training and size."),
+    typer.Option(help="auto chooses by training and size."),
 ]
 Tta = Annotated[
     str,
@@ -53,7 +53,7 @@ def print_json(document: Any) -> None:
 
 
 def show_tiles(done: int, total: int) -> None:
-    """Keep one line on a terminal's error output up to date; elsewhere say nothing."""
+    """Update one line of progress on standard error, if that is a terminal."""
     if sys.stderr.isatty():
         end = "\r" if done < total else "\r\033[K"
         print(f"tile {done} of {total}", end=end, file=sys.stderr, flush=True)

@@ -13,17 +13,22 @@ from maskzoo.console import ApiKey, Json, print_json
 def bench(
     server: Annotated[str, typer.Argument(help="URL of the service.")] = "http://127.0.0.1:8000",
     *,
-    model: Annotated[str | None, typer.Option(help="Its model; else its default.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Its model; by default its default model.")
+    ] = None,
     concurrency: Annotated[
-        str, typer.Option(help="Clients of the closed loops, separated by commas.")
+        str, typer.Option(help="Numbers of clients in the closed loops, separated by commas.")
     ] = "1,2,4,8,16",
     rates: Annotated[
-        str, typer.Option(help="Open loops, as parts of the capacity found; empty for none.")
+        str,
+        typer.Option(
+            help="Rates of the open loops, as fractions of the measured capacity; empty for none."
+        ),
     ] = "0.5,0.8,1.1",
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of each round.")] = 10,
-    form: Annotated[str, typer.Option("--format", help="Form of the answers.")] = "png",
+    form: Annotated[str, typer.Option("--format", help="Format of the answers.")] = "png",
     api_key: ApiKey = None,
-    seed: Annotated[int, typer.Option(help="Of the images and of the arrivals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the images and of the arrivals.")] = 0,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for bench.json and bench.png.")
     ] = None,

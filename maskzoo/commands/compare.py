@@ -15,7 +15,7 @@ def compare(
     runs: Annotated[list[str], typer.Argument(help="Folders of runs or bundles, shipped names.")],
     *,
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Picture: mean IoU against latency.")
+        Path, typer.Option("-o", "--out", help="PNG of mean IoU against latency.")
     ] = Path("compare.png"),
     size: Annotated[int, typer.Option(min=32, help="Side of the image that is timed.")] = 512,
     repeats: Annotated[int, typer.Option(min=1, help="Images that each model is timed on.")] = 7,

@@ -1,4 +1,4 @@
-"""`maskzoo encoders`: which encoders there are, and trained weights for them."""
+"""`maskzoo encoders`: the encoders, and trained weights for them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def list_encoders(
     pattern: Annotated[str, typer.Argument(help="Wildcards allowed.")] = "*",
     *,
     builtin: Annotated[
-        bool, typer.Option("--builtin", help="Only those whose trained weights ship.")
+        bool, typer.Option("--builtin", help="Only those with shipped weights.")
     ] = False,
     cached: Annotated[
-        bool, typer.Option("--cached", help="Only those whose weights are on this machine.")
+        bool, typer.Option("--cached", help="Only those with weights on this machine.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the encoders, and where trained weights of each are."""
+    """List the encoders, and the sources of their trained weights."""
     from maskzoo.models.weights.listing import list_weights
 
     rows = [

@@ -15,13 +15,13 @@ def export(
     bundle: Bundle,
     *,
     engine: Annotated[
-        Literal["openvino", "onnxruntime"], typer.Option(help="What is to run it.")
+        Literal["openvino", "onnxruntime"], typer.Option(help="Engine to export to.")
     ] = "openvino",
     precision: Annotated[
         Literal["fp32", "fp16", "int8"], typer.Option(help="fp16 and int8: openvino only.")
     ] = "fp32",
     calibrate: Annotated[
-        Path | None, typer.Option(exists=True, help="Data to calibrate int8 with, and score it on.")
+        Path | None, typer.Option(exists=True, help="Data to calibrate and score int8 with.")
     ] = None,
     max_drop: Annotated[
         float, typer.Option(min=0, help="Points of mean IoU that int8 may lose.")
@@ -31,7 +31,7 @@ def export(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="An image that is typical; its middle is kept to compare classes by. Repeat it.",
+            help="A typical image; its centre is kept as a check image. May be repeated.",
         ),
     ] = None,
     out: Annotated[
@@ -39,9 +39,9 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a bundle for a faster engine; `serve` and `predict` take fp32 and fp16 by themselves.
+    """Export a bundle to a faster engine; `serve` and `predict` use fp32 and fp16 by default.
 
-    int8 is taken where the engine openvino-int8 is asked for.
+    int8 is used only if the engine openvino-int8 is requested.
     """
     from maskzoo.models.bundles.shipped import find_bundle
 

@@ -15,11 +15,11 @@ def inspect(
     data: Data,
     *,
     write: Annotated[bool, typer.Option("--write", help="Write dataset.yaml there.")] = False,
-    picture: Annotated[Path | None, typer.Option(help="PNG to draw the samples into.")] = None,
+    overview: Annotated[Path | None, typer.Option(help="PNG to draw an overview into.")] = None,
     allow_bad: AllowBad = 0,
     as_json: Json = False,
 ) -> None:
-    """Say what is in a folder of images and masks."""
+    """Report what is in a folder of images and masks, and what is wrong with it."""
     from maskzoo.training.data.check.overview import draw_overview
     from maskzoo.training.data.check.table import report_table
     from maskzoo.training.data.check.writing import write_description
@@ -32,7 +32,7 @@ def inspect(
     print_json(found.to_json()) if as_json else print(report_table(found), end="")
     if write:
         print(f"wrote {write_description(found)}", file=sys.stderr)
-    if picture is not None:
-        print(f"wrote {draw_overview(found, picture)}", file=sys.stderr)
+    if overview is not None:
+        print(f"wrote {draw_overview(found, overview)}", file=sys.stderr)
     if found.num_errors and not is_usable(found, allow_bad=allow_bad):
         raise typer.Exit(2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def key() -> None:
-    """Make an API key, and the hash of it for MASKZOO_API_KEYS."""
+    """Create an API key, and its hash for MASKZOO_API_KEYS."""
     from maskzoo.service.guards.keys import new_key
 
     made, hashed = new_key()

@@ -19,7 +19,7 @@ def list_architectures(
     *,
     as_json: Json = False,
 ) -> None:
-    """List the architectures, and the bundles that ship."""
+    """List the architectures and the shipped bundles."""
     from fnmatch import fnmatch
 
     from maskzoo import list_models
@@ -46,7 +46,7 @@ def list_architectures(
 
 @app.command("show")
 def show(name: str, *, encoder: HostEncoder = "tu-resnet50c", as_json: Json = False) -> None:
-    """Show one architecture, or one bundle."""
+    """Show one architecture or one bundle."""
     from maskzoo.models.bundles.manifest import read_manifest
     from maskzoo.models.bundles.shipped import find_bundle, list_bundles
     from maskzoo.models.catalogue.discovery import describe_architecture

@@ -36,11 +36,11 @@ def list_names(
 def show(
     name: str,
     *,
-    arch: Annotated[str, typer.Option(help="The network that it is put into.")] = "unet",
+    arch: Annotated[str, typer.Option(help="Architecture that it is put into.")] = "unet",
     encoder: HostEncoder = "tu-resnet18",
     as_json: Json = False,
 ) -> None:
-    """Show one plug-in: its paper, its sites, what it costs there."""
+    """Show one plug-in: its paper, its sites, and its cost there."""
     from maskzoo.models.catalogue.discovery import describe_plugin
     from maskzoo.models.catalogue.listing import plugin_page
 

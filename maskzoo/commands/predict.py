@@ -35,7 +35,7 @@ def predict(
     mode: Mode = "auto",
     tta: Tta = "none",
     overlap: Overlap = 0.25,
-    overlays: Annotated[bool, typer.Option(help="Write the overlays too.")] = True,
+    overlays: Annotated[bool, typer.Option(help="Write overlays too.")] = True,
     device: Device = "auto",
     engine: EngineName = "auto",
     server: Annotated[
@@ -47,11 +47,11 @@ def predict(
         str | None, typer.Option(envvar="MASKZOO_API_KEY", help="With --server: your API key.")
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="With --server: also what was written before.")
+        bool, typer.Option("--again", help="With --server: segment again what has a mask already.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a mask, and an overlay, for each image: here, or by a service."""
+    """Write a mask and an overlay for each image, computed here or by a service."""
     if server is None:
         _refuse(context, ONLY_REMOTE, "only with --server URL")
         if len(images) < 2:

@@ -14,8 +14,8 @@ def race(
     data: Data,
     settings: Settings = None,
     *,
-    minutes: Annotated[float, typer.Option(min=0.01, help="Time for all of it.")] = 60.0,
-    candidates: Annotated[int, typer.Option(min=2, help="How many begin.")] = 9,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Time of the whole race.")] = 60.0,
+    candidates: Annotated[int, typer.Option(min=2, help="Candidates at the start.")] = 9,
     arch: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
     encoder: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
     plugin: Annotated[
@@ -26,7 +26,7 @@ def race(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder.  [default: runs/NAME-race]")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a race.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a race.")] = False,
 ) -> None:
     """Find the architecture, encoder and plug-ins that suit the data best."""
     from maskzoo.training.config.load import load_config

@@ -14,7 +14,7 @@ def report(
     run: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of a run.")],
     data: Annotated[
         Path | None,
-        typer.Argument(exists=True, help="Its data.  [default: where the run says]"),
+        typer.Argument(exists=True, help="Data of the run.  [default: as recorded in the run]"),
     ] = None,
     *,
     device: Device = "auto",

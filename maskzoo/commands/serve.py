@@ -17,12 +17,12 @@ _LAST_S = 5  # after the service's own limit, for clients that send or read slow
 def serve(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
     bundles: Annotated[
         list[Path] | None, typer.Option(exists=True, file_okay=False, help="Folder of bundles.")
     ] = None,
 ) -> None:
-    """Answer POST /segment over HTTP, with a page at /."""
+    """Serve masks over HTTP, with a web page at /."""
     import math
     import signal
 

@@ -27,9 +27,11 @@ def train(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder of the run.  [default: runs/NAME]")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last step.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the last checkpoint.")
+    ] = False,
     dry: Annotated[
-        bool, typer.Option("--dry-run", help="Twenty steps, all the way to a bundle.")
+        bool, typer.Option("--dry-run", help="Run twenty steps and write a bundle.")
     ] = False,
     allow_bad: AllowBad = 0,
     print_config: Annotated[
