@@ -63,6 +63,12 @@ class LabelSet(BaseModel):
         """K, the number of classes."""
         return len(self.names)
 
+    @property
+    def foreground(self) -> int | None:
+        """The id of the class beside the background, if these two are all there is."""
+        is_binary = self.num_classes == 2 and self.background is not None
+        return 1 - (self.background or 0) if is_binary else None
+
     @classmethod
     def from_names(cls, names: Sequence[str], **other: Any) -> LabelSet:
         """Build a label set with colours that are easy to tell apart.

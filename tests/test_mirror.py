@@ -50,7 +50,6 @@ COVERED_BY = {
     "models/options.py": "tests/models/test_plugins.py",
     "models/preprocessing.py": "tests/models/bundles/test_bundle.py",
     "models/registry.py": "tests/models/test_plugins.py",
-    "models/bundles/card.py": "tests/models/bundles/test_bundle.py",
     "models/bundles/shipped.py": "tests/test_cli.py",
     "models/catalogue/discovery.py": "tests/models/catalogue/test_cost.py",
     "models/catalogue/listing.py": "tests/models/catalogue/test_cost.py",

@@ -46,16 +46,23 @@ def architectures() -> str:
 
 
 def bundles() -> str:
-    """Return the table of the shipped bundles."""
+    """Return the table of the shipped bundles; a foreground only where there are two classes."""
     manifests = [read_manifest(path) for path in list_bundles()]
     return table(
-        ("bundle", "network", "classes", "mean IoU, test"),
+        ("bundle", "network", "classes", "mean IoU, test", "foreground IoU", "foreground Dice"),
         (
             (
                 f"[`{item.name}`](models/pretrained/{item.name}/README.md)",
                 item.spec.architecture,
                 ", ".join(item.labels.names),
-                f"{100 * (item.metrics.mean_iou or 0):.1f} %",
+                *(
+                    "-" if score is None else f"{100 * score:.1f} %"
+                    for score in (
+                        item.metrics.mean_iou,
+                        item.foreground and item.foreground.iou,
+                        item.foreground and item.foreground.dice,
+                    )
+                ),
             )
             for item in manifests
         ),

@@ -41,13 +41,25 @@ def write_card(manifest: Manifest, weights_bytes: int) -> str:
         _table(("id", "name", "colour"), _class_rows(manifest)),
         f"Masks mark pixels that do not count by {labels.ignore_index}.",
         "## Scores",
-        _section(manifest.metrics.model_dump(), "Not measured."),
+        _section(_scores(manifest), "Not measured."),
         "## Where it comes from",
         _section(origin, "Not recorded."),
         "## Use",
         f"```sh\nmaskzoo predict {manifest.name} IMAGE -o masks/\nmaskzoo serve\n```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _scores(manifest: Manifest) -> dict[str, Any]:
+    """Return the metrics, with the foreground's beside the means of both classes."""
+    foreground = manifest.foreground
+    shown: dict[str, Any] = {}
+    for key, value in manifest.metrics.model_dump().items():
+        shown[key] = value
+        if foreground is not None and key in ("mean_iou", "mean_dice"):
+            name = key.removeprefix("mean_")
+            shown[f"foreground_{name}"] = getattr(foreground, name)
+    return shown
 
 
 def _class_rows(manifest: Manifest) -> list[tuple[object, ...]]:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from maskzoo.models.bundles.records import BundleMetrics, Provenance
+from maskzoo.models.bundles.records import BundleMetrics, ClassMetrics, Provenance
 from maskzoo.models.errors import BundleError, SpecError
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -70,6 +70,15 @@ class Manifest(BaseModel):
                 "must match"
             )
         return self
+
+    @property
+    def foreground(self) -> ClassMetrics | None:
+        """The scores of the foreground, of which the literature on two classes gives IoU and Dice.
+
+        None where there are other classes (`LabelSet.foreground`) or none was measured.
+        """
+        index, rows = self.labels.foreground, self.metrics.per_class
+        return None if index is None or len(rows) != 2 else rows[index]
 
     def to_bytes(self) -> bytes:
         """Return the content of `bundle.json`."""

@@ -106,3 +106,12 @@ def test_colours_are_read_from_and_written_in_hexadecimal(text):
 def test_other_texts_are_not_colours(text):
     with pytest.raises(ValueError, match=r"fromhex|unpack"):
         parse_colour(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "background", "foreground"),
+    [("ab", 0, 1), ("ab", 1, 0), ("ab", None, None), ("abc", 0, None), ("a", 0, None)],
+)
+def test_the_foreground_is_the_one_class_beside_the_background(names, background, foreground):
+    labels = LabelSet.from_names(list(names), background=background)
+    assert labels.foreground == foreground

@@ -90,6 +90,7 @@ def _context(run: Run, evaluation: Evaluation, collected: ReportCollector) -> di
         "provenance": run.manifest.provenance,
         "scores": evaluation.scores,
         "evaluation": evaluation,
+        "foreground": evaluation.foreground_scores,
         "calibration_error": evaluation.calibration.error(),
         "classes": _class_rows(evaluation, run.manifest.labels),
         "plan": run.plan,

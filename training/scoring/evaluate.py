@@ -92,6 +92,7 @@ def evaluate_split(
         matrix=matrix.counts,
         seconds_per_image=seconds,
         spared=predictor.spared - spared_before,
+        foreground=data.labels.foreground,
     )
 
 

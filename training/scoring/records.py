@@ -15,7 +15,7 @@ from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.training.scoring.bootstrap import Interval
 from maskzoo.training.scoring.boundary import FRACTION_OF_DIAGONAL, BoundaryCounts
 from maskzoo.training.scoring.calibration import Calibration
-from maskzoo.training.scoring.metrics import Scores
+from maskzoo.training.scoring.metrics import ClassScores, Scores
 
 if TYPE_CHECKING:
     from maskzoo.models.inference.segmentation import Segmentation
@@ -61,6 +61,7 @@ class Evaluation:
         matrix: int64 (K, K), the truth in rows.
         seconds_per_image: that the predictor took, by stage.
         spared: images that were predicted in smaller parts than asked for, as memory ran out.
+        foreground: the id of the foreground, where the other class is the background.
     """
 
     bundle: str
@@ -76,6 +77,12 @@ class Evaluation:
     matrix: np.ndarray
     seconds_per_image: dict[str, float] = field(default_factory=dict)
     spared: int = 0
+    foreground: int | None = None
+
+    @property
+    def foreground_scores(self) -> ClassScores | None:
+        """The foreground's scores: papers on two classes report these, not the mean of both."""
+        return None if self.foreground is None else self.scores.per_class[self.foreground]
 
     def metrics(self) -> BundleMetrics:
         """Return what a bundle keeps of the evaluation."""
@@ -113,8 +120,14 @@ class Evaluation:
         return HOW.format(mode=self.options.mode, views=views)
 
     def to_json(self) -> dict[str, Any]:
-        """Return `metrics` as plain types, with the confusion matrix, the bins and the times."""
+        """Return `metrics` as plain types, with the confusion matrix, the bins and the times.
+
+        Where there is a foreground, `foreground_iou` and `foreground_dice` are its scores.
+        """
+        row = self.foreground_scores
+        extra = {"foreground_iou": row.iou, "foreground_dice": row.dice} if row else {}
         return self.metrics().model_dump(mode="json") | {
+            **extra,
             "confusion": self.matrix.tolist(),
             "calibration": [asdict(each) for each in self.calibration.bins()],
             "seconds_per_image": self.seconds_per_image,

@@ -12,12 +12,18 @@ from maskzoo.training.scoring.records import Evaluation
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
-    """Return an evaluation as text: the scores, the interval, and the calibration error."""
+    """Return an evaluation as text: scores, foreground, interval, and calibration error."""
     title = (
         f"{evaluation.bundle} on {evaluation.data}, split {evaluation.split}, "
         f"{evaluation.images} images"
     )
     text = scores_table(evaluation.scores, boundary=evaluation.boundary.ious(), title=title)
+    foreground = evaluation.foreground_scores
+    if foreground is not None:
+        text += (
+            f"foreground ({foreground.name}): IoU {percent(foreground.iou)}, "
+            f"Dice {percent(foreground.dice)}\n"
+        )
     interval, error = evaluation.interval, evaluation.calibration.error()
     if interval is not None:
         text += (

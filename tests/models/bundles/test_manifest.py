@@ -11,6 +11,8 @@ import pytest
 
 from maskzoo.models.bundles.bundle import load_bundle
 from maskzoo.models.bundles.manifest import SCHEMA_VERSION, check_name, read_manifest
+from maskzoo.models.bundles.records import BundleMetrics
+from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import BundleError
 from tests.models.bundles.manifests import edit
 
@@ -103,3 +105,16 @@ def test_a_manifest_that_is_not_a_json_object_is_refused(bundle: Path, text: str
 def test_a_folder_without_a_manifest_is_not_a_bundle(tmp_path: Path):
     with pytest.raises(BundleError, match=r"is not a bundle: bundle\.json cannot be read"):
         load_bundle(tmp_path)
+
+
+def test_the_foreground_comes_from_the_stored_scores_of_the_classes():
+    nuclei, aerial = (read_manifest(find_bundle(name)) for name in ("nuclei", "aerial"))
+    background, foreground = nuclei.metrics.per_class
+    assert nuclei.foreground == foreground
+    assert (background.name, foreground.name) == ("background", "foreground")
+    # Dice and IoU of one class are functions of each other: D = 2 I / (1 + I)
+    assert foreground.dice == pytest.approx(2 * foreground.iou / (1 + foreground.iou))
+    assert nuclei.metrics.mean_iou == pytest.approx((background.iou + foreground.iou) / 2)
+    assert aerial.foreground is None
+    unmeasured = nuclei.model_copy(update={"metrics": BundleMetrics()})
+    assert unmeasured.foreground is None

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from maskzoo.models.labels import LabelSet
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.planning.decision import Decision
+from maskzoo.training.report.page import ReportCollector, write_report
 from maskzoo.training.run.fit import TrainResult, train
 from maskzoo.training.scoring.bundle import evaluate_bundle
 
@@ -95,3 +99,20 @@ def test_the_page_says_what_the_evaluation_says(result: TrainResult, discs: Path
     kept = json.loads((result.run_dir / "evaluation.json").read_text())
     np.testing.assert_array_equal(kept["confusion"], measured.matrix)
     assert kept["expected_calibration_error"] == measured.calibration.error()
+
+
+def test_a_foreground_has_its_scores_at_the_top_of_the_page(
+    result: TrainResult, discs: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(result.run_dir, folder)
+    measured = evaluate_bundle(result.bundle, discs, split="test", device="cpu")
+    collected = ReportCollector(LabelSet.from_names(["ground", "disc"]))
+    pages = []
+    for foreground in (None, 1):
+        path = write_report(folder, replace(measured, foreground=foreground), collected)
+        pages.append(read(path).text)
+    disc = measured.scores.per_class[1]
+    assert "foreground IoU" not in pages[0]
+    assert f"foreground IoU{100 * (disc.iou or 0):.1f} %" in pages[1]
+    assert f"disc; Dice {100 * (disc.dice or 0):.1f} %" in pages[1]

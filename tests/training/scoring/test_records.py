@@ -104,3 +104,12 @@ def test_the_command_has_the_options_that_are_not_the_usual_ones(evaluation: Eva
     options = PredictOptions(mode="tiled", tta="flip", overlap=0.5)
     other = replace(evaluation, options=options).command("data/discs", engine="torch")
     assert other == f"{usual} --mode tiled --tta flip --overlap 0.5 --engine torch"
+
+
+def test_a_foreground_has_its_iou_and_dice_by_hand(evaluation: Evaluation) -> None:
+    assert evaluation.foreground_scores is None
+    assert "foreground_iou" not in evaluation.to_json()
+    (_, false), (missed, hits) = evaluation.matrix.tolist()
+    document = replace(evaluation, foreground=1).to_json()
+    assert document["foreground_iou"] == hits / (hits + false + missed)
+    assert document["foreground_dice"] == 2 * hits / (2 * hits + false + missed)
