@@ -120,7 +120,9 @@ class Provenance(_OpenRecord):
         description: what the network is for, for a person.
         data, data_fingerprint, data_licence: what it was trained on.
         weights_licence: under which the bundle is given away.
-        encoder_weights: the pre-trained weights it started from; None for random ones.
+        encoder_weights: the pre-trained weights it started from: ``imagenet``, ``builtin``, or the
+            name of a file; None for random ones.
+        encoder_weights_sha256, encoder_weights_licence, encoder_weights_origin: of these weights.
         versions: of Python and of the libraries.
         commit: of the code.
         command: trains it again.
@@ -136,6 +138,9 @@ class Provenance(_OpenRecord):
     data_licence: str | None = None
     weights_licence: str | None = None
     encoder_weights: str | None = None
+    encoder_weights_sha256: str | None = None
+    encoder_weights_licence: str | None = None
+    encoder_weights_origin: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     commit: str | None = None
     command: str | None = None

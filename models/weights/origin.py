@@ -20,3 +20,9 @@ class WeightsOrigin:
     sha256: str = ""
     licence: str = ""
     origin: str = ""
+
+    def describe(self) -> str:
+        """Return the origin as one line for a person."""
+        facts = [self.origin, f"licence {self.licence}" if self.licence else ""]
+        told = "; ".join(fact for fact in facts if fact)
+        return self.name + (f" ({told})" if told else "")

@@ -39,7 +39,9 @@ class ModelConfig(Section):
     """auto takes a ResNet-50 on a GPU, elsewhere a ResNet-18; with `start_from` the bundle's
     own."""
     encoder_weights: str | None = None
-    """Weights that the encoder starts from, such as `imagenet`; None starts it untrained."""
+    """Trained weights that the encoder starts from: `imagenet` (fetched from the hub once),
+    `builtin` (ships with maskzoo, see `maskzoo encoders list --builtin`), or the path of a file;
+    None starts it untrained."""
     start_from: str | None = None
     """Folder of a bundle whose weights the network starts from. Where neither architecture nor
     encoder is given, their options are the bundle's too."""

@@ -52,6 +52,8 @@ def make_network(
         plugins=model.plugins,
     )
     network = build_network(spec, encoder_weights=model.encoder_weights if is_new else None)
+    if network.encoder.origin is not None:
+        context.notify(f"encoder weights: {network.encoder.origin.describe()}")
     if model.start_from and is_new:
         context.notify(start_from(network, labels, Path(model.start_from)))
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # it exists on no other device

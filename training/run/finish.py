@@ -21,10 +21,11 @@ from maskzoo.models.bundles.records import BundleMetrics, Provenance
 from maskzoo.models.engines.check import central_part
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.weights.origin import WeightsOrigin
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.samples import Split
 from maskzoo.training.run.checkpoint import BEST
-from maskzoo.training.run.origin import code_commit
+from maskzoo.training.run.origin import code_commit, read_weights_origin, without_path
 from maskzoo.training.run.parts import Parts
 from maskzoo.training.scoring.evaluate import evaluate_split
 from maskzoo.training.scoring.records import Evaluation, Scored
@@ -110,18 +111,25 @@ def _check_images(parts: Parts) -> list[np.ndarray]:
 def provenance(parts: Parts) -> Provenance:
     """Return what is needed to know where a bundle comes from."""
     context, config = parts.context, parts.config
+    source = config.model.encoder_weights
+    weights = read_weights_origin(context.run_dir) or WeightsOrigin(Path(source or "").name)
+    recipe = config.model_dump(mode="json")
+    recipe["model"]["encoder_weights"] = weights.name or None  # a path is nobody else's business
     return Provenance(
         description=config.bundle.description,
         data=context.data.name,
         data_fingerprint=context.data.fingerprint,
         data_licence=config.bundle.data_licence,
         weights_licence=config.bundle.weights_licence,
-        encoder_weights=config.model.encoder_weights,
+        encoder_weights=weights.name or None,
+        encoder_weights_sha256=weights.sha256 or None,
+        encoder_weights_licence=weights.licence or None,
+        encoder_weights_origin=weights.origin or None,
         versions={"python": platform.python_version()}
         | {name: version(name) for name in _REPORTED},
         commit=code_commit(),
-        command=context.command,
-        recipe=config.model_dump(mode="json"),
+        command=without_path(context.command, source),
+        recipe=recipe,
         steps=parts.progress.step,
         best_step=parts.progress.best_step,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

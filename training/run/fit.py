@@ -4,6 +4,7 @@ A run's folder holds:
 
     config.yaml         the configuration with every value resolved
     plan.json           what was decided from the data, and why
+    encoder_weights.json  which trained weights the encoder started from
     range_test.json     the curve by which the learning rate was chosen
     log.jsonl           each step and each validation
     metrics.csv         a line for each validation
@@ -29,6 +30,7 @@ from lightning.fabric import Fabric
 from maskzoo.models.bundles.records import BundleMetrics
 from maskzoo.models.memory import keep_freed_memory
 from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.weights.source import check_source
 from maskzoo.training.config.load import dump_config
 from maskzoo.training.config.run_config import MachineConfig, MachineRuntime, RunConfig
 from maskzoo.training.config.settings import TrainConfig
@@ -54,7 +56,7 @@ from maskzoo.training.run.build import (
 from maskzoo.training.run.finish import export_bundle, score_best, scored_split, write_bundle
 from maskzoo.training.run.loop import TrainingLoop
 from maskzoo.training.run.opening import check_data, open_data
-from maskzoo.training.run.origin import run_command
+from maskzoo.training.run.origin import keep_weights_origin, run_command
 from maskzoo.training.run.parts import Parts, RunContext
 from maskzoo.training.run.resume import find_checkpoint, resumed_config
 from maskzoo.training.scoring.table import evaluation_table
@@ -127,9 +129,11 @@ def prepare(
     stored = None if checkpoint is None else resumed_config(checkpoint, asked)
     if checkpoint is not None and checkpoint.command:
         command = checkpoint.command
+    machine: RunPlan[MachineConfig] = RunPlan(stored) if stored else choose_machine(asked)
+    if stored is None:  # minutes may pass over the data, so what cannot start is told before them
+        check_source(machine.config.model.encoder_weights, machine.config.model.encoder)
     opened = opened or open_data(data, stored or asked, display, is_new=stored is None)
     check_data(opened, checkpoint)
-    machine: RunPlan[MachineConfig] = RunPlan(stored) if stored else choose_machine(asked)
     fabric = _launch(machine.config.runtime)
     display.enabled = display.enabled and fabric.is_global_zero
     context = RunContext(
@@ -145,6 +149,8 @@ def prepare(
     if fabric.is_global_zero:
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / "config.yaml").write_text(dump_config(run_config), encoding="utf-8")
+        if network.encoder.origin is not None:
+            keep_weights_origin(run_dir, network.encoder.origin)
     fabric.barrier()
     return make_parts(run_config, context, network, checkpoint)
 

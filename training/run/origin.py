@@ -6,10 +6,14 @@ import json
 import shlex
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from maskzoo.models.weights.origin import WeightsOrigin
 from maskzoo.training.config.settings import TrainConfig
+
+ENCODER_WEIGHTS = "encoder_weights.json"
 
 
 def run_command(argv: Sequence[str], data: Path, config: TrainConfig) -> str:
@@ -27,6 +31,24 @@ def run_command(argv: Sequence[str], data: Path, config: TrainConfig) -> str:
     given = flat_settings(config.model_dump(mode="json", exclude_unset=True))
     settings = [f"{key}={_written(value)}" for key, value in given.items()]
     return shlex.join(["maskzoo", "train", str(data), *settings])
+
+
+def keep_weights_origin(run_dir: Path, origin: WeightsOrigin) -> None:
+    """Note which weights the encoder started from; a resumed run no longer opens them."""
+    (run_dir / ENCODER_WEIGHTS).write_text(json.dumps(asdict(origin), indent=1), encoding="utf-8")
+
+
+def read_weights_origin(run_dir: Path) -> WeightsOrigin | None:
+    """Return which weights the encoder started from; None for random ones."""
+    path = run_dir / ENCODER_WEIGHTS
+    if not path.is_file():
+        return None
+    return WeightsOrigin(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def without_path(text: str, source: str | None) -> str:
+    """Return `text` with the path of a file of weights replaced by the file's name."""
+    return text.replace(source, Path(source).name) if source else text
 
 
 def resume_command(data: Path, run_dir: Path) -> str:
