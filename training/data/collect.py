@@ -1,6 +1,6 @@
 """Inspection of a data set: finds files, reads all masks, settles classes and splits.
 
-`inspect` and `open_dataset` both start here, so that what is inspected is what is trained on.
+`inspect` and `open_dataset` both start here, so that training sees what was inspected.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from maskzoo.training.data.find.splits import settle_splits
 from maskzoo.training.data.masks.census import take_census
 from maskzoo.training.data.masks.classlists import read_class_lists
 from maskzoo.training.data.masks.described import described_classes
-from maskzoo.training.data.masks.detect import detect, from_names
+from maskzoo.training.data.masks.detect import detect, interpret_outlines
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.description import FILE_NAME, Description
 from maskzoo.training.data.records.encoding import IGNORE
@@ -36,23 +36,23 @@ def collect_findings(
     deep: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Findings:
-    """Find the files, read all masks, settle classes and splits.
+    """Return everything that can be found in a folder of images and masks.
 
     Args:
         root: the folder, or a dataset.yaml.
-        seed: of the split, where neither folders nor dataset.yaml give one.
+        seed: seed of the splits, where neither folders nor dataset.yaml give them.
         description: a dataset.yaml that lies elsewhere.
         deep: decode the images too, which finds truncated ones and near-duplicates.
         on_progress: called with (done, total) while files are read.
 
     Raises:
-        DataError: there are no pairs, or the codes cannot be classes.
+        DataError: no image has a mask, or the codes of the masks cannot be classes.
         SpecError: the description is wrong.
     """
     root, described = find_description(root, description)
     index = find_pairs(root, described.images, described.masks)
     pairs, excluded = _without_excluded(index.pairs, described.exclude)
-    reader = MaskReader(index.annotations, described.turn_masks_with_exif)
+    reader = MaskReader(index.annotations, described.apply_exif_to_masks)
     facts = scan(pairs, reader, deep=deep, on_progress=on_progress)
     interpretation = _interpret(described, index, pairs, facts)
     seed = seed if described.splits.seed is None else described.splits.seed
@@ -87,13 +87,16 @@ def collect_findings(
 def _without_excluded(
     pairs: Sequence[Pair], exclude: Sequence[str]
 ) -> tuple[list[Pair], tuple[str, ...]]:
+    """Return the pairs without those that a person excludes, and notes that say so."""
     kept = [pair for pair in pairs if pair.stem not in set(exclude)]
     if not exclude:
         return kept, ()
     absent = sorted(set(exclude) - {pair.stem for pair in pairs})
-    notes = [f"left out as exclude in {FILE_NAME} says: {len(pairs) - len(kept)} sample(s)"]
+    notes = [f"{len(pairs) - len(kept)} sample(s) are left out: exclude in {FILE_NAME}"]
     if absent:
-        notes.append(f"exclude names {len(absent)} stem(s) that do not exist: {absent[:5]}")
+        notes.append(
+            f"exclude lists {len(absent)} stem(s) that no sample has: {', '.join(absent[:5])}"
+        )
     return kept, tuple(notes)
 
 
@@ -103,12 +106,17 @@ def _interpret(
     pairs: Sequence[Pair],
     facts: Sequence[PairFacts],
 ) -> Interpretation:
-    """Return the encoding that is described, or else the one that is detected."""
+    """Return what the masks mean: as described, else as detected.
+
+    Raises:
+        DataError: no mask can be read, or the codes cannot be classes.
+        SpecError: the description names classes that no polygon has.
+    """
     masks = [fact.mask for fact in facts if fact.mask is not None]
     if not masks:
         reasons = [f"{path}: {reason}" for fact in facts for path, reason in fact.errors]
         raise DataError(
-            f"none of the {len(facts)} masks could be read, so there is nothing to learn from: "
+            f"none of the {len(facts)} masks can be read: "
             + "; ".join(reasons[:3])
             + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
         )
@@ -119,7 +127,7 @@ def _interpret(
         notes = (f"masks: {storage}; {labels.num_classes} classes as {FILE_NAME} says",)
         return Interpretation(encoding, labels, storage, notes)
     if index.annotations is not None:
-        detected = from_names(index.annotations.names, index.annotations.storage)
+        detected = interpret_outlines(index.annotations.names, index.annotations.storage)
     else:
         lists = read_class_lists(index.root)
         lists += [] if index.base is None else read_class_lists(index.base)

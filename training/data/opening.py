@@ -1,9 +1,8 @@
 """Inspecting a data set, or opening it for training, with the same reader.
 
-`inspect` reads every image and every mask once and says what is wrong; `accept` makes the data set
-of an inspection, so a training that inspects first reads nothing twice. `open_dataset` does both
-without decoding the images: every mask is read once to learn or check its codes, and nothing is
-dropped or mapped without a line in `SegmentationData.notes`.
+`inspect` reads every image and every mask once and finds what is wrong. `accept` turns an
+inspection into a data set, so a run that inspects first reads nothing again. `open_dataset` does
+both without decoding the images.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ def inspect(
     Args:
         root: the folder, or a dataset.yaml.
         description: a dataset.yaml that lies elsewhere.
-        seed: of the split, where nothing else gives one.
+        seed: seed of the splits, where neither folders nor dataset.yaml give them.
         deep: decode the images too, which finds truncated ones and near-duplicates.
         on_progress: called with (done, total) while files are read.
 
     Raises:
-        DataError: no images with masks were found, or their codes cannot be classes.
+        DataError: no image has a mask, or the codes of the masks cannot be classes.
         SpecError: the description is wrong.
     """
     start = time.perf_counter()
@@ -63,14 +62,14 @@ def open_dataset(
 
     Args:
         root: the folder, or a dataset.yaml.
-        seed: of the split, where neither folders nor dataset.yaml give one.
+        seed: seed of the splits, where neither folders nor dataset.yaml give them.
         description: a dataset.yaml that lies elsewhere.
-        allow_bad: so many samples with errors are left out, with a note; more are an error.
+        allow_bad: number of samples with errors that may be left out, with a note.
         on_progress: called with (done, total) while masks are read.
 
     Raises:
-        DataError: with every mistake found in the files, and its cure.
-        SpecError: with every mistake in the description.
+        DataError: the data cannot be used; lists every error with its cure.
+        SpecError: the description is wrong; lists every mistake.
     """
     inspection = inspect(
         root, seed=seed, description=description, deep=False, on_progress=on_progress
@@ -84,11 +83,11 @@ def open_dataset(
 
 
 def accept(inspection: Inspection, *, allow_bad: int = 0) -> SegmentationData:
-    """Make a data set of what was found, if it is good enough; nothing is read again.
+    """Return the data set of an inspection, if it is good enough; nothing is read again.
 
     Args:
         inspection: what was found.
-        allow_bad: so many samples with errors are left out, with a note.
+        allow_bad: number of samples with errors that may be left out, with a note.
 
     Raises:
         DataError: there are errors, and leaving out `allow_bad` samples would not cure them.
@@ -98,12 +97,12 @@ def accept(inspection: Inspection, *, allow_bad: int = 0) -> SegmentationData:
     is_curable = all(problem.stems for problem in inspection.errors)
     if inspection.errors and (len(bad) > allow_bad or not is_curable):
         listed = "\n".join(problem.text(findings.root) for problem in inspection.errors)
-        raise DataError(f"{findings.root} cannot be used as it is\n{listed}")
+        raise DataError(f"{findings.root} cannot be used as it is:\n{listed}")
     if not bad:
         return assemble(findings)
     names = ", ".join(sorted(bad)[:10]) + (" …" if len(bad) > 10 else "")
-    kept = findings.without(bad, f"left out since bad files are allowed: {names}")
-    # Without them a split may be empty, or a class may be gone: that must be an error too.
+    kept = findings.without(bad, f"{len(bad)} sample(s) with errors are left out: {names}")
+    # Without these samples a split may be empty or a class missing, which is an error too.
     again = Inspection(kept, find_problems(kept), inspection.seconds)
     return accept(again) if again.errors else assemble(kept)
 

@@ -8,14 +8,16 @@ from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.description import FILE_NAME
 from maskzoo.training.data.records.encoding import IGNORE
 from maskzoo.training.data.records.findings import Findings
+from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.problems import DataProblem, ProblemItem, exclude_cure
 from maskzoo.training.data.records.samples import SPLITS
 
-FEW_IMAGES = 10
+FEW_IMAGES = 10  # in a split, below which a score is unsteady
+_LEAST_OBJECTS = 12  # in one mask, from which ids may number objects
 
 
 def check_codes(findings: Findings) -> list[DataProblem]:
-    """Codes in no class: each with its files, pixels and share."""
+    """Report codes in no class, with their files and pixels."""
     if findings.encoding.nearest:
         return []
     table = findings.encoding.codes
@@ -24,8 +26,8 @@ def check_codes(findings: Findings) -> list[DataProblem]:
     total = 0
     items: list[ProblemItem] = []
     stems: list[str] = []
-    for sample, fact in findings.rows:
-        counts = findings.code_counts(fact)
+    for sample, facts in findings.rows:
+        counts = findings.code_counts(facts)
         total += sum(counts.values())
         unknown = {code: count for code, count in counts.items() if code not in table}
         pixels.update(unknown)
@@ -39,50 +41,50 @@ def check_codes(findings: Findings) -> list[DataProblem]:
     if not pixels:
         return []
     codes = [format_code(code, kind) for code, _ in pixels.most_common(8)]
-    share = 100 * sum(pixels.values()) / max(1, total)
+    fraction = sum(pixels.values()) / max(1, total)
     title = (
         f"value(s) {', '.join(codes)} are in no class: {sum(pixels.values())} px "
-        f"({share:.2g} %) in {len(items)} of {len(findings.samples)} masks"
+        f"({format_percent(fraction)}) in {len(items)} of {len(findings.samples)} masks"
     )
     written = ", ".join(f'"{code}"' if kind == "colours" else code for code in codes)
     cure = (
-        f"in {FILE_NAME} add them to a class, or `ignore: [{written}]`; or `nearest: true` where "
-        f"they are noise; or leave the files out: {exclude_cure(stems)}"
+        f"in {FILE_NAME} add them to a class, or write `ignore: [{written}]`, or `nearest: true` "
+        f"where they are noise; or leave the files out: {exclude_cure(stems)}"
     )
     return [DataProblem("unknown-values", "error", title, cure, tuple(items), tuple(stems))]
 
 
 def check_ignored(findings: Findings) -> list[DataProblem]:
-    """Masks in which no pixel counts."""
+    """Report masks in which every pixel is ignored."""
     stems = []
     items = []
-    for sample, fact in findings.rows:
-        counts = findings.class_counts(fact)
+    for sample, facts in findings.rows:
+        counts = findings.class_counts(facts)
         if counts and set(counts) == {IGNORE}:
             stems.append(sample.stem)
-            items.append(ProblemItem(sample.mask, "every pixel is to be ignored"))
+            items.append(ProblemItem(sample.mask, "every pixel is ignored"))
     if not items:
         return []
-    cure = f"label them, or leave them out: `exclude` in {FILE_NAME} (they teach nothing)"
-    title = f"{len(items)} mask(s) hold nothing but ignore"
+    cure = f"label them, or leave them out: `exclude` in {FILE_NAME}"
+    title = f"{len(items)} mask(s) teach nothing: all their pixels are ignored"
     return [DataProblem("all-ignore", "warning", title, cure, tuple(items), tuple(stems))]
 
 
 def check_classes(findings: Findings) -> list[DataProblem]:
-    """Too few classes, classes that occur nowhere, classes missing from a split."""
+    """Report a single class, and classes that occur in no mask of a split."""
     labels = findings.interpretation.labels
     if labels.num_classes < 2:
         return [
             DataProblem(
                 "one-class",
                 "error",
-                f"all masks hold one class only ({labels.names[0]})",
-                "check that these are the masks, and that they are not empty",
+                f"all masks hold the same single class ({labels.names[0]})",
+                "check that these files are the masks, and that they are not empty",
             )
         ]
     images: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
-    for sample, fact in findings.rows:
-        images[sample.split].update(set(findings.class_counts(fact)) - {IGNORE})
+    for sample, facts in findings.rows:
+        images[sample.split].update(set(findings.class_counts(facts)) - {IGNORE})
     used = [split for split in SPLITS if any(item.split == split for item in findings.samples)]
     items = []
     for label, name in enumerate(labels.names):
@@ -97,15 +99,15 @@ def check_classes(findings: Findings) -> list[DataProblem]:
     if not items:
         return []
     cure = (
-        f"label more images with it; or let maskzoo split anew: `splits: {{file: splits.csv}}` in "
-        f"{FILE_NAME}, with lines stem,split"
+        f"label more images with these classes, or divide the images in another way: "
+        f"`splits: {{file: splits.csv}}` in {FILE_NAME}, a CSV with the columns stem and split"
     )
-    title = f"{len(items)} class(es) are missing from a split"
+    title = f"{len(items)} class(es) occur in no mask of a split"
     return [DataProblem("missing-class", "warning", title, cure, tuple(items))]
 
 
 def check_number(findings: Findings) -> list[DataProblem]:
-    """Too few images to train, or to trust a score."""
+    """Report too few images to train with, or to trust a score."""
     counts = Counter(sample.split for sample in findings.samples)
     empty = [split for split in ("train", "val") if counts[split] == 0]
     if empty:
@@ -114,36 +116,34 @@ def check_number(findings: Findings) -> list[DataProblem]:
                 "empty-split",
                 "error",
                 f"{' and '.join(empty)} would be empty: there are {len(findings.samples)} samples",
-                "add labelled images; two are the least, a few dozen give a first useful model",
+                "add labelled images; two are the minimum, a few dozen give a first useful model",
             )
         ]
     few = [f"{counts[split]} in {split}" for split in SPLITS if 0 < counts[split] < FEW_IMAGES]
     if not few:
         return []
-    title = f"few images ({', '.join(few)}): scores will be unsteady"
-    cure = "label more; until then compare runs by several seeds of the split"
+    title = f"few images ({', '.join(few)}): scores will vary from split to split"
+    cure = "label more images; until then, compare runs over several seeds of the split"
     return [DataProblem("few-images", "warning", title, cure)]
 
 
 def check_instances(findings: Findings) -> list[DataProblem]:
-    """Ids that count objects: each mask holds 0 … n with another n."""
-    if (
-        findings.encoding.kind != "values"
-        or findings.description.classes
-        or findings.index.annotations
-    ):
+    """Report ids that number objects: each mask holds 0 … n, with another n."""
+    is_open = not findings.description.classes and findings.index.annotations is None
+    if findings.encoding.kind != "values" or not is_open:
         return []
-    highest = []
-    for _, fact in findings.rows:
-        codes = sorted(code for code in findings.code_counts(fact) if code not in (0, 255, 65535))
+    highest: list[int] = []
+    for _, facts in findings.rows:
+        codes = sorted(code for code in findings.code_counts(facts) if code not in (0, 255, 65535))
         if codes and codes != list(range(1, len(codes) + 1)):
             return []
         highest.append(len(codes))
-    if not highest or max(highest) < 12 or len(set(highest)) < max(4, len(highest) // 4):
+    differ = len(set(highest)) >= max(4, len(highest) // 4)
+    if not highest or max(highest) < _LEAST_OBJECTS or not differ:
         return []
-    title = f"the masks look like numbers of objects (up to {max(highest)}), not like classes"
+    title = f"the values seem to number objects (up to {max(highest)}), not classes"
     cure = (
-        f"in {FILE_NAME}: `encoding: values` and `classes: [{{name: background, values: [0]}}, "
-        '{name: object, values: ["1-65535"]}]`'
+        f"in {FILE_NAME} write `encoding: values` and `classes: [{{name: background, values: "
+        '[0]}, {name: object, values: ["1-65535"]}]`'
     )
     return [DataProblem("instance-ids", "warning", title, cure)]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from maskzoo.training.data.records.description import FILE_NAME
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.problems import DataProblem, ProblemItem, exclude_cure
-from maskzoo.training.data.records.samples import Sample
 
 
 def check_readable(findings: Findings) -> list[DataProblem]:
-    """Files that are truncated, damaged, or no pictures."""
-    items = []
-    stems = []
-    for sample, fact in findings.rows:
-        items += [ProblemItem(path, message) for path, message in fact.errors]
-        stems += [sample.stem] if fact.errors else []
+    """Report files that are damaged, truncated, or not images."""
+    items: list[ProblemItem] = []
+    stems: list[str] = []
+    for sample, facts in findings.rows:
+        items += [ProblemItem(path, reason) for path, reason in facts.errors]
+        stems += [sample.stem] if facts.errors else []
     if not items:
         return []
     title = f"{len(items)} file(s) cannot be read"
@@ -25,87 +25,72 @@ def check_readable(findings: Findings) -> list[DataProblem]:
 
 
 def check_sizes(findings: Findings) -> list[DataProblem]:
-    """Masks of another size than their image; an EXIF turn is told from other causes."""
-    turned: list[tuple[Sample, ProblemItem]] = []
-    others: list[tuple[Sample, ProblemItem]] = []
-    for sample, fact in findings.rows:
-        if fact.image is None or fact.mask is None:
+    """Report masks of another size than their image; those that ignore its EXIF are apart."""
+    unrotated: dict[str, ProblemItem] = {}
+    others: dict[str, ProblemItem] = {}
+    for sample, facts in findings.rows:
+        if facts.image is None or facts.mask is None:
             continue
-        image, mask = fact.image.height_width, fact.mask.height_width
+        image, mask = facts.image.height_width, facts.mask.height_width
         if image == mask:
             continue
         detail = f"mask {mask[1]} x {mask[0]}, image {image[1]} x {image[0]}"
-        if fact.image.orientation >= 5 and mask == image[::-1]:
-            detail += f" (upright; its EXIF orientation is {fact.image.orientation})"
-            turned.append((sample, ProblemItem(sample.mask, detail)))
+        if facts.image.orientation >= 5 and mask == image[::-1]:  # 5 to 8 swap height and width
+            detail += f" (upright; its EXIF orientation is {facts.image.orientation})"
+            unrotated[sample.stem] = ProblemItem(sample.mask, detail)
         else:
-            others.append((sample, ProblemItem(sample.mask, detail)))
-    return [
-        *_size_problem(
-            "exif-turn",
-            turned,
-            "mask(s) lie as the camera saw them, their images are turned by an EXIF tag",
-            f"`turn_masks_with_exif: true` in {FILE_NAME}",
-        ),
-        *_size_problem(
-            "size",
-            others,
-            "mask(s) differ in size from their image",
-            "export masks at the size of the image (nearest neighbour), or leave them out: ",
-        ),
-    ]
+            others[sample.stem] = ProblemItem(sample.mask, detail)
+    problems = []
+    if unrotated:
+        title = f"{len(unrotated)} mask(s) do not follow the EXIF orientation of their image"
+        cure = f"`apply_exif_to_masks: true` in {FILE_NAME}"
+        problems.append(_size_problem("exif-orientation", title, cure, unrotated))
+    if others:
+        title = f"{len(others)} mask(s) differ in size from their image"
+        cure = (
+            "export masks at the size of the image (nearest neighbour), or leave them out: "
+            f"{exclude_cure([*others])}"
+        )
+        problems.append(_size_problem("size", title, cure, others))
+    return problems
 
 
-def _size_problem(
-    kind: str, rows: Sequence[tuple[Sample, ProblemItem]], title: str, cure: str
-) -> list[DataProblem]:
-    if not rows:
-        return []
-    stems = tuple(sample.stem for sample, _ in rows)
-    cure = cure + exclude_cure(stems) if cure.endswith(": ") else cure
-    items = tuple(item for _, item in rows)
-    return [DataProblem(kind, "error", f"{len(rows)} {title}", cure, items, stems)]
+def _size_problem(kind: str, title: str, cure: str, items: dict[str, ProblemItem]) -> DataProblem:
+    return DataProblem(kind, "error", title, cure, tuple(items.values()), tuple(items))
 
 
 def check_unpaired(findings: Findings) -> list[DataProblem]:
-    """Images without a mask, masks without an image, masks that lost to another one."""
+    """Report images without a mask, masks without an image, and second masks of an image."""
     index = findings.index
-    problems = []
-    if index.masks_without_image:
-        items = tuple(
-            ProblemItem(path, "no image of this name") for path in index.masks_without_image
-        )
-        problems.append(
-            DataProblem(
-                "masks-without-image",
-                "warning",
-                f"{len(items)} mask(s) have no image; they are not used",
-                "rename them as their image is called, or remove them",
-                items,
-            )
-        )
-    if index.images_without_mask:
-        items = tuple(
-            ProblemItem(path, "no mask of this name") for path in index.images_without_mask
-        )
-        problems.append(
-            DataProblem(
-                "images-without-mask",
-                "warning",
-                f"{len(items)} image(s) have no mask; they are not used",
-                "add the masks under the same stem, or go on without them",
-                items,
-            )
-        )
-    if index.second_masks:
-        items = tuple(ProblemItem(path, "another mask was taken") for path in index.second_masks)
-        problems.append(
-            DataProblem(
-                "second-mask",
-                "warning",
-                f"{len(items)} further mask(s) belong to images that have one; they are not used",
-                f"name the folder that is meant in {FILE_NAME} (keys images and masks)",
-                items,
-            )
-        )
-    return problems
+    rows = (
+        (
+            "masks-without-image",
+            index.masks_without_image,
+            "no image has this name",
+            "mask(s) have no image; they are not used",
+            "give them the names of their images, or remove them",
+        ),
+        (
+            "images-without-mask",
+            index.images_without_mask,
+            "no mask has this name",
+            "image(s) have no mask; they are not used",
+            "add masks with the same stems, or go on without these images",
+        ),
+        (
+            "second-mask",
+            index.second_masks,
+            "its image has another mask",
+            "mask(s) belong to images that have another mask; they are not used",
+            f"name the folders that are meant in {FILE_NAME} (keys images and masks)",
+        ),
+    )
+    return [
+        DataProblem(kind, "warning", f"{len(files)} {title}", cure, _items(files, detail))
+        for kind, files, detail, title, cure in rows
+        if files
+    ]
+
+
+def _items(files: Sequence[Path], detail: str) -> tuple[ProblemItem, ...]:
+    return tuple(ProblemItem(file, detail) for file in files)

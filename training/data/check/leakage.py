@@ -1,7 +1,7 @@
 """Leakage: the same file, or the same scene, more than once in the data.
 
-Near-duplicates are found by the correlation of 16 x 16 grey thumbnails between train and the
-other splits: frames of a video, re-encoded copies, parts of one tile.
+Near-duplicates are found by the correlation of grey thumbnails of 16 x 16 pixels between train and
+the other splits: frames of a video, re-encoded copies, parts of a tile.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from maskzoo.training.data.records.description import FILE_NAME
 from maskzoo.training.data.records.findings import Findings
+from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.problems import DataProblem, ProblemItem, exclude_cure
 from maskzoo.training.data.records.samples import SPLITS, Sample
 
-NEAR_CORRELATION = 0.975  # of thumbnails; equal scenes of other places stay below 0.97
-SERIES_CORRELATION = 0.9  # enough where the names say that both are of one series
+NEAR_CORRELATION = 0.975  # of thumbnails; similar scenes of other places stay below 0.97
+SERIES_CORRELATION = 0.9  # where the names say that both are of one series
+_FLAT = 16.0  # deviation of the grey levels below which a thumbnail shows nothing to compare
 
 
 def check_duplicates(findings: Findings) -> list[DataProblem]:
-    """The same image file twice: across splits that is leakage."""
+    """Report duplicates of image files: across splits an error, within a split a warning."""
     groups: dict[str, list[Sample]] = defaultdict(list)
-    for sample, fact in findings.rows:
-        if fact.image is not None:
-            groups[fact.image.sha256].append(sample)
+    for sample, facts in findings.rows:
+        if facts.image is not None:
+            groups[facts.image.sha256].append(sample)
     across: list[list[Sample]] = []
     within: list[list[Sample]] = []
     for samples in groups.values():
@@ -34,34 +37,38 @@ def check_duplicates(findings: Findings) -> list[DataProblem]:
             (across if leaks else within).append(samples)
     problems = []
     if across:
-        # The copies in the earlier split go: val and test stay as they are.
+        # The copies in the earlier splits are left out, so that val and test stay as they are.
         stems = tuple(
             sample.stem
             for samples in across
             for sample in samples
             if sample.split != max((item.split for item in samples), key=SPLITS.index)
         )
-        title = f"{len(across)} image(s) stand in more than one split: the score would be too good"
-        cure = f"keep them in one split: {exclude_cure(stems)}"
-        items = tuple(_twins(samples) for samples in across)
+        title = f"{len(across)} image(s) are in several splits: scores would be too good"
+        cure = f"keep each in one split: {exclude_cure(stems)}"
+        items = tuple(_duplicates(samples) for samples in across)
         problems.append(DataProblem("leakage", "error", title, cure, items, stems))
     if within:
         stems = tuple(sample.stem for samples in within for sample in samples[1:])
-        title = f"{len(within)} image(s) stand in the data more than once, in the same split"
-        cure = f"harmless, or leave the copies out: `exclude` in {FILE_NAME}"
-        items = tuple(_twins(samples) for samples in within)
+        title = f"{len(within)} image(s) have duplicates in the same split"
+        cure = f"keep them, which does little harm, or leave them out: `exclude` in {FILE_NAME}"
+        items = tuple(_duplicates(samples) for samples in within)
         problems.append(DataProblem("duplicates", "warning", title, cure, items, stems))
     return problems
 
 
-def _twins(samples: Sequence[Sample]) -> ProblemItem:
+def _duplicates(samples: Sequence[Sample]) -> ProblemItem:
     others = ", ".join(f"{sample.split}/{sample.image.name}" for sample in samples[1:])
-    return ProblemItem(samples[0].image, f"the same as {others}")
+    return ProblemItem(samples[0].image, f"the same file as {others}")
 
 
 def check_near_duplicates(findings: Findings) -> list[DataProblem]:
-    """Images of val and test that look like one of train: frames of a video, parts of a tile."""
-    rows = [(s, f.image) for s, f in findings.rows if f.image is not None and f.image.thumbnail]
+    """Report images of val and test that look like one of train."""
+    rows = [
+        (sample, facts.image)
+        for sample, facts in findings.rows
+        if facts.image is not None and facts.image.thumbnail is not None
+    ]
     vectors = [_normalised(image.thumbnail or b"") for _, image in rows]
     train = [place for place, (sample, _) in enumerate(rows) if sample.split == "train"]
     others = [place for place, (sample, _) in enumerate(rows) if sample.split != "train"]
@@ -70,25 +77,25 @@ def check_near_duplicates(findings: Findings) -> list[DataProblem]:
     table = np.stack([vectors[place] for place in train])
     items = []
     for place in others:
-        likeness = table @ vectors[place]
-        best = int(likeness.argmax())
-        twin, image = rows[train[best]]
-        sample, ours = rows[place]
-        of_series = _series(twin.stem) == _series(sample.stem)
-        limit = SERIES_CORRELATION if of_series else NEAR_CORRELATION
-        if likeness[best] >= limit and image.sha256 != ours.sha256:
-            detail = f"looks like train/{twin.image.name} (correlation {likeness[best]:.3f})"
+        correlations = table @ vectors[place]
+        best = int(correlations.argmax())
+        closest, its_image = rows[train[best]]
+        sample, image = rows[place]
+        is_series = _series(closest.stem) == _series(sample.stem)
+        limit = SERIES_CORRELATION if is_series else NEAR_CORRELATION
+        if correlations[best] >= limit and its_image.sha256 != image.sha256:
+            detail = f"looks like train/{closest.image.name} (correlation {correlations[best]:.3f})"
             items.append(ProblemItem(sample.image, detail))
     if not items:
         return []
-    share = 100 * len(items) / len(others)
     title = (
-        f"{len(items)} image(s) of val and test ({share:.2g} %) show the scene of one of train: "
-        "the score may be too good"
+        f"{len(items)} image(s) of val and test ({format_percent(len(items) / len(others))}) look "
+        "like one of train: scores may be too good"
     )
     cure = (
-        f"split by video or tile: `splits: {{group: 'REGEX'}}` in {FILE_NAME} where maskzoo makes "
-        "the split, else move whole groups between the folders"
+        "keep all frames of a video, or parts of a tile, in one split: "
+        f"`splits: {{group: 'REGEX'}}` in {FILE_NAME} where maskzoo draws the splits; elsewhere "
+        "move them to one folder"
     )
     return [DataProblem("near-duplicates", "warning", title, cure, tuple(items))]
 
@@ -98,9 +105,9 @@ def _series(stem: str) -> str:
     return stem.rstrip("0123456789")
 
 
-def _normalised(thumbnail: bytes) -> np.ndarray:
-    """Return a thumbnail as a vector of mean 0 and length 1; a flat one has length 0."""
+def _normalised(thumbnail: bytes) -> npt.NDArray[np.float32]:
+    """Return a thumbnail as a vector of mean 0 and length 1; a flat one is all zeros."""
     values = np.frombuffer(thumbnail, np.uint8).astype(np.float32)
     values = values - values.mean()
     length = float(np.linalg.norm(values))
-    return values / length if length > 16.0 else np.zeros_like(values)
+    return values / length if length > _FLAT else np.zeros_like(values)

@@ -1,6 +1,6 @@
 """Overview of a data set: class fractions, image sizes, and twelve samples with their masks.
 
-The samples are chosen so that each class is seen: for each class in turn, from the rarest, the
+The samples are chosen so that each class can be seen: for each class in turn, from the rarest, the
 mask that holds most of it. matplotlib draws through its object interface, without global state.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -28,6 +29,8 @@ from maskzoo.training.data.records.samples import SPLITS
 NUM_SAMPLES = 12
 _COLUMNS = 3
 _THUMBNAIL = 360  # pixels of the longer side
+
+Pixels = npt.NDArray[np.uint8]
 
 
 def draw_overview(inspection: Inspection, path: Path) -> Path:
@@ -56,8 +59,8 @@ def draw_overview(inspection: Inspection, path: Path) -> Path:
 
 
 def choose_samples(findings: Findings, count: int) -> list[int]:
-    """Return places of samples: for each class in turn, the mask that holds most of it."""
-    each: list[dict[int, int]] = [findings.class_counts(fact) for fact in findings.facts]
+    """Return the places of samples: for each class in turn, the mask that holds most of it."""
+    each: list[dict[int, int]] = [findings.class_counts(facts) for facts in findings.facts]
     total: Counter[int] = Counter()
     for counts in each:
         total.update(counts)
@@ -87,13 +90,13 @@ def _draw_fractions(axes: Axes, findings: Findings, pixels: Mapping[str, Counter
         alpha = (1.0, 0.7, 0.45)[SPLITS.index(split)]
         axes.bar(places, heights, width, color=colours, alpha=alpha, edgecolor="black", lw=0.5)
     axes.set_xticks(range(labels.num_classes), labels.names, rotation=30, ha="right", fontsize=8)
-    axes.set_ylabel("share of the pixels, %")
+    axes.set_ylabel("pixels, %")
     axes.set_yscale("symlog", linthresh=1)
     axes.set_title(f"classes ({', '.join(splits)} from left to right)", fontsize=10)
 
 
 def _draw_sizes(axes: Axes, findings: Findings) -> None:
-    sizes = Counter(fact.image.height_width for fact in findings.facts if fact.image is not None)
+    sizes = Counter(facts.image.height_width for facts in findings.facts if facts.image)
     axes.scatter(
         [width for _, width in sizes],
         [height for height, _ in sizes],
@@ -110,35 +113,40 @@ def _draw_sample(axes: Axes, findings: Findings, place: int) -> None:
     axes.set_title(f"{sample.split}/{_shortened(sample.stem)}", fontsize=8)
     try:
         decoded = decode_image(sample.image, max_pixels=None)
-        info = decoded.info
-        size = (info.height, info.width)
-        reader = MaskReader(findings.index.annotations, findings.description.turn_masks_with_exif)
-        raw = reader.read(sample.image, sample.mask, size, info.orientation)
-        labels = decode_labels(raw, findings.encoding)
+        size = (decoded.info.height, decoded.info.width)
+        reader = MaskReader(findings.index.annotations, findings.description.apply_exif_to_masks)
+        raw = reader.read(sample.image, sample.mask, size, decoded.info.orientation)
+        ids = decode_labels(raw, findings.encoding)
     except ZooError as error:
         axes.text(0.5, 0.5, f"unreadable:\n{str(error)[:80]}", ha="center", va="center", wrap=True)
         return
-    axes.imshow(_side_by_side(decoded.pixels, labels, findings))
+    axes.imshow(_side_by_side(decoded.pixels, ids, findings))
 
 
 def _shortened(stem: str) -> str:
     return stem if len(stem) <= 28 else f"{stem[:12]}…{stem[-12:]}"
 
 
-def _side_by_side(pixels: np.ndarray, labels: np.ndarray, findings: Findings) -> np.ndarray:
-    """Return the image and, beside it, the image under its mask."""
+def _side_by_side(pixels: Pixels, ids: Pixels, findings: Findings) -> Pixels:
+    """Return the image and, beside it, the image under the colours of its mask."""
     step = max(1, max(pixels.shape[:2]) // _THUMBNAIL)
     small = pixels[::step, ::step]
-    # Mask and image may differ in size here: that is one of the things to be seen.
-    rows = np.linspace(0, labels.shape[0] - 1, small.shape[0]).astype(int)
-    columns = np.linspace(0, labels.shape[1] - 1, small.shape[1]).astype(int)
-    mixed = overlay_labels(small, labels[np.ix_(rows, columns)], findings.interpretation.labels)
+    # Mask and image may differ in size here: the overview is there to show that.
+    rows = np.linspace(0, ids.shape[0] - 1, small.shape[0]).astype(int)
+    columns = np.linspace(0, ids.shape[1] - 1, small.shape[1]).astype(int)
+    mixed = overlay_labels(small, ids[np.ix_(rows, columns)], findings.interpretation.labels)
     gap = np.full((small.shape[0], 4, 3), 255, np.uint8)
     return np.concatenate([small, gap, mixed], axis=1)
 
 
-def overlay_labels(pixels: np.ndarray, ids: np.ndarray, labels: LabelSet) -> np.ndarray:
-    """Lay the colours of the classes over an image; what is ignored is dark."""
+def overlay_labels(pixels: Pixels, ids: Pixels, labels: LabelSet) -> Pixels:
+    """Return an image under the colours of its classes; ignored pixels are dark.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        ids: class ids, uint8 (H, W).
+        labels: the classes.
+    """
     mixed = (0.4 * pixels + 0.6 * labels.palette()[ids]).astype(np.uint8)
     mixed[ids == IGNORE] = pixels[ids == IGNORE] // 3
     return mixed

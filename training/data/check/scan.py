@@ -1,9 +1,9 @@
 """Scan: reads every mask once, in parallel, and keeps the counts.
 
-Of a mask stay the codes with their pixel counts, the size and a hash; of an image the upright
-size, whether its EXIF tag turns it, and a hash. A deep scan decodes the images too, which finds
-the truncated ones, and keeps a thumbnail of 16 x 16 to find near-duplicates. No larger array
-outlives its own sample, so memory is bounded by the number of workers.
+A mask leaves its codes with their pixels, its size and a hash; an image leaves its upright size,
+its EXIF orientation and a hash. A deep scan decodes the images too: it finds truncated ones, and
+keeps a thumbnail of 16 x 16 pixels to find near-duplicates. No larger array outlives its sample, so
+memory is bounded by the number of workers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from maskzoo.training.data.records.rawmask import RawMask
 from maskzoo.training.data.records.samples import Pair
 
 OnProgress = Callable[[int, int], None]
-MAX_CODES = 4096  # more codes than this in one file are noise: the rest is only counted
+MAX_CODES = 4096  # of one mask; beyond, they are noise, and the rarest are dropped
 
 
 def scan(
@@ -38,14 +38,14 @@ def scan(
     on_progress: OnProgress | None = None,
     workers: int | None = None,
 ) -> list[PairFacts]:
-    """Read all pairs and return their facts in order.
+    """Read all pairs and return their facts, in the same order.
 
     Args:
         pairs: the files.
-        reader: how masks are read; as files, if not given.
-        deep: decode the images as well.
+        reader: reads the masks; by default from files.
+        deep: decode the images too.
         on_progress: called with (done, total) after each pair.
-        workers: threads; as many as there are processors, at most eight, if not given.
+        workers: number of threads; by default one for each processor, at most eight.
     """
     chosen = reader or MaskReader()
     threads = workers or min(8, os.cpu_count() or 1)
@@ -93,7 +93,7 @@ def _announced_size(path: Path) -> tuple[int, int] | None:
 
 
 def _mask_hash(raw: RawMask, mask: Path, reader: MaskReader) -> str:
-    """Return a hash of what the mask depends on: its file, or what was drawn from a shared one."""
+    """Return a hash of the file of a mask, or of its pixels where many masks share one file."""
     if reader.annotations is None:
         return file_hash(mask)
     return hashlib.sha256(np.ascontiguousarray(raw.codes).tobytes()).hexdigest()
@@ -120,7 +120,7 @@ def file_hash(path: Path) -> str:
 
 
 def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
-    """Count the codes of a mask."""
+    """Return the counts of the codes in a mask."""
     middle = len(raw.codes) // 2
     upper, lower = _counts(raw.codes[:middle]), _counts(raw.codes[middle:])
     counts = Counter(upper) + Counter(lower)
@@ -141,22 +141,23 @@ def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
 
 
 def _filled_blocks(codes: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
-    """Return, flat, the code of each block of 2 x 2 pixels that has but one; blocks overlap."""
+    """Return the code of each block of 2 x 2 pixels of one code, flat; blocks overlap."""
     first = codes[:-1, :-1]
     same = (first == codes[:-1, 1:]) & (first == codes[1:, :-1]) & (first == codes[1:, 1:])
     return first[same]
 
 
 def _counts(codes: npt.NDArray[np.integer]) -> dict[int, int]:
-    return dict(zip(*(part.tolist() for part in count_codes(codes)), strict=True))
+    values, counts = count_codes(codes)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def count_codes(
     codes: npt.NDArray[np.integer],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the different codes and their counts; -1 and the like become 65535."""
+    """Return the different codes, sorted, and their counts; negative codes become 65535."""
     flat = codes.ravel()
-    if flat.size == 0:  # as the upper half of a mask of one row
+    if flat.size == 0:  # the upper half of a mask of one row
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if flat.dtype == np.uint8:
         counts = np.bincount(flat, minlength=256)
@@ -164,7 +165,7 @@ def count_codes(
         return present, counts[present]
     if flat.dtype.kind == "i":
         flat = np.where(flat < 0, 65535, flat)
-    # Masks are made of runs: sorting one entry a run is far cheaper than sorting all pixels.
+    # Masks consist of runs: sorting one code for each run is far cheaper than sorting all pixels.
     starts = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))
     lengths = np.diff(np.append(starts, flat.size))
     values, places = np.unique(flat[starts], return_inverse=True)

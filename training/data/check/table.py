@@ -15,11 +15,12 @@ _TABLE_WIDTH = 100
 
 
 def report_table(inspection: Inspection, *, verdict: bool = True, errors: bool = True) -> str:
-    """Return a report to be read in a terminal.
+    """Return the report of an inspection as text.
 
     Args:
-        verdict: whether it ends with what to do next.
-        errors: whether errors are in it, and not the warnings alone.
+        inspection: what was found.
+        verdict: end with what to do next.
+        errors: include the errors, and not the warnings alone.
     """
     stream = io.StringIO()
     console = Console(file=stream, width=_TABLE_WIDTH, highlight=False, markup=False)

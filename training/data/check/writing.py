@@ -14,19 +14,25 @@ from maskzoo.training.data.records.description import BACKGROUND_NAME, FILE_NAME
 from maskzoo.training.data.records.encoding import IGNORE
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.inspection import Inspection
+from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.problems import DataProblem
 from maskzoo.training.data.records.samples import SPLITS
 
-_WIDTH = 96
+_WIDTH = 96  # of a comment
 
 
 def write_description(
     inspection: Inspection, path: Path | None = None, *, overwrite: bool = False
 ) -> Path:
-    """Write the commented dataset.yaml, next to the data if no path is given.
+    """Write a commented dataset.yaml and return its path.
+
+    Args:
+        inspection: what was found.
+        path: the file; by default dataset.yaml in the folder of the data.
+        overwrite: replace a file that exists.
 
     Raises:
-        DataError: there is one already, or the folder cannot be written to.
+        DataError: the file exists, or cannot be written.
     """
     path = path or inspection.findings.root / FILE_NAME
     if path.exists() and not overwrite:
@@ -38,13 +44,13 @@ def write_description(
     except OSError as error:
         raise DataError(
             f"{path} cannot be written ({error.strerror}); write it elsewhere and give that "
-            "file in place of the folder"
+            "file instead of the folder"
         ) from error
     return path
 
 
 def description_text(findings: Findings, problems: Sequence[DataProblem], folder: Path) -> str:
-    """Return dataset.yaml for `findings`, to be put into `folder`."""
+    """Return the content of a dataset.yaml that lies in `folder`."""
     described = findings.description
     root = Path(os.path.relpath(findings.root.resolve(), folder.resolve())).as_posix()
     lines = [
@@ -57,8 +63,8 @@ def description_text(findings: Findings, problems: Sequence[DataProblem], folder
     lines += ["", *(f"# {note}" for note in findings.notes), ""]
     lines += _class_lines(findings)
     lines += ["", *_split_lines(findings)]
-    if described.turn_masks_with_exif:
-        lines.append("turn_masks_with_exif: true")
+    if described.apply_exif_to_masks:
+        lines.append("apply_exif_to_masks: true")
     lines += ["", *_problem_lines(problems, described)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -73,8 +79,8 @@ def _class_lines(findings: Findings) -> list[str]:
     annotations = findings.index.annotations
     pixels: Counter[int] = Counter()
     masks: Counter[int] = Counter()
-    for fact in findings.facts:
-        counts = findings.class_counts(fact)
+    for facts in findings.facts:
+        counts = findings.class_counts(facts)
         pixels.update(counts)
         masks.update(counts.keys())
     total = max(1, sum(pixels.values()))
@@ -91,25 +97,24 @@ def _class_lines(findings: Findings) -> list[str]:
     lines = [
         f"encoding: {'names' if annotations is not None else encoding.kind}",
         f"nearest: {str(encoding.nearest).lower()}  # true: other values take the closest class",
-        "classes:  # in the order of the ids; rename them as you like",
+        "classes:  # in the order of the class ids; rename them as you like",
     ]
     for label, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True)):
         shown = "#{:02X}{:02X}{:02X}".format(*colour)
         lines.append(
             f'  - {{name: {_quoted(name)}, values: [{written(label)}], colour: "{shown}"}}'
-            f"  # {100 * pixels[label] / total:.3g} % of the pixels, {masks[label]} masks"
+            f"  # {format_percent(pixels[label] / total, digits=3)} of the pixels, "
+            f"{masks[label]} masks"
         )
-    ignored = 100 * pixels[IGNORE] / total
-    lines.append(
-        f"ignore: [{written(IGNORE)}]  # {ignored:.3g} % of the pixels, neither train nor count"
-    )
+    ignored = format_percent(pixels[IGNORE] / total, digits=3)
+    lines.append(f"ignore: [{written(IGNORE)}]  # {ignored} of the pixels; they never count")
     background = None if labels.background is None else labels.names[labels.background]
     lines.append(f"background: {'null' if background is None else _quoted(background)}")
     return lines
 
 
 def _ranges(codes: Sequence[int]) -> list[str]:
-    """Write runs of more than two codes as `"a-b"`."""
+    """Return codes with runs of more than two written as `"a-b"`."""
     result: list[str] = []
     run: list[int] = []
     for code in [*codes, None]:
@@ -138,12 +143,12 @@ def _split_lines(findings: Findings) -> list[str]:
 
 
 def _problem_lines(problems: Sequence[DataProblem], described: Description) -> list[str]:
-    """Offer the samples with errors as a list that only has to be uncommented."""
+    """Return the samples to exclude; those with errors as a comment that can be put in place."""
     lines = [f"exclude: [{', '.join(_quoted(stem) for stem in described.exclude)}]"]
     bad = [problem for problem in problems if problem.severity == "error" and problem.stems]
     if not bad:
         return lines
-    lines.append("# To leave out what is wrong, put this in place of the line above:")
+    lines.append("# To leave out the samples with errors, replace the line above by this:")
     lines.append("# exclude:")
     for problem in bad:
         lines.append(f"#   # {problem.title}"[:_WIDTH])

@@ -15,20 +15,20 @@ from maskzoo.training.data.records.samples import SPLITS
 
 
 def assemble(findings: Findings) -> SegmentationData:
-    """Make a data set of what was found, without judging it."""
+    """Return the data set of what was found, without judging it."""
     encoding = findings.encoding
     pixels = {split: np.zeros(256, np.int64) for split in SPLITS}
     digest = hashlib.sha256(repr(encoding).encode())
     sizes: dict[str, tuple[int, int]] = {}
     presence: dict[str, frozenset[int]] = {}
-    for sample, fact in findings.rows:
-        counts = findings.class_counts(fact)
+    for sample, facts in findings.rows:
+        counts = findings.class_counts(facts)
         presence[sample.stem] = frozenset(counts) - {IGNORE}
         for label, count in counts.items():
             pixels[sample.split][label] += count
-        if fact.image is not None and fact.mask is not None:
-            sizes[sample.stem] = fact.image.height_width
-            row = (sample.split, sample.stem, fact.image.sha256, fact.mask.sha256)
+        if facts.image is not None and facts.mask is not None:
+            sizes[sample.stem] = facts.image.height_width
+            row = (sample.split, sample.stem, facts.image.sha256, facts.mask.sha256)
             digest.update("\n".join(row).encode())
     num_classes = findings.interpretation.labels.num_classes
     return SegmentationData(
@@ -43,12 +43,12 @@ def assemble(findings: Findings) -> SegmentationData:
         sizes=sizes,
         presence=presence,
         orientation=_orientation(findings),
-        reader=MaskReader(findings.index.annotations, findings.description.turn_masks_with_exif),
+        reader=MaskReader(findings.index.annotations, findings.description.apply_exif_to_masks),
     )
 
 
 def _orientation(findings: Findings) -> Orientation:
     halves = [
-        findings.half_counts(fact) for sample, fact in findings.rows if sample.split == "train"
+        findings.half_counts(facts) for sample, facts in findings.rows if sample.split == "train"
     ]
     return find_orientation(halves, findings.interpretation.labels.names)

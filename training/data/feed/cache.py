@@ -1,11 +1,11 @@
-"""Decoded samples in memory, up to a bound in bytes, shared by the processes of a loader.
+"""A cache of decoded samples, bounded in bytes and shared by the processes of a loader.
 
-The sizes of all samples are known beforehand, so each that fits gets its place in one anonymous
-shared mapping; whichever process decodes it first fills the place for all. Where processes are
-not forked the mapping cannot be handed on; then each keeps an even part of its own.
+The sizes of all samples are known beforehand, so each sample that fits has its place in an
+anonymous shared mapping; the process that decodes it first fills the place for all. Where processes
+are not forked, the mapping cannot be handed on, and each keeps an even part of its own.
 
-Which samples are kept is settled by their order, not by use: every epoch visits every sample once,
-and a least-recently-used rule would throw out each sample just before its turn.
+The order of samples settles which are kept, not their use: every epoch visits every sample once,
+and a least-recently-used rule would evict each sample just before its turn.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _CHANNELS = 4  # three of the image and one of the mask
 
 
 class DecodeCache:
-    """Places for decoded samples.
+    """The cache of the decoded samples of a split.
 
     Args:
-        samples: all that may be asked for.
+        samples: all samples.
         sizes: upright (H, W) of each.
         max_bytes: bound for all processes together.
-        num_processes: that will use it.
+        num_processes: number of processes that will use it.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DecodeCache:
 
     @property
     def num_bytes(self) -> int:
-        """The bytes that a full cache takes."""
+        """Size of the full cache."""
         return self._num_bytes
 
     def get(self, index: int) -> tuple[Pixels, Pixels] | None:
@@ -66,13 +66,14 @@ class DecodeCache:
         """Keep a decoded sample if it has a place.
 
         Raises:
-            DataError: the image is no longer of the size it was.
+            DataError: the size of the image has changed.
         """
         height, width = self._sizes[index]
         if image.shape[:2] != (height, width):
             raise DataError(
                 f"{self._samples[index].image} has changed: it was {width} x {height} when the "
-                f"run began and is {image.shape[1]} x {image.shape[0]} now; put it back and resume"
+                f"run started and is {image.shape[1]} x {image.shape[0]} now; restore the file and "
+                "resume the run"
             )
         start = self._starts.get(index)
         if start is not None:

@@ -1,13 +1,12 @@
-"""A data set as training sees it: samples, classes, splits, pixels.
+"""A data set as training sees it: samples, classes, splits, and crops for the loaders.
 
 Images are uint8 (H, W, 3) RGB, upright; masks are uint8 (H, W) class ids with 255 for ignore.
-`open_dataset` reads every mask once to learn or check its codes; nothing is dropped or mapped
-without a line in `SegmentationData.notes`.
+`training.data.opening` opens one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from torch.utils.data import Dataset
 from maskzoo.models.errors import DataError
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.labels import LabelSet
-from maskzoo.training.augment import Augmentation
 from maskzoo.training.data.feed.cache import DecodeCache
 from maskzoo.training.data.feed.orientation import Orientation
 from maskzoo.training.data.masks.decoding import decode_labels
@@ -28,26 +26,27 @@ from maskzoo.training.data.records.encoding import MaskEncoding
 from maskzoo.training.data.records.samples import SPLITS, Sample, Split
 
 Pixels = npt.NDArray[np.uint8]
+Transform = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]  # image, mask, seed
 DEFAULT_CACHE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
 class SegmentationData:
-    """Samples with their classes; cheap to pickle, so that loader workers can have it.
+    """The samples of a data set and their classes; cheap to pickle, for the workers of loaders.
 
     Args:
         root: the folder.
-        name: what reports call it.
+        name: name of the data set in reports.
         labels: the classes.
-        encoding: how mask files code them.
+        encoding: table from codes of masks to class ids.
         all_samples: every sample, sorted by split and stem.
         fingerprint: hash over names, contents, splits and the encoding.
-        notes: what was detected and decided, in words.
-        pixels: number of pixels of each class id, by split; ignored ones are not counted.
+        notes: decisions, as sentences for people; nothing is dropped or mapped without one.
+        pixels: number of pixels of each class id, without ignored ones, by split.
         sizes: upright (H, W) of each image, by stem.
         presence: class ids in each mask, by stem.
-        orientation: whether the pictures of train have an up.
-        reader: how masks are read.
+        orientation: whether up and down differ in the images of train.
+        reader: reads the masks.
     """
 
     root: Path
@@ -78,15 +77,15 @@ class SegmentationData:
 
         Raises:
             ImageError: the image cannot be read.
-            DataError: the mask cannot be read, has another size or unknown codes.
+            DataError: the mask cannot be read, or has another size or unknown codes.
         """
         decoded = decode_image(sample.image, max_pixels=None)
         height, width = decoded.pixels.shape[:2]
         raw = self.reader.read(sample.image, sample.mask, (height, width), decoded.info.orientation)
         if raw.height_width != (height, width):
             raise DataError(
-                f"{sample.mask}: mask is {raw.codes.shape[1]} x {raw.codes.shape[0]}, its image "
-                f"is {width} x {height}; run maskzoo inspect {self.root}"
+                f"{sample.mask}: the mask is {raw.codes.shape[1]} x {raw.codes.shape[0]}, the "
+                f"image {width} x {height}; run `maskzoo inspect {self.root}`"
             )
         try:
             return decoded.pixels, decode_labels(raw, self.encoding)
@@ -113,7 +112,7 @@ class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         self,
         data: SegmentationData,
         split: Split,
-        transform: Augmentation,
+        transform: Transform,
         seed: int,
         *,
         cache_bytes: int = DEFAULT_CACHE_BYTES,

@@ -1,9 +1,9 @@
 """Orientation: whether images have an upper side, as streets do and cells do not.
 
-For each class the share of its pixels in the upper half of a picture is compared with the lower
-half, over all pictures that hold it. Where pictures have no up, the mean difference is 0 within
-its standard error; then turned and flipped pictures are as likely as those that are there, and
-training may show them. A few pictures prove nothing: then it is not known.
+For each class, the fraction of its pixels in the upper half is compared with that in the lower
+half, over all images that hold the class. Where up and down do not differ, the mean difference is 0
+within its standard error. Rotated and flipped images are then as likely as those of the data set,
+and training may show them. A few images prove nothing.
 """
 
 from __future__ import annotations
@@ -13,30 +13,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MIN_IMAGES = 8
-_ERRORS = 4.0  # standard errors from 0 that are no accident
-_NOTICEABLE = 0.05  # mean difference of the shares below which an up does not matter
+MIN_IMAGES = 8  # that hold a class, to judge by it
+_ERRORS = 4.0  # standard errors from 0 that are not an accident
+_NOTICEABLE = 0.05  # mean difference of the fractions below which up and down hardly differ
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """Whether pictures have an up, with the reason; None where that is not known."""
+    """Whether up and down differ in the images of a data set.
+
+    Args:
+        has_up: None where that is not known.
+        why: the reason, for people.
+    """
 
     has_up: bool | None
     why: str
 
 
-UNKNOWN = Orientation(None, "too few images to tell whether they have an up")
+UNKNOWN = Orientation(None, "too few images to tell whether up and down differ")
 
 
 def find_orientation(
     halves: Sequence[tuple[Mapping[int, int], Mapping[int, int]]], names: Sequence[str]
 ) -> Orientation:
-    """Compare the halves of pictures.
+    """Decide whether up and down differ in images by comparing their halves.
 
     Args:
-        halves: pixels of each class in the upper and in the lower half of each picture.
-        names: of the classes.
+        halves: pixels of each class in the upper and in the lower half of each image.
+        names: names of the classes.
     """
     tested = 0
     for label, name in enumerate(names):
@@ -49,10 +54,9 @@ def find_orientation(
         error = float(differences.std(ddof=1)) / len(differences) ** 0.5
         if abs(mean) > max(_NOTICEABLE, _ERRORS * error):
             where = "upper" if mean > 0 else "lower"
-            share = (1 + abs(mean)) / 2
-            return Orientation(
-                True, f"pictures have an up: {share:.0%} of {name} lies in the {where} half"
-            )
+            fraction = (1 + abs(mean)) / 2
+            why = f"up and down differ: {fraction:.0%} of {name} lies in the {where} half"
+            return Orientation(True, why)
     if not tested:
         return UNKNOWN
-    return Orientation(False, "pictures have no up: classes lie in the upper half as in the lower")
+    return Orientation(False, "up and down do not differ: classes lie in both halves alike")

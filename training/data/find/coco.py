@@ -1,4 +1,4 @@
-"""COCO: json documents, and the images that they list."""
+"""COCO: find json documents and the images that they list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from maskzoo.training.data.shapes.coco import (
 
 
 def find_coco(root: Path) -> FileIndex | None:
-    """COCO json files in the folder, in `annotations`, or in the folders of the splits."""
+    """Find COCO json files in `root`, in `annotations`, or in the folders of the splits."""
     places = [
         root,
         *named_folders(root, ("annotations", "annotation")),
@@ -56,20 +56,26 @@ def find_coco(root: Path) -> FileIndex | None:
         masks_without_image=tuple(unpaired),
         annotations=CocoPolygons.of(documents),
         notes=tuple(
-            f"category {name!r} has no shape and is the name of a group: it is no class"
+            f"category {name!r} has no shape and is the name of a group: it is not a class"
             for name in sorted(coco_groups(documents))
         ),
     )
 
 
 def _coco_image(name: str, found: list[Path], file: Path, root: Path) -> Path | None:
-    """Return the one of the files `found` that a COCO json, `file`, means by `name`.
+    """Return the image that a COCO json means by a file name, or None.
 
-    Of several it is the one with the folders that `name` tells, or beside the json, or in the
-    folder of its split.
+    Of several it is the one in the folders that `name` gives, or below the folder of the json, or
+    in the folder of its split.
+
+    Args:
+        name: `file_name` in the json.
+        found: the images of that name.
+        file: the json.
+        root: the folder of the data.
 
     Raises:
-        DataError: several are as likely.
+        DataError: several images fit.
     """
     split = _split_in_name(file, root)
     narrower: tuple[Callable[[Path], bool], ...] = (
@@ -82,14 +88,14 @@ def _coco_image(name: str, found: list[Path], file: Path, root: Path) -> Path | 
     if len(found) > 1:
         listed = " or ".join(str(path.relative_to(root)) for path in found[:3])
         raise DataError(
-            f"{file.relative_to(root)} lists {name!r}, which may be {listed}: give `file_name` "
-            "with the folder, or different names"
+            f"{file.relative_to(root)} lists {name!r}, which may be {listed}; write the folder "
+            "into its `file_name`, or give the images different names"
         )
     return found[0] if found else None
 
 
 def _split_in_name(file: Path, root: Path) -> Split | None:
-    """Return the split that a word of the file's name or of its folder below `root` says."""
+    """Return the split that a word of the path below `root` stands for, or None."""
     text = file.relative_to(root).with_suffix("").as_posix().lower()
     words = re.findall(r"[a-z]+(?:2017)?", text)
     return next((SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS), None)

@@ -1,7 +1,8 @@
-"""Reading a dataset.yaml."""
+"""Read a dataset.yaml, and find the one that describes a folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -17,37 +18,8 @@ from maskzoo.training.data.records.description import (
 )
 
 
-def read_description(path: Path) -> Description:
-    """Read a dataset.yaml.
-
-    Raises:
-        SpecError: with every mistake and, for a key that does not exist, the closest one.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(str(path), ["the file does not exist"]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(str(path), [f"is no YAML: {error}"]) from error
-    if not isinstance(content, dict):
-        raise SpecError(str(path), ["must hold keys and values, see docs"])
-    try:
-        return Description.model_validate(content)
-    except ValidationError as error:
-        raise SpecError(str(path), [_explain(entry) for entry in error.errors()]) from error
-
-
-def _explain(entry: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in entry["loc"]) or "the file"
-    if entry["type"] == "extra_forbidden":
-        key = str(entry["loc"][-1])
-        fields = {**Description.model_fields, **ClassEntry.model_fields, **SplitRule.model_fields}
-        return f"{place}: unknown key{did_you_mean(key, sorted(fields))}"
-    return f"{place}: {str(entry['msg']).removeprefix('Value error, ')}"
-
-
-def find_description(root: Path, description: Path | None) -> tuple[Path, Description]:
-    """Return the data's folder and its description (an empty one if there is none).
+def find_description(root: Path, description: Path | None = None) -> tuple[Path, Description]:
+    """Return the folder of the data and its description, an empty one if there is none.
 
     Args:
         root: the folder, or a dataset.yaml.
@@ -61,8 +33,44 @@ def find_description(root: Path, description: Path | None) -> tuple[Path, Descri
         content = read_description(root)
         return root.parent / content.root, content
     if not root.is_dir():
-        raise DataError(f"{str(root)!r} is no folder; give the folder that holds images and masks")
+        raise DataError(
+            f"{str(root)!r} is not a folder; give the folder that holds images and masks"
+        )
     path = description or root / FILE_NAME
     if description is None and not path.is_file():
         return root, Description()
     return root, read_description(path)
+
+
+def read_description(path: Path) -> Description:
+    """Read a dataset.yaml.
+
+    Raises:
+        SpecError: lists every mistake and, for an unknown key, the closest known one.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(str(path), ["the file does not exist; check its path"]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(str(path), [f"the file is not valid YAML: {error}"]) from error
+    if not isinstance(content, dict):
+        raise SpecError(str(path), ["the file must hold keys and values, as in `name: street`"])
+    try:
+        return Description.model_validate(content)
+    except ValidationError as error:
+        mistakes = [line for entry in error.errors() for line in _mistakes_in(entry)]
+        raise SpecError(str(path), mistakes) from error
+
+
+def _mistakes_in(entry: ErrorDetails) -> Iterator[str]:
+    """Yield the mistakes that one error of the validation stands for."""
+    place = ".".join(str(part) for part in entry["loc"])
+    prefix = f"{place}: " if place else ""
+    if entry["type"] == "extra_forbidden":
+        key = str(entry["loc"][-1])
+        fields = {**Description.model_fields, **ClassEntry.model_fields, **SplitRule.model_fields}
+        yield f"{prefix}unknown key{did_you_mean(key, sorted(fields))}"
+        return
+    for line in str(entry["msg"]).removeprefix("Value error, ").splitlines():
+        yield prefix + line

@@ -1,4 +1,4 @@
-"""Files and folders by name: what lies below a folder, and which folders stand for a split."""
+"""Files and folders by their names: what lies below a folder, and which folders are splits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Split
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+_HIDDEN = (".", "__MACOSX")  # beginnings of names
 
 
 def list_files(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -17,7 +18,7 @@ def list_files(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[P
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in wanted
-        and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+        and not any(part.startswith(_HIDDEN) for part in path.relative_to(folder).parts)
         and path.is_file()
     )
 
@@ -25,9 +26,7 @@ def list_files(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[P
 def subfolders(folder: Path) -> list[Path]:
     """Return the folders in `folder`, sorted; hidden ones are skipped."""
     return sorted(
-        child
-        for child in folder.iterdir()
-        if child.is_dir() and not child.name.startswith((".", "__MACOSX"))
+        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(_HIDDEN)
     )
 
 

@@ -21,20 +21,50 @@ from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS
 from maskzoo.training.data.shapes.labelme import LabelmePolygons
 from maskzoo.training.data.shapes.yolo import YoloPolygons
 
+# In the order in which they are preferred, where a folder has several of them.
 IMAGE_FOLDERS = (
-    *("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "inputs", "input", "rgb"),
-    *("photos", "pictures", "701_stillsraw_full", "camvid_rgb", "data"),
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "jpegimages",
+    "leftimg8bit",
+    "inputs",
+    "input",
+    "rgb",
+    "photos",
+    "pictures",
+    "701_stillsraw_full",
+    "camvid_rgb",
+    "data",
 )
 MASK_FOLDERS = (
-    *("masks", "mask", "segmentationclass", "segmentationclassaug", "gtfine", "annotations"),
-    *("annotation", "labels", "label", "gt", "ground_truth", "groundtruth", "segmentation"),
-    *("labeledapproved_full", "camvid_label", "segmentations", "targets", "target", "ann", "seg"),
+    "masks",
+    "mask",
+    "segmentationclass",
+    "segmentationclassaug",
+    "gtfine",
+    "annotations",
+    "annotation",
+    "labels",
+    "label",
+    "gt",
+    "ground_truth",
+    "groundtruth",
+    "segmentation",
+    "labeledapproved_full",
+    "camvid_label",
+    "segmentations",
+    "targets",
+    "target",
+    "ann",
+    "seg",
 )
 _ANNOT_TAILS = ("annot", "_annot", "_labels", "_label", "_masks", "_mask", "_gt")
 
 
 def find_folders(root: Path) -> FileIndex | None:
-    """Two folders, or one, with pictures or polygons of matching names."""
+    """Find folders with images and with masks or annotations of matching names."""
     for layout, finder in FOLDER_LAYOUTS.items():
         folders = finder(root)
         if folders:
@@ -45,6 +75,7 @@ def find_folders(root: Path) -> FileIndex | None:
 
 
 def _layout_name(layout: str, folders: Sequence[FolderPair]) -> str:
+    """Return the layout with the name of the data set that its folders give away."""
     names = {part.lower() for images, masks, _ in folders for part in (*images.parts, *masks.parts)}
     if {"leftimg8bit", "gtfine"} <= names:
         return f"Cityscapes ({layout})"
@@ -56,7 +87,7 @@ def _layout_name(layout: str, folders: Sequence[FolderPair]) -> str:
 
 
 def read_folders(root: Path, layout: str, folders: Sequence[FolderPair]) -> FileIndex | None:
-    """Read the masks as pictures, or else as labelme, or else as YOLO."""
+    """Pair the files of folders; masks are images, or else labelme's json, or else YOLO's text."""
     index = pair_folders(root, layout, folders, IMAGE_SUFFIXES)
     if index.pairs:
         return index
@@ -74,7 +105,7 @@ def read_folders(root: Path, layout: str, folders: Sequence[FolderPair]) -> File
 
 
 def _yolo_names(root: Path) -> list[str]:
-    """Return the names in YOLO's own data file or in classes.txt."""
+    """Return the names of classes in YOLO's data file or in classes.txt."""
     for file in sorted([*root.glob("*.yaml"), *root.glob("*.yml")]):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         names = content.get("names") if isinstance(content, dict) else None
@@ -123,7 +154,7 @@ def _two_folders(root: Path) -> list[FolderPair]:
 
 
 def _one_folder(root: Path) -> list[FolderPair]:
-    """Images and masks side by side, as `masks_among` tells them apart, or with json beside."""
+    """Return folders that hold images and masks side by side, or images and json."""
     splits: list[FolderPair] = [(path, path, split) for split, path in split_folders(root).items()]
     folders = splits or [
         (path, path, None) for path in [*named_folders(root, IMAGE_FOLDERS)[:1], root]

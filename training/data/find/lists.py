@@ -1,7 +1,8 @@
 """Data sets given by a list: a CSV or text file of images and their masks.
 
-A name is a path below the root, with either kind of slash, or a whole path, or the name of a file
-that stands once below the root. Columns may be parted by commas, semicolons, tabs or bars.
+A list names a file by its path below the root, with slashes or backslashes, by its whole path, or
+by its name alone where only one file below the root has that name. Columns are separated by commas,
+semicolons, tabs or bars.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A line of a list; `split` is empty where it tells none."""
+class _ListRow:
+    """A line of a list; `split` is empty where the list has no such column."""
 
     image: str
     mask: str
@@ -34,15 +35,15 @@ class _Row:
 
 
 def find_lists(root: Path) -> FileIndex | None:
-    """CSV files with columns image and mask, or text files with two paths on each line.
+    """Find CSV files with columns image and mask, or text files with two paths on each line.
 
     Raises:
-        DataError: a column of splits holds a word that is none.
+        DataError: a column of splits holds a word that is not a split.
     """
     pairs: dict[tuple[Path, Path], Pair] = {}
     used: list[str] = []
     notes: list[str] = []
-    files = _Files(root)
+    files = _ListedFiles(root)
     for list_file in _list_files(root):
         rows = _rows(list_file)
         used += [list_file.name] if rows else []
@@ -50,11 +51,13 @@ def find_lists(root: Path) -> FileIndex | None:
             image, mask = files.find(row.image), files.find(row.mask)
             if image is None or mask is None:
                 name = row.image if image is None else row.mask
-                notes.append(f"listed but absent, so not used: {list_file.name}: {name}")
+                notes.append(f"{list_file.name} lists {name}, which does not exist: left out")
                 continue
             split = _split(row, list_file)
             before = pairs.get((image, mask))
-            if before is None or before.split is None:  # a list of all beside one for each split
+            if (
+                before is None or before.split is None
+            ):  # a list of all files may lie beside lists of splits
                 stem = Path(row.image.replace("\\", "/")).with_suffix("").as_posix()
                 pairs[image, mask] = Pair(stem, image, mask, split)
             elif split not in (None, before.split):
@@ -69,13 +72,14 @@ def find_lists(root: Path) -> FileIndex | None:
 
 
 def absent_in_lists(root: Path) -> str:
-    """Return a sentence on the lists whose files are not there; nothing where there is no list."""
+    """Return a message about a list whose files do not exist; empty where there is no list."""
     for list_file in _list_files(root):
         rows = _rows(list_file)
         if rows:
             return (
                 f"{list_file.name} lists {len(rows)} pairs, such as {rows[0].image!r} and "
-                f"{rows[0].mask!r}, but no such files are below {str(root)!r}"
+                f"{rows[0].mask!r}, but {str(root)!r} holds no such files; write paths that are "
+                "relative to the list"
             )
     return ""
 
@@ -84,21 +88,21 @@ def _list_files(root: Path) -> list[Path]:
     return sorted([*root.glob("*.csv"), *root.glob("*.txt")])
 
 
-def _split(row: _Row, list_file: Path) -> Split | None:
-    """Return the split that the row tells, or the name of the file."""
+def _split(row: _ListRow, list_file: Path) -> Split | None:
+    """Return the split that a row gives, else the one that the name of its file gives."""
     if not row.split:
         return SPLIT_FOLDERS.get(list_file.stem.lower())
     split = SPLIT_FOLDERS.get(row.split.lower())
     if split is None:
         raise DataError(
             f"{list_file.name} puts {row.image} into the split {row.split!r}; use "
-            f"{', '.join(SPLITS)}, or leave the column out to have them drawn"
+            f"{', '.join(SPLITS)}, or leave the column out and maskzoo draws the splits"
         )
     return split
 
 
-def _rows(list_file: Path) -> list[_Row]:
-    """Return the lines of a list; nothing where the file is none."""
+def _rows(list_file: Path) -> list[_ListRow]:
+    """Return the lines of a list; none where the file holds something else."""
     try:
         text = list_file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
@@ -108,11 +112,11 @@ def _rows(list_file: Path) -> list[_Row]:
         return rows
     words = [line.replace(",", " ").replace(";", " ").split() for line in lines]
     ours = [row for row in words if len(row) == 2 and _is_image(row[0]) and _is_image(row[1])]
-    return [_Row(image, mask, "") for image, mask in ours] if len(ours) == len(words) else []
+    return [_ListRow(image, mask, "") for image, mask in ours] if len(ours) == len(words) else []
 
 
-def _rows_of_table(lines: list[str]) -> list[_Row]:
-    """Return the rows of a table that has columns for image and mask."""
+def _rows_of_table(lines: list[str]) -> list[_ListRow]:
+    """Return the rows of a table; none where it lacks a column for images or for masks."""
     if not lines:
         return []
     delimiter = max(_DELIMITERS, key=lines[0].count)
@@ -124,26 +128,25 @@ def _rows_of_table(lines: list[str]) -> list[_Row]:
     )
     if image is None or mask is None:
         return []
-    return [
-        _Row(
-            *((row.get(column) or "").strip() if column else "" for column in (image, mask, split))
-        )
-        for row in table
-    ]
+
+    def cell(row: dict[str, str], column: str | None) -> str:
+        return (row.get(column) or "").strip() if column else ""
+
+    return [_ListRow(cell(row, image), cell(row, mask), cell(row, split)) for row in table]
 
 
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-class _Files:
+class _ListedFiles:
     """The files that a list may name."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def find(self, name: str) -> Path | None:
-        """Return the file of that name, or None."""
+        """Return the file that a name in a list means, or None."""
         name = name.replace("\\", "/")
         if not name:
             return None

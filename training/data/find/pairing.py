@@ -1,9 +1,11 @@
 """Pairing of images with masks by file name.
 
-Only names are read here, nothing is opened. Within a pair of folders a mask belongs to the image
-of the same stem. If none has, well-known affixes (`_mask`, `_leftImg8bit`, `img_` …) are taken
-off; if that finds nothing either, the affix that most masks share is worked out from the names, or
-what all images and all masks have around a number.
+Within a pair of folders, a mask belongs to the image of the same stem. If no stems are equal, three
+ways are tried until one finds pairs:
+
+1. Well-known affixes are taken off: `_mask`, `_leftImg8bit`, `img_` …
+2. The affix that most masks have around the stem of an image is taken off.
+3. The beginning and the end that all images share are taken off, and those of the masks.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from maskzoo.training.data.find.files import IMAGE_SUFFIXES, list_files
 from maskzoo.training.data.records.index import FileIndex
 from maskzoo.training.data.records.samples import Pair, Split
 
+_MOST_VOTES = 64  # masks that are asked for their affix
 _JPEG = frozenset({".jpg", ".jpeg"})
 
 _AFFIX = "|".join(
@@ -29,19 +32,19 @@ _AFFIX = "|".join(
 )
 _PREFIX_PATTERN = re.compile(rf"^(?:{_AFFIX})[ _.-]+", re.IGNORECASE)
 MASK_SUFFIX_PATTERN = re.compile(rf"[ _.-]+(?:{_AFFIX})$", re.IGNORECASE)
-# Of several masks for one image the first of these is taken; files that match the last are none.
+# Of several masks for an image, the first of these is taken. `_NOT_A_MASK` is never one.
 _MASK_PREFERENCE = (re.compile("labeltrainids", re.I), re.compile("labelids", re.I))
 _NOT_A_MASK = re.compile(r"_gtfine_(color|instanceids|polygons)$", re.IGNORECASE)
 
 
-FolderPair = tuple[Path, Path, Split | None]
+FolderPair = tuple[Path, Path, Split | None]  # images, masks, split
 
 
 def masks_among(files: Sequence[Path]) -> list[Path]:
-    """Return the masks of a folder that holds the images too.
+    """Return the masks in a folder that holds the images too.
 
-    They carry a word such as `_mask`; or, where none does, lie as PNG or the like beside a JPEG of
-    the same stem.
+    Their names end with a word such as `_mask`. Where no name does, they are files of another
+    format beside a JPEG of the same stem.
     """
     marked = [path for path in files if MASK_SUFFIX_PATTERN.search(path.stem)]
     if marked:
@@ -57,7 +60,14 @@ def masks_among(files: Sequence[Path]) -> list[Path]:
 def pair_folders(
     root: Path, layout: str, folders: Sequence[FolderPair], mask_suffixes: Iterable[str]
 ) -> FileIndex:
-    """Join the images and masks of pairs of folders by name."""
+    """Pair the images and masks of pairs of folders.
+
+    Args:
+        root: the folder of the data.
+        layout: name of the layout, for people.
+        folders: folder of images, folder of masks, and their split.
+        mask_suffixes: lower-case suffixes of files that may be masks.
+    """
     pairs: list[Pair] = []
     unpaired_images: list[Path] = []
     unpaired_masks: list[Path] = []
@@ -86,11 +96,11 @@ def pair_folders(
 
 
 def unique_stems(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Put the split before stems that occur in more than one split, so that each is unique."""
-    often = Counter(pair.stem for pair in pairs)
+    """Put the split before stems that occur more than once, so that each stem is unique."""
+    counts = Counter(pair.stem for pair in pairs)
     return tuple(
         pair
-        if often[pair.stem] == 1
+        if counts[pair.stem] == 1
         else Pair(f"{pair.split}/{pair.stem}", pair.image, pair.mask, pair.split)
         for pair in pairs
     )
@@ -99,10 +109,11 @@ def unique_stems(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
 def match_stems(
     image_folder: Path, images: Sequence[Path], mask_folder: Path, masks: Sequence[Path]
 ) -> tuple[list[tuple[str, Path, Path]], list[Path]]:
-    """Join images and masks by name.
+    """Pair images with masks as the module describes.
 
     Returns:
-        The triples (stem, image, mask), and the masks left out since an image has a better one.
+        Triples (stem, image, mask), and the masks that were left out because their image has
+        another one.
     """
     image_keys = {_relative_stem(image_folder, path): path for path in images}
     groups = _by_key(mask_folder, masks, str)
@@ -141,17 +152,17 @@ def _by_key(
 
 
 def _core(stem: str) -> str:
-    """Take the well-known affixes off the last part of `stem`."""
+    """Return a stem without well-known affixes in its last part."""
     *folders, name = stem.split("/")
     name = MASK_SUFFIX_PATTERN.sub("", MASK_SUFFIX_PATTERN.sub("", name))
     return "/".join([*folders, _PREFIX_PATTERN.sub("", name)])
 
 
 def _shared_affix(image_stems: Iterable[str], mask_stems: Sequence[str]) -> Callable[[str], str]:
-    """Work out what most masks carry around the stem of an image; return what cuts it off."""
+    """Return a function that cuts off what most masks have around the stem of an image."""
     votes: Counter[tuple[str, str]] = Counter()
     by_length = sorted(image_stems, key=len, reverse=True)
-    for mask in mask_stems[:64]:
+    for mask in mask_stems[:_MOST_VOTES]:
         inside = next((stem for stem in by_length if stem in mask), None)
         if inside is not None:
             head, _, tail = mask.partition(inside)
@@ -163,7 +174,7 @@ def _shared_affix(image_stems: Iterable[str], mask_stems: Sequence[str]) -> Call
 
 
 def _common_affixes(stems: Sequence[str]) -> Callable[[str], str]:
-    """Return what cuts off the beginning and the end that all of several stems share.
+    """Return a function that cuts off the beginning and the end that all stems share.
 
     Digits at the cut belong to the number of the image, so they stay.
     """
@@ -175,12 +186,13 @@ def _common_affixes(stems: Sequence[str]) -> Callable[[str], str]:
 
 
 def _common_start(texts: Sequence[str]) -> str:
-    first, last = min(texts), max(texts)  # what these two share, all share
+    first, last = min(texts), max(texts)  # what these two share, all texts share
     same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return "".join(letter for letter, _ in same).rstrip("0123456789")
 
 
 def _preference(path: Path) -> tuple[int, str]:
+    """Return the sort key by which the best of several masks comes first."""
     for rank, pattern in enumerate(_MASK_PREFERENCE):
         if pattern.search(path.stem):
             return rank, path.name

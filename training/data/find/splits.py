@@ -1,8 +1,8 @@
 """Seeded splits that stay stable when files are added.
 
-A sample's split follows from a hash of the seed and its name alone, so new files never move old
-ones; then the few moves that are needed are made in a fixed order: no split empty, and each class
-that stands in two images or more stands in train and in val.
+The drawn split of a sample follows from a hash of the seed and its name alone, so new files never
+move old ones. Then a few samples are moved in a fixed order, so that no split is empty, and each
+class that occurs in two images or more occurs in train and in val.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ def settle_splits(
     seed: int,
     classes: Mapping[str, frozenset[int]],
 ) -> tuple[Mapping[str, Split], str]:
-    """Give each pair its split: from a file, from the folders, or from a seeded hash.
+    """Return the split of each pair: from a file, from the folders, or from a seeded hash.
 
     Args:
-        pairs: images and masks, with the split that their folders say.
-        rule: what dataset.yaml says about splits.
-        root: the folder that the rule's file lies in.
+        pairs: images and masks, with the split of their folders.
+        rule: rule for splits in dataset.yaml.
+        root: the folder of the data, to which the file of the rule is relative.
         seed: of the hash.
-        classes: class ids in the mask of each stem.
+        classes: class ids in the mask of each sample, by stem.
 
     Returns:
         The split of each stem, and a note that says where the splits come from.
 
     Raises:
-        DataError: the rule's file leaves samples out.
-        SpecError: the rule's file is wrong.
+        DataError: the file of the rule leaves samples out.
+        SpecError: the file of the rule is wrong.
     """
     if rule.file is not None:
         listed = read_split_file(root / rule.file)
@@ -54,9 +54,9 @@ def settle_splits(
     given: dict[str, Split] = {pair.stem: pair.split for pair in pairs if pair.split is not None}
     loose = [pair.stem for pair in pairs if pair.split is None]
     fractions = dict(rule.fractions)
-    note = f"splits: train, val and test by hash with seed {seed}; files added later stay put"
+    note = f"splits: train, val and test by hash with seed {seed}; new files move no others"
     if not loose and "val" in given.values():
-        return given, "splits: as the folders say"
+        return given, "splits: those of the folders"
     if not loose:
         loose = [stem for stem, split in given.items() if split == "train"]
         fractions = {"train": 0.85, "val": 0.15}
@@ -78,11 +78,12 @@ def read_split_file(path: Path) -> dict[str, Split]:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             for number, row in enumerate(csv.DictReader(stream), start=2):
-                stem, split = row.get("stem"), row.get("split")
-                if not stem or split not in ("train", "val", "test"):
-                    mistakes.append(f"line {number}: needs stem, and split train, val or test")
+                stem = row.get("stem")
+                split = next((name for name in SPLITS if name == row.get("split")), None)
+                if not stem or split is None:
+                    mistakes.append(f"line {number}: give a stem, and train, val or test")
                 else:
-                    result[stem] = split  # type: ignore[assignment]
+                    result[stem] = split
     except OSError as error:
         mistakes.append(str(error))
     if mistakes:
@@ -98,14 +99,14 @@ def assign_splits(
     fractions: Mapping[Split, float] = FRACTIONS,
     group: str | None = None,
 ) -> dict[str, Split]:
-    """Give each stem a split.
+    """Draw the split of each stem.
 
     Args:
         stems: names of the samples.
-        seed: another seed gives another split.
-        classes: class ids in each sample's mask, for the stratification.
-        fractions: share of each split; a split of share 0 or not named is not used.
-        group: regular expression; samples with equal first match (or first bracket of it) stay
+        seed: seed of the hash.
+        classes: class ids in the mask of each stem, for the stratification.
+        fractions: fraction of each split; a split of fraction 0, or not named, is not used.
+        group: regular expression; samples with the same match, or the same first group of it, stay
             together. Use it for frames of a video or parts of a tile.
     """
     keys = {stem: _group_key(stem, group) for stem in stems}
@@ -130,7 +131,7 @@ def _group_key(stem: str, group: str | None) -> str:
 
 
 def _place(key: str, seed: int) -> float:
-    """Return a number in [0, 1) that depends on nothing but the seed and the name."""
+    """Return a number in [0, 1) that depends on the seed and the name alone."""
     digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -149,7 +150,7 @@ def _by_threshold(place: float, fractions: Mapping[Split, float]) -> Split:
 def _fill_empty(
     split_of: dict[str, Split], places: Mapping[str, float], fractions: Mapping[Split, float]
 ) -> None:
-    """Move one key into each empty split, train first: from the largest, or from a later one."""
+    """Move a key into each empty split, train first, from the largest that can spare one."""
     used = [split for split in SPLITS if fractions.get(split, 0) > 0]
     for rank, split in enumerate(used):
         if split in split_of.values():
@@ -169,7 +170,7 @@ def _spread_classes(
     present: Mapping[str, set[int]],
     used: Sequence[Split],
 ) -> None:
-    """Move keys until each class that has two keys or more is in every split of `used`."""
+    """Move keys until each class that two keys or more hold is in every split of `used`."""
     for label in sorted({label for labels in present.values() for label in labels}):
         holders = sorted((key for key in present if label in present[key]), key=places.__getitem__)
         for split in used:
@@ -181,7 +182,7 @@ def _spread_classes(
 
 
 def _can_leave(key: str, split_of: Mapping[str, Split], present: Mapping[str, set[int]]) -> bool:
-    """Tell whether each class of `key` is in its split a second time (test gives freely)."""
+    """Tell whether the other keys of its split hold each class of `key`; test gives freely."""
     if split_of[key] == "test":
         return sum(split == "test" for split in split_of.values()) > 1
     mates = [other for other in split_of if split_of[other] == split_of[key] and other != key]

@@ -1,4 +1,4 @@
-"""PASCAL VOC: images, masks and the lists that name the images of each split."""
+"""PASCAL VOC: images, masks, and a list of stems for each split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from maskzoo.training.data.records.samples import SPLITS, Pair
 
 
 def find_voc(root: Path) -> FileIndex | None:
-    """PASCAL VOC: `JPEGImages`, `SegmentationClass` and lists in `ImageSets/Segmentation`."""
+    """Find `JPEGImages`, `SegmentationClass` and the lists in `ImageSets/Segmentation`."""
     lists = root / "ImageSets" / "Segmentation"
     images = root / "JPEGImages"
     masks = next(iter(named_folders(root, ("segmentationclassaug", "segmentationclass"))), None)

@@ -6,16 +6,28 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from maskzoo.models.errors import DataError
 from maskzoo.training.data.records.codes import format_code
+from maskzoo.training.data.records.encoding import MAX_CLASSES
 from maskzoo.training.data.records.facts import MaskFacts
+from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import CodeKind
 
-_SOLID = 0.35  # filled blocks to pixels
+_SOLID = 0.35  # filled blocks of 2 x 2 pixels for each pixel, from which codes fill areas
 
 
 @dataclass(frozen=True)
 class Census:
-    """Pixels, filled blocks of 2 x 2 pixels, and files of each code over all masks."""
+    """Counts over all masks.
+
+    Args:
+        kind: whether codes are values or colours.
+        pixels: number of pixels of each code.
+        solid: number of blocks of 2 x 2 pixels that each code fills.
+        files: number of files with each code.
+        palette: index → packed colour, where all files have the same palette.
+        storage: how the masks are stored, for people.
+    """
 
     kind: CodeKind
     pixels: Counter[int]
@@ -25,35 +37,50 @@ class Census:
     storage: str
 
     def fraction(self, code: int) -> float:
-        """Return the fraction of all pixels."""
+        """Return the fraction of all pixels that have this code."""
         return self.pixels[code] / max(1, sum(self.pixels.values()))
 
     def fills_areas(self, codes: Iterable[int]) -> bool:
-        """Tell whether these codes, together, cover areas rather than lines and single pixels.
+        """Tell whether these codes together cover areas rather than lines and single pixels.
 
-        Noise and soft edges fill next to no block of 2 x 2 pixels; a class of squares of 3 x 3
-        fills 4 for 9 pixels.
+        Noise and soft edges fill hardly any block of 2 x 2 pixels. A class of squares of 3 x 3
+        pixels fills 4 blocks for 9 pixels.
         """
         codes = list(codes)
         filled = sum(self.solid[code] for code in codes)
         return filled >= _SOLID * sum(self.pixels[code] for code in codes)
 
+    def check_num_classes(self, count: int) -> None:
+        """Raise `DataError` where the masks hold more classes than class ids can tell apart."""
+        if count <= MAX_CLASSES:
+            return
+        raise DataError(
+            f"the masks hold {count} different {self.kind}; at most {MAX_CLASSES} classes are "
+            "possible. If the values number the objects, give all of them one class by a range in "
+            "dataset.yaml (values: [1-65534]); if they are noise, list the classes there and set "
+            "nearest: true"
+        )
+
     def describe(self, code: int) -> str:
-        """Write a code with its fraction of the pixels and its number of files."""
+        """Return a code with its fraction of the pixels and its number of files, as text."""
         return (
             f"{format_code(code, self.kind)} "
-            f"({100 * self.fraction(code):.2g} % of the pixels, in {self.files[code]} files)"
+            f"({format_percent(self.fraction(code))} of the pixels, in {self.files[code]} files)"
         )
 
 
 def take_census(facts: Sequence[MaskFacts]) -> Census:
-    """Add up the codes of all masks and decide whether they are values or colours."""
+    """Add up the codes of all masks and decide whether they are values or colours.
+
+    Palette indices are values while an index has one colour in all files. Where palettes differ,
+    an index means another thing in each file, and only the colours can be compared.
+    """
     palettes = [fact.palette for fact in facts if fact.palette is not None]
-    shared: dict[int, set[int]] = {}
+    colours_of: dict[int, set[int]] = {}
     for palette in palettes:
         for index, colour in palette.items():
-            shared.setdefault(index, set()).add(colour)
-    conflict = any(len(colours) > 1 for colours in shared.values())
+            colours_of.setdefault(index, set()).add(colour)
+    conflict = any(len(colours) > 1 for colours in colours_of.values())
     chromatic = any(fact.kind == "colours" for fact in facts)
     kind: CodeKind = "colours" if chromatic or conflict else "values"
     pixels: Counter[int] = Counter()
@@ -66,14 +93,13 @@ def take_census(facts: Sequence[MaskFacts]) -> Census:
         pixels.update(counts)
         solid.update(filled)
         files.update(counts.keys())
-    same = {index: min(colours) for index, colours in shared.items()} if not conflict else {}
-    storage = _storage(kind, len(palettes), len(facts), conflict, {fact.mode for fact in facts})
-    return Census(kind, pixels, solid, files, same, storage)
+    common = {} if conflict else {index: min(colours) for index, colours in colours_of.items()}
+    storage = _storage(kind, len(palettes), len(facts), {fact.mode for fact in facts})
+    return Census(kind, pixels, solid, files, common, storage)
 
 
-def _storage(
-    kind: CodeKind, num_palettes: int, num_files: int, conflict: bool, modes: set[str]
-) -> str:
+def _storage(kind: CodeKind, num_palettes: int, num_files: int, modes: set[str]) -> str:
+    """Return how the masks are stored, for people."""
     if kind == "colours":
         if num_palettes == num_files:
             return "per-file palettes"

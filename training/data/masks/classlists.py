@@ -1,6 +1,6 @@
 """Class lists that come with the data, used only if they match the masks.
 
-Read are, at the root of the data and in the folders of its splits:
+They are read at the root of the data and in the folders of its splits:
 
 | file | names by colour | names by value |
 | --- | --- | --- |
@@ -22,18 +22,24 @@ from typing import Any
 from maskzoo.training.data.records.rawmask import CodeKind
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS
 
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20  # larger files are not class lists
 _NUMBERS_THEN_NAME = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)")
 _NAME_THEN_NUMBERS = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?")
 _VALUE_THEN_NAME = re.compile(r"(\d{1,5})[\s,:=]+([^\W\d].*)")
-# `id, class` is not among them: so begin lists of images.
+# `id, class` is not among them: lists of images have the same columns.
 _VALUE_COLUMNS = (("pixel value", "class"), ("value", "name"), ("id", "name"), ("index", "name"))
 _HEX = re.compile(r"#?([0-9A-Fa-f]{6})")
 
 
 @dataclass(frozen=True)
 class ClassList:
-    """Names by packed colour or by value, as a file tells them."""
+    """Names of classes from a file.
+
+    Args:
+        file: the file.
+        names: name by packed colour or by value.
+        kind: whether the keys are colours or values.
+    """
 
     file: Path
     names: Mapping[int, str]
@@ -41,9 +47,9 @@ class ClassList:
 
 
 def read_class_lists(root: Path) -> list[ClassList]:
-    """Return the lists that came with the data; files of another kind are passed over.
+    """Return the class lists in a folder and in the folders of its splits, each list once.
 
-    Of several equal ones, as in each split's folder, the first is returned.
+    Files that hold something else are passed over.
     """
     lists: list[ClassList] = []
     folders = [root, *(path for path in sorted(root.iterdir()) if path.name in SPLIT_FOLDERS)]
@@ -53,12 +59,14 @@ def read_class_lists(root: Path) -> list[ClassList]:
                 continue
             for kind, reader in _READERS[file.suffix.lower()].items():
                 names = reader(file)
-                if len(names) >= 2 and all((kind, names) != (o.kind, o.names) for o in lists):
+                is_new = all((kind, names) != (other.kind, other.names) for other in lists)
+                if len(names) >= 2 and is_new:
                     lists.append(ClassList(file, names, kind))
     return lists
 
 
 def _json(file: Path) -> Any:
+    """Return the content of a json file, None where it is damaged."""
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
@@ -86,7 +94,7 @@ def _colours_from_json(file: Path) -> dict[int, str]:
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file, by the columns' names in lower case."""
+    """Return the rows of a CSV file, with the names of its columns in lower case."""
     try:
         rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error):
@@ -115,6 +123,7 @@ def _values_from_csv(file: Path) -> dict[int, str]:
 
 
 def _lines(file: Path) -> list[str]:
+    """Return the lines of a text file without empty ones and comments."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
@@ -124,7 +133,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _colours_from_text(file: Path) -> dict[int, str]:
-    """Return names by colour; nothing where fewer than half of the lines are classes."""
+    """Return names by colour; none where fewer than half of the lines are classes."""
     lines = _lines(file)
     rows: list[tuple[int, str]] = []
     for line in lines:
@@ -140,12 +149,12 @@ def _colours_from_text(file: Path) -> dict[int, str]:
 
 
 def _values_from_text(file: Path) -> dict[int, str]:
-    """Return names by value; nothing where a line is something else."""
+    """Return names by value; none where a line is something else."""
     rows = [_VALUE_THEN_NAME.fullmatch(line) for line in _lines(file)]
     return {int(row[1]): row[2].strip() for row in rows if row} if all(rows) else {}
 
 
-def _packed(colour: Any) -> int | None:
+def _packed(colour: object) -> int | None:
     """Return a colour as 0xRRGGBB: from `#3C1098` or from three numbers."""
     if isinstance(colour, str):
         match = _HEX.fullmatch(colour.strip())

@@ -22,7 +22,7 @@ def described_classes(
         drawn: names of the classes of polygons, which are drawn with the values 1, 2, …
 
     Raises:
-        SpecError: classes are described by names and there are no polygons of that name.
+        SpecError: a class is described by a name that no polygon has.
     """
     classes = description.classes
     if not classes or description.encoding is None:
@@ -61,7 +61,8 @@ def _values_of_names(
     unknown = [str(name) for _, names in rows for name in names if str(name) not in value]
     if unknown:
         mistakes = [
-            f"{name!r} is no polygon's class{did_you_mean(name, [*value])}" for name in unknown
+            f"{name!r} is not a class of the polygons{did_you_mean(name, [*value])}"
+            for name in unknown
         ]
         raise SpecError(FILE_NAME, mistakes)
     return [(label, [value[str(name)] for name in names]) for label, names in rows]

@@ -1,7 +1,7 @@
 """Published label tables, recognised by the codes in the masks and by file names.
 
-They only save typing: a data set that matches one gets its class names, its ignored codes and its
-order of ids from here, and the caller says so. A table matches when every frequent code is in it.
+They only save typing: a data set that matches a table gets its class names, its ignored codes and
+its order of ids, and a note says so. A table matches when it holds every frequent code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from maskzoo.models.labels import LabelSet
+from maskzoo.models.labels import LabelSet, distinct_colours
+from maskzoo.training.data.masks.census import Census
+from maskzoo.training.data.records.codes import unpack_colour
+from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
+from maskzoo.training.data.records.interpretation import Interpretation
 from maskzoo.training.data.records.rawmask import CodeKind
 
 
@@ -19,13 +23,13 @@ class KnownLabels:
     """A published label table.
 
     Args:
-        title: what people call it.
+        title: name of the table, for people.
         kind: whether `codes` are values or packed colours.
         codes: (name, code) of each class, in the order of the ids.
-        ignore: codes that are void.
+        ignore: codes that mean void.
         background: name of the background class.
         colours: packed colours to draw with, where `codes` are values.
-        stems: pattern that a stem must match, where the codes alone prove nothing.
+        stems: pattern that all stems must match, where codes alone prove nothing.
     """
 
     title: str
@@ -38,7 +42,7 @@ class KnownLabels:
 
 
 def _published(name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return names and packed colours of a label set that `models` knows."""
+    """Return names and packed colours of a built-in label set."""
     labels = LabelSet.builtin(name)
     packed = tuple(red << 16 | green << 8 | blue for red, green, blue in labels.colours)
     return labels.names, packed
@@ -46,6 +50,18 @@ def _published(name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 _CITYSCAPES, _CITYSCAPES_COLOURS = _published("cityscapes")
 _CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+_CITYSCAPES_VOID = (  # classes that are not evaluated there
+    0x000000,  # unlabelled
+    0x6F4A00,  # dynamic
+    0x510051,  # ground
+    0xFAAAA0,  # parking
+    0xE6968C,  # rail track
+    0xB4A5B4,  # guard rail
+    0x966464,  # bridge
+    0x96785A,  # tunnel
+    0x00005A,  # caravan
+    0x00006E,  # trailer
+)
 _VOC, _VOC_COLOURS = _published("voc")
 _CAMVID, _CAMVID_COLOURS = _published("camvid")
 _ADE20K, _ADE20K_COLOURS = _published("ade20k")
@@ -69,10 +85,7 @@ KNOWN: tuple[KnownLabels, ...] = (
         "Cityscapes colours",
         "colours",
         tuple(zip(_CITYSCAPES, _CITYSCAPES_COLOURS, strict=True)),
-        ignore=(
-            *(0x000000, 0x6F4A00, 0x510051, 0xFAAAA0, 0xE6968C, 0xB4A5B4, 0x966464, 0x96785A),
-            *(0x00005A, 0x00006E),
-        ),
+        ignore=_CITYSCAPES_VOID,
     ),
     KnownLabels(
         "PASCAL VOC colours",
@@ -158,13 +171,14 @@ def recognise(
 
     Args:
         kind: what the codes are.
-        codes: the codes that are frequent enough to be no accident.
+        codes: the codes that are too frequent to be accidents.
         mask_stems: stems of the mask files.
     """
     for known in KNOWN:
         listed = {code for _, code in known.codes}
-        enough = 3 if known.kind == "colours" else 1
-        if known.kind != kind or len(listed & set(codes)) < enough:
+        # Three colours in common are not an accident. Small ids are in every table: stems decide.
+        least = 3 if known.kind == "colours" else 1
+        if known.kind != kind or len(listed & set(codes)) < least:
             continue
         if not set(codes) <= listed | set(known.ignore):
             continue
@@ -172,3 +186,23 @@ def recognise(
         if pattern is None or all(re.search(pattern, stem) for stem in mask_stems):
             return known
     return None
+
+
+def interpret_known(census: Census, known: KnownLabels) -> Interpretation:
+    """Return the codes of all masks as a published table means them; other codes are ignored."""
+    table = {code: index for index, (_, code) in enumerate(known.codes)}
+    table |= dict.fromkeys(known.ignore, IGNORE)
+    names = tuple(name for name, _ in known.codes)
+    notes = [f"classes and names are those of {known.title}"]
+    for code in sorted(set(census.pixels) & set(known.ignore)):
+        notes.append(f"{census.describe(code)} is void there: ignored")
+    for code in sorted(set(census.pixels) - set(table)):
+        table[code] = IGNORE
+        notes.append(f"{census.describe(code)} is in no list: ignored")
+    stored = known.colours or tuple(code for _, code in known.codes if census.kind == "colours")
+    colours = tuple(map(unpack_colour, stored)) or distinct_colours(len(names))
+    background = names.index(known.background) if known.background else None
+    labels = LabelSet(names=names, colours=colours, background=background)
+    encoding = MaskEncoding(census.kind, tuple(sorted(table.items())))
+    storage = "ids" if census.storage == "values" else census.storage
+    return Interpretation(encoding, labels, storage, tuple(notes))

@@ -1,17 +1,20 @@
 """Reading of mask files as stored: one integer code per pixel.
 
-A code is the stored value (`values`), or a colour packed as 0xRRGGBB (`colours`). What the codes
-mean is the business of `encodings`. Shapes: codes are (H, W).
+A code is a stored value, or a colour packed as 0xRRGGBB. Shapes: codes are (H, W).
 
-Policies: 1-bit files give 0 and 255; an alpha channel that is opaque everywhere is dropped; where
-all colours are equal and alpha is not, alpha is the mask; a transparent pixel counts as black.
-Arrays of many binary planes (one-hot TIFF) become the plane's number, 65535 where none is set.
+| file | codes |
+| --- | --- |
+| 1 bit | 0 and 255 |
+| alpha that is opaque everywhere | as without alpha |
+| one colour, alpha that differs | alpha |
+| other alpha | transparent pixels are black |
+| several binary planes (one-hot TIFF) | number of the plane; 65535 where none is set |
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +29,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_raw_mask(path: Path) -> RawMask:
-    """Read `path` without interpreting it.
+    """Read a mask file without interpreting it.
 
     Raises:
-        DataError: the file is missing, damaged, or of a form that is no mask.
+        DataError: the file is missing or damaged, or its pixels cannot be a mask.
     """
     try:
         with path.open("rb") as stream, _open(stream) as image:
@@ -39,10 +42,12 @@ def read_raw_mask(path: Path) -> RawMask:
             return _from_pillow(image, path)
     except UnidentifiedImageError as error:
         if path.stat().st_size == 0:
-            raise DataError(f"{path}: is empty; export this mask again") from error
+            raise DataError(f"{path}: the file is empty; export this mask again") from error
         return _from_tiff(path)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); export this mask again") from error
+        raise DataError(
+            f"{path}: the file cannot be read ({error}); export this mask again"
+        ) from error
 
 
 def pack_colours(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
@@ -56,14 +61,14 @@ def pack_colours(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
 
 
 def _open(stream: BinaryIO) -> Image.Image:
-    """Open a picture; PNGs of any size, since masks of whole slides and maps are trusted here."""
+    """Open an image; PNGs of any size, since masks of whole slides and maps are trusted here."""
     start = stream.read(len(_PNG))
     stream.seek(0)
     return PngImagePlugin.PngImageFile(stream) if start == _PNG else Image.open(stream)
 
 
 def _has_planes(image: Image.Image) -> bool:
-    """Tell whether a TIFF holds one plane a class, as pages or as channels."""
+    """Tell whether a TIFF holds one plane for each class, as pages or as channels."""
     if image.format != "TIFF":
         return False
     samples = image.tag_v2.get(277, 1)  # type: ignore[attr-defined]  # SamplesPerPixel
@@ -91,18 +96,21 @@ def _palette(image: Image.Image) -> dict[int, int]:
 
 
 def _integers(values: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.integer]:
-    if values.dtype.kind == "f":
-        whole = np.nan_to_num(values, nan=-1.0).astype(np.int32)
-        if not np.array_equal(whole, np.nan_to_num(values, nan=-1.0)):
-            raise DataError(
-                f"{path}: holds fractions such as {float(np.ravel(values)[0])!r}, not class ids; "
-                "export the mask with whole numbers, not probabilities"
-            )
-        return whole
-    return values  # type: ignore[return-value]
+    """Return stored values as integers; NaN, which marks pixels without data, becomes -1."""
+    if values.dtype.kind != "f":
+        return cast("npt.NDArray[np.integer]", values)
+    filled = np.nan_to_num(values, nan=-1.0)
+    whole = filled.astype(np.int32)
+    if not np.array_equal(whole, filled):
+        raise DataError(
+            f"{path}: the file holds fractions such as {float(np.ravel(values)[0])!r}, not class "
+            "ids; export this mask with whole numbers, not probabilities"
+        )
+    return whole
 
 
 def _without_alpha(rgba: npt.NDArray[np.uint8], mode: str) -> RawMask:
+    """Return alpha as the mask where it alone varies, else the colours, transparent ones black."""
     alpha = rgba[..., 3]
     rgb = rgba[..., :3]
     if alpha.min() < 255:
@@ -121,17 +129,25 @@ def _grey_or_colours(rgb: npt.NDArray[np.uint8], mode: str) -> RawMask:
 
 
 def _from_tiff(path: Path) -> RawMask:
-    """Read what Pillow does not know: many channels, 32-bit integers, floats."""
+    """Read a TIFF that Pillow does not know: many channels, 32-bit integers, floats."""
     try:
         values = np.squeeze(tifffile.imread(path))
     except (OSError, ValueError, tifffile.TiffFileError) as error:
-        raise DataError(f"{path}: is no image that can be read ({error})") from error
+        raise DataError(
+            f"{path}: the file cannot be read as an image ({error}); export this mask as PNG"
+        ) from error
     if values.ndim == 2:
         return RawMask(_integers(values, path), "values", f"{values.dtype}")
     if values.ndim != 3:
-        raise DataError(f"{path}: has shape {values.shape}; a mask has one plane, or one a class")
+        raise DataError(
+            f"{path}: the mask has the shape {values.shape}; export it with one plane, or with one "
+            "for each class"
+        )
     if len(np.unique(values)) > 2:
-        raise DataError(f"{path}: {min(values.shape)} planes are not binary, so not one a class")
+        raise DataError(
+            f"{path}: the mask has {min(values.shape)} planes that are not binary; export it with "
+            "one plane, or with a binary one for each class"
+        )
     axis = int(np.argmin(values.shape))
     planes = np.moveaxis(values, axis, -1) > 0  # (H, W, planes)
     codes = planes.argmax(axis=-1).astype(np.uint16)

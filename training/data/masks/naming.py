@@ -1,9 +1,9 @@
 """Class names from a list beside the masks, such as CamVid's `label_colors.txt`.
 
 A list is believed if it holds at least two thirds of the colours, or values, that the masks use;
-lists that came with the data may be partly or wholly wrong. Of a believed one, what it calls void
-is ignored, and what it names is a class, however rare. Codes that it lacks stay what they were
-taken for, and are told; listed ones that occur in no mask are no classes.
+lists that came with the data may be wrong in part or as a whole. What a believed list calls void is
+ignored, and what it names is a class, however rare. Codes that it lacks stay what they were taken
+for, with a note. Codes that only the list holds are not classes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from maskzoo.models.labels import LabelSet
+from maskzoo.models.labels import Colour, LabelSet, distinct_colours
 from maskzoo.training.data.masks.census import Census
 from maskzoo.training.data.masks.classlists import ClassList
 from maskzoo.training.data.records.codes import unpack_colour
@@ -21,38 +21,41 @@ from maskzoo.training.data.records.interpretation import Interpretation
 _VOID = {"void", "unlabeled", "unlabelled", "ignore", "ignored", "unknown"}
 _BACKGROUND = {"background", "other", "others", "clutter"}
 
+Keys = Mapping[int, int | None]  # what stands for a code in a list; None where nothing does
+
 
 def name_by_lists(
     detected: Interpretation, census: Census, lists: Sequence[ClassList], *, has_names: bool
 ) -> Interpretation:
-    """Take names from the first list that the masks bear out; say which lists they do not.
+    """Take names from the first list that fits the masks, and note which lists do not.
 
     Args:
         detected: what the codes were taken for.
-        census: how often each occurs.
+        census: how often each code occurs.
         lists: class lists that came with the data.
         has_names: names are known already, so that lists are only judged.
     """
     for found in lists:
-        key_of = _keys(detected.encoding, census, found)
-        used = {key_of[code] for code, label in detected.encoding.table if label != IGNORE} - {None}
+        keys = _keys(detected.encoding, census, found)
+        used = {keys[code] for code, label in detected.encoding.table if label != IGNORE} - {None}
         held = used & set(found.names)
-        if not used or 3 * len(held) < 2 * len(used):
-            if used:
-                detected = _noted(
-                    detected,
-                    f"{found.file.name} is not believed: {len(held)} of its {len(found.names)} "
-                    f"{found.kind} are classes in the masks",
-                )
+        if not used:  # a list of colours says nothing about values without a palette
+            continue
+        if 3 * len(held) < 2 * len(used):
+            detected = _noted(
+                detected,
+                f"{found.file.name} is not believed: {len(held)} of its {len(found.names)} "
+                f"{found.kind} are classes in the masks",
+            )
         elif not has_names:
-            named = _renamed(detected, census, found, key_of)
+            named = _renamed(detected, census, found, keys)
             has_names = named.labels is not detected.labels
             detected = named
     return detected
 
 
-def _keys(encoding: MaskEncoding, census: Census, found: ClassList) -> Mapping[int, int | None]:
-    """Return by what `found` lists each code: itself, or its palette's colour; None where not."""
+def _keys(encoding: MaskEncoding, census: Census, found: ClassList) -> Keys:
+    """Return what a list calls each code by: the code itself, or the colour of its palette."""
     if encoding.kind == found.kind:
         return {code: code for code, _ in encoding.table}
     return {
@@ -66,38 +69,68 @@ def _noted(detected: Interpretation, *notes: str) -> Interpretation:
 
 
 def _renamed(
-    detected: Interpretation, census: Census, found: ClassList, key_of: Mapping[int, int | None]
+    detected: Interpretation, census: Census, found: ClassList, keys: Keys
 ) -> Interpretation:
-    """Return the classes as `found` names them."""
+    """Return the classes as a list names them, or as they were where the list contradicts itself.
+
+    Classes get new ids in the order of their codes: some codes that were ignored are classes of the
+    list, and some that were classes are void there, so the old ids would leave gaps.
+    """
     file = found.file.name
-    names: list[str] = []
-    colours: list[tuple[int, int, int]] = []
-    table: dict[int, int] = {}
-    notes = [f"names are those of {file}"]
-    background = None
-    old = detected.labels
-    for code, label in sorted(detected.encoding.table):
-        key = key_of[code]
-        name = None if key is None else found.names.get(key)
-        table[code] = IGNORE
-        if name is not None and name.strip("_ ").lower() in _VOID:
-            notes += [f"{census.describe(code)} is {name!r} in {file}: ignored"] * (label != IGNORE)
-        elif name is not None or label != IGNORE:
-            if name is None and census.pixels[code]:
-                notes.append(f"{census.describe(code)} is not in {file}: a class of its own")
-            is_other = name.strip("_ ").lower() in _BACKGROUND if name else label == old.background
-            background = len(names) if is_other else background
-            table[code] = len(names)
-            names.append(name or old.names[label])
-            is_listed = key is not None and name is not None and found.kind == "colours"
-            colours.append(unpack_colour(key or 0) if is_listed else old.colours[label])
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if not names:
+    rows = sorted(detected.encoding.table)
+    name_of = {code: found.names.get(key) or None for code, key in keys.items() if key is not None}
+    void = {code for code, name in name_of.items() if name and _is_one_of(name, _VOID)}
+    # The list decides what is void. Where it is silent, what was ignored so far stays ignored.
+    classes = [
+        (code, label)
+        for code, label in rows
+        if code not in void and (name_of.get(code) or label != IGNORE)
+    ]
+    if not classes:
         return _noted(detected, f"{file} is not believed: it calls all of the masks void")
-    if repeated:
+    old = detected.labels
+    names = [name_of.get(code) or old.names[label] for code, label in classes]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:  # one class of two codes may be meant, or a slip: a person must say which
         return _noted(
             detected, f"{file} gives {', '.join(map(repr, repeated))} to several {found.kind}"
         )
-    labels = LabelSet(names=tuple(names), colours=tuple(colours), background=background)
+    table = dict.fromkeys((code for code, _ in rows), IGNORE)
+    table |= {code: index for index, (code, _) in enumerate(classes)}
+    notes = [f"names are those of {file}"]
+    background: int | None = None
+    for code, label in rows:
+        name = name_of.get(code)
+        if label != IGNORE and code in void:
+            notes.append(f"{census.describe(code)} is {name!r} in {file}: ignored")
+        elif label != IGNORE and name is None and census.pixels[code]:  # no pixels: an id in a gap
+            notes.append(f"{census.describe(code)} is not in {file}: a class of its own")
+        # A name decides what is background: a list may name black and mean a thing.
+        is_background = _is_one_of(name, _BACKGROUND) if name else label == old.background
+        if is_background and table[code] != IGNORE:
+            background = table[code]
+    labels = LabelSet(
+        names=tuple(names),
+        colours=_colours(classes, old, found, keys),
+        background=background,
+    )
     encoding = replace(detected.encoding, table=tuple(table.items()))
     return _noted(replace(detected, encoding=encoding, labels=labels), *notes)
+
+
+def _colours(
+    classes: Sequence[tuple[int, int]], old: LabelSet, found: ClassList, keys: Keys
+) -> tuple[Colour, ...]:
+    """Return the colours of the list, else those of before, else our own."""
+    result: list[Colour] = []
+    for (code, label), own in zip(classes, distinct_colours(len(classes)), strict=True):
+        key = keys[code]
+        if key is not None and found.kind == "colours" and found.names.get(key):
+            result.append(unpack_colour(key))
+        else:
+            result.append(own if label == IGNORE else old.colours[label])
+    return tuple(result)
+
+
+def _is_one_of(name: str, words: set[str]) -> bool:
+    return name.strip("_ ").lower() in words

@@ -1,7 +1,7 @@
 """Noise codes around a few real ones: compression, or edges smoothed by a resize.
 
-Classes fill areas; noise makes lines and single pixels, and lies around every class. By counts
-alone, forty classes with 255 for void would look like noise too.
+Classes fill areas. Noise makes lines and single pixels, and lies around every class. Counts of
+codes alone would not do: forty classes with 255 for void would look like noise too.
 
 Codes are points: a value is one number, a colour three. Distances are Euclidean.
 """
@@ -10,43 +10,97 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
+from maskzoo.models.labels import LabelSet, distinct_colours
 from maskzoo.training.data.masks.census import Census
-from maskzoo.training.data.records.codes import unpack_colour
-from maskzoo.training.data.records.encoding import MAX_CLASSES
+from maskzoo.training.data.records.codes import format_code, unpack_colour
+from maskzoo.training.data.records.encoding import MAX_CLASSES, MaskEncoding
+from maskzoo.training.data.records.interpretation import BINARY_NAMES, Interpretation
+from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import CodeKind
 
-_REACH: dict[CodeKind, float] = {"values": 16.0, "colours": 44.0}
+_REACH: dict[CodeKind, float] = {"values": 16.0, "colours": 44.0}  # of JPEG noise around a code
+_MOST_CLASSES = 64  # of a noisy data set; more peaks are not told from noise
+_FEW_COLOURS = 64  # so many different colours are looked at as classes
+_MOST_PEAKS = 4 * MAX_CLASSES  # beyond, the search ends
+_WEAKEST_PEAK = 0.002  # fraction of the pixels that a peak gathers at least
+_WEAKEST_SOLID = 0.005  # the same for a colour by itself
+_EXPLAINED = 0.95  # fraction of the pixels, or of the thin ones, that the peaks must explain
+_MOST_BLENDED = 0.15  # fraction of the pixels that edges may take
 
 
 def find_peaks(census: Census) -> list[int] | None:
     """Return the few codes that the others are noise around, or None if there is no noise."""
-    if census.kind == "colours" and (solid := _solid_colours(census)) is not None:
-        return solid
-    few = census.kind == "colours" and len(census.pixels) <= 64
-    deep = census.kind == "values" and max(census.pixels) > 255
-    if few or deep:
+    if census.kind == "colours":
+        blended = _blended_colours(census)
+        if blended is not None or len(census.pixels) <= _FEW_COLOURS:
+            return blended
+    elif max(census.pixels) > 255:  # 16 bits are not stored with loss
         return None
-    peaks: list[int] = []
-    held: Counter[int] = Counter()
-    for code, count in census.pixels.most_common():
-        near = min(peaks, key=lambda peak: _distance(peak, code, census.kind), default=None)
-        if near is None or _distance(near, code, census.kind) > _REACH[census.kind]:
-            peaks.append(code)
-            near = code
-        held[near] += count
-        if len(peaks) > 4 * MAX_CLASSES:
-            return None
+    held = _gather(census)
+    if held is None:
+        return None
     total = sum(census.pixels.values())
-    strong = [peak for peak in peaks if held[peak] >= 0.002 * total]
-    if not 2 <= len(strong) <= 64 or sum(held[peak] for peak in strong) < 0.95 * total:
+    strong = [peak for peak in held if held[peak] >= _WEAKEST_PEAK * total]
+    explained = sum(held[peak] for peak in strong)
+    if not 2 <= len(strong) <= _MOST_CLASSES or explained < _EXPLAINED * total:
         return None
     strong = _without_blends(strong, held, census)
     return sorted(strong) if _is_noise_around(strong, census) else None
 
 
+def interpret_noise(census: Census, peaks: Sequence[int]) -> Interpretation:
+    """Return the encoding in which each code takes the class of the closest of `peaks`."""
+    exact = sum(census.pixels[peak] for peak in peaks)
+    fraction = 1 - exact / sum(census.pixels.values())
+    kind = census.kind
+    listed = ", ".join(format_code(peak, kind) for peak in peaks)
+    note = (
+        f"{len(census.pixels)} different {kind} lie around {listed}: compression noise or "
+        f"anti-aliased edges ({format_percent(fraction)} of the pixels); each takes the closest "
+        "class"
+    )
+    is_binary = kind == "values" and len(peaks) == 2 and peaks[0] < 16 and peaks[1] > 239
+    names: tuple[str, ...]
+    if is_binary:
+        peaks, names = [0, 255], BINARY_NAMES
+    elif kind == "values":
+        names = tuple(f"value_{peak}" for peak in peaks)
+    else:
+        names = tuple(f"colour_{peak:06X}" for peak in peaks)
+    if kind == "colours":
+        colours = tuple(unpack_colour(peak) for peak in peaks)
+    else:
+        colours = distinct_colours(len(peaks))
+    labels = LabelSet(names=names, colours=colours, background=0 if is_binary else None)
+    table = tuple((peak, index) for index, peak in enumerate(peaks))
+    encoding = MaskEncoding(kind, table, nearest=True)
+    return Interpretation(encoding, labels, f"{census.storage} with noise", (note,))
+
+
+def _gather(census: Census) -> Counter[int] | None:
+    """Return the pixels around each peak, in the order of the peaks; None if there are too many.
+
+    A code out of reach of all more frequent ones is a peak; the others belong to the closest one.
+    """
+    held: Counter[int] = Counter()
+    for code, count in census.pixels.most_common():
+        near = min(held, key=lambda peak: _distance(peak, code, census.kind), default=None)
+        if near is None or _distance(near, code, census.kind) > _REACH[census.kind]:
+            near = code
+        held[near] += count
+        if len(held) > _MOST_PEAKS:
+            return None
+    return held
+
+
 def _is_noise_around(peaks: Sequence[int], census: Census) -> bool:
-    """Tell whether all other codes are thin, and none of the peaks is free of them."""
+    """Tell whether all other codes are thin, and none of the peaks is free of them.
+
+    A value without noise speaks against compression, which spares none. Colours may be: where a
+    class touches no other one, resizing leaves its colour alone.
+    """
     others = set(census.pixels).difference(peaks)
     if len(others) < len(peaks) or census.fills_areas(others):
         return False
@@ -54,29 +108,47 @@ def _is_noise_around(peaks: Sequence[int], census: Census) -> bool:
     return census.kind == "colours" or nearest == set(peaks)
 
 
-def _solid_colours(census: Census) -> list[int] | None:
+def _blended_colours(census: Census) -> list[int] | None:
     """Return the colours that the others are blends of, or None if that is not what they are.
 
     It finds the few blends that a mask of straight edges gets when it is scaled.
     """
-    solid = [code for code in census.pixels if census.fraction(code) >= 0.005]
+    solid = [code for code in census.pixels if census.fraction(code) >= _WEAKEST_SOLID]
     solid = _without_blends(solid, census.pixels, census)
     thin = {code: count for code, count in census.pixels.items() if code not in solid}
-    if not 2 <= len(solid) <= 64 or len(thin) < 3 * len(solid) or census.fills_areas(thin):
+    if not 2 <= len(solid) <= _MOST_CLASSES or len(thin) < 3 * len(solid):
         return None
-    mass = sum(thin.values())
-    if mass > 0.15 * sum(census.pixels.values()):
+    thin_pixels = sum(thin.values())
+    if thin_pixels > _MOST_BLENDED * sum(census.pixels.values()) or census.fills_areas(thin):
         return None
-    blends = sum(count for code, count in thin.items() if _is_blend(code, solid))
-    return sorted(solid) if blends >= 0.95 * mass else None
+    blended = sum(
+        count for code, count in thin.items() if _is_between(code, solid, "colours", slack=1.02)
+    )
+    return sorted(solid) if blended >= _EXPLAINED * thin_pixels else None
 
 
-def _is_blend(code: int, solid: Sequence[int]) -> bool:
+def _without_blends(peaks: Sequence[int], held: Mapping[int, int], census: Census) -> list[int]:
+    """Drop thin or weak peaks that lie between two strong ones: anti-aliased edges."""
+
+    def is_blend(peak: int) -> bool:
+        is_thin = not census.fills_areas([peak])
+        strong = [
+            other
+            for other in peaks
+            if held[other] > 20 * held[peak]
+            or (is_thin and (census.fills_areas([other]) or held[other] > 2 * held[peak]))
+        ]
+        return _is_between(peak, strong, census.kind, slack=1.05)
+
+    return [peak for peak in peaks if not is_blend(peak)]
+
+
+def _is_between(code: int, ends: Sequence[int], kind: CodeKind, *, slack: float) -> bool:
+    """Tell whether a code lies on the line between two of `ends`, but for a little slack."""
     return any(
-        _distance(a, code, "colours") + _distance(code, b, "colours")
-        < 1.02 * _distance(a, b, "colours")
-        for place, a in enumerate(solid)
-        for b in solid[place + 1 :]
+        _distance(first, code, kind) + _distance(code, second, kind)
+        < slack * _distance(first, second, kind)
+        for first, second in combinations(ends, 2)
     )
 
 
@@ -87,24 +159,3 @@ def _point(code: int, kind: CodeKind) -> tuple[int, ...]:
 def _distance(first: int, second: int, kind: CodeKind) -> float:
     ours, theirs = _point(first, kind), _point(second, kind)
     return float(sum((a - b) ** 2 for a, b in zip(ours, theirs, strict=True)) ** 0.5)
-
-
-def _without_blends(peaks: Sequence[int], held: Mapping[int, int], census: Census) -> list[int]:
-    """Drop thin or weak peaks that lie between two strong ones: anti-aliased edges."""
-
-    def is_blend(peak: int) -> bool:
-        thin = not census.fills_areas([peak])
-        strong = [
-            other
-            for other in peaks
-            if held[other] > 20 * held[peak]
-            or (thin and (census.fills_areas([other]) or held[other] > 2 * held[peak]))
-        ]
-        return any(
-            _distance(a, peak, census.kind) + _distance(peak, b, census.kind)
-            < 1.05 * _distance(a, b, census.kind)
-            for place, a in enumerate(strong)
-            for b in strong[place + 1 :]
-        )
-
-    return [peak for peak in peaks if not is_blend(peak)]

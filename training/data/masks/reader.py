@@ -14,15 +14,15 @@ from maskzoo.training.data.records.rawmask import Annotations, RawMask
 
 @dataclass(frozen=True)
 class MaskReader:
-    """Reads mask files, or draws masks from annotations.
+    """Reads the masks of a data set, whichever way they are stored.
 
     Args:
         annotations: draws masks that are stored as outlines; None where masks are files.
-        turn_with_exif: masks lie as the camera saw them and are turned as their image is.
+        apply_exif: masks are stored unrotated; each is rotated as the EXIF of its image says.
     """
 
     annotations: Annotations | None = None
-    turn_with_exif: bool = False
+    apply_exif: bool = False
 
     def read(self, image: Path, mask: Path, size: tuple[int, int], orientation: int) -> RawMask:
         """Return the mask as it is stored, upright.
@@ -30,7 +30,7 @@ class MaskReader:
         Args:
             image, mask: the two files.
             size: upright (H, W) of the image, at which outlines are drawn.
-            orientation: the EXIF number of the image, 1 where it has none.
+            orientation: EXIF orientation of the image, 1 where it has none.
 
         Raises:
             DataError: the mask cannot be read.
@@ -39,7 +39,7 @@ class MaskReader:
             raw = read_raw_mask(mask)
         else:
             raw = self.annotations.draw(image, mask, size)
-        if not self.turn_with_exif:
+        if not self.apply_exif:
             return raw
         codes = to_upright(np.ascontiguousarray(raw.codes), orientation)
         return RawMask(codes, raw.kind, raw.mode, raw.palette)

@@ -1,7 +1,4 @@
-"""Codes as people write them: `7`, `"1-300"`, `"#3C1098"`.
-
-A code is a stored value, or a colour packed as 0xRRGGBB.
-"""
+"""Codes of masks as people write them: `7`, `"1-300"`, `"#3C1098"`."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from maskzoo.training.data.records.rawmask import CodeKind
 
 Code = int | str
 COLOUR_PATTERN = re.compile(r"#([0-9A-Fa-f]{6})")
+MAX_VALUE = 65535
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 
@@ -29,26 +27,29 @@ def parse_code(code: Code, kind: CodeKind) -> list[int]:
     """Turn `7`, `"1-300"` or `"#3C1098"` into integers.
 
     Raises:
-        ValueError: it is none of these, or not of this kind.
+        ValueError: `code` is not written in one of these ways, or is not of this kind.
     """
     text = str(code).strip()
     if kind == "colours":
         match = COLOUR_PATTERN.fullmatch(text)
         if match is None:
-            raise ValueError(f'{code!r} is no colour; write it as "#RRGGBB", in quotes')
+            raise ValueError(f'{code!r} is not a colour; write it as "#RRGGBB", in quotes')
         return [int(match.group(1), 16)]
     if text.isdigit():
         codes = [int(text)]
     else:
         span = _RANGE.fullmatch(text)
         if span is None:
-            raise ValueError(f'{code!r} is no value; write 7, or "1-300" for a range')
+            raise ValueError(f'{code!r} is not a value; write 7, or "1-300" for a range')
         codes = list(range(int(span.group(1)), int(span.group(2)) + 1))
-    if not codes or codes[-1] > 65535:
-        raise ValueError(f"{code!r} must lie within 0 … 65535, the smaller number first")
+    if not codes or codes[-1] > MAX_VALUE:
+        raise ValueError(
+            f"{code!r} is out of range; values go from 0 to {MAX_VALUE}, and a range names its "
+            "smaller end first"
+        )
     return codes
 
 
 def parse_codes(codes: Sequence[Code], kind: CodeKind) -> list[int]:
-    """Turn several codes into integers."""
+    """Turn several codes into integers; as `parse_code`."""
     return [number for code in codes for number in parse_code(code, kind)]

@@ -3,43 +3,50 @@
 Example::
 
     root: .                  # folder of the data, relative to this file
-    images: images           # optional: folders below the root, instead of a search for them
+    images: images           # optional: folders below the root; without them they are searched
     masks: masks
     encoding: colours        # or values (stored numbers, palette indices), or names (polygons)
     nearest: false           # true: other codes take the closest class (noise, soft edges)
-    classes:                 # in the order of the ids
+    classes:                 # in the order of the class ids
       - {name: building, values: ["#3C1098"]}
       - {name: land, values: ["#8429F6"], colour: "#8429F6"}
     ignore: ["#9B9B9B", "#000000"]
     background: null         # name of the class that means "nothing else"
-    exclude: [tile_7]        # stems that are not used
-    turn_masks_with_exif: false   # true: masks lie as the camera saw them, without the EXIF turn
+    exclude: [tile_7]        # stems of samples to leave out
+    apply_exif_to_masks: false   # true: masks are stored unrotated and follow their image's EXIF
     splits: {seed: 0, fractions: {train: 0.7, val: 0.15, test: 0.15}}
 
-Values may be ranges (`"1-300"`). All mistakes are reported at once.
+Values may be ranges (`"1-300"`). Unknown keys are errors, and all mistakes are reported at once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections import Counter
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskzoo.models.errors import did_you_mean
-from maskzoo.training.data.records.codes import COLOUR_PATTERN, Code, parse_code
+from maskzoo.training.data.records.codes import COLOUR_PATTERN, Code, format_code, parse_code
 from maskzoo.training.data.records.encoding import MAX_CLASSES
 from maskzoo.training.data.records.rawmask import CodeKind
 from maskzoo.training.data.records.samples import FRACTIONS, Split
 
 FILE_NAME = "dataset.yaml"
+_MOST_CODES = 8  # in one report
 _STRICT = ConfigDict(frozen=True, extra="forbid")
-BACKGROUND_NAME = "background"  # what no polygon covers
+BACKGROUND_NAME = "background"  # the class of pixels that no polygon covers
 
 
 class ClassEntry(BaseModel):
-    """A class: its name, the codes that mean it, and the colour it is drawn in."""
+    """One class of a data set.
+
+    Args:
+        name: name of the class.
+        values: codes of its pixels; for polygons, names of their classes.
+        colour: the colour that it is drawn in, as "#RRGGBB".
+    """
 
     model_config = _STRICT
 
@@ -49,13 +56,13 @@ class ClassEntry(BaseModel):
 
 
 class SplitRule(BaseModel):
-    """How samples are divided where the folders do not say it.
+    """How samples are divided into splits where the folders do not say so.
 
     Args:
-        seed: another seed, another split.
-        fractions: shares of train, val and test.
-        group: regular expression; samples with equal match stay together.
-        file: CSV with the columns stem and split, which replaces all of the above.
+        seed: seed of the hash that draws the splits.
+        fractions: fractions of train, val and test.
+        group: regular expression; samples whose stems match with the same text stay together.
+        file: CSV with the columns stem and split; it replaces all of the above.
     """
 
     model_config = _STRICT
@@ -68,19 +75,22 @@ class SplitRule(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> SplitRule:
         if min(self.fractions.values(), default=0) < 0 or not sum(self.fractions.values()) > 0:
-            raise ValueError(f"fractions {self.fractions} must be positive")
+            raise ValueError(
+                f"fractions {self.fractions} are not allowed; none may be negative, and at least "
+                "one must be positive"
+            )
         if self.group is not None:
             try:
                 re.compile(self.group)
             except re.error as error:
                 raise ValueError(
-                    f"group {self.group!r} is no regular expression: {error}"
+                    f"group {self.group!r} is not a regular expression: {error}"
                 ) from None
         return self
 
 
 class Description(BaseModel):
-    """The content of dataset.yaml; see the module's example."""
+    """The content of a dataset.yaml; see the example of this module."""
 
     model_config = _STRICT
 
@@ -95,14 +105,14 @@ class Description(BaseModel):
     ignore: tuple[Code, ...] = ()
     background: str | None = None
     exclude: tuple[str, ...] = ()
-    turn_masks_with_exif: bool = False
+    apply_exif_to_masks: bool = False
     splits: SplitRule = SplitRule()
 
     @model_validator(mode="after")
     def _check(self) -> Description:
         mistakes = [*_folder_mistakes(self), *_class_mistakes(self)]
         if mistakes:
-            raise ValueError("; ".join(mistakes))
+            raise ValueError("\n".join(mistakes))
         return self
 
 
@@ -118,14 +128,18 @@ def _class_mistakes(description: Description) -> list[str]:
     if bool(classes) != (description.encoding is not None):
         mistakes.append("give both encoding and classes, or neither")
     elif description.ignore and not classes:
-        mistakes.append("ignore needs encoding and classes beside it")
+        mistakes.append("ignore works only with encoding and classes; give them too")
     if len(classes) > MAX_CLASSES:
-        mistakes.append(f"{len(classes)} classes; at most {MAX_CLASSES} are possible")
+        mistakes.append(f"{len(classes)} classes are described; at most {MAX_CLASSES} are possible")
     names = [entry.name for entry in classes]
-    mistakes += [f"class {name!r} stands twice" for name in sorted(_twice(names))]
+    mistakes += [
+        f"class {name!r} is described {count} times; give each class one name"
+        for name, count in sorted(Counter(names).items())
+        if count > 1
+    ]
     if description.background is not None and description.background not in names:
         mistakes.append(
-            f"background {description.background!r} is no class"
+            f"background {description.background!r} is not a class"
             f"{did_you_mean(description.background, names)}"
         )
     if description.encoding in ("values", "colours"):
@@ -135,21 +149,19 @@ def _class_mistakes(description: Description) -> list[str]:
 
 def _code_mistakes(description: Description, kind: CodeKind) -> list[str]:
     mistakes: list[str] = []
-    seen: list[int] = []
+    codes_given: list[int] = []
     rows = [(entry.name, entry.values) for entry in description.classes]
     for name, codes in [*rows, ("ignore", description.ignore)]:
         for code in codes:
             try:
-                seen += parse_code(code, kind)
+                codes_given += parse_code(code, kind)
             except ValueError as error:
                 mistakes.append(f"{name}: {error}")
     for entry in description.classes:
         if entry.colour is not None and not COLOUR_PATTERN.fullmatch(entry.colour):
-            mistakes.append(f'{entry.name}: colour {entry.colour!r} must be "#RRGGBB"')
-    twice = sorted(_twice(seen))[:8]
-    return mistakes + [f"code {code:#x} is given to two classes" for code in twice]
-
-
-def _twice(items: Sequence[Any]) -> set[Any]:
-    seen: set[Any] = set()
-    return {item for item in items if item in seen or seen.add(item)}  # type: ignore[func-returns-value]
+            mistakes.append(f'{entry.name}: colour {entry.colour!r}; write it as "#RRGGBB"')
+    repeated = sorted(code for code, count in Counter(codes_given).items() if count > 1)
+    return mistakes + [
+        f"code {format_code(code, kind)} is given to several classes; leave it in one"
+        for code in repeated[:_MOST_CODES]
+    ]

@@ -1,8 +1,8 @@
 """What the codes in a mask file mean: stored value or colour → class id.
 
-Class ids are uint8; `IGNORE` marks pixels that neither train nor count. With `nearest`, a code
-that is not listed takes the class of the closest one that is: the cure for JPEG noise and
-anti-aliased edges.
+Class ids are uint8. `IGNORE` marks pixels that neither train the network nor count in its scores.
+With `nearest`, a code that is not listed takes the class of the closest code that is: the cure for
+JPEG noise and anti-aliased edges.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from maskzoo.training.data.records.rawmask import CodeKind, RawMask
 
 IGNORE = 255
 MAX_CLASSES = 254
-_ROWS_AT_ONCE = 4096  # bounds the memory of the table of distances
+_CODES_AT_ONCE = 4096  # bounds the memory of the table of distances
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class MaskEncoding:
 
     Args:
         kind: whether codes are stored values (palette indices too) or packed 0xRRGGBB colours.
-        table: pairs (code, class id); id `IGNORE` for what is to be ignored.
-        nearest: take the closest listed code for one that is not listed.
+        table: pairs (code, class id); id `IGNORE` for pixels to ignore.
+        nearest: an unlisted code takes the class of the closest listed one.
     """
 
     kind: CodeKind
@@ -49,21 +49,24 @@ class MaskEncoding:
         labels = np.array([label for _, label in self.table], np.uint8)
         points, listed = _as_points(values, self.kind), _as_points(codes, self.kind)
         result = np.empty(len(values), np.uint8)
-        for start in range(0, len(values), _ROWS_AT_ONCE):
-            part = points[start : start + _ROWS_AT_ONCE, None, :] - listed[None, :, :]
-            result[start : start + _ROWS_AT_ONCE] = labels[(part**2).sum(-1).argmin(1)]
+        for start in range(0, len(values), _CODES_AT_ONCE):
+            part = points[start : start + _CODES_AT_ONCE, None, :] - listed[None, :, :]
+            result[start : start + _CODES_AT_ONCE] = labels[(part**2).sum(-1).argmin(1)]
         return result
 
     def codes_of(self, raw: RawMask) -> npt.NDArray[np.integer]:
         """Return the codes of `raw` in this encoding's kind.
 
         Raises:
-            DataError: the file holds colours where values are described.
+            DataError: the mask holds colours and the encoding lists values.
         """
         if self.kind == "colours":
             return raw.as_colours()
         if raw.kind == "colours":
-            raise DataError("holds colours, but the data set is described by values")
+            raise DataError(
+                "the file holds colours, but the data set is described by values; export this mask "
+                "again, or describe all masks with `encoding: colours`"
+            )
         return raw.codes
 
 

@@ -11,16 +11,15 @@ from maskzoo.training.data.records.rawmask import CodeKind
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """What one mask file holds.
+    """The counts of one mask.
 
     Args:
         kind, mode, palette: as in `RawMask`; the palette only for the indices in use.
         height_width: H and W.
-        counts: pixels of each code, the most frequent ones.
-        upper: the same of the upper half alone.
-        solid: how many blocks of 2 x 2 pixels each of these codes fills: classes fill areas, noise
-            does not.
-        sha256: hash of the file.
+        counts: pixels of each code; of very many codes, only the most frequent ones.
+        upper: the same for the upper half alone.
+        solid: blocks of 2 x 2 pixels that each code fills. Classes fill areas, noise does not.
+        sha256: hash of the file, or of the drawn mask.
     """
 
     kind: CodeKind
@@ -50,14 +49,14 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What one image file is.
+    """The size and the hash of one image file.
 
     Args:
         height_width: upright H and W.
-        orientation: the EXIF number, 1 if there is none.
-        mode: the stored pixels, such as `RGB` or `RGBA`.
+        orientation: the EXIF orientation, 1 if there is none.
+        mode: pixel mode of the file, such as `RGB` or `RGBA`.
         sha256: hash of the file.
-        thumbnail: 16 x 16 grey pixels, from a deep scan.
+        thumbnail: 16 x 16 grey pixels; only a deep scan makes it.
     """
 
     height_width: tuple[int, int]
@@ -69,7 +68,12 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class PairFacts:
-    """An image and its mask; what could not be read is None, with the reason in `errors`."""
+    """Facts of an image and its mask.
+
+    Args:
+        image, mask: None where the file could not be read.
+        errors: file and reason of what could not be read.
+    """
 
     image: ImageFacts | None
     mask: MaskFacts | None

@@ -17,17 +17,17 @@ from maskzoo.training.data.records.samples import Sample
 
 @dataclass(frozen=True)
 class Findings:
-    """What a look at a data set found; the samples and the facts are in the same order.
+    """What was found in a data set.
 
     Args:
         root: the folder.
-        description: the content of dataset.yaml.
-        index: the files.
-        interpretation: the encoding and the classes.
-        samples: image, mask and split.
-        facts: what is in the files of each sample.
-        notes: what was decided, in words.
-        seed: of the split, where it was drawn.
+        description: the content of its dataset.yaml, empty where there is none.
+        index: the files, as found by their names.
+        interpretation: what the masks mean: their encoding and the classes.
+        samples: images and masks with their splits.
+        facts: facts of the files of each sample, in the order of `samples`.
+        notes: decisions, as sentences for people.
+        seed: seed of the splits, where they were drawn.
     """
 
     root: Path
@@ -41,7 +41,7 @@ class Findings:
 
     @property
     def name(self) -> str:
-        """What reports call the data set."""
+        """Name of the data set in reports."""
         return self.description.name or self.root.resolve().name
 
     @property
@@ -54,26 +54,37 @@ class Findings:
         """Each sample with its facts."""
         return zip(self.samples, self.facts, strict=True)
 
-    def code_counts(self, fact: PairFacts) -> dict[int, int]:
-        """Return the pixels of each code in a mask, in the encoding's kind."""
-        if fact.mask is None:
+    def code_counts(self, facts: PairFacts) -> dict[int, int]:
+        """Return the pixels of each code in a mask, as values or colours as the encoding lists."""
+        if facts.mask is None:
             return {}
-        return fact.mask.as_colours() if self.encoding.kind == "colours" else dict(fact.mask.counts)
-
-    def class_counts(self, fact: PairFacts) -> dict[int, int]:
-        """Return the pixels of each class id in a mask; codes in no class are left out."""
-        return self._by_class(self.code_counts(fact))
-
-    def half_counts(self, fact: PairFacts) -> tuple[dict[int, int], dict[int, int]]:
-        """Return the pixels of each class id in the upper and in the lower half of a mask."""
-        if fact.mask is None:
-            return {}, {}
-        upper = fact.mask.upper
         if self.encoding.kind == "colours":
-            upper = fact.mask.by_colour(upper)
-        above = self._by_class(upper)
-        every = self.class_counts(fact)
-        return above, {label: count - above.get(label, 0) for label, count in every.items()}
+            return facts.mask.as_colours()
+        return dict(facts.mask.counts)
+
+    def class_counts(self, facts: PairFacts) -> dict[int, int]:
+        """Return the pixels of each class id in a mask; codes in no class are left out."""
+        return self._by_class(self.code_counts(facts))
+
+    def half_counts(self, facts: PairFacts) -> tuple[dict[int, int], dict[int, int]]:
+        """Return the pixels of each class id in the upper and in the lower half of a mask."""
+        if facts.mask is None:
+            return {}, {}
+        codes = facts.mask.upper
+        if self.encoding.kind == "colours":
+            codes = facts.mask.by_colour(codes)
+        upper, both = self._by_class(codes), self.class_counts(facts)
+        return upper, {label: count - upper.get(label, 0) for label, count in both.items()}
+
+    def without(self, stems: frozenset[str], note: str) -> Findings:
+        """Return the findings without some samples, and with a note that says so."""
+        kept = [(sample, facts) for sample, facts in self.rows if sample.stem not in stems]
+        return replace(
+            self,
+            samples=tuple(sample for sample, _ in kept),
+            facts=tuple(facts for _, facts in kept),
+            notes=(*self.notes, note),
+        )
 
     def _by_class(self, counts: Mapping[int, int]) -> dict[int, int]:
         result: Counter[int] = Counter()
@@ -85,13 +96,3 @@ class Findings:
             if label is not None:
                 result[label] += count
         return dict(result)
-
-    def without(self, stems: frozenset[str], note: str) -> Findings:
-        """Return the findings without some samples, and with a note that says so."""
-        kept = [(sample, fact) for sample, fact in self.rows if sample.stem not in stems]
-        return replace(
-            self,
-            samples=tuple(sample for sample, _ in kept),
-            facts=tuple(fact for _, fact in kept),
-            notes=(*self.notes, note),
-        )

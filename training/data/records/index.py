@@ -1,4 +1,4 @@
-"""The files of a data set: what was found in a folder, before any file was opened."""
+"""The files of a data set, as found by their names."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from maskzoo.training.data.records.samples import Pair
 
 @dataclass(frozen=True)
 class FileIndex:
-    """What was found in a folder.
+    """The files that a layout found in a folder.
 
     Args:
         root: the folder.
         layout: name of the layout, for people.
         pairs: images with masks.
         images_without_mask, masks_without_image: unpaired files.
-        second_masks: masks that were left out since another one was taken for the same image.
-        annotations: draws masks where they are stored as outlines and not as pixels.
-        notes: what was decided, in words.
-        base: the folder below `root` in which the layout was found, if it was not `root` itself.
+        second_masks: masks that were left out because their image has another one.
+        annotations: draws the masks where they are stored as outlines.
+        notes: decisions, as sentences for people.
+        base: the folder below `root` that has the layout; None where that is `root` itself.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""What an inspection found, with the counts that reports are made of."""
+"""An inspection: the findings, the problems, and the counts that reports are made of."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from maskzoo.training.data.records.samples import SPLITS
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an inspection found.
+    """The result of inspecting a folder.
 
     Args:
-        findings: files, codes, classes, splits.
-        problems: what is wrong, errors first.
-        seconds: how long it took.
+        findings: everything that was found.
+        problems: everything that is wrong, errors first.
+        seconds: duration of the inspection.
     """
 
     findings: Findings
@@ -42,23 +42,23 @@ class Inspection:
 
     @cached_property
     def class_pixels(self) -> dict[str, Counter[int]]:
-        """Pixels of each class id, by split; `IGNORE` too."""
+        """Pixels of each class id, `IGNORE` included, by split."""
         pixels: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
-        for sample, fact in self.findings.rows:
-            pixels[sample.split].update(self.findings.class_counts(fact))
+        for sample, facts in self.findings.rows:
+            pixels[sample.split].update(self.findings.class_counts(facts))
         return pixels
 
     @cached_property
     def class_images(self) -> Counter[int]:
-        """Number of masks that hold each class id."""
+        """Number of masks that hold each class id, `IGNORE` included."""
         images: Counter[int] = Counter()
-        for fact in self.findings.facts:
-            images.update(self.findings.class_counts(fact).keys())
+        for facts in self.findings.facts:
+            images.update(self.findings.class_counts(facts).keys())
         return images
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, `IGNORE` not counted."""
+        """Number of classes, without `IGNORE`."""
         return self.findings.interpretation.labels.num_classes
 
     def codes(self, label: int) -> list[str]:
@@ -68,13 +68,13 @@ class Inspection:
         return [format_code(code, encoding.kind) for code in codes]
 
     def fraction(self, label: int, split: str | None = None) -> float:
-        """Return the fraction of the pixels that are of a class, over all splits or in one."""
+        """Return the fraction of the pixels that belong to a class, over all splits or in one."""
         parts = [self.class_pixels[name] for name in SPLITS if split in (None, name)]
         total = sum(sum(part.values()) for part in parts)
         return sum(part[label] for part in parts) / total if total else 0.0
 
     def sizes(self) -> dict[str, Any]:
-        """Return the smallest, the largest and the median size of the images, as text."""
+        """Return the smallest and the largest size, the median side and the number of sizes."""
         found = [fact.image.height_width for fact in self.findings.facts if fact.image is not None]
         if not found:
             return {"smallest": None, "largest": None, "median_side": None, "different": 0}
@@ -87,7 +87,7 @@ class Inspection:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
+        """Return the inspection as plain JSON values."""
         findings = self.findings
         counts = Counter(sample.split for sample in findings.samples)
         return {

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.records.encoding import MaskEncoding
 
+BINARY_NAMES = ("background", "foreground")
+
 
 @dataclass(frozen=True)
 class Interpretation:
-    """An encoding with its classes, and what was decided in words.
+    """What the masks mean: an encoding, its classes, and the decisions behind them.
 
     Args:
         encoding: code → class id.
-        labels: names and colours.
-        storage: `ids`, `0/255`, `grey levels`, `indexed`, `per-file palettes`, `colours` …
-        notes: the decisions.
+        labels: names and colours of the classes.
+        storage: how the masks are kept, for people: `ids`, `0/255`, `grey levels`, `colours`,
+            `per-file palettes` …
+        notes: the decisions, as sentences for people.
     """
 
     encoding: MaskEncoding

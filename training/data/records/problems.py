@@ -1,9 +1,4 @@
-"""Problems in the data: what, where, and how to fix it.
-
-An `error` stops a training, a `warning` is shown. The stems of a problem are the samples that
-would have to be left out to be rid of it: `allow_bad` and the `exclude` key of dataset.yaml use
-them. The checks themselves are in `checks` and `leakage`.
-"""
+"""Problems of a data set: what is wrong, where, and what cures it."""
 
 from __future__ import annotations
 
@@ -14,12 +9,17 @@ from typing import Any, Literal
 
 from maskzoo.training.data.records.description import FILE_NAME
 
-_SHOWN = 8
+_SHOWN = 8  # items in a text
 
 
 @dataclass(frozen=True)
 class ProblemItem:
-    """One place where a problem shows: a file and what is seen there."""
+    """One place where a problem occurs.
+
+    Args:
+        file: the file; None where the problem is not of a single file.
+        detail: what is wrong there.
+    """
 
     file: Path | None
     detail: str
@@ -27,15 +27,16 @@ class ProblemItem:
 
 @dataclass(frozen=True)
 class DataProblem:
-    """One kind of trouble.
+    """One kind of problem, with all its places.
 
     Args:
         kind: short name, for programs.
-        severity: whether it stops a training.
+        severity: an error stops a training; a warning is shown.
         title: what is wrong, with counts.
         cure: the edit or the command that fixes it.
-        items: where it shows.
-        stems: samples to leave out to be rid of it.
+        items: the places where it occurs.
+        stems: samples that must be left out to be rid of it, by `allow_bad` or by the key `exclude`
+            of dataset.yaml.
     """
 
     kind: str
@@ -46,7 +47,7 @@ class DataProblem:
     stems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return the problem as plain JSON values."""
         items = [{"file": str(item.file or ""), "detail": item.detail} for item in self.items]
         return {
             "kind": self.kind,
@@ -59,7 +60,7 @@ class DataProblem:
         }
 
     def text(self, root: Path) -> str:
-        """Return the problem as lines of text, with paths below `root` made short."""
+        """Return the problem as lines of text, with paths relative to `root`."""
         lines = [f"{self.severity}: {self.title}"]
         lines += [f"    {_short(item, root)}" for item in self.items[:_SHOWN]]
         if len(self.items) > _SHOWN:
@@ -75,6 +76,6 @@ def _short(item: ProblemItem, root: Path) -> str:
 
 
 def exclude_cure(stems: Sequence[str]) -> str:
-    """Return the line of dataset.yaml that leaves samples out."""
+    """Return the two ways to leave samples out: a line of dataset.yaml, or an option."""
     shown = ", ".join(f'"{stem}"' for stem in stems[:3]) + (", …" if len(stems) > 3 else "")
     return f"`exclude: [{shown}]` in {FILE_NAME}, or --allow-bad {len(stems)}"

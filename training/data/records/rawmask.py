@@ -1,4 +1,7 @@
-"""Masks as stored, and painters that draw them from annotations. Codes have shape (H, W)."""
+"""Masks as stored, and painters that draw them from annotations. Codes have shape (H, W).
+
+Shapes: codes are (H, W). A code is a stored value, or a colour packed as 0xRRGGBB.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ CodeKind = Literal["values", "colours"]
 
 @dataclass(frozen=True)
 class RawMask:
-    """A mask file's content.
+    """The content of one mask.
 
     Args:
         codes: stored values, palette indices or packed colours, (H, W).
         kind: what `codes` are.
-        mode: how the file stores them: `L`, `P`, `RGB`, `RGBA`, `1`, `I;16`, `onehot` …
+        mode: pixel mode of the file: `L`, `P`, `RGB`, `RGBA`, `1`, `I;16`, `onehot` …
         palette: index → packed colour, for mode `P`.
     """
 
@@ -36,7 +39,7 @@ class RawMask:
         return int(height), int(width)
 
     def as_colours(self) -> npt.NDArray[np.uint32]:
-        """Return packed colours, through the palette or as grey."""
+        """Return packed colours: through the palette, or as grey where there is none."""
         if self.kind == "colours":
             return self.codes.astype(np.uint32, copy=False)
         table = np.arange(256, dtype=np.uint32) * 0x010101
@@ -60,7 +63,12 @@ class Annotations(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
     def draw(self, image: Path, file: Path, size: tuple[int, int]) -> RawMask:
-        """Draw the mask of `image`, whose annotation is in `file`, at the upright size (H, W).
+        """Draw the mask of an image.
+
+        Args:
+            image: file of the image.
+            file: file of its annotation.
+            size: upright (H, W) of the image.
 
         Raises:
             DataError: the annotation is damaged.

@@ -8,22 +8,26 @@ from typing import Literal, get_args
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+_FOLDER_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training", "trn", "train2017"),
+    "val": ("val", "valid", "validation", "dev", "val2017"),
+    "test": ("test", "testing", "tst", "test2017"),
+}
 SPLIT_FOLDERS: dict[str, Split] = {
-    **{"train": "train", "training": "train", "trn": "train", "train2017": "train"},
-    **{"val": "val", "valid": "val", "validation": "val", "dev": "val", "val2017": "val"},
-    **{"test": "test", "testing": "test", "tst": "test", "test2017": "test"},
+    name: split for split, names in _FOLDER_NAMES.items() for name in names
 }
 FRACTIONS: dict[Split, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with the file that holds its mask.
+    """One image and the file that holds its mask.
 
     Args:
         stem: name that is unique in the data set, with the folders below the split.
-        image, mask: the two files.
-        split: where it is used.
+        image: file of the image.
+        mask: file of the mask, or of the annotation that it is drawn from.
+        split: the split that the sample belongs to.
     """
 
     stem: str
@@ -34,7 +38,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its mask before a split is settled (`split` is None where none is given)."""
+    """An image and its mask before splits are settled.
+
+    Args:
+        stem, image, mask: as in `Sample`.
+        split: None where neither a folder nor a list gives one.
+    """
 
     stem: str
     image: Path

@@ -1,4 +1,4 @@
-"""COCO's json: all images, annotations and categories of a split in one document."""
+"""COCO: one json for all images of a split, with annotations and categories."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ from maskzoo.training.data.shapes.drawing import as_mask, blank, checked_names, 
 
 @dataclass(frozen=True)
 class CocoDocument:
-    """A COCO json: its content, and where the images lie that it lists, by their ids."""
+    """A COCO json.
+
+    Args:
+        content: its content.
+        images: files of the images that it lists, by their ids.
+    """
 
     content: Mapping[str, Any]
     images: Mapping[int, Path]
@@ -30,10 +35,10 @@ class CocoDocument:
 
 
 def coco_groups(documents: Sequence[CocoDocument]) -> set[str]:
-    """Return the categories that are no classes.
+    """Return the categories that are not classes but groups of classes.
 
-    They have no shape in any document, and are but what others name as their group: Roboflow lists
-    one first.
+    A group has no shape in any document, and other categories name it as their supercategory.
+    Roboflow lists such a group first.
     """
     named: set[str] = set()
     with_shapes: set[str] = set()
@@ -49,11 +54,12 @@ def coco_groups(documents: Sequence[CocoDocument]) -> set[str]:
 
 @dataclass(frozen=True)
 class CocoPolygons:
-    """COCO: json documents with images, annotations (polygons or run lengths) and categories.
+    """The outlines of COCO documents: polygons and run lengths.
 
     Args:
         names: the categories, in the order of their ids.
-        shapes: annotations of each image with the value to draw.
+        shapes: value and outline of each annotation, by image; the largest come first.
+        storage: what reports call them.
     """
 
     names: tuple[str, ...]
@@ -62,7 +68,7 @@ class CocoPolygons:
 
     @classmethod
     def of(cls, documents: Sequence[CocoDocument]) -> CocoPolygons:
-        """Join the documents of all splits: a class is a name, whatever its id in each."""
+        """Join the documents of all splits by the names of classes; ids may differ between them."""
         first: dict[str, int] = {}
         for document in documents:
             for number, name in document.categories().items():
@@ -95,9 +101,17 @@ class CocoPolygons:
 
 
 def _fill_runs(canvas: npt.NDArray[np.uint8], runs: dict[str, Any], value: int) -> None:
+    """Fill run lengths, packed or as a list, on the canvas.
+
+    Raises:
+        DataError: they are of another size.
+    """
     height, width = runs["size"]
     if (height, width) != canvas.shape:
-        raise DataError(f"run lengths are for {width} x {height}, the image has another size")
+        raise DataError(
+            f"the run lengths are for {width} x {height}, but the image is {canvas.shape[1]} x "
+            f"{canvas.shape[0]}; export the annotations again for this image"
+        )
     packed = runs
     if isinstance(runs["counts"], list):
         packed = coco_mask.frPyObjects(runs, height, width)

@@ -1,4 +1,4 @@
-"""labelme's json: one file for each image, with `shapes` of labelled points."""
+"""labelme: one json for each image, with `shapes` of labelled points."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ from maskzoo.training.data.shapes.drawing import as_mask, blank, checked_names, 
 
 @dataclass(frozen=True)
 class LabelmePolygons:
-    """labelme: one json for each image, with `shapes` of labelled points."""
+    """The outlines of labelme files.
+
+    Args:
+        names: the labels, sorted, without the background.
+        storage: what reports call them.
+    """
 
     names: tuple[str, ...]
     storage: str = "labelme polygons"
 
     @classmethod
     def of(cls, files: Sequence[Path]) -> LabelmePolygons | None:
-        """Collect the labels of all files; None where no file is labelme's."""
+        """Collect the labels of all files; None where no file has any."""
         labels: set[str] = set()
         for file in files:
             try:
                 labels |= {str(shape.get("label")) for shape in _shapes(file)}
             except DataError:
-                continue  # told when it is drawn, unless no file is labelme's
+                continue  # reported when it is drawn, unless no file is of labelme
         names = sorted(labels - {"_background_", "background"})
         return cls(checked_names(names, "labelme")) if names else None
 
@@ -48,14 +53,19 @@ class LabelmePolygons:
 
 
 def _shapes(file: Path) -> Sequence[Mapping[str, Any]]:
+    """Return the shapes in a labelme file.
+
+    Raises:
+        DataError: the file is damaged, or not of labelme.
+    """
     content = _read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
-        raise DataError("is no labelme file: it has no list 'shapes'; label this image again")
+        raise DataError("the file lacks labelme's list 'shapes'; label this image again")
     return [shape for shape in content["shapes"] if isinstance(shape, dict)]
 
 
 def _outline(shape: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    """Return a labelme shape as a polygon (n, 2)."""
+    """Return a shape as a polygon (n, 2) of x and y; an empty one where it has no area."""
     points = np.asarray(shape.get("points", []), np.float64).reshape(-1, 2)
     match shape.get("shape_type", "polygon"):
         case "rectangle" if len(points) == 2:
@@ -75,4 +85,6 @@ def _read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"is no json that can be read: {error}") from error
+        raise DataError(
+            f"the file cannot be read as json ({error}); label this image again"
+        ) from error

@@ -1,4 +1,4 @@
-"""YOLO's text files: one for each image, a line for each polygon."""
+"""YOLO: one text file for each image, with a line for each polygon."""
 
 from __future__ import annotations
 
@@ -15,17 +15,26 @@ from maskzoo.training.data.shapes.drawing import as_mask, blank, checked_names, 
 
 @dataclass(frozen=True)
 class YoloPolygons:
-    """YOLO segmentation: one text file for each image, `class x1 y1 x2 y2 …` in 0 … 1."""
+    """The outlines of YOLO files: lines of `class x1 y1 x2 y2 …`, all from 0 to 1.
+
+    Args:
+        names: names of the classes, in the order of their ids.
+        storage: what reports call them.
+    """
 
     names: tuple[str, ...]
     storage: str = "YOLO polygons"
 
     @classmethod
     def of(cls, files: Sequence[Path], names: Sequence[str]) -> YoloPolygons | None:
-        """Build it from the names that are known; further ids are called class_n.
+        """Collect the ids of all files; ids without a name are called class_n.
+
+        Args:
+            files: the text files.
+            names: names that are known, in the order of the ids.
 
         Returns:
-            None where no line of any file is a polygon (boxes have five numbers).
+            None where no line of any file is a polygon (a box has five numbers).
         """
         highest = -1
         for file in files:
@@ -33,8 +42,8 @@ class YoloPolygons:
                 highest = max(highest, int(row[0]))
         if highest < 0:
             return None
-        told = [*names, *(f"class_{index}" for index in range(len(names), highest + 1))]
-        return cls(checked_names(told, "YOLO"))
+        every = [*names, *(f"class_{index}" for index in range(len(names), highest + 1))]
+        return cls(checked_names(every, "YOLO"))
 
     def draw(self, image: Path, file: Path, size: tuple[int, int]) -> RawMask:
         """See `Annotations.draw`."""
@@ -53,7 +62,9 @@ def _yolo_rows(file: Path) -> list[list[float]]:
         try:
             row = [float(word) for word in line.split()]
         except ValueError:
-            raise DataError(f"line {number} holds no numbers: {line[:40]!r}") from None
+            raise DataError(
+                f"line {number} holds {line[:40]!r}; a line is a class and points, all numbers"
+            ) from None
         if len(row) >= 7 and len(row) % 2 == 1:
             rows.append(row)
     return rows

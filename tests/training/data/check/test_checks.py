@@ -40,20 +40,20 @@ def test_unknown_values_come_with_files_counts_and_share(make_folder, good, ids)
     assert '`exclude: ["0"]` in dataset.yaml, or --allow-bad 1' in problem.cure
 
 
-def test_an_exif_turn_is_named_and_cured(make_folder, good, write_picture, photo, ids):
+def test_a_mask_that_ignores_exif_is_named_and_cured(make_folder, good, write_picture, photo, ids):
     root = make_folder(good)
     exif = Image.Exif()
     exif[0x0112] = 6
     (root / "images" / "train" / "0.png").unlink()
     write_picture(root / "images" / "train" / "0.jpg", photo(0), exif=exif)
-    problem = problems(root)["exif-turn"]
+    problem = problems(root)["exif-orientation"]
     assert (
         problem.items[0].detail
         == "mask 32 x 24, image 24 x 32 (upright; its EXIF orientation is 6)"
     )
-    assert problem.cure == "`turn_masks_with_exif: true` in dataset.yaml"
-    (root / "dataset.yaml").write_text("turn_masks_with_exif: true")
-    assert "exif-turn" not in problems(root)
+    assert problem.cure == "`apply_exif_to_masks: true` in dataset.yaml"
+    (root / "dataset.yaml").write_text("apply_exif_to_masks: true")
+    assert "exif-orientation" not in problems(root)
 
 
 def test_another_size_is_told(make_folder, good, write_picture, ids):

@@ -87,7 +87,7 @@ def test_errors_stop_and_bad_files_can_be_allowed(make_folder, masks, write_pict
         open_dataset(root)
     data = open_dataset(root, allow_bad=1)
     assert "1" not in {sample.stem for sample in data.all_samples}
-    assert "left out since bad files are allowed: 1" in data.notes
+    assert "1 sample(s) with errors are left out: 1" in data.notes
 
 
 def test_excluded_samples_are_left_out_with_a_note(make_folder, masks):
@@ -95,8 +95,8 @@ def test_excluded_samples_are_left_out_with_a_note(make_folder, masks):
     (root / "dataset.yaml").write_text("exclude: ['1', nobody]")
     data = open_dataset(root)
     assert len(data.all_samples) == 7
-    assert any("exclude in dataset.yaml says: 1 sample" in note for note in data.notes)
-    assert any("do not exist: ['nobody']" in note for note in data.notes)
+    assert any("1 sample(s) are left out: exclude in dataset.yaml" in note for note in data.notes)
+    assert any("exclude lists 1 stem(s) that no sample has: nobody" in note for note in data.notes)
 
 
 def test_data_that_changed_after_it_was_opened_is_named(make_folder, masks, write_picture, ids):
@@ -106,7 +106,7 @@ def test_data_that_changed_after_it_was_opened_is_named(make_folder, masks, writ
     with pytest.raises(DataError, match=r"train/0\.png: value\(s\) in no class: 5"):
         data.read(sample)
     write_picture(sample.mask, ids(0, 1, height=3))
-    with pytest.raises(DataError, match="mask is 32 x 3, its image is 32 x 24"):
+    with pytest.raises(DataError, match="the mask is 32 x 3, the image 32 x 24"):
         data.read(sample)
 
 

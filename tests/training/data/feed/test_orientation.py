@@ -19,7 +19,7 @@ def halves(upper_shares):
 def test_a_class_that_lies_above_proves_an_up():
     found = find_orientation(halves([0.9, 0.8, 0.85, 0.95, 0.9, 0.8, 0.9, 0.9]), NAMES)
     assert found.has_up is True
-    assert found.why == "pictures have an up: 88% of sky lies in the upper half"
+    assert found.why == "up and down differ: 88% of sky lies in the upper half"
 
 
 def test_a_class_that_lies_anywhere_proves_none():

@@ -63,25 +63,25 @@ splits: {sed: 1}
     [
         ("encoding: values", "give both encoding and classes"),
         ("images: a", "give both images and masks"),
-        ("encoding: colours\nclasses: [{name: a, values: [3]}]", "3 is no colour"),
-        ("encoding: values\nclasses: [{name: a, values: ['#000000']}]", "is no value"),
-        ("encoding: values\nclasses: [{name: a, values: [70000]}]", "within 0 … 65535"),
+        ("encoding: colours\nclasses: [{name: a, values: [3]}]", "3 is not a colour"),
+        ("encoding: values\nclasses: [{name: a, values: ['#000000']}]", "is not a value"),
+        ("encoding: values\nclasses: [{name: a, values: [70000]}]", "from 0 to 65535"),
         (
             "encoding: values\nclasses: [{name: a, values: [1]}, {name: b, values: [1]}]",
-            "code 0x1 is given to two classes",
+            "code 1 is given to several classes",
         ),
         (
             "encoding: values\nclasses: [{name: a, values: [1]}, {name: a, values: [2]}]",
-            "class 'a' stands twice",
+            "class 'a' is described 2 times",
         ),
         (
             "encoding: values\nbackground: rof\nclasses: [{name: roof, values: [1]}]",
             "did you mean 'roof'",
         ),
-        ("splits: {fractions: {train: 0}}", "must be positive"),
-        ("splits: {group: '('}", "no regular expression"),
+        ("splits: {fractions: {train: 0}}", "none may be negative"),
+        ("splits: {group: '('}", "is not a regular expression"),
         ("- a\n- b", "must hold keys and values"),
-        ("a: [", "is no YAML"),
+        ("a: [", "is not valid YAML"),
     ],
 )
 def test_each_mistake_is_explained(tmp_path, text, complaint):
@@ -98,7 +98,7 @@ def test_an_absent_file_is_named(tmp_path):
 def test_split_files_name_the_wrong_line(tmp_path):
     path = tmp_path / "splits.csv"
     path.write_text("stem,split\na,train\nb,tests\n")
-    with pytest.raises(SpecError, match="line 3: needs stem"):
+    with pytest.raises(SpecError, match="line 3: give a stem"):
         read_split_file(path)
     path.write_text("stem,split\na,train\nb,test\n")
     assert read_split_file(path) == {"a": "train", "b": "test"}

@@ -128,7 +128,7 @@ def test_csv_with_columns_is_read(tmp_path, write_picture):
     (tmp_path / "list.csv").write_text(rows)
     index, pairs = found(tmp_path)
     assert pairs == {("x/1", "y/one.png", "train"), ("x/2", "y/two.png", "test")}
-    assert index.notes == ("listed but absent, so not used: list.csv: x/3.jpg",)
+    assert index.notes == ("list.csv lists x/3.jpg, which does not exist: left out",)
 
 
 def test_text_lists_name_their_split(tmp_path, write_picture):
@@ -177,9 +177,15 @@ def test_a_folder_without_pairs_says_what_is_expected(tmp_path):
     ("files", "words"),
     [
         ([], "which holds no files; expected"),
-        (["a.txt", "b.txt", "c"], "kinds 2 .txt, 1 without a suffix (folders: none); none of them"),
-        (["images/a.jpg", "images/b.jpg"], "kinds 2 .jpg (folders: images/); images alone cannot"),
-        (["a.png", "b.png"], "kinds 2 .png (folders: none); images alone cannot be learnt from"),
+        (
+            ["a.txt", "b.txt", "c"],
+            "holds 2 .txt file(s), 1 file(s) without a suffix (folders: none); none of them",
+        ),
+        (
+            ["images/a.jpg", "images/b.jpg"],
+            "holds 2 .jpg file(s) (folders: images/); a network cannot learn from images alone",
+        ),
+        (["a.png", "b.png"], "holds 2 .png file(s) (folders: none); a network cannot learn"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_told_by_what_it_holds(tmp_path, files, words):
@@ -193,7 +199,7 @@ def test_a_folder_that_cannot_be_used_is_told_by_what_it_holds(tmp_path, files, 
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         find_pairs(tmp_path / "absent")
 
 

@@ -317,7 +317,7 @@ def test_many_rare_colours_that_are_no_blends_stay_classes(detected):
 
 def test_more_values_than_classes_can_be_is_explained(detected):
     values = np.arange(600, dtype=np.uint16).reshape(20, 30)
-    with pytest.raises(DataError, match=r"600 different values.*numbers of objects"):
+    with pytest.raises(DataError, match=r"600 different values.*number the objects"):
         detected([values])
 
 

@@ -100,7 +100,7 @@ def test_one_hot_planes_become_their_number(tmp_path, axis):
 
 def test_pages_that_are_not_binary_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "m.tif", np.stack([IDS, IDS]), photometric="minisblack")
-    with pytest.raises(DataError, match="2 planes are not binary"):
+    with pytest.raises(DataError, match="2 planes that are not binary"):
         read_raw_mask(tmp_path / "m.tif")
 
 
@@ -126,17 +126,17 @@ def test_truncated_file_is_named(tmp_path):
     Image.fromarray(noise).save(tmp_path / "m.png")
     content = (tmp_path / "m.png").read_bytes()
     (tmp_path / "m.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"m\.png: cannot be read"):
+    with pytest.raises(DataError, match=r"m\.png: the file cannot be read"):
         read_raw_mask(tmp_path / "m.png")
 
 
-def test_text_is_no_mask(tmp_path):
+def test_text_is_not_a_mask(tmp_path):
     (tmp_path / "m.png").write_text("hello")
-    with pytest.raises(DataError, match="no image that can be read"):
+    with pytest.raises(DataError, match="cannot be read as an image"):
         read_raw_mask(tmp_path / "m.png")
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path):
     (tmp_path / "m.png").touch()
-    with pytest.raises(DataError, match=r"m\.png: is empty; export this mask again"):
+    with pytest.raises(DataError, match=r"m\.png: the file is empty; export this mask again"):
         read_raw_mask(tmp_path / "m.png")

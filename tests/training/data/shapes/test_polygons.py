@@ -119,7 +119,7 @@ def test_a_polygon_class_that_does_not_exist_is_suggested(images):
     (images / "dataset.yaml").write_text(
         "encoding: names\nclasses: [{name: a, values: [background]}, {name: b, values: [cta]}]\n"
     )
-    with pytest.raises(SpecError, match="'cta' is no polygon's class; did you mean 'cat'"):
+    with pytest.raises(SpecError, match="'cta' is not a class of the polygons; did you mean 'cat'"):
         open_dataset(images)
 
 
@@ -127,5 +127,5 @@ def test_a_damaged_labelme_file_is_named(images):
     for number in range(6):
         write_labelme(images, number)
     (images / "images" / "3.json").write_text("{")
-    with pytest.raises(DataError, match=r"3\.json: is no json"):
+    with pytest.raises(DataError, match=r"3\.json: the file cannot be read as json"):
         open_dataset(images)
