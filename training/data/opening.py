@@ -1,4 +1,4 @@
-"""Inspecting a data set, or opening it for training, with the same reader.
+"""Opening of a data set: inspected first, or at once for training.
 
 `inspect` reads every image and every mask once and finds what is wrong. `accept` turns an
 inspection into a data set, so a run that inspects first reads nothing again. `open_dataset` does

@@ -1,4 +1,4 @@
-"""Leakage: the same file, or the same scene, more than once in the data.
+"""Checks for leakage: the same file, or the same scene, more than once in the data.
 
 Near-duplicates are found by the correlation of grey thumbnails of 16 x 16 pixels between train and
 the other splits: frames of a video, re-encoded copies, parts of a tile.

@@ -144,7 +144,8 @@ def _filled_blocks(codes: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
     """Return the code of each block of 2 x 2 pixels of one code, flat; blocks overlap."""
     first = codes[:-1, :-1]
     same = (first == codes[:-1, 1:]) & (first == codes[1:, :-1]) & (first == codes[1:, 1:])
-    return first[same]
+    blocks: npt.NDArray[np.integer] = first[same]
+    return blocks
 
 
 def _counts(codes: npt.NDArray[np.integer]) -> dict[int, int]:

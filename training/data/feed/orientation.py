@@ -1,4 +1,4 @@
-"""Orientation: whether images have an upper side, as streets do and cells do not.
+"""Orientation: whether up and down differ in images, as in streets but not among cells.
 
 For each class, the fraction of its pixels in the upper half is compared with that in the lower
 half, over all images that hold the class. Where up and down do not differ, the mean difference is 0

@@ -1,4 +1,4 @@
-"""COCO: find json documents and the images that they list."""
+"""Search for COCO documents and the images that they list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a dataset.yaml, and find the one that describes a folder."""
+"""Reading of the dataset.yaml that describes a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of images and of masks, with or without folders for the splits."""
+"""Search for folders of images and of masks, with or without folders for the splits."""
 
 from __future__ import annotations
 

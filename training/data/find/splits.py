@@ -1,4 +1,4 @@
-"""Seeded splits that stay stable when files are added.
+"""Splits: from a file, from folders, or drawn by a hash that new files do not disturb.
 
 The drawn split of a sample follows from a hash of the seed and its name alone, so new files never
 move old ones. Then a few samples are moved in a fixed order, so that no split is empty, and each

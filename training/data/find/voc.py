@@ -1,4 +1,4 @@
-"""PASCAL VOC: images, masks, and a list of stems for each split."""
+"""Search for PASCAL VOC: images, masks, and a list of stems for each split."""
 
 from __future__ import annotations
 

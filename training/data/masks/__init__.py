@@ -1,1 +1,1 @@
-"""Mask files to class ids: encodings, palettes, polygons, class lists."""
+"""Mask files to codes, and codes to class ids and names."""

@@ -1,4 +1,4 @@
-"""Interpret masks of colours without a published table: each colour is a class."""
+"""Interpretation of masks of colours without a published table: each colour is a class."""
 
 from __future__ import annotations
 

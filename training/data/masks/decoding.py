@@ -33,7 +33,7 @@ def decode_labels(raw: RawMask, encoding: MaskEncoding) -> npt.NDArray[np.uint8]
     low = int(codes.min(initial=0)) if codes.dtype.kind == "i" else 0
     if low < 0 or (codes.dtype.itemsize > 2 and int(codes.max(initial=0)) >= size):
         codes = np.where((codes < 0) | (codes >= size), size - 1, codes)
-    labels = _lookup_table(encoding)[codes]
+    labels: npt.NDArray[np.uint8] = _lookup_table(encoding)[codes]
     unknown = labels == _UNKNOWN
     if not unknown.any():
         return labels

@@ -100,7 +100,7 @@ def _integers(values: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.int
     if values.dtype.kind != "f":
         return cast("npt.NDArray[np.integer]", values)
     filled = np.nan_to_num(values, nan=-1.0)
-    whole = filled.astype(np.int32)
+    whole: npt.NDArray[np.int32] = filled.astype(np.int32)
     if not np.array_equal(whole, filled):
         raise DataError(
             f"{path}: the file holds fractions such as {float(np.ravel(values)[0])!r}, not class "

@@ -1,4 +1,4 @@
-"""Interpret masks of stored values without a published table: 0/255, ids, grey levels."""
+"""Interpretation of masks of values without a published table: 0/255, ids, grey levels."""
 
 from __future__ import annotations
 

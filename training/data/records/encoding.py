@@ -1,4 +1,4 @@
-"""What the codes in a mask file mean: stored value or colour → class id.
+"""Encoding of masks: the table from stored values or colours to class ids.
 
 Class ids are uint8. `IGNORE` marks pixels that neither train the network nor count in its scores.
 With `nearest`, a code that is not listed takes the class of the closest code that is: the cure for

@@ -1,4 +1,4 @@
-"""Masks as stored, and painters that draw them from annotations. Codes have shape (H, W).
+"""Masks as stored, and the protocol of painters that draw them from annotations.
 
 Shapes: codes are (H, W). A code is a stored value, or a colour packed as 0xRRGGBB.
 """
@@ -42,10 +42,11 @@ class RawMask:
         """Return packed colours: through the palette, or as grey where there is none."""
         if self.kind == "colours":
             return self.codes.astype(np.uint32, copy=False)
-        table = np.arange(256, dtype=np.uint32) * 0x010101
+        table: npt.NDArray[np.uint32] = np.arange(256, dtype=np.uint32) * 0x010101
         if self.palette is not None:
             table[list(self.palette)] = list(self.palette.values())
-        return table[np.clip(self.codes, 0, 255)]
+        colours: npt.NDArray[np.uint32] = table[np.clip(self.codes, 0, 255)]
+        return colours
 
 
 class Annotations(Protocol):

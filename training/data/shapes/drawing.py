@@ -1,4 +1,4 @@
-"""The painter of all formats: draw outlines into masks.
+"""The painter of all formats: it draws outlines into masks.
 
 Value 0 is the background, value n + 1 is class n. Shapes: masks are uint8 (H, W), at the upright
 size of the image.

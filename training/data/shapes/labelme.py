@@ -74,7 +74,8 @@ def _outline(shape: Mapping[str, Any]) -> npt.NDArray[np.float64]:
         case "circle" if len(points) == 2:
             radius = float(np.hypot(*(points[1] - points[0])))
             angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-            return points[0] + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+            circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+            return np.asarray(points[0] + radius * circle)
         case "polygon":
             return points
     return np.empty((0, 2))  # points and lines have no area
