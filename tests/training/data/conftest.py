@@ -14,7 +14,7 @@ MakeFolder = Callable[..., Path]
 
 
 def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options: object) -> Path:
-    """Write an array as a picture, with the folders above it."""
+    """Write an array as an image, with the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(pixels)
     if mode is not None and image.mode != mode:
@@ -24,8 +24,8 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options: obj
 
 
 @pytest.fixture
-def write_picture() -> WriteImage:
-    """Write an array as a picture: write_picture(path, pixels, mode=None, **save_options)."""
+def write_image() -> WriteImage:
+    """Write an array as an image: write_image(path, pixels, mode=None, **save_options)."""
     return save
 
 
@@ -67,3 +67,19 @@ def ids() -> Callable[..., np.ndarray]:
         return np.tile(np.asarray(stripes, np.uint8), (height, 1))
 
     return make
+
+
+@pytest.fixture
+def images(tmp_path: Path, write_image: WriteImage, photo: Callable[..., np.ndarray]) -> Path:
+    """Return a folder of six images without masks."""
+    for number in range(6):
+        write_image(tmp_path / "images" / f"{number}.jpg", photo(number))
+    return tmp_path
+
+
+@pytest.fixture
+def folder(make_folder: MakeFolder, ids: Callable[..., np.ndarray]) -> Path:
+    """Return a data set of two classes and void, twelve images in three splits."""
+    splits = ["train"] * 6 + ["val"] * 3 + ["test"] * 3
+    masks = {f"{split}/{n}": ids(0, 1, 1, 255) for n, split in enumerate(splits)}
+    return make_folder(masks)

@@ -4,43 +4,13 @@ import pytest
 
 from maskzoo.models.errors import SpecError
 from maskzoo.training.data.find.description import read_description
-from maskzoo.training.data.find.splits import read_split_file
-from maskzoo.training.data.masks.described import described_classes
-from maskzoo.training.data.records.encoding import IGNORE
-
-GOOD = """
-name: town
-encoding: colours
-classes:
-  - {name: roof, values: ["#FF0000", "#EE0000"]}
-  - {name: lawn, values: ["#00FF00"], colour: "#123456"}
-ignore: ["#000000"]
-background: lawn
-"""
+from maskzoo.training.data.opening import open_dataset
 
 
 def write(tmp_path, text):
     path = tmp_path / "dataset.yaml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def test_a_description_gives_table_and_classes(tmp_path):
-    encoding, labels = described_classes(read_description(write(tmp_path, GOOD)))
-    assert dict(encoding.table) == {0xFF0000: 0, 0xEE0000: 0, 0x00FF00: 1, 0: IGNORE}
-    assert labels.names == ("roof", "lawn")
-    assert labels.colours == ((255, 0, 0), (0x12, 0x34, 0x56))
-    assert labels.background == 1
-
-
-def test_ranges_of_values_are_unfolded(tmp_path):
-    text = 'encoding: values\nclasses: [{name: a, values: [0]}, {name: b, values: ["1-3", 9]}]'
-    encoding, _ = described_classes(read_description(write(tmp_path, text)))
-    assert dict(encoding.table) == {0: 0, 1: 1, 2: 1, 3: 1, 9: 1}
-
-
-def test_no_classes_leave_it_to_detection(tmp_path):
-    assert described_classes(read_description(write(tmp_path, "name: x"))) is None
 
 
 def test_all_mistakes_come_at_once_with_suggestions(tmp_path):
@@ -95,10 +65,19 @@ def test_an_absent_file_is_named(tmp_path):
         read_description(tmp_path / "dataset.yaml")
 
 
-def test_split_files_name_the_wrong_line(tmp_path):
-    path = tmp_path / "splits.csv"
-    path.write_text("stem,split\na,train\nb,tests\n")
-    with pytest.raises(SpecError, match="line 3: give a stem"):
-        read_split_file(path)
-    path.write_text("stem,split\na,train\nb,test\n")
-    assert read_split_file(path) == {"a": "train", "b": "test"}
+@pytest.fixture
+def masks(ids):
+    splits = ["train"] * 5 + ["val"] * 3
+    return {f"{split}/{number}": ids(0, 1, 1) for number, split in enumerate(splits)}
+
+
+def test_a_description_may_lie_elsewhere(make_folder, masks, tmp_path):
+    root = make_folder(masks)
+    path = tmp_path / "elsewhere" / "my.yaml"
+    path.parent.mkdir()
+    path.write_text(
+        "root: ../set\nencoding: values\n"
+        "classes: [{name: sea, values: [0]}, {name: land, values: [1]}]"
+    )
+    assert open_dataset(path).labels.names == ("sea", "land")
+    assert open_dataset(root, description=path).labels.names == ("sea", "land")

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from maskzoo.training.data.find.splits import assign_splits
+import pytest
+
+from maskzoo.models.errors import SpecError
+from maskzoo.training.data.find.splits import assign_splits, read_split_file
 
 STEMS = [f"image_{number:03d}" for number in range(200)]
 NO_CLASSES: dict[str, frozenset[int]] = {}
@@ -14,13 +17,13 @@ def test_same_seed_same_split_and_another_seed_another():
     assert first != assign_splits(STEMS, seed=1, classes=NO_CLASSES)
 
 
-def test_shares_are_close_to_the_fractions():
+def test_drawn_splits_are_close_to_their_fractions():
     counts = Counter(assign_splits(STEMS, seed=0, classes=NO_CLASSES).values())
     assert 120 <= counts["train"] <= 160
     assert 15 <= counts["val"] <= 45
 
 
-def test_added_files_move_nobody():
+def test_new_files_move_no_others():
     before = assign_splits(STEMS[:150], seed=3, classes=NO_CLASSES)
     after = assign_splits(STEMS, seed=3, classes=NO_CLASSES)
     assert {stem: after[stem] for stem in before} == before
@@ -51,3 +54,12 @@ def test_groups_stay_together():
     for tile in range(20):
         assert len({splits[f"tile{tile}_part{part}"] for part in range(5)}) == 1
     assert set(splits.values()) == {"train", "val", "test"}
+
+
+def test_split_files_name_the_wrong_line(tmp_path):
+    path = tmp_path / "splits.csv"
+    path.write_text("stem,split\na,train\nb,tests\n")
+    with pytest.raises(SpecError, match="line 3: give a stem"):
+        read_split_file(path)
+    path.write_text("stem,split\na,train\nb,test\n")
+    assert read_split_file(path) == {"a": "train", "b": "test"}

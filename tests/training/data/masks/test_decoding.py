@@ -5,7 +5,6 @@ import pytest
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.masks.decoding import decode_labels
-from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.rawmask import RawMask
 
@@ -46,22 +45,3 @@ def test_colours_under_a_description_by_values_are_refused():
     encoding = MaskEncoding("values", ((0, 0),))
     with pytest.raises(DataError, match="holds colours"):
         decode_labels(raw([[0xFF0000]], "colours", np.uint32), encoding)
-
-
-def test_nearest_takes_the_closest_colour_as_a_loop_does():
-    listed = ((0x000000, 0), (0xFF0000, 1), (0x3C1098, 2))
-    encoding = MaskEncoding("colours", listed, nearest=True)
-    codes = np.random.default_rng(0).integers(0, 1 << 24, (9, 11)).astype(np.uint32)
-    labels = decode_labels(RawMask(codes, "colours", "RGB"), encoding)
-
-    def split(code: int) -> np.ndarray:
-        return np.array([code >> 16, code >> 8 & 255, code & 255])
-
-    for place, code in np.ndenumerate(codes):
-        far = [((split(int(code)) - split(colour)) ** 2).sum() for colour, _ in listed]
-        assert labels[place] == int(np.argmin(far))
-
-
-def test_codes_are_written_as_people_do():
-    assert format_code(7, "values") == "7"
-    assert format_code(0x3C1098, "colours") == "#3C1098"

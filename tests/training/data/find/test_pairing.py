@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from maskzoo.training.data.find.layouts import find_pairs
+
+
+def test_label_train_ids_win_over_label_ids(tmp_path, touch):
+    masks = ["gtFine_labelIds", "gtFine_labelTrainIds"]
+    touch(["leftImg8bit/train/u/u_0_leftImg8bit.png"])
+    touch([f"gtFine/train/u/u_0_{name}.png" for name in masks])
+    index = find_pairs(tmp_path)
+    assert [pair.mask.stem for pair in index.pairs] == ["u_0_gtFine_labelTrainIds"]
+    assert [path.stem for path in index.second_masks] == ["u_0_gtFine_labelIds"]
+
+
+def test_orphans_are_kept_apart(tmp_path, touch):
+    touch(["images/a.jpg", "images/b.jpg", "masks/a.png", "masks/c.png"])
+    index = find_pairs(tmp_path)
+    assert [path.name for path in index.images_without_mask] == ["b.jpg"]
+    assert [path.name for path in index.masks_without_image] == ["c.png"]
+
+
+def test_equal_stems_in_two_splits_stay_apart(tmp_path, touch):
+    for split in ("train", "val"):
+        touch([f"images/{split}/1.jpg", f"masks/{split}/1.png"])
+    assert {pair.stem for pair in find_pairs(tmp_path).pairs} == {"train/1", "val/1"}

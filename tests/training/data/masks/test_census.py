@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from tests.training.data.codes import COLOURS, rgb, table
+
+
+def test_equal_palettes_give_ids_and_colours(detected, ids):
+    palette = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
+    result = detected([ids(0, 1), ids(0, 2)], palettes=[palette, palette])
+    assert result.storage == "indexed with palette"
+    assert table(result) == {0: 0, 1: 1, 2: 2}
+    assert result.labels.colours == ((0, 0, 0), (200, 0, 0), (0, 200, 0))
+
+
+def test_palettes_in_another_order_are_read_by_colour(detected, ids):
+    first = [COLOURS["red"], COLOURS["green"]]
+    result = detected([ids(0, 1), ids(0, 1)], palettes=[first, first[::-1]])
+    assert result.storage == "per-file palettes"
+    assert set(table(result)) == {0xC80A0A, 0x0AC80A}
+
+
+def test_rgb_and_palette_files_side_by_side_agree(detected, ids):
+    palette = [COLOURS["blue"], COLOURS["red"]]
+    result = detected([rgb("red", "green"), ids(0, 1)], palettes=[None, palette])
+    assert result.storage == "colours and per-file palettes"
+    assert sorted(table(result).values()) == [0, 1, 2]

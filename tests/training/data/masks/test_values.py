@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.records.encoding import IGNORE
+from tests.training.data.codes import table
+
+
+def test_0_and_255_are_background_and_foreground(detected, ids):
+    result = detected([ids(0, 255), ids(0)])
+    assert result.storage == "0/255"
+    assert table(result) == {0: 0, 255: 1}
+    assert result.labels.names == ("background", "foreground")
+    assert result.labels.background == 0
+
+
+def test_ids_with_255_ignore_it_and_say_so(detected, ids):
+    result = detected([ids(0, 1, 2, 255)])
+    assert result.storage == "ids"
+    assert table(result) == {0: 0, 1: 1, 2: 2, 255: IGNORE}
+    assert any("255" in note and "void" in note for note in result.notes)
+
+
+def test_ids_keep_a_gap_and_say_so(detected, ids):
+    result = detected([ids(0, 1, 3, 4)])
+    assert result.labels.num_classes == 5
+    assert result.notes == ("ids 2 occur in no mask; they stay classes",)
+
+
+def test_ids_from_one_begin_at_class_zero(detected, ids):
+    result = detected([ids(1, 2, 3)])
+    assert table(result) == {1: 0, 2: 1, 3: 2}
+    assert result.labels.names == ("class_1", "class_2", "class_3")
+
+
+def test_grey_levels_far_apart_are_classes(detected, ids):
+    result = detected([ids(0, 85, 170), ids(0, 240)])
+    assert result.storage == "grey levels"
+    assert table(result) == {0: 0, 85: 1, 170: 2, 240: 3}
+
+
+def test_white_at_the_end_of_an_even_grey_scale_is_a_class(detected, ids):
+    result = detected([ids(0, 127, 255), ids(0, 255)])
+    assert table(result) == {0: 0, 127: 1, 255: 2}
+    uneven = detected([ids(0, 60, 255)])
+    assert table(uneven)[255] == IGNORE
+
+
+def test_16_bit_ids_are_read_without_wrapping(detected, ids):
+    result = detected([ids(0, 1).astype(np.uint16) * 300])
+    assert result.storage == "16-bit values"
+    assert set(table(result)) == {0, 300}
+
+
+def test_more_values_than_classes_can_be_is_explained(detected):
+    values = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    with pytest.raises(DataError, match=r"600 different values.*number the objects"):
+        detected([values])
+
+
+def test_masks_of_nothing_but_both_voids_are_classes(detected):
+    result = detected([np.tile(np.array([255, 65535], np.uint16), (24, 16))])
+    assert sorted(table(result).values()) == [0, 1]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.opening import inspect, open_dataset
+
+
+def test_masks_of_which_none_can_be_read_are_told_with_the_reasons(tmp_path, write_image, photo):
+    (tmp_path / "masks").mkdir()
+    for number in range(5):
+        write_image(tmp_path / "images" / f"{number}.png", photo(number, 40, 40))
+        (tmp_path / "masks" / f"{number}.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"none of the 5 masks.*masks/0\.png: .*; and 2 more"):
+        inspect(tmp_path)
+
+
+@pytest.fixture
+def masks(ids):
+    splits = ["train"] * 5 + ["val"] * 3
+    return {f"{split}/{number}": ids(0, 1, 1) for number, split in enumerate(splits)}
+
+
+def test_excluded_samples_are_left_out_with_a_note(make_folder, masks):
+    root = make_folder(masks)
+    (root / "dataset.yaml").write_text("exclude: ['1', nobody]")
+    data = open_dataset(root)
+    assert len(data.all_samples) == 7
+    assert any("1 sample(s) are left out: exclude in dataset.yaml" in note for note in data.notes)
+    assert any("exclude lists 1 stem(s) that no sample has: nobody" in note for note in data.notes)
+
+
+def test_a_split_file_decides(make_folder, ids):
+    root = make_folder({"a": ids(0, 1), "b": ids(0, 1), "c": ids(0, 1)})
+    (root / "s.csv").write_text("stem,split\na,val\nb,train\nc,test\n")
+    (root / "dataset.yaml").write_text("splits: {file: s.csv}")
+    data = open_dataset(root)
+    assert [(sample.stem, sample.split) for sample in data.all_samples] == [
+        ("b", "train"),
+        ("a", "val"),
+        ("c", "test"),
+    ]
+
+
+def test_a_folder_without_val_gets_one_and_says_so(make_folder, ids):
+    data = open_dataset(make_folder({f"train/{number}": ids(0, 1) for number in range(12)}))
+    assert data.splits.keys() == {"train", "val"}
+    assert any("there is no val" in note for note in data.notes)
