@@ -6,11 +6,13 @@ from maskzoo.models.errors import DataError
 from maskzoo.training.data.opening import inspect, open_dataset
 
 
-def test_masks_of_which_none_can_be_read_are_told_with_the_reasons(tmp_path, write_image, photo):
+def test_masks_of_which_none_can_be_read_are_an_error_with_the_reasons(
+    tmp_path, write_image, photo
+):
     (tmp_path / "masks").mkdir()
     for number in range(5):
         write_image(tmp_path / "images" / f"{number}.png", photo(number, 40, 40))
-        (tmp_path / "masks" / f"{number}.png").write_text("no picture")
+        (tmp_path / "masks" / f"{number}.png").write_text("not an image")
     with pytest.raises(DataError, match=r"none of the 5 masks.*masks/0\.png: .*; and 2 more"):
         inspect(tmp_path)
 

@@ -31,16 +31,16 @@ def grey_without_white(path, mask, number):
 
 
 def palette(path, mask, number):
-    picture = Image.fromarray(mask)
-    picture.putpalette(CLASS_COLOURS.ravel().tolist())
-    save(path, picture)
+    image = Image.fromarray(mask)
+    image.putpalette(CLASS_COLOURS.ravel().tolist())
+    save(path, image)
 
 
 def palettes(path, mask, number):
     order = np.random.default_rng(number).permutation(3)
-    picture = Image.fromarray(np.argsort(order).astype(np.uint8)[mask])
-    picture.putpalette(CLASS_COLOURS[order].ravel().tolist())
-    save(path, picture)
+    image = Image.fromarray(np.argsort(order).astype(np.uint8)[mask])
+    image.putpalette(CLASS_COLOURS[order].ravel().tolist())
+    save(path, image)
 
 
 def rgb(path, mask, number):

@@ -62,7 +62,7 @@ def test_real_camvid_is_known_and_its_void_ignored(shared):
     assert np.isin(data.read(data.samples("train")[0])[1], [*range(11), 255]).all()
 
 
-def test_real_aerial_says_what_it_ignores_and_whom_it_does_not_believe(aerial):
+def test_real_aerial_says_what_it_ignores_and_which_list_it_does_not_believe(aerial):
     assert sizes(aerial) == (48, 8, 16)
     assert aerial.labels.names == ("building", "land", "road", "vegetation", "water")
     assert any("#000000" in note and "in 9 files" in note for note in aerial.notes)
@@ -70,12 +70,12 @@ def test_real_aerial_says_what_it_ignores_and_whom_it_does_not_believe(aerial):
 
 
 def test_real_aerial_masks_agree_with_a_reading_by_colour(aerial):
-    pictures = {}
+    by_mode = {}
     for sample in sorted(aerial.all_samples, key=lambda item: item.mask.stat().st_size)[:30]:
-        with Image.open(sample.mask) as picture:
-            pictures.setdefault(picture.mode, (sample, np.asarray(picture.convert("RGB"))))
-    assert pictures.keys() == {"RGB", "P"}
-    for sample, rgb in pictures.values():
+        with Image.open(sample.mask) as image:
+            by_mode.setdefault(image.mode, (sample, np.asarray(image.convert("RGB"))))
+    assert by_mode.keys() == {"RGB", "P"}
+    for sample, rgb in by_mode.values():
         labels = aerial.read(sample)[1]
         for label, colour in enumerate(aerial.labels.colours):
             assert np.array_equal(labels == label, (rgb == colour).all(axis=-1))
@@ -87,6 +87,6 @@ def test_real_data_is_usable_as_it_is(shared, tmp_path, name, warnings):
     report = inspect(shared / "data" / name)
     assert report.num_errors == 0
     assert len(report.problems) == warnings
-    draw_overview(report, tmp_path / "picture.png")
+    draw_overview(report, tmp_path / "overview.png")
     written = open_dataset(write_description(report, tmp_path / "dataset.yaml"))
     assert written.fingerprint == accept(report).fingerprint

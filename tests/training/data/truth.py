@@ -37,8 +37,8 @@ def photo_of(number):
 
 def save(path, pixels, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    picture.save(path, **options)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(path, **options)
 
 
 def split_of(number):

@@ -13,7 +13,7 @@ def test_all_problems_come_at_once_errors_first(make_folder, good, write_image, 
     root = make_folder(good)
     write_image(root / "masks" / "val" / "6.png", ids(0, 1, height=12, width=16))
     (root / "images" / "val" / "7.png").write_bytes(b"nothing")
-    write_image(root / "images" / "train" / "unpaired.png", ids(0))
+    write_image(root / "images" / "train" / "without_mask.png", ids(0))
     found = find_problems(collect_findings(root))
     assert [problem.severity for problem in found] == ["error", "error", "warning", "warning"]
     text = "\n".join(problem.text(root) for problem in found)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 
-def test_unknown_values_come_with_files_counts_and_share(make_folder, good, ids, problems):
+def test_unknown_values_come_with_files_counts_and_their_fraction(make_folder, good, ids, problems):
     good["train/0"] = ids(0, 1, 1, 9)
     root = make_folder(good)
     (root / "dataset.yaml").write_text(
@@ -16,12 +16,12 @@ def test_unknown_values_come_with_files_counts_and_share(make_folder, good, ids,
     assert '`exclude: ["0"]` in dataset.yaml, or --allow-bad 1' in problem.cure
 
 
-def test_a_mask_of_nothing_but_ignore_is_told(make_folder, good, ids, problems):
+def test_a_mask_of_ignored_pixels_alone_is_reported(make_folder, good, ids, problems):
     good["train/0"] = ids(255)
     assert problems(make_folder(good))["all-ignore"].stems == ("0",)
 
 
-def test_a_class_that_val_lacks_is_told(make_folder, good, ids, problems):
+def test_a_class_that_val_lacks_is_reported(make_folder, good, ids, problems):
     good["train/0"] = ids(0, 1, 2)
     problem = problems(make_folder(good))["missing-class"]
     assert problem.items[0].detail == (
@@ -38,7 +38,7 @@ def test_a_single_image_is_too_few(make_folder, ids, problems):
     assert problems(make_folder({"a": ids(0, 1)}))["empty-split"].severity == "error"
 
 
-def test_numbers_of_objects_are_recognised(make_folder, ids, problems):
+def test_ids_that_number_objects_are_recognised(make_folder, ids, problems):
     masks = {f"train/{number}": ids(*range(number + 3)) for number in range(14)}
     masks |= {f"val/{number}": ids(*range(number - 10)) for number in range(14, 18)}
     problem = problems(make_folder(masks))["instance-ids"]

@@ -21,7 +21,7 @@ def test_a_mask_that_ignores_exif_is_named_and_cured(
     assert "exif-orientation" not in problems(root)
 
 
-def test_another_size_is_told(make_folder, good, write_image, ids, problems):
+def test_a_mask_of_another_size_is_reported(make_folder, good, write_image, ids, problems):
     root = make_folder(good)
     write_image(root / "masks" / "val" / "6.png", ids(0, 1, height=12, width=16))
     problem = problems(root)["size"]
@@ -38,10 +38,10 @@ def test_truncated_images_are_found(make_folder, good, problems):
     assert problem.stems == ("7",)
 
 
-def test_orphans_are_listed_by_kind(make_folder, good, write_image, ids, problems):
+def test_unpaired_files_are_listed_by_kind(make_folder, good, write_image, ids, problems):
     root = make_folder(good)
-    write_image(root / "images" / "train" / "unpaired.png", ids(0))
-    write_image(root / "masks" / "train" / "widow.png", ids(0))
+    write_image(root / "images" / "train" / "without_mask.png", ids(0))
+    write_image(root / "masks" / "train" / "without_image.png", ids(0))
     found = problems(root)
-    assert found["images-without-mask"].items[0].file.name == "unpaired.png"
-    assert found["masks-without-image"].items[0].file.name == "widow.png"
+    assert found["images-without-mask"].items[0].file.name == "without_mask.png"
+    assert found["masks-without-image"].items[0].file.name == "without_image.png"

@@ -13,7 +13,7 @@ def test_the_same_image_in_two_splits_is_an_error(make_folder, good, problems):
     assert problem.stems == ("2",)  # train gives way, the test split stays as it is
 
 
-def test_the_same_image_twice_in_a_split_is_a_warning(make_folder, good, problems):
+def test_duplicates_in_a_split_are_a_warning(make_folder, good, problems):
     root = make_folder(good)
     copy = root / "images" / "train" / "1.png"
     copy.write_bytes((root / "images" / "train" / "2.png").read_bytes())

@@ -7,8 +7,8 @@ from maskzoo.training.data.check.overview import choose_samples, draw_overview
 from maskzoo.training.data.opening import inspect
 
 
-def test_the_picture_is_drawn_even_with_a_bad_file(folder, tmp_path):
-    (folder / "images" / "val" / "7.png").write_bytes(b"no picture")
+def test_the_overview_is_drawn_even_with_a_bad_file(folder, tmp_path):
+    (folder / "images" / "val" / "7.png").write_bytes(b"not an image")
     path = draw_overview(inspect(folder), tmp_path / "out" / "look.png")
     pixels = np.asarray(Image.open(path).convert("RGB"))
     assert pixels.shape[1] == 1500

@@ -42,7 +42,7 @@ def test_data_that_changed_after_it_was_opened_is_named(make_folder, masks, writ
         data.read(sample)
 
 
-def test_crops_have_the_form_that_the_loop_takes(crops):
+def test_crops_have_the_shapes_and_types_that_the_loop_takes(crops):
     image, mask = crops()[0, 3]
     assert (image.shape, image.dtype) == ((3, 16, 20), torch.uint8)
     assert (mask.shape, mask.dtype) == ((16, 20), torch.int64)

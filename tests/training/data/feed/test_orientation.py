@@ -8,37 +8,37 @@ from maskzoo.training.data.opening import open_dataset
 NAMES = ("sky", "road")
 
 
-def halves(upper_shares):
-    """Return counts of pictures whose sky lies to these shares in the upper half."""
+def halves(fractions):
+    """Return the counts of images with these fractions of their sky in the upper half."""
     return [
-        ({0: round(1000 * share), 1: 500}, {0: round(1000 * (1 - share)), 1: 500})
-        for share in upper_shares
+        ({0: round(1000 * fraction), 1: 500}, {0: round(1000 * (1 - fraction)), 1: 500})
+        for fraction in fractions
     ]
 
 
-def test_a_class_that_lies_above_proves_an_up():
+def test_a_class_that_lies_above_shows_that_up_and_down_differ():
     found = find_orientation(halves([0.9, 0.8, 0.85, 0.95, 0.9, 0.8, 0.9, 0.9]), NAMES)
     assert found.has_up is True
     assert found.why == "up and down differ: 88% of sky lies in the upper half"
 
 
-def test_a_class_that_lies_anywhere_proves_none():
+def test_a_class_that_lies_anywhere_shows_that_they_do_not():
     rng = np.random.default_rng(0)
     assert find_orientation(halves(rng.uniform(0, 1, 200)), NAMES).has_up is False
 
 
-def test_a_few_pictures_prove_nothing():
+def test_a_few_images_prove_nothing():
     assert find_orientation(halves([0.9] * 7), NAMES).has_up is None
     assert find_orientation([], NAMES).has_up is None
 
 
-def test_a_class_in_few_pictures_is_no_witness():
+def test_a_class_in_a_few_images_is_not_judged_by():
     counts = halves([0.5] * 20)
     counts[0] = ({0: 1000, 1: 0}, {0: 0, 1: 1000})
     assert find_orientation(counts, NAMES).has_up is False
 
 
-def test_the_masks_of_a_folder_tell_it(make_folder, ids):
+def test_the_masks_of_a_folder_are_judged(make_folder, ids):
     up = ids(0, 1).T.copy()  # 0 in the upper half, 1 in the lower
     rng = np.random.default_rng(0)
     tilted = [np.roll(up, int(shift), axis=0) for shift in rng.integers(-3, 4, 12)]

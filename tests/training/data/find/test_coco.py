@@ -78,7 +78,7 @@ def test_an_image_in_two_coco_files_is_one_sample_with_the_shapes_of_both(tmp_pa
     assert data.labels.names == ("background", "person", "car")
 
 
-def test_a_coco_category_that_only_names_a_group_is_no_class_and_that_is_said(tmp_path):
+def test_a_coco_category_that_only_names_a_group_is_not_a_class_and_a_note_says_so(tmp_path):
     names = [
         {"id": 0, "name": "cells", "supercategory": "none"},
         {"id": 1, "name": "nucleus", "supercategory": "cells"},
@@ -93,7 +93,7 @@ def test_a_coco_category_that_only_names_a_group_is_no_class_and_that_is_said(tm
     assert any("'cells' has no shape" in note for note in report.findings.notes)
 
 
-def test_a_coco_category_without_shapes_in_one_split_is_no_group(tmp_path):
+def test_a_coco_category_without_shapes_in_one_split_is_not_a_group(tmp_path):
     names = [
         {"id": 1, "name": "person", "supercategory": "person"},
         {"id": 2, "name": "animal", "supercategory": "none"},

@@ -91,7 +91,7 @@ def test_common_layouts_are_found(name, tmp_path, touch, found):
     assert found()[1] == expected
 
 
-def test_foreign_json_beside_images_is_no_labelme(tmp_path, touch):
+def test_foreign_json_beside_images_is_not_taken_for_labelme(tmp_path, touch):
     touch(["images/a.jpg"])
     (tmp_path / "images" / "a.json").write_text(json.dumps({"caption": "a"}))
     with pytest.raises(DataError, match="no images with masks"):

@@ -6,7 +6,7 @@ from maskzoo.models.errors import DataError
 from maskzoo.training.data.find.layouts import find_pairs
 
 
-def test_told_folders_replace_the_search(tmp_path, touch):
+def test_named_folders_replace_the_search(tmp_path, touch):
     touch(["blue/a.jpg", "red/a.png", "images/z.jpg", "masks/z.png"])
     pairs = find_pairs(tmp_path, "blue", "red").pairs
     assert [pair.stem for pair in pairs] == ["a"]
@@ -34,7 +34,7 @@ def test_a_folder_without_pairs_says_what_is_expected(tmp_path):
         (["a.png", "b.png"], "holds 2 .png file(s) (folders: none); a network cannot learn"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_told_by_what_it_holds(tmp_path, files, words):
+def test_the_message_for_an_unknown_folder_says_what_it_holds(tmp_path, files, words):
     for name in files:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

@@ -50,13 +50,13 @@ def test_csv_lists_of_other_programs_are_read(tmp_path, head, line):
     assert assert_truth(tmp_path).to_json()["splits"] == {"train": 8, "val": 4, "test": 0}
 
 
-def test_a_word_that_is_no_split_is_an_error(tmp_path):
+def test_a_word_that_is_not_a_split_is_an_error(tmp_path):
     written_list(tmp_path, ["image,mask,split", "a/000.png,b/m000.png,fold1"])
     with pytest.raises(DataError, match=r"puts a/000\.png into the split 'fold1'; use train, val"):
         inspect(tmp_path)
 
 
-def test_a_list_whose_files_are_not_there_is_told_with_its_first_line(tmp_path):
+def test_a_list_of_absent_files_is_reported_with_its_first_line(tmp_path):
     written_list(tmp_path, ["image,mask", "gone/000.png,b/m000.png", "a/x.png,b/m001.png"])
     with pytest.raises(DataError, match=r"list\.csv lists 2 pairs, such as 'gone/000\.png' and"):
         inspect(tmp_path)
@@ -71,7 +71,7 @@ def test_a_list_of_all_beside_one_for_each_split_doubles_no_sample(tmp_path):
     assert assert_truth(tmp_path).to_json()["splits"] == {"train": 8, "val": 4, "test": 0}
 
 
-def test_samples_without_a_split_beside_others_with_one_are_told(tmp_path):
+def test_samples_without_a_split_beside_others_with_one_are_drawn_with_a_note(tmp_path):
     rows = [
         f"a/{number:03}.png,b/m{number:03}.png,{'test' if number < 3 else ''}"
         for number in range(NUMBER)

@@ -12,7 +12,7 @@ def test_label_train_ids_win_over_label_ids(tmp_path, touch):
     assert [path.stem for path in index.second_masks] == ["u_0_gtFine_labelIds"]
 
 
-def test_orphans_are_kept_apart(tmp_path, touch):
+def test_unpaired_files_are_kept_apart(tmp_path, touch):
     touch(["images/a.jpg", "images/b.jpg", "masks/a.png", "masks/c.png"])
     index = find_pairs(tmp_path)
     assert [path.name for path in index.images_without_mask] == ["b.jpg"]

@@ -16,9 +16,9 @@ def test_voc_is_read_by_its_lists(tmp_path):
     palette = [0, 0, 0, 128, 0, 0, 0, 128, 0]
 
     def indexed(path, mask, number):
-        picture = Image.fromarray(mask)
-        picture.putpalette(palette)
-        save(path, picture)
+        image = Image.fromarray(mask)
+        image.putpalette(palette)
+        save(path, image)
 
     write_pairs(root, "JPEGImages/{n}.jpg", "SegmentationClass/{n}.png", indexed)
     lists = root / "ImageSets" / "Segmentation"

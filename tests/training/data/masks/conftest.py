@@ -22,9 +22,9 @@ def detected(tmp_path, write_image, photo):
             path = tmp_path / "m" / f"{stem}.png"
             if palettes is not None and palettes[number] is not None:
                 path.parent.mkdir(exist_ok=True)
-                picture = Image.fromarray(mask)
-                picture.putpalette([part for colour in palettes[number] for part in colour])
-                picture.save(path)
+                indexed = Image.fromarray(mask)
+                indexed.putpalette([part for colour in palettes[number] for part in colour])
+                indexed.save(path)
             else:
                 write_image(path, mask, mode)
             pairs.append(Pair(stem, image, path, None))

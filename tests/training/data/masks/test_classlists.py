@@ -20,7 +20,7 @@ FOREST = {0xFF0000: "tree", 0x00FF00: "grass"}
         ("labelmap.txt", "# label:color_rgb:parts:actions\ntree:255,0,0::\ngrass:0,255,0::\n"),
     ],
 )  # fmt: skip
-def test_each_form_of_a_list_gives_names_by_colour(tmp_path, name, text):
+def test_each_kind_of_list_gives_names_by_colour(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     (found,) = read_class_lists(tmp_path)
     assert found.file.name == name
@@ -37,7 +37,7 @@ def test_each_form_of_a_list_gives_names_by_colour(tmp_path, name, text):
         ("classes.txt", "# id: name\n0: soil\n7: tree\n"),
     ],
 )
-def test_each_form_of_a_list_gives_names_by_value(tmp_path, name, text):
+def test_each_kind_of_list_gives_names_by_value(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     (found,) = read_class_lists(tmp_path)
     assert (found.kind, found.names) == ("values", {0: "soil", 7: "tree"})
@@ -68,6 +68,6 @@ def test_lines_of_a_list_that_cannot_be_read_are_passed_over(tmp_path):
     "text", ["images/a.png masks/a.png\n", "a\nb\n", "0 0.5 0.5 0.1 0.1\n1 0.2 0.2 0.1 0.1\n",
              "notes on the data\n1 2 3 and more\nmore\n4 5 6 lines\nof text", ""]
 )  # fmt: skip
-def test_a_text_file_of_another_kind_is_no_list(tmp_path, text):
+def test_a_text_file_of_another_kind_is_not_a_list(tmp_path, text):
     (tmp_path / "x.txt").write_text(text)
     assert read_class_lists(tmp_path) == []

@@ -4,7 +4,7 @@ from maskzoo.training.data.records.encoding import IGNORE
 from tests.training.data.codes import rgb, table
 
 
-def test_rare_black_is_ignored_and_told(detected):
+def test_rare_black_is_ignored_with_a_note(detected):
     mask = rgb("red", "green", "blue", size=(100, 99))
     mask[0, :20] = 0
     result = detected([mask, rgb("red", "green", "blue", size=(100, 99))])

@@ -136,7 +136,7 @@ def test_text_is_not_a_mask(tmp_path):
         read_raw_mask(tmp_path / "m.png")
 
 
-def test_an_empty_file_is_said_to_be_empty(tmp_path):
+def test_an_empty_file_is_reported_as_empty(tmp_path):
     (tmp_path / "m.png").touch()
     with pytest.raises(DataError, match=r"m\.png: the file is empty; export this mask again"):
         read_raw_mask(tmp_path / "m.png")

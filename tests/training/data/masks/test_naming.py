@@ -22,16 +22,16 @@ def test_a_class_list_that_fits_gives_names_and_one_that_does_not_is_refused(det
         assert table(result)[code[name]] == label
 
 
-def test_colours_that_a_believed_list_lacks_are_told_and_listed_ones_that_never_occur_are_not(
+def test_colours_that_a_believed_list_lacks_get_a_note_and_listed_ones_that_never_occur_do_not(
     detected, tmp_path
 ):
     listed = {0xC80A0A: "roof", 0x0AC80A: "lawn", 0x123456: "moor", 0x654321: "reef"}
     result = detected([rgb("red", "green", "blue")], lists=(ClassList(tmp_path / "l.txt", listed),))
     assert sorted(result.labels.names) == ["colour_0A0AC8", "lawn", "roof"]
-    told = " ".join(result.notes)
-    assert "#0A0AC8 (33 % of the pixels, in 1 files) is not in l.txt: a class of its own" in told
-    assert "moor" not in told
-    assert "123456" not in told
+    notes = " ".join(result.notes)
+    assert "#0A0AC8 (33 % of the pixels, in 1 files) is not in l.txt: a class of its own" in notes
+    assert "moor" not in notes
+    assert "123456" not in notes
 
 
 def test_what_a_believed_list_calls_void_is_ignored_however_frequent(detected, tmp_path):

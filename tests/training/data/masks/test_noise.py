@@ -52,7 +52,7 @@ def test_jpeg_noise_is_seen_through_however_little_it_is(detected, discs_of, lev
 
 
 @pytest.mark.parametrize("size", [(128, 128), (400, 400)])
-def test_the_few_steps_of_edges_that_were_scaled_are_no_classes(detected, discs_of, size):
+def test_the_few_steps_of_edges_that_were_scaled_are_not_classes(detected, discs_of, size):
     soft = np.asarray(Image.fromarray(discs_of((0, 255))).resize(size, Image.Resampling.BILINEAR))
     assert len(np.unique(soft)) > 2
     result = detected([soft])
@@ -62,7 +62,7 @@ def test_the_few_steps_of_edges_that_were_scaled_are_no_classes(detected, discs_
 
 @pytest.mark.parametrize("void", [(), (255,)])
 @pytest.mark.parametrize("number", [34, 40, 66, 150, 220])
-def test_many_ids_are_classes_and_no_noise_around_a_few(detected, discs_of, number, void):
+def test_many_ids_are_classes_and_not_noise_around_a_few(detected, discs_of, number, void):
     result = detected([discs_of((*range(number), *void), discs=900, radius=12)])
     assert not result.encoding.nearest
     assert result.labels.num_classes == number
@@ -76,7 +76,7 @@ def test_thin_lines_of_a_few_ids_beside_void_stay_classes(detected):
     assert detected([mask]).labels.num_classes == 4
 
 
-def test_soft_edges_between_colours_are_no_classes(detected):
+def test_soft_edges_between_colours_are_not_classes(detected):
     big = rgb("red", "green", "blue", size=(400, 402))
     yy, xx = np.mgrid[:400, :402]
     big[(yy - 200) ** 2 + (xx - 200) ** 2 < 90**2] = COLOURS["blue"]
@@ -90,13 +90,13 @@ def test_soft_edges_between_colours_are_no_classes(detected):
     assert np.unique(labels).tolist() == [0, 1, 2]
 
 
-def test_a_hundred_colours_are_classes_and_no_noise_around_a_few(detected, discs_of):
+def test_a_hundred_colours_are_classes_and_not_noise_around_a_few(detected, discs_of):
     colours = np.random.default_rng(3).integers(0, 256, (100, 3), np.uint8)
     result = detected([colours[discs_of(range(100), discs=900, radius=12)]])
     assert result.labels.num_classes == 100
 
 
-def test_many_rare_colours_that_are_no_blends_stay_classes(detected):
+def test_many_rare_colours_that_are_not_blends_stay_classes(detected):
     rng = np.random.default_rng(0)
     mask = np.tile(rgb("red", "green", "blue", size=(96, 96)), (4, 4, 1))
     rare = rng.integers(0, 256, (12, 3), np.uint8)

@@ -28,7 +28,7 @@ def test_yolo_is_drawn_with_the_names_of_its_own_file(images):
     assert np.array_equal(data.read(data.all_samples[0])[1], square_mask())
 
 
-def test_yolo_boxes_are_no_masks(images):
+def test_yolo_boxes_are_not_masks(images):
     (images / "labels").mkdir()
     (images / "labels" / "0.txt").write_text("0 0.5 0.5 0.2 0.2\n")
     with pytest.raises(DataError, match="no images with masks"):
