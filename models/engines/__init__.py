@@ -1,7 +1,7 @@
 """The engines that run a network: one protocol, one file per library.
 
-An engine takes a normalised batch and gives logits. It may give them at a lower resolution than
-the batch; whoever asks resizes them.
+An engine takes a normalised batch and returns logits. Their resolution may be lower than the
+batch's; the caller resizes them.
 """
 
 from maskzoo.models.engines.base import Engine

@@ -1,13 +1,13 @@
 """Artefacts: exported networks, stored beside the bundle that they were made from.
 
     BUNDLE/engines/openvino-fp32/
-        engine.json          what it is, made from which weights, sha256 of each file
+        engine.json          the record: engine, sha256 of the source weights and of each file
         model.xml, model.bin or model.onnx
-        check.npz            a few images and the classes that torch gives for them
+        check.npz            check images, and the classes that torch gives for them
 
-A folder counts only if it was made from the bundle's very weights, if its files are whole, and if
-the engine gives torch's classes for the check images (`models.engines.choose`). Where the bundle
-cannot be written, the folder lies in the user's cache, under the hash of the weights.
+A folder is used only if it was made from exactly the bundle's weights, if its files are intact, and
+if the engine gives torch's classes for the check images (`models.engines.choose`). If the bundle's
+folder is not writable, artefacts are stored in the user's cache, under the hash of the weights.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ MODEL = {"openvino": "model.xml", "onnxruntime": "model.onnx"}
 
 
 class Score(BaseModel):
-    """What a loss of precision costs, measured through the predictor.
+    """The loss in mean IoU by a lower precision, measured through the predictor.
 
     Attributes:
         data, split: what it was measured on.
-        images: how many.
+        images: number of images.
         mean_iou_torch, mean_iou: of torch and of the engine, 0 to 1.
     """
 
@@ -50,15 +50,15 @@ class Score(BaseModel):
 
 
 class Record(BaseModel):
-    """What `engine.json` says.
+    """The record in `engine.json`.
 
     Attributes:
-        engine: the runtime that it is for.
+        engine: the runtime that runs it.
         precision: of the stored weights; the runtime may compute in another.
-        weights_sha256: of the bundle's weights that it was made from.
+        weights_sha256: hash of the bundle's weights that it was made from.
         made_with: versions of the libraries that made it.
-        agreement: share of pixels of the check images whose class is torch's, when it was made.
-        score: of an engine that changes the answers: mean IoU of torch and of it, and on what.
+        agreement: fraction of the check images' pixels with torch's class, at the time of export.
+        score: mean IoU of torch and of the engine, for an engine that changes classes (int8).
         files: sha256 of each file beside this one.
     """
 
@@ -75,11 +75,11 @@ class Record(BaseModel):
 
 
 class Artefact:
-    """One folder of that form.
+    """One artefact on disk.
 
     Args:
-        folder: which has been read.
-        record: what it says.
+        folder: its folder.
+        record: the content of its `engine.json`.
     """
 
     def __init__(self, folder: Path, record: Record) -> None:
@@ -88,7 +88,7 @@ class Artefact:
 
     @property
     def model(self) -> Path:
-        """The file that the runtime loads."""
+        """Path of the file that the runtime loads."""
         return self.folder / MODEL[self.record.engine]
 
     def verify(self) -> None:
@@ -104,7 +104,7 @@ class Artefact:
 
 
 def find_artefacts(bundle: Path, manifest: Manifest, engine: EngineName) -> Iterator[Artefact]:
-    """Yield what was made for `engine` from this bundle's weights, the most precise first."""
+    """Yield the artefacts for `engine` of this bundle's weights, the most precise first."""
     for precision in ("fp32", "fp16", "int8"):
         for parent in (bundle / "engines", cache_folder(manifest.weights_sha256)):
             folder = parent / f"{engine}-{precision}"
@@ -121,13 +121,12 @@ def store_artefact(
     *,
     out: Path | None = None,
 ) -> Artefact:
-    """Make the folder `name`: `make` puts the files into an empty one and returns their record.
+    """Create the folder `name`: `make` writes the files into it and returns their record.
 
-    It appears whole or not at all, and two processes may make it at once: the later one stays.
+    It appears complete or not at all. Two processes may create it at once; the later one wins.
 
     Args:
-        out: the parent folder in place of the bundle's `engines`, or of the cache where that
-            cannot be written.
+        out: parent folder, in place of the bundle's `engines` or the cache.
     """
     parent = out or _writable(bundle / "engines") or cache_folder(weights_sha256)
     parent.mkdir(parents=True, exist_ok=True)
@@ -144,24 +143,24 @@ def store_artefact(
 
 
 def _replace(made: Path, target: Path, old: Path) -> None:
-    """Put `made` in the place of `target`, which steps aside: folders are not replaced at once."""
+    """Replace the folder `target` by `made`; `target` is moved aside first."""
     with contextlib.suppress(FileNotFoundError):
         os.rename(target, old)
     try:
         os.rename(made, target)
     except OSError:
-        if not target.is_dir():  # else another process has put the same thing there meanwhile
+        if not target.is_dir():  # else another process has stored the same artefact meanwhile
             raise
 
 
 def cache_folder(weights_sha256: str) -> Path:
-    """Return where artefacts of bundles that cannot be written lie."""
+    """Return the cache folder for artefacts of bundles that are not writable."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "maskzoo" / "engines" / weights_sha256[:32]
 
 
 def _read(folder: Path) -> Record | None:
-    """Return the record in `folder`; None where there is none, or one of another schema."""
+    """Return the record in `folder`; None if it is missing or has another schema."""
     try:
         return Record.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError):

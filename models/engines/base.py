@@ -16,11 +16,11 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 @dataclass(frozen=True)
 class Choice:
-    """Why this engine runs a bundle.
+    """The reason for an engine, and the precision of its weights.
 
     Args:
-        reason: in words.
-        weights: precision in which they are stored: fp32, fp16, int8.
+        reason: why this engine runs the bundle, in words.
+        weights: precision of the stored weights: fp32, fp16, int8.
     """
 
     reason: str
@@ -34,8 +34,8 @@ class Engine(Protocol):
 
     Attributes:
         takes_pixels: whether `run` takes uint8 pixels too, and normalises them itself.
-        precision: what it computes in, as torch names it: float32, bfloat16, float16.
-        choice: set by `models.engines.choose`; None where somebody else built the engine.
+        precision: of its computation, by torch's name: float32, bfloat16, float16.
+        choice: set by `models.engines.choose`; None if the engine was built otherwise.
     """
 
     name: str

@@ -21,7 +21,7 @@ _SIZES = ((96, 128), (97, 61), (64, 64))
 
 
 class CheckImages:
-    """Images with the classes that torch gives for them, at the network's own resolution.
+    """Check images with torch's classes for them, at the resolution of the logits.
 
     Args:
         pixels: uint8 (H, W, C), one for each image.
@@ -36,7 +36,7 @@ class CheckImages:
     def of(
         cls, torch_engine: Engine, preprocessing: Preprocessing, pixels: list[np.ndarray]
     ) -> CheckImages:
-        """Ask torch for the answers."""
+        """Compute torch's classes for the images."""
         return cls(pixels, [_classes(torch_engine, one, preprocessing) for one in pixels])
 
     @classmethod
@@ -50,13 +50,13 @@ class CheckImages:
             )
 
     def save(self, path: Path) -> None:
-        """Write images and answers to one compressed file."""
+        """Write images and classes to one compressed file."""
         arrays = {f"pixels_{index}": one for index, one in enumerate(self.pixels)}
         arrays |= {f"labels_{index}": one for index, one in enumerate(self.labels)}
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def agreement(self, engine: Engine, preprocessing: Preprocessing) -> float:
-        """Return the share of pixels of 0 to 1 that have torch's class.
+        """Return the fraction of pixels, 0 to 1, with torch's class.
 
         Raises:
             EngineError: the engine fails on one of the images.
@@ -72,7 +72,7 @@ class CheckImages:
 
 
 def central_part(pixels: np.ndarray) -> np.ndarray:
-    """Return the middle of an image (H, W, C), at most 256 x 256: enough to ask about."""
+    """Return the central part of an image (H, W, C), at most 256 x 256, as a check image."""
     top, left = (max(0, side - _LARGEST_PART) // 2 for side in pixels.shape[:2])
     return pixels[top : top + _LARGEST_PART, left : left + _LARGEST_PART]
 

@@ -1,8 +1,8 @@
 """The choice of a bundle's engine: the requested one, or the fastest that agrees with torch.
 
-On a CPU that is OpenVINO or ONNX Runtime, where `maskzoo export` has written the network for them
-(`models.engines.artefact`); where it has for both, the one that is faster on the check images.
-Torch runs the others, and on a GPU all, in half precision. `benchmarks/engines.py` measures them.
+On a CPU that is OpenVINO or ONNX Runtime, if `maskzoo export` has written the network for it
+(`models.engines.artefact`); of both, the one that is faster on the check images. Torch runs all
+other bundles and, in half precision, every bundle on a GPU. `benchmarks/engines.py` measures them.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _log = logging.getLogger(__name__)
 def open_engine(
     bundle: Path, manifest: Manifest, *, engine: str = "auto", device: str = "auto"
 ) -> Engine:
-    """Return what runs the bundle in folder `bundle`.
+    """Return the engine of the bundle in folder `bundle`.
 
     Args:
-        engine: one of `ENGINES`; ``auto`` never fails for want of an engine, torch is always there.
+        engine: one of `ENGINES`; ``auto`` always finds one, since torch is always available.
         device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``.
 
     Raises:
         UnknownNameError: there is no such engine or device.
-        EngineError: the engine that was named is not installed, was not exported, or disagrees.
+        EngineError: the named engine is not installed, was not exported, or disagrees with torch.
         BundleError: the bundle is damaged.
     """
     if engine not in ENGINES:
@@ -74,7 +74,7 @@ def open_engine(
 
 
 def _in_bfloat16(bundle: Path, manifest: Manifest) -> Engine:
-    """Return OpenVINO in bfloat16, however many classes change by it; the log says how many."""
+    """Return OpenVINO in bfloat16, even if classes change; the log says how many."""
     for artefact in find_artefacts(bundle, manifest, "openvino"):
         if artefact.record.precision == "int8":
             continue
@@ -103,7 +103,7 @@ def _torch(bundle: Path, device: str) -> Engine:
 
 
 def _compiled(bundle: Path, manifest: Manifest, device: str) -> Engine:
-    """Compile the network; in float32 where half precision disagrees with what torch gives."""
+    """Compile the network; in float32 if half precision disagrees with torch."""
     from maskzoo.models.engines.compiled import CompiledEngine  # brings the compiler
 
     images = generated_images(manifest.spec.in_channels)
@@ -125,14 +125,14 @@ def _compiled(bundle: Path, manifest: Manifest, device: str) -> Engine:
 
 
 def _fastest_that_agrees(bundle: Path, manifest: Manifest, device: str) -> Engine:
-    """Return the fastest engine for the CPU; its choice says why others were left out."""
+    """Return the fastest engine for the CPU; its `choice` says why others were left out."""
     found: dict[Artefact, Engine] = {}
     left_out: list[str] = []
     artefacts = [one for name in EXPORTED for one in find_artefacts(bundle, manifest, name)]
     for artefact in artefacts:
         kind = artefact.record.engine
         if artefact.record.precision == "int8" or kind in {one.record.engine for one in found}:
-            continue  # int8 changes the answers: only where it is asked for; else the more precise
+            continue  # int8 changes classes, so only on request; else the most precise one
         try:
             found[artefact] = _open(artefact, manifest, "cpu", check=True)
         except (EngineError, BundleError) as error:
@@ -143,13 +143,13 @@ def _fastest_that_agrees(bundle: Path, manifest: Manifest, device: str) -> Engin
             "%s runs on torch; `maskzoo export %s` makes it faster on a CPU", manifest.name, bundle
         )
     if not found:
-        reason = "it was not exported for an engine of CPUs"
+        reason = "it was not exported for a CPU engine"
         if artefacts:
             reason = (
                 "no exported engine runs" if left_out else "int8 runs only where it is asked for"
             )
         return _because(_torch(bundle, device), reason + "".join(left_out))
-    best, reason = next(iter(found)), "exported with the bundle, and its classes are torch's"
+    best, reason = next(iter(found)), "exported with the bundle, and it gives torch's classes"
     if len(found) > 1:
         seconds = {artefact: _seconds(artefact, found, manifest) for artefact in found}
         best = min(found, key=lambda artefact: seconds[artefact])
@@ -169,7 +169,7 @@ def _seconds(artefact: Artefact, engines: dict[Artefact, Engine], manifest: Mani
 
 
 def _open(artefact: Artefact, manifest: Manifest, device: str, *, check: bool) -> Engine:
-    """Load an exported engine, and compare its answers with torch's if `check`."""
+    """Load an exported engine, and compare its classes with torch's if `check`."""
     artefact.verify()
     kind = artefact.record.engine
     engine = open_model(kind, artefact.model, manifest, device=device)
@@ -203,7 +203,7 @@ def open_model(
     """Load one exported file, unchecked.
 
     Args:
-        exact: OpenVINO computes in float32 even where the processor has bfloat16.
+        exact: OpenVINO computes in float32 even if the processor has bfloat16.
 
     Raises:
         EngineError: the runtime is not installed or refuses the file.

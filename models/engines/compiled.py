@@ -3,7 +3,7 @@
 On a CPU TorchInductor writes C++ with the weights folded in, in bfloat16 where the processor has
 units for it. On CUDA it writes Triton kernels, recorded as CUDA graphs (`mode="reduce-overhead"`),
 in half precision and channels last. The first run takes from ten seconds to minutes and needs a
-compiler (g++; on CUDA Triton brings its own); so this engine runs only where it is asked for.
+compiler (g++; on CUDA Triton brings its own), so this engine runs only on request.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from maskzoo.models.spec import ModelSpec
 
 
 class CompiledEngine:
-    """Runs a network that torch has compiled.
+    """Engine that runs a network compiled by torch.
 
     Args:
-        network: moved to `device` and put into evaluation mode, in place; nobody else may use it.
+        network: moved to `device` and put into evaluation mode, in place; not to be used elsewhere.
         spec: of the network.
         device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``: CUDA if there is any.
-        half: compute in 16 bits where that pays.
+        half: compute in 16 bits if that is faster.
     """
 
     name = "torch-compile"
@@ -57,8 +57,8 @@ class CompiledEngine:
     def run(self, batch: Tensor) -> Tensor:
         """Return float32 logits for a normalised batch."""
         batch = batch.to(self.device, memory_format=torch.channels_last)
-        # One at a time: the compiler is not safe in several threads, and a CUDA graph writes its
-        # result to the same memory each time.
+        # One run at a time: the compiler is not thread-safe, and a CUDA graph writes its result to
+        # the same memory each time.
         with self._turn, torch.inference_mode(), autocast(self.device, self.dtype):
             if self._graphs:
                 torch.compiler.cudagraph_mark_step_begin()
@@ -70,5 +70,5 @@ def _options(device: torch.device) -> dict[str, Any]:
     """Return the arguments of `torch.compile`."""
     if device.type == "cuda":
         return {"mode": "reduce-overhead"}
-    # One program for all sizes: an image of a new size must not wait for a compiler.
+    # One program for all sizes, so that an image of a new size does not wait for the compiler.
     return {"dynamic": True, "options": {"freezing": True}}

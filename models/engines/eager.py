@@ -20,12 +20,12 @@ from maskzoo.models.spec import ModelSpec
 
 
 class EagerEngine:
-    """Runs a network by calling it, under autocast on CUDA.
+    """Engine that calls the network, under autocast on CUDA.
 
     Args:
-        network: moved to `device`, put into the layout that is fastest there and into evaluation
+        network: moved to `device`, to the memory format that is fastest there, and to evaluation
             mode, in place.
-        in_channels, num_classes: what the network takes and gives.
+        in_channels, num_classes: of the network's input and output.
         device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``: CUDA if there is any.
     """
 
@@ -45,7 +45,7 @@ class EagerEngine:
             self._forward = self.network.forward_coarse
         self.in_channels = in_channels
         self.num_classes = num_classes
-        # On a CPU always float32: other engines' answers are held against it.
+        # Always float32 on a CPU: it is the reference for the other engines.
         self._dtype = half_type(self.device) if self.device.type == "cuda" else None
         self.precision = name_precision(self._dtype)
 

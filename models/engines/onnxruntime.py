@@ -1,8 +1,9 @@
 """ONNX Runtime: CPUs, and NVIDIA GPUs through its CUDA and TensorRT providers.
 
-TensorRT builds a program for the GPU at the first run, which takes minutes; it is kept in the
-user's cache, under the hash of the weights, where ONNX Runtime names it after the model, the
-version of TensorRT and the GPU. (Not in the bundle: whoever loads such a file runs what is in it.)
+TensorRT builds a program for the GPU in the first run, which takes minutes. It is kept in the
+user's cache, under the hash of the weights, where ONNX Runtime names it by the model, the version
+of TensorRT and the GPU. It is not kept in the bundle, because loading such a file executes its
+code.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ Provider = tuple[str, dict[str, Any]]
 
 
 class OnnxRuntimeEngine:
-    """Runs one ONNX file.
+    """Engine that runs one ONNX file.
 
     Args:
         path: of ``model.onnx``.
-        in_channels, num_classes: what the network takes and gives.
+        in_channels, num_classes: of the network's input and output.
         device: ``cpu``, ``cuda``, ``cuda:1`` … or ``auto``.
-        threads: of one run on a CPU; None takes as many as torch has.
-        cache: where TensorRT keeps its programs; None keeps none.
+        threads: of one run on a CPU; None takes torch's number of threads.
+        cache: folder of TensorRT's programs; None stores none.
 
     Raises:
         EngineError: ONNX Runtime is not installed, has no provider for the device, or refuses the
@@ -82,7 +83,7 @@ class OnnxRuntimeEngine:
     def run(self, batch: Tensor) -> Tensor:
         """Return float32 logits for a normalised batch."""
         batch = batch.to(self.device).contiguous()
-        if batch.is_cuda:  # ONNX Runtime reads it on a stream of its own
+        if batch.is_cuda:  # ONNX Runtime reads it on its own stream
             torch.cuda.current_stream(batch.device).synchronize()
         binding = self._session.io_binding()
         place = (self.device.type, self.device.index or 0)
@@ -97,10 +98,10 @@ class OnnxRuntimeEngine:
 def choose_providers(
     device: torch.device, available: Sequence[str], in_channels: int, cache: Path | None
 ) -> list[Provider]:
-    """Return what to run on, the fastest first; the last one takes what the others cannot.
+    """Return the providers, the fastest first; each takes over what those before it cannot run.
 
     Args:
-        available: what this build of ONNX Runtime has.
+        available: the providers of this build of ONNX Runtime.
 
     Raises:
         EngineError: it has none for the device.
@@ -119,15 +120,15 @@ def choose_providers(
 
 
 def check_providers(device: torch.device, loaded: Sequence[str]) -> None:
-    """Refuse a session that fell back to the CPU, as ONNX Runtime does in silence.
+    """Reject a session that fell back to the CPU, as ONNX Runtime does silently.
 
     Raises:
-        EngineError: a GPU was asked for and none of its providers could be loaded.
+        EngineError: a GPU was requested, but none of its providers could be loaded.
     """
     if device.type != "cpu" and not set(loaded) & set(_GPU):
         raise EngineError(
-            f"ONNX Runtime could not load its provider for {device}, most often for want of CUDA "
-            "or cuDNN of the version that it was built for; choose device cpu, or engine torch"
+            f"ONNX Runtime could not load its provider for {device}: check that CUDA and cuDNN "
+            "are those that it was built for, or choose device cpu or engine torch"
         )
 
 

@@ -1,12 +1,12 @@
 """OpenVINO: the fastest engine on CPUs, at any batch and size.
 
-Runs `model.xml` as `models.export.engines` writes it. The graph has free sizes; OpenVINO keeps
-what it prepared for each size that it has seen.
+Runs `model.xml` as written by `models.export.engines`. The graph has free sizes; OpenVINO caches
+its preparation for each size that it has seen.
 
-Batches are channels last in memory, and the model is told so: it turns them as it reads them, where
-a copy in front of it took up to a tenth of the time. Pixels are normalised in the graph: a quarter
-of the bytes go in, and no threads of torch's spin beside OpenVINO's, which cost a quarter of the
-time of a small network.
+Batches are channels last in memory, and so is the model's declared layout: it transposes while it
+reads, where a separate copy took up to a tenth of the time. Pixels are normalised in the graph: it
+reads a quarter of the bytes, and no torch threads spin beside OpenVINO's, which cost a quarter of
+the time of a small network.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 class OpenVinoEngine:
-    """Runs one OpenVINO model on the CPU.
+    """Engine that runs one OpenVINO model on the CPU.
 
     Args:
         path: of ``model.xml``; its weights lie beside it.
         preprocessing: of the pixels.
-        num_classes: what the network gives.
-        threads: of one run; None takes as many as torch has.
-        exact: compute in float32 even where the processor has bfloat16, which OpenVINO prefers.
+        num_classes: of the network.
+        threads: of one run; None takes torch's number of threads.
+        exact: compute in float32 even if the processor has bfloat16, which OpenVINO prefers.
 
     Attributes:
         is_exact: whether it computes in float32.
@@ -79,7 +79,7 @@ class OpenVinoEngine:
         try:
             self._model = openvino_core().read_model(
                 path
-            )  # kept: the file may be another one by and by
+            )  # kept, since the file may be replaced later
             self._of_pixels = _Program(self._model, settings, preprocessing)
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
@@ -96,16 +96,16 @@ class OpenVinoEngine:
 
     @functools.cached_property
     def _of_values(self) -> _Program:
-        """What runs views that were resized; made when the first one comes."""
+        """The program for resized views, compiled on first use."""
         return _Program(self._model, self._settings, None)
 
 
 class _Program:
-    """A compiled model of (N, H, W, C) arrays, with the memory for as many runs as meet.
+    """A compiled model of (N, H, W, C) arrays, with one buffer for each concurrent run.
 
     Args:
-        model: of normalised (N, C, H, W); it is left as it is.
-        preprocessing: of uint8 input; None takes float32 that is normalised.
+        model: of normalised (N, C, H, W); not modified.
+        preprocessing: of uint8 input; None takes normalised float32.
     """
 
     def __init__(
@@ -136,12 +136,12 @@ _CORE_LOCK = threading.Lock()  # two threads that miss a `functools.cache` at on
 
 
 def openvino_core() -> openvino.Core:
-    """Return the process's one Core, which is never given up.
+    """Return the process's only Core, which is never destroyed.
 
-    A Core gives its thread a stack for signal handlers when it first compiles, and takes it away
-    when it ends (OpenVINO 2026.4, x86-64). Of two whose lives overlap, the later one puts the
-    earlier one's stack back, which is gone by then: the next signal ends the process without a
-    word, or is written into what lies there since.
+    A Core sets an alternative stack for signal handlers in its thread when it first compiles, and
+    restores the previous one when it is destroyed (OpenVINO 2026.4, x86-64). If the lives of two
+    Cores overlap, the later one restores the earlier one's stack, which is freed by then: the next
+    signal kills the process without a message, or overwrites foreign memory.
 
     Raises:
         ImportError: OpenVINO is not installed.
@@ -154,15 +154,15 @@ def openvino_core() -> openvino.Core:
 def _make_core() -> openvino.Core:
     import openvino
 
-    # The first call fills a table of types and lets go of the interpreter's lock meanwhile. An
-    # inference makes that call; in two threads at once each would wait for what the other holds,
-    # and no signal would end the process (OpenVINO 2026.4). So it is made here, by one thread.
+    # The first such call fills a table of types and releases the interpreter's lock meanwhile.
+    # Every inference makes the call; two threads at once would deadlock, and no signal would end
+    # the process (OpenVINO 2026.4). So one thread makes it here first.
     openvino.Type.u8.to_dtype()
     return openvino.Core()
 
 
 def _channels_last(model: openvino.Model, preprocessing: Preprocessing | None) -> openvino.Model:
-    """Return the model of normalised (N, C, H, W) as one of (N, H, W, C), perhaps of pixels."""
+    """Return the model of normalised (N, C, H, W) as one of (N, H, W, C), optionally of pixels."""
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
@@ -172,7 +172,7 @@ def _channels_last(model: openvino.Model, preprocessing: Preprocessing | None) -
     if preprocessing is not None:
         steps.input().tensor().set_element_type(Type.u8)
         way = steps.input().preprocess()
-        # The layout first: on planes the arithmetic costs nothing that can be measured, on rows of
+        # The layout comes first: on planes the arithmetic costs nothing measurable, on rows of
         # three channels a tenth of a small network's time.
         way.convert_layout(Layout("NCHW"))
         way.convert_element_type(Type.f32)

@@ -27,7 +27,7 @@ def check_pixels(pixels: np.ndarray) -> tuple[int, int]:
     """Return (height, width) of uint8 (H, W, 3).
 
     Raises:
-        ShapeError: `pixels` is something else, or empty.
+        ShapeError: `pixels` has another type or shape, or is empty.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
         raise ShapeError(
@@ -50,7 +50,7 @@ def to_channels(pixels: np.ndarray, in_channels: int) -> np.ndarray:
     if in_channels == 1:
         return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
     raise ShapeError(
-        f"the network takes {in_channels} channels; images are read as 3 (or 1): call the network "
+        f"the network takes {in_channels} channels; images have 3 (or 1): call the network "
         "itself for other inputs"
     )
 

@@ -1,7 +1,7 @@
 """Precision and memory layout by device: 16 bits where the device has units for them.
 
-Training and inference ask here, so that a validation and an evaluation of its bundle run the very
-same convolutions: another layout of the weights rounds differently.
+Training and inference both use these functions, so that a validation and an evaluation of its
+bundle run the same convolutions: another memory layout of the weights rounds differently.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def has_bf16(device_type: str) -> bool:
 
 
 def half_type(device: torch.device) -> torch.dtype | None:
-    """Return bfloat16 or float16 where the device computes faster in it, None where it does not.
+    """Return bfloat16 or float16 if the device computes faster in it, else None.
 
     A GPU without bfloat16 units takes float16. A CPU takes bfloat16 if it has AVX512_BF16 or AMX;
     others only emulate it, more slowly than they compute in float32.
@@ -34,7 +34,7 @@ def half_type(device: torch.device) -> torch.dtype | None:
 def prefers_channels_last(device_type: str) -> bool:
     """Tell whether convolutions on a device of this type run faster with channels last.
 
-    So they do on CUDA and on a CPU with AVX-512; see `benchmarks/training.py`.
+    They do on CUDA and on CPUs with AVX-512; see `benchmarks/training.py`.
     """
     if device_type == "cpu":
         return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
@@ -47,5 +47,5 @@ def name_precision(dtype: torch.dtype | None) -> str:
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
-    """Return the context in which networks compute in `dtype`; None leaves them as they are."""
+    """Return the autocast context of `dtype`; None changes nothing."""
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)

@@ -30,7 +30,7 @@ from maskzoo.models.network.network import SegmentationNetwork
 if TYPE_CHECKING:
     import openvino
 
-# int8 needs images to calibrate with and a score to defend: `training.scoring.quantize`.
+# int8 needs images for calibration, and a check of its score: `training.scoring.quantize`.
 _PRECISIONS: dict[EngineName, tuple[Precision, ...]] = {
     "openvino": ("fp32", "fp16"),
     "onnxruntime": ("fp32",),
@@ -48,7 +48,8 @@ def export_engine(
     """Write the bundle's network for `engine`, beside the bundle.
 
     Args:
-        precision: of the stored weights. ``fp16`` halves the files; the CPU computes in its own.
+        precision: of the stored weights. ``fp16`` halves the files; computation is independent of
+            it.
         images: check images, uint8 (H, W, 3); None takes generated ones.
         out: the parent folder in place of the bundle's `engines`.
 
@@ -56,14 +57,14 @@ def export_engine(
         BundleError: the bundle is damaged.
         ExportError: the engine's package is missing, the network cannot be converted, or the
             engine gives other classes than torch for more than 0.1 % of the check pixels.
-        EngineError: the engine cannot run what was written.
+        EngineError: the engine cannot run the exported file.
     """
     loaded = load_bundle(bundle)
     manifest, network = loaded.manifest, loaded.network.eval()
     channels = manifest.spec.in_channels
     if precision not in _PRECISIONS[engine]:
         allowed = " or ".join(_PRECISIONS[engine])
-        raise ExportError(f"{engine} is written in {allowed} here, not in {precision}")
+        raise ExportError(f"{engine} can be exported in {allowed}, not in {precision}")
     check = CheckImages.of(
         EagerEngine.of(network, manifest.spec, "cpu"),
         manifest.preprocessing,
@@ -76,13 +77,13 @@ def export_engine(
             _write_openvino(network, path, precision)
         else:
             export_onnx(network, path, output="coarse")
-        # In float32: whether bfloat16 will do is asked again on each machine that has it.
+        # In float32: each machine with bfloat16 checks for itself whether that is precise enough.
         written = open_model(engine, path, manifest, exact=True)
         agreement = check.agreement(written, manifest.preprocessing)
         if agreement < LEAST_AGREEMENT:
             raise ExportError(
                 f"{engine} gives torch's class for {agreement:.3%} of the check pixels; "
-                f"{LEAST_AGREEMENT:.1%} is the least that is allowed"
+                f"at least {LEAST_AGREEMENT:.1%} are required"
             )
         check.save(folder / CHECK)
         return Record(
@@ -108,7 +109,7 @@ def _write_openvino(network: SegmentationNetwork, path: Path, precision: Precisi
 def to_openvino(network: SegmentationNetwork) -> openvino.Model:
     """Return the network as OpenVINO's model of coarse logits, with free batch and size.
 
-    It goes by way of ONNX: OpenVINO's own converter of torch reports its use home.
+    The conversion goes through ONNX, because OpenVINO's own converter for torch sends telemetry.
 
     Raises:
         ExportError: OpenVINO or the packages of the extra `onnx` are missing.

@@ -25,14 +25,14 @@ from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.plugins.dcn import use_portable_operators
 from maskzoo.models.spec import ModelSpec
 
-# torch.export ties a program to whether a map has one pixel or more, so the declared range begins
-# where the smallest map, at stride 32 or just below, has two; what lies beyond that stride (FPA's
-# pyramid, ISANet's windows) needs the second. ONNX itself knows no such limit.
+# torch.export ties a program to whether a map has one pixel or more. So the declared range starts
+# where the smallest map, at stride 32 or just below, has two; maps beyond that stride (FPA's
+# pyramid, ISANet's windows) need the second value. ONNX itself has no such limit.
 _LEAST_SIDES = (64, 320)
 _MAX_SIDE = 16384
 _MAX_BATCH = 1024
-_BATCH = 2  # 1 would be taken for a constant
-_BEYOND = (8, 40)  # what the example is larger than the least side: not square, not a constant
+_BATCH = 2  # torch.export would make 1 a constant
+_BEYOND = (8, 40)  # added to the least side for the example, so that it is not square
 
 
 def export_onnx(
@@ -48,10 +48,10 @@ def export_onnx(
     """Write `network` to one ONNX file, input ``image``, and return its path.
 
     Args:
-        network: exported in evaluation mode; it is left as it is.
-        path: of the file to write; it appears whole or not at all.
+        network: exported in evaluation mode; not modified.
+        path: of the file to write; it appears complete or not at all.
         mean, std, output: see `ExportWrapper`.
-        size: (height, width) fixes the size, which some runtimes run faster; None leaves batch,
+        size: (height, width) fixes the size, which makes some runtimes faster; None leaves batch,
             height and width free.
         opset: version of ONNX's operators.
 
@@ -72,7 +72,7 @@ def exportable(
     std: Sequence[float] | None = None,
     output: Output = "logits",
 ) -> ExportWrapper:
-    """Return a copy of `network` that exporters take; arguments as in `export_onnx`."""
+    """Return a copy of `network` prepared for the exporters; arguments as in `export_onnx`."""
     wrapper = ExportWrapper(copy.deepcopy(network).eval(), mean=mean, std=std, output=output)
     set_attention_mode(wrapper, "graph")
     use_portable_operators(wrapper)
@@ -83,7 +83,7 @@ def exportable(
 def export_program(
     module: nn.Module, in_channels: int, *, size: tuple[int, int] | None = None
 ) -> ExportedProgram:
-    """Return torch's exported program of `module`, for any batch and size from a least side on.
+    """Return torch's exported program of `module`, for any batch and any size from a least side up.
 
     The least side is 64, or 320 where the module has maps beyond stride 32.
 
@@ -104,20 +104,20 @@ def export_program(
             dynamic[3] = Dim("width", min=least, max=_MAX_SIDE)
         example = torch.zeros(_BATCH, in_channels, height, width, device=reference.device)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch's own internals, none for a caller
+            warnings.simplefilter("ignore")  # about torch's internals, not for a caller
             try:
                 return torch.export.export(
                     module,
                     (example,),
                     dynamic_shapes=(dynamic,),
                     strict=False,
-                    # What torch cannot prove of all sizes, the program checks when it runs; from
-                    # the second side on, where it holds.
+                    # The program checks at run time what torch cannot prove for all sizes; it holds
+                    # from the second side up.
                     prefer_deferred_runtime_asserts_over_guards=least > _LEAST_SIDES[0],
                 )
             except UserError as error:
                 refused = error
-            except Exception as error:  # what else it raises has no common base class
+            except Exception as error:  # its other errors have no common base class
                 raise ExportError(f"torch.export refuses this network: {error}") from error
     raise ExportError(
         f"torch.export cannot leave batch and size free in this network; give one size: {refused}"
@@ -136,7 +136,7 @@ def write_onnx(
     """Write a program of `export_program` to one ONNX file and return its path.
 
     Args:
-        program: of an `exportable` network; it is of no use afterwards.
+        program: of an `exportable` network; consumed by the conversion.
         path, size, opset: see `export_onnx`.
         spec: goes into the metadata.
         output_names: of the wrapper.
@@ -168,7 +168,7 @@ def _convert(
                 opset_version=opset,
                 input_names=["image"],
                 output_names=output_names,
-                dynamic_shapes=(free,),  # names the axes, which are free already
+                dynamic_shapes=(free,),  # warns about names of axes, which are free already
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:

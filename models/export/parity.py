@@ -11,7 +11,7 @@ import torch
 from maskzoo.models.errors import ExportError
 from maskzoo.models.network.network import SegmentationNetwork
 
-# (batch, height, width): odd, non-square, another batch, and the smallest that is promised.
+# (batch, height, width): odd, non-square, another batch, and the smallest supported size.
 PARITY_SHAPES = ((1, 65, 97), (3, 96, 64), (1, 32, 32))
 
 
@@ -22,7 +22,7 @@ class Parity:
     Attributes:
         shape: (N, C, H, W) of the input.
         difference: the largest absolute difference.
-        labels_equal: share of pixels with the same class.
+        labels_equal: fraction of pixels with the same class.
     """
 
     shape: tuple[int, int, int, int]
@@ -37,7 +37,7 @@ def check_onnx(
     shapes: Sequence[tuple[int, int, int]] = PARITY_SHAPES,
     tolerance: float = 1e-4,
 ) -> list[Parity]:
-    """Run an ONNX file of logits in ONNX Runtime beside `network` on the same random images.
+    """Compare an ONNX file with `network`, on the same random images.
 
     Args:
         network: in evaluation mode during the check.

@@ -1,9 +1,9 @@
 """Average pools in ceil mode, in a form that exports with a free size.
 
 timm's ResNet-D family (`resnet10t`, `resnet50d` …) shrinks its shortcuts by a pool of 2 x 2 and
-stride 2 in ceil mode, which leaves out what lies beyond the border. torch.export cannot prove that
-the last window begins inside the map and refuses a free size. With one more row and column, copies
-of the last ones, the plain pool gives the same: a window at the border has each of its pixels
+stride 2 in ceil mode, which averages only the pixels inside the map. torch.export cannot prove that
+the last window starts inside the map, and rejects a free size. With one more row and column, copies
+of the last ones, the plain pool gives the same means: a window at the border has each of its pixels
 twice, and on an even side the copy is in no window.
 """
 
@@ -17,12 +17,12 @@ class CeilAvgPool2d(nn.Module):
     """`AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)`: (H, W) -> (⌈H/2⌉, ⌈W/2⌉)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the means of 2 x 2 pixels, of fewer at the border."""
+        """Return the means of 2 x 2 pixels, or fewer at the border."""
         return F.avg_pool2d(F.pad(x, (0, 1, 0, 1), mode="replicate"), 2)
 
 
 def use_portable_pools(network: nn.Module) -> None:
-    """Replace the pools of that kind in `network`; other pools stay as they are."""
+    """Replace the ceil-mode pools in `network`; other pools are unchanged."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if _is_ceil_pool(child):

@@ -19,14 +19,14 @@ Output = Literal["logits", "coarse", "labels"]
 
 
 class ExportWrapper(nn.Module):
-    """A network that takes what a foreign runtime can give and gives what it needs.
+    """A network with the input and output that another runtime needs.
 
     Args:
-        network: gives logits (N, K, H, W) for normalised images.
-        mean, std: for values in 0 … 1; given, the input is an image in 0 … 255 and is normalised
-            here. Without them the input is normalised already.
-        output: ``logits`` at the image's size; ``coarse``: logits as the classifier gives them, for
-            callers that resize (`SegmentationNetwork.forward_coarse`); ``labels``: class
+        network: returns logits (N, K, H, W) for normalised images.
+        mean, std: for values in 0 … 1. If given, the input is an image in 0 … 255 and is normalised
+            here; otherwise the input is normalised already.
+        output: ``logits`` at the image's size; ``coarse``: the classifier's logits, for callers
+            that resize (`SegmentationNetwork.forward_coarse`); ``labels``: class
             ids int64 (N, H, W), and the probability of that class float32 (N, H, W).
     """
 
@@ -53,7 +53,7 @@ class ExportWrapper(nn.Module):
 
     @property
     def output_names(self) -> list[str]:
-        """Names of what `forward` returns, in order."""
+        """Names of the outputs of `forward`, in order."""
         return ["labels", "confidence"] if self.output == "labels" else ["logits"]
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:

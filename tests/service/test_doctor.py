@@ -26,7 +26,7 @@ def test_the_doctor_names_what_is_on_and_off(monkeypatch):
     assert diagnosis.packages["fastapi"]
     assert diagnosis.problems == []
     assert diagnosis.bundles["aerial"].startswith("openvino on cpu, weights fp16, computes in ")
-    assert "its classes are torch's" in diagnosis.bundles["aerial"]
+    assert "it gives torch's classes" in diagnosis.bundles["aerial"]
 
 
 def test_the_doctor_finds_a_wrong_setting_and_a_missing_folder(monkeypatch, tmp_path):

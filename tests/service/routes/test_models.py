@@ -77,5 +77,5 @@ def test_each_model_says_which_engine_runs_it_and_why(bundles, wait_until):
             "precision": "float32",
             "weights": "fp32",
             "device": "cpu",
-            "reason": "it was not exported for an engine of CPUs",
+            "reason": "it was not exported for a CPU engine",
         }
