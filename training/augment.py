@@ -45,16 +45,19 @@ class Augmentation:
     def __call__(self, image: Image, mask: Mask, seed: int) -> tuple[Image, Mask]:
         """Return the image and the mask, transformed, both of the crop's size."""
         rng = np.random.default_rng(seed)
-        turns = self._quarter_turns(rng)
-        image, mask = self._cut(image, mask, self.crop[::-1] if turns % 2 else self.crop, rng)
-        if turns:
-            image, mask = (np.ascontiguousarray(np.rot90(part, turns)) for part in (image, mask))
+        rotations = self._rotations(rng)
+        # After an odd number of rotations height and width have changed places: cut that way.
+        crop = self.crop[::-1] if rotations % 2 else self.crop
+        image, mask = self._cut(image, mask, crop, rng)
+        if rotations:
+            image = np.ascontiguousarray(np.rot90(image, rotations))
+            mask = np.ascontiguousarray(np.rot90(mask, rotations))
         self.compose.set_random_seed(int(rng.integers(2**31)))
         result = self.compose(image=image, mask=mask)
         return np.ascontiguousarray(result["image"]), np.ascontiguousarray(result["mask"])
 
-    def _quarter_turns(self, rng: np.random.Generator) -> int:
-        """Draw 0 to 3 turns; ours, since a crop that is not square is cut the other way first."""
+    def _rotations(self, rng: np.random.Generator) -> int:
+        """Draw how often the sample is rotated by 90 degrees."""
         probability = self.config.rotate90
         if probability == 0 or rng.random() >= probability:
             return 0
@@ -63,6 +66,7 @@ class Augmentation:
     def _cut(
         self, image: Image, mask: Mask, crop: tuple[int, int], rng: np.random.Generator
     ) -> tuple[Image, Mask]:
+        """Cut a window of random scale and resize it to the crop, again if one class fills it."""
         low, high = self.config.scale
         for _ in range(_CROP_TRIES):
             scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
@@ -71,8 +75,8 @@ class Augmentation:
             cut = _window(mask, (top, left), (height, width), self.ignore_index)
             if self._is_mixed(cut):
                 break
-        fill = _window(image, (top, left), (height, width), _FILL)
-        return _resize(fill, crop, scale), _resize_labels(cut, crop)
+        window = _window(image, (top, left), (height, width), _FILL)
+        return _resize(window, crop, scale), _resize_labels(cut, crop)
 
     def _corner(
         self, mask: Mask, window: tuple[int, int], rng: np.random.Generator
@@ -91,6 +95,7 @@ class Augmentation:
         return corner[0], corner[1]
 
     def _target(self, mask: Mask, rng: np.random.Generator) -> tuple[int, int] | None:
+        """Draw a class of the mask, then a pixel of it that the crop must hold."""
         probability = self.config.rare_class_crops
         if probability == 0 or rng.random() >= probability:
             return None
@@ -102,6 +107,7 @@ class Augmentation:
         return position // mask.shape[1], position % mask.shape[1]
 
     def _is_mixed(self, cut: Mask) -> bool:
+        """Return whether no class takes more of the counted pixels than it may."""
         if self.config.max_class_share >= 1.0:
             return True
         counts = self._label_counts(cut)

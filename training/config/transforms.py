@@ -19,7 +19,8 @@ def albumentations() -> ModuleType:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network
     import albumentations
 
-    return albumentations
+    package: ModuleType = albumentations
+    return package
 
 
 def list_transforms() -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Sink(Protocol):
 
     Attributes:
         starts_anew: whether a resumed run gives it the earlier records again; a service that
-            keeps them itself does not want them twice.
+            keeps them itself does not want duplicates.
     """
 
     starts_anew: bool

@@ -103,7 +103,8 @@ def _field(number: int, kind: int, value: Any) -> bytes:
         return key + struct.pack("<d", value)
     if kind == _FLOAT:
         return key + struct.pack("<f", value)
-    return key + _varint(len(value)) + value
+    data: bytes = value
+    return key + _varint(len(data)) + data
 
 
 def _varint(value: int) -> bytes:

@@ -26,12 +26,12 @@ def cross_entropy(
     scores, truth = planes(logits, target)
     counted = truth != ignore_index
     weights = pixel_weights(truth, counted, class_weights).to(scores.dtype)
-    log_chances = scores.log_softmax(1)  # (N, K, P)
-    total = (at_truth(log_chances, truth, counted) * weights).sum()
+    log_p = scores.log_softmax(1)  # (N, K, P)
+    total = (at_truth(log_p, truth, counted) * weights).sum()
     if label_smoothing:
-        spread = log_chances
+        spread = log_p
         if class_weights is not None:
-            spread = log_chances * class_weights.to(scores.dtype)[:, None]
+            spread = log_p * class_weights.to(scores.dtype)[:, None]
         smooth = (spread.mean(1) * counted).sum()
         total = (1 - label_smoothing) * total + label_smoothing * smooth
     return -total / weights.sum().clamp(min=torch.finfo(scores.dtype).tiny)

@@ -30,17 +30,17 @@ def ohem(
 
     Args:
         threshold: a pixel is hard if its true class has less than this probability.
-        min_kept: at least this share of the counted pixels is kept, the hardest.
+        min_kept: at least this fraction of the counted pixels is kept, the hardest.
     """
-    log_chance, factors = _counted(logits, target, ignore_index, class_weights)
-    if not len(log_chance):
+    log_p, factors = _counted(logits, target, ignore_index, class_weights)
+    if not len(log_p):
         return logits.float().sum() * 0
-    losses = -log_chance
+    losses = -log_p
     with torch.no_grad():
-        chance = torch.exp(log_chance)
+        p = torch.exp(log_p)
         # Sorted and not `kthvalue`, which has no deterministic form on CUDA.
-        limit = chance.sort().values[max(1, round(min_kept * len(chance))) - 1]
-        factors = factors * ((chance < threshold) | (chance <= limit))
+        limit = p.sort().values[max(1, round(min_kept * len(p))) - 1]
+        factors = factors * ((p < threshold) | (p <= limit))
     return (factors * losses).sum() / factors.sum().clamp(min=torch.finfo(losses.dtype).tiny)
 
 
@@ -56,10 +56,10 @@ def focal(
 
     With class weights the mean is theirs, as in cross-entropy; `gamma` 0 is cross-entropy.
     """
-    log_chance, factors = _counted(logits, target, ignore_index, class_weights)
-    # 1 - p from the other classes' share; its floor keeps the power's slope finite at p = 1.
-    rest = (-torch.expm1(log_chance)).clamp(min=torch.finfo(log_chance.dtype).eps)
-    losses = -(rest**gamma) * log_chance
+    log_p, factors = _counted(logits, target, ignore_index, class_weights)
+    # expm1 keeps 1 - p exact where p is near 1; the floor keeps the power's slope finite at p = 1.
+    rest = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).eps)
+    losses = -(rest**gamma) * log_p
     return (factors * losses).sum() / factors.sum().clamp(min=torch.finfo(losses.dtype).tiny)
 
 
@@ -69,5 +69,5 @@ def _counted(
     """Return log p of the true class and the weight of each counted pixel."""
     scores, truth = planes(logits, target)
     counted = truth != ignore_index
-    log_chance = at_truth(scores.log_softmax(1), truth, counted)[counted]
-    return log_chance, pixel_weights(truth, counted, class_weights)[counted].to(scores.dtype)
+    log_p = at_truth(scores.log_softmax(1), truth, counted)[counted]
+    return log_p, pixel_weights(truth, counted, class_weights)[counted].to(scores.dtype)

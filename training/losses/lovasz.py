@@ -4,7 +4,7 @@ Paper:   Berman et al., "The Lovász-Softmax loss: A tractable surrogate for the
          the intersection-over-union measure in neural networks", CVPR 2018,
          https://arxiv.org/abs/1705.08790
 Idea:    sort the pixels of a class by their error; the loss is the errors' sum, each weighted by
-         how much the IoU falls when this pixel turns wrong too.
+         how much the IoU falls when this pixel becomes wrong too.
 Shapes:  logits (N, K, H, W), target (N, H, W) of class ids or `ignore_index` -> scalar.
 Differs: nothing; the mean is over the classes that occur in the batch, all pixels of the batch
          together ("present", "batch" in the paper's code). A batch in which nothing counts costs
@@ -25,7 +25,7 @@ def lovasz_softmax(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tens
     counted = truth != ignore_index
     probabilities, truth = scores.softmax(1), truth[counted]
     losses = []
-    for index in truth.unique().tolist():
+    for index in torch.unique(truth).tolist():
         belongs = truth == index
         errors = (belongs.to(scores.dtype) - probabilities[:, index][counted]).abs()
         errors, order = errors.sort(descending=True)

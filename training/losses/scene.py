@@ -3,7 +3,7 @@
 Paper:   Zhang et al., "Context Encoding for Semantic Segmentation" (EncNet), CVPR 2018,
          https://arxiv.org/abs/1803.08904
 Shapes:  logits (N, K) of presence, target (N, H, W) of class ids or `ignore_index` -> scalar.
-Differs: an image without a counted pixel says nothing about its classes and is left out; the
+Differs: an image without a counted pixel has no known classes and is left out; the
          mean is taken over the others, and is 0 if there are none.
 """
 

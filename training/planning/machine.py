@@ -14,7 +14,7 @@ from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.precision import has_bf16, prefers_channels_last
 from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.config.settings import ModelConfig, TrainConfig
-from maskzoo.training.planning.decisions import Draft, RunPlan
+from maskzoo.training.planning.run_plan import Draft, RunPlan
 
 
 def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> RunPlan[MachineConfig]:

@@ -33,12 +33,12 @@ _LIMITS = (  # of a container: (bytes allowed, bytes in use), cgroup v2 and v1
 
 @dataclass(frozen=True)
 class StepMemory:
-    """What a step needs and what there is, in bytes.
+    """Memory that a step needs and that the device has, in bytes.
 
     Attributes:
-        fixed: whatever the number of images, with optimizer and average.
-        per_image: for each image of a micro-batch.
-        free: what the device has left for the run.
+        fixed: needed for any number of images, with optimizer and average.
+        per_image: needed for each image of a micro-batch.
+        free: left on the device for the run.
     """
 
     fixed: int
@@ -57,7 +57,7 @@ class StepMemory:
 
 
 Measure = Callable[[MachineConfig, tuple[int, int]], StepMemory | None]
-"""Measures a step on crops of a height and width; gives None where the system does not tell."""
+"""Measures a step on crops of a height and width; None where the system does not report it."""
 
 
 def measure_step(
@@ -68,7 +68,7 @@ def measure_step(
     crop: tuple[int, int],
     device: torch.device,
 ) -> StepMemory | None:
-    """Measure the memory of a step; None where the system does not tell.
+    """Measure the memory of a step; None where the system does not report it.
 
     Args:
         network, loss: on `device`; they are left as they are.
@@ -93,7 +93,9 @@ def measure_step(
         return StepMemory(state, free, free)
     if one is None or two is None:
         return None
-    per_image = max(two - one, two // 8)  # measurements on a CPU are coarse
+    # On a CPU the measurement is coarse: the second image may seem to cost nothing, where the
+    # allocator reuses what the first step left. Then an eighth of the peak is assumed.
+    per_image = max(two - one, two // 8)
     return StepMemory(max(0, two - 2 * per_image) + state, per_image, free)
 
 
@@ -139,7 +141,7 @@ def _peak(work: Callable[[], None], device: torch.device) -> int | None:
 
 
 def _trim() -> None:
-    """Give back what the C library keeps for later, or a step would seem to need nothing."""
+    """Release what the C library keeps for later, or a step would seem to need nothing."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):  # another C library
@@ -164,7 +166,7 @@ def _resident(field: str) -> int | None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Return the memory that is free on `device`; None where the system does not tell."""
+    """Return the memory that is free on `device`; None where the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return free_ram() if device.type == "cpu" else None
@@ -172,12 +174,12 @@ def free_bytes(device: torch.device) -> int | None:
 
 def free_ram() -> int | None:
     """Return the main memory that is free, within the limit of a container."""
-    found = [_available()]
+    amounts = [_available()]
     for limit, usage in _LIMITS:
         allowed, used = _number(limit), _number(usage)
         if allowed is not None and used is not None and allowed < 1 << 60:  # else it is unlimited
-            found.append(allowed - used)
-    known = [value for value in found if value is not None]
+            amounts.append(allowed - used)
+    known = [amount for amount in amounts if amount is not None]
     return min(known, default=None)
 
 

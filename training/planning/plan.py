@@ -15,9 +15,9 @@ from typing import Literal
 from maskzoo.models.errors import SpecError
 from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm
 from maskzoo.training.config.run_config import MachineConfig, RunConfig, height_and_width
-from maskzoo.training.planning.decisions import Draft, RunPlan
 from maskzoo.training.planning.lengths import crop_counts
 from maskzoo.training.planning.memory import Measure, StepMemory
+from maskzoo.training.planning.run_plan import Draft, RunPlan
 from maskzoo.training.planning.survey import Survey, balanced_weights
 
 _CROPS = {"cpu": 20_000, "cuda": 160_000, "mps": 60_000}  # crops that a whole run sees
@@ -170,11 +170,11 @@ class _Planner:
         self.draft.decide(
             "optimizer.head_lr_mult",
             10.0 if model.encoder_weights else 1.0,
-            "the encoder begins trained, the rest does not"
+            "the encoder starts trained, the rest does not"
             if model.encoder_weights
-            else "all begins trained"
+            else "all starts trained"
             if is_pretrained
-            else "all begins untrained",
+            else "all starts untrained",
         )
         rate, why = rule_of_thumb(self.config.optimizer.name, batch, is_pretrained=is_pretrained)
         self.draft.decide("optimizer.lr", rate, why)

@@ -49,7 +49,7 @@ def draw_preview(
     num_draws: int = 5,
     seed: int = 0,
 ) -> Path:
-    """Write the picture as a PNG and return its path.
+    """Draw the preview into a PNG and return its path.
 
     Args:
         data: the data set.

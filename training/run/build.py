@@ -57,7 +57,7 @@ def make_network(
     if model.start_from and is_new:
         context.notify(start_from(network, labels, Path(model.start_from)))
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # it exists on no other device
-        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     network = network.to(fabric.device)
     if config.runtime.channels_last:
         network = network.to(memory_format=torch.channels_last)
@@ -94,7 +94,7 @@ def step_measure(network: SegmentationNetwork, labels: LabelSet) -> Measure:
 
     def measure(config: MachineConfig, crop: tuple[int, int]) -> StepMemory | None:
         terms = config.loss.terms
-        if terms == "auto":  # the dearest of what the plan may choose
+        if terms == "auto":  # the terms that cost most of those the plan may choose
             terms = (CrossEntropyTerm(), DiceTerm())
         loss = make_loss(RunLoss(terms=terms, class_weights=None), labels, network)
         device = next(network.parameters()).device

@@ -3,8 +3,8 @@
     maskzoo-checkpoint 1 <sha256 of the rest>\\n
     <torch.save of tensors and plain types>
 
-The digest in the first line tells a torn or foreign file before anything of it is used, and the
-rest is read with `weights_only=True`: no code runs from a checkpoint. A new file is written
+By the digest in the first line a torn or foreign file is refused before anything of it is used, and
+the rest is read with `weights_only=True`: no code runs from a checkpoint. A new file is written
 beside the old one, flushed to disk and then renamed over it; the one before is kept as
 `previous.ckpt`.
 """

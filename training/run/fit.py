@@ -36,11 +36,11 @@ from maskzoo.training.config.run_config import MachineConfig, MachineRuntime, Ru
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.loggers.display import Display
-from maskzoo.training.planning.decisions import RunPlan
 from maskzoo.training.planning.lengths import run_lengths
 from maskzoo.training.planning.machine import choose_machine
 from maskzoo.training.planning.memory import free_ram
 from maskzoo.training.planning.plan import resolve
+from maskzoo.training.planning.run_plan import RunPlan
 from maskzoo.training.planning.survey import survey
 from maskzoo.training.planning.table import plan_table
 from maskzoo.training.report.page import ReportCollector, write_report

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """A run was asked to stop, has saved, and can be resumed."""
+    """A run was stopped by a signal; it is saved and can be resumed."""
 
 
 class StopRequest:

@@ -10,7 +10,7 @@ from maskzoo.models.errors import SpecError, ZooError
 from maskzoo.training.config.overrides import mistakes_in
 from maskzoo.training.config.run_config import RunConfig
 from maskzoo.training.config.settings import BundleConfig, TrainConfig
-from maskzoo.training.planning.decisions import OPEN, find_key
+from maskzoo.training.planning.run_plan import OPEN, find_key
 from maskzoo.training.run.checkpoint import LAST, Checkpoint, CheckpointError, read_checkpoint
 from maskzoo.training.run.origin import flat_settings
 

@@ -1,7 +1,7 @@
-"""Warm start: a run that begins with the weights of a bundle.
+"""Warm start: a run that starts from the weights of a bundle.
 
-Every tensor of the network is taken, except the classifiers' where the classes differ. Nothing
-else is left out: a bundle of another network is refused, with what differs.
+Every tensor of the network is taken, except those of the classifiers where the classes differ. A
+bundle of another network is refused, with what differs.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def start_from(network: SegmentationNetwork, labels: LabelSet, path: Path) -> st
         labels: the classes that will be trained.
 
     Returns:
-        A sentence that says what was taken.
+        A sentence: what was taken.
 
     Raises:
         BundleError: there is no sound bundle at `path`.
-        SpecError: its network is another one; lists what differs.
+        SpecError: it has another network; lists what differs.
     """
     bundle = load_bundle(path)
     theirs, ours = bundle.manifest.spec, network.spec

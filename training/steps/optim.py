@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +28,8 @@ def parameter_groups(
     head_lr_mult: float,
     weight_decay: float,
     layer_decay: float = 1.0,
-) -> list[dict]:
-    """Return groups of weights that share rate and decay; weights without gradient are in none.
+) -> list[dict[str, Any]]:
+    """Return groups of weights with one rate and decay each; frozen weights are in none.
 
     Norms and biases (everything of rank 0 or 1) are not decayed. What `network.rate_factors` names
     learns slower. The key `peak_lr` keeps the rate that the schedule scales.
@@ -109,7 +110,7 @@ def lr_factor(step: int, total_steps: int, config: ScheduleConfig) -> float:
             return 0.04 + 0.96 * (1 - math.cos(math.pi * rise)) / 2
         return rise
     done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
-    fall = (1 - done) ** config.power
+    fall: float = (1 - done) ** config.power
     if config.name != "poly":
         fall = (1 + math.cos(math.pi * done)) / 2
     return config.final + (1 - config.final) * fall

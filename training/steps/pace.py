@@ -11,42 +11,42 @@ _Batch = TypeVar("_Batch")
 
 
 class Pace:
-    """Counts from when it is made; validations are left out by `pause`."""
+    """Measures from its creation on; validations are left out by `pause`."""
 
     def __init__(self) -> None:
         self._waited = 0.0
         self._images = 0
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
     def waiting(self, batches: Iterable[_Batch]) -> Iterator[_Batch]:
         """Yield `batches`, timing the wait for each."""
         iterator = iter(batches)
         while True:
-            began = time.monotonic()
+            start = time.monotonic()
             try:
                 batch = next(iterator)
             except StopIteration:
                 return
             finally:
-                self._waited += time.monotonic() - began
+                self._waited += time.monotonic() - start
             yield batch
 
     def count(self, num_images: int) -> None:
-        """Add images that were learnt from."""
+        """Add images that were trained on."""
         self._images += num_images
 
     @contextmanager
     def pause(self) -> Iterator[None]:
         """Return a context whose time does not count."""
-        began = time.monotonic()
+        start = time.monotonic()
         try:
             yield
         finally:
-            self._began += time.monotonic() - began
+            self._start += time.monotonic() - start
 
     @property
     def images_per_s(self) -> float:
-        """Images a second so far."""
+        """Images per second so far."""
         return self._images / self._seconds
 
     @property
@@ -56,4 +56,4 @@ class Pace:
 
     @property
     def _seconds(self) -> float:
-        return max(1e-9, time.monotonic() - self._began)
+        return max(1e-9, time.monotonic() - self._start)

@@ -8,7 +8,7 @@ lowest point is already at the edge. One batch more or less moves that point, so
 within a factor of five of the rule of thumb.
 
 The test trains a copy of the network on samples of its own and seeds each step as a run does: it
-is a function of the seed, and leaves nothing behind but the number.
+is a function of the seed, and nothing of it remains but the rate.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch.optim import Optimizer
 from maskzoo.training.steps.step import TrainStep
 
 MAX_STEPS = 80
-_SHARE = 0.04  # of the run's steps that the test may take
-_FEWEST = 30  # steps, below which the curve says nothing
+_FRACTION = 0.04  # of the run's steps that the test may take
+_FEWEST = 30  # steps, below which the curve is mostly noise
 _DECADES = 4.0
 _BOUND = 5.0
 _SMOOTHING = 0.85
@@ -49,7 +49,7 @@ class RangeTest:
 
 def range_test_steps(total_steps: int) -> int:
     """Return how many steps the test of a run of `total_steps` takes; 0 if it does not pay."""
-    steps = min(MAX_STEPS, int(_SHARE * total_steps))
+    steps = min(MAX_STEPS, int(_FRACTION * total_steps))
     return steps if steps >= _FEWEST else 0
 
 
@@ -89,10 +89,10 @@ def run_range_test(
         losses.append(mean / (1 - _SMOOTHING ** (number + 1)))
         if losses[-1] > _DIVERGED * min(losses):
             break
-    return choose(rates, losses, rule=rule)
+    return choose_rate(rates, losses, rule=rule)
 
 
-def choose(rates: list[float], losses: list[float], *, rule: float) -> RangeTest:
+def choose_rate(rates: list[float], losses: list[float], *, rule: float) -> RangeTest:
     """Choose a rate from a curve; `rule` where the loss never fell."""
     if not losses or min(losses) > 0.99 * losses[0]:
         why = f"range test: the loss fell at no rate, so the rule of thumb {rule:g} is taken"

@@ -2,7 +2,7 @@
 
 The step's batch (N, 3, H, W) goes through the network in micro-batches; the gradient is their
 mean, weighted by their number of images. When memory runs out, the micro-batch is halved and the
-step begins again as if it had been so from the start: the effective batch and the schedule stay.
+step starts over as if it had always been that small: the effective batch and the schedule stay.
 What depends on other images of a micro-batch, the statistics of batch norms and the sums in Dice,
 does see fewer of them.
 """
@@ -85,7 +85,7 @@ class TrainStep:
 
         Raises:
             ZooError: memory does not even suffice for one image, or ran out on one of several
-                devices, where the others cannot be told.
+                devices: the others would go on with a step that this one has to repeat.
         """
         self._buffers.keep()
         while True:
@@ -117,7 +117,9 @@ class TrainStep:
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.fabric.device)
         sums: dict[str, Tensor] = {}
-        chunks = list(zip(images.split(micro_batch), target.split(micro_batch), strict=True))
+        chunks = list(
+            zip(torch.split(images, micro_batch), torch.split(target, micro_batch), strict=True)
+        )
         for number, (some_images, some_target) in enumerate(chunks):
             fraction = len(some_images) / len(images)
             is_last = number + 1 == len(chunks)

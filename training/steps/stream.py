@@ -22,7 +22,7 @@ class SampleStream(Sampler[list[tuple[int, int]]]):
         batch_size: samples in one step over all ranks.
         seed: of the permutations.
         start, stop: the first step and the one after the last.
-        rank, world_size: which share of each batch is ours.
+        rank, world_size: which part of each batch this process takes.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class SampleStream(Sampler[list[tuple[int, int]]]):
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        share = self.batch_size // self.world_size
+        count = self.batch_size // self.world_size
         for step in range(self.start, self.stop):
-            first = step * self.batch_size + self.rank * share
-            yield [self.key(position) for position in range(first, first + share)]
+            first = step * self.batch_size + self.rank * count
+            yield [self.key(position) for position in range(first, first + count)]
 
     def key(self, position: int) -> tuple[int, int]:
         """Return (epoch key, index of the image) of sample number `position`."""

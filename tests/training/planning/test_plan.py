@@ -10,11 +10,11 @@ import pytest
 from maskzoo.models.errors import SpecError
 from maskzoo.training.config.load import load_config
 from maskzoo.training.config.run_config import RunConfig
-from maskzoo.training.planning.decisions import RunPlan
 from maskzoo.training.planning.lengths import run_lengths
 from maskzoo.training.planning.machine import choose_machine
 from maskzoo.training.planning.memory import StepMemory
 from maskzoo.training.planning.plan import default_bundle_name, resolve
+from maskzoo.training.planning.run_plan import RunPlan
 from maskzoo.training.planning.survey import Survey
 from maskzoo.training.planning.table import plan_table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskzoo.training.planning.decisions import Decision
+from maskzoo.training.planning.run_plan import Decision
 from maskzoo.training.planning.table import plan_table
 
 

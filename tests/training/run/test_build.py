@@ -66,7 +66,7 @@ def test_class_weights_reach_the_loss_and_must_be_as_many_as_classes(
         make_loss(three, LabelSet.from_names(["a", "b"]), parts.network)
 
 
-def test_a_step_is_measured_with_the_dearest_terms_where_none_are_chosen(
+def test_a_step_is_measured_with_the_costliest_terms_where_none_are_chosen(
     make_parts: MakeParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = make_parts()

@@ -15,14 +15,14 @@ from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.run.checkpoint import read_checkpoint
 from maskzoo.training.run.fit import train
-from maskzoo.training.steps.range_test import choose, range_test_steps
+from maskzoo.training.steps.range_test import choose_rate, range_test_steps
 
 RATES = [10.0 ** (power / 4) for power in range(-16, 1)]  # 1e-4 … 1
 
 
 def test_a_tenth_of_the_rate_of_the_lowest_loss_is_taken() -> None:
     losses = [1.0] * 5 + [0.9, 0.8, 0.7, 0.5, 0.4, 0.3, 0.35, 0.8, 2.0, 3.0, 4.0, 5.0]
-    found = choose(RATES, losses, rule=0.005)
+    found = choose_rate(RATES, losses, rule=0.005)
     assert found.lr == pytest.approx(RATES[10] / 10, rel=0.05)
     assert found.why.startswith("range test: the loss fell from 1 to 0.3 at rate 0.032; a tenth")
     assert "kept within" not in found.why
@@ -30,14 +30,14 @@ def test_a_tenth_of_the_rate_of_the_lowest_loss_is_taken() -> None:
 
 def test_the_result_stays_near_the_rule_of_thumb() -> None:
     losses = [1.0 - 0.05 * number for number in range(17)]
-    found = choose(RATES, losses, rule=0.001)
+    found = choose_rate(RATES, losses, rule=0.001)
     assert found.lr == 0.005
     assert found.why.endswith("kept within a factor 5 of the rule of thumb 0.001")
 
 
 @pytest.mark.parametrize("losses", [[], [1.0, 1.1, 1.5, 4.0]])
 def test_a_loss_that_never_falls_leaves_the_rule(losses: list[float]) -> None:
-    found = choose(RATES[: len(losses)], losses, rule=0.002)
+    found = choose_rate(RATES[: len(losses)], losses, rule=0.002)
     assert found.lr == 0.002
     assert "the loss fell at no rate" in found.why
 

@@ -9,7 +9,7 @@ from maskzoo.training.config.load import load_config
 from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.planning.decision import Decision
-from maskzoo.training.planning.decisions import Draft, RunPlan
+from maskzoo.training.planning.run_plan import Draft, RunPlan
 
 MACHINE = (
     "model.architecture=unet",

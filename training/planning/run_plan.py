@@ -1,4 +1,4 @@
-"""Decisions for a run: each value with its reason, and the resulting configuration."""
+"""`RunPlan`: a configuration with its decisions, and the draft in which they are made."""
 
 from __future__ import annotations
 
