@@ -8,7 +8,7 @@ names, wrong types and values outside a `Literal`, all at once.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
@@ -19,26 +19,28 @@ from maskzoo.models.spec import describe_mistakes
 _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
-def option_names(constructor: type) -> list[str]:
-    """Return the names of the keyword-only arguments of `constructor`."""
-    return list(_options(constructor))
+def option_names(*constructors: type) -> list[str]:
+    """Return the names of the keyword-only arguments of `constructors`."""
+    return list(_options(constructors))
 
 
-def option_defaults(constructor: type) -> dict[str, Any]:
-    """Return name -> default of the keyword-only arguments of `constructor`."""
-    return {name: default for name, (_, default) in _options(constructor).items()}
+def option_defaults(*constructors: type) -> dict[str, Any]:
+    """Return name -> default of the keyword-only arguments of `constructors`."""
+    return {name: default for name, (_, default) in _options(constructors).items()}
 
 
-def check_options(what: str, constructor: type, options: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(what: str, options: Mapping[str, Any], *constructors: type) -> dict[str, Any]:
     """Return the options, converted to the annotated types; defaults are not filled in.
 
     Args:
-        what: names the constructor in the message (``"architecture 'danet'"``).
+        what: names the constructors in the message (``"architecture 'danet'"``).
+        options: name -> value as a person gave it.
+        constructors: whose keyword-only arguments the options are; several have them together.
 
     Raises:
         SpecError: lists every unknown name and every wrong value.
     """
-    schema = _options(constructor)
+    schema = _options(constructors)
     names = list(schema)
     mistakes = [
         f"unknown option {name!r}{did_you_mean(name, names)}"
@@ -61,17 +63,13 @@ def check_options(what: str, constructor: type, options: Mapping[str, Any]) -> d
     return checked
 
 
-def _options(constructor: type) -> dict[str, tuple[Any, Any]]:
-    """Return name -> (annotation, default), base classes included where `**common` reaches them."""
+def _options(constructors: Iterable[type]) -> dict[str, tuple[Any, Any]]:
+    """Return name -> (annotation, default) of all keyword-only arguments."""
     found: dict[str, tuple[Any, Any]] = {}
-    for owner in constructor.__mro__:
-        if "__init__" not in vars(owner):
-            continue
-        hints = get_type_hints(owner.__init__, include_extras=True)  # type: ignore[misc]
-        parameters = inspect.signature(owner.__init__).parameters  # type: ignore[misc]
-        for name, parameter in parameters.items():
+    for constructor in constructors:
+        initialise = constructor.__init__  # type: ignore[misc]
+        hints = get_type_hints(initialise, include_extras=True)
+        for name, parameter in inspect.signature(initialise).parameters.items():
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                found.setdefault(name, (hints[name], parameter.default))
-        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-            break
+                found[name] = (hints[name], parameter.default)
     return found

@@ -6,7 +6,7 @@ Names on disk, in addresses and in configurations are the keys here; they are on
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -36,7 +36,7 @@ from maskzoo.models.architectures.unet import UNet
 from maskzoo.models.architectures.unetplusplus import UNetPlusPlus
 from maskzoo.models.architectures.upernet import UPerNet
 from maskzoo.models.errors import SpecError, UnknownNameError
-from maskzoo.models.network.decoder import Decoder
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.encoders import Encoder
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.options import check_options, option_names
@@ -206,7 +206,9 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
     """
     weights = open_source(encoder_weights, spec.encoder) if encoder_weights else None
     architecture = get_architecture(spec.architecture)
-    options = check_options(f"architecture {spec.architecture!r}", architecture, spec.options)
+    options = check_options(
+        f"architecture {spec.architecture!r}", spec.options, architecture, DecoderSetup
+    )
     plugins = _checked_plugins(spec.plugins)
     encoder = Encoder(
         spec.encoder,
@@ -218,12 +220,15 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
     if weights is not None:
         encoder.load_weights(weights.state)
         encoder.origin = weights.origin
-    decoder = architecture(encoder.channels, encoder.strides, spec.num_classes, **options)
+    common = {name: options.pop(name) for name in option_names(DecoderSetup) if name in options}
+    setup = DecoderSetup(encoder.channels, encoder.strides, spec.num_classes, **common)
+    build: Callable[..., Decoder] = architecture  # each takes options of its own
+    decoder = build(setup, **options)
     network = SegmentationNetwork(spec, encoder, decoder)
     sites = Sites(network)
     for plugin, entry, plugin_options in plugins:
-        for common in {"norm", "align_corners"} & set(option_names(entry.constructor)):
-            plugin_options.setdefault(common, getattr(decoder, common))
+        for name in {"norm", "align_corners"} & set(option_names(entry.constructor)):
+            plugin_options.setdefault(name, getattr(decoder, name))
         attach(sites, plugin, entry, plugin_options)
     return network
 
@@ -246,7 +251,7 @@ def create_plugin(name: str, *channels: int, **options: Any) -> nn.Module:
     """
     entry = get_plugin(name)
     return entry.constructor(
-        *channels, **check_options(f"plug-in {name!r}", entry.constructor, options)
+        *channels, **check_options(f"plug-in {name!r}", options, entry.constructor)
     )
 
 
@@ -308,7 +313,7 @@ def _checked_plugins(
         if "out_channels" in set(plugin.options) & set(option_names(entry.constructor)):
             mistakes.append(f"{plugin.name}@{plugin.site}: a plug-in keeps the channels it finds")
         try:
-            options = check_options("options", entry.constructor, plugin.options)
+            options = check_options("options", plugin.options, entry.constructor)
         except SpecError as error:
             mistakes += [f"{plugin.name}@{plugin.site}: {mistake}" for mistake in error.mistakes]
         else:

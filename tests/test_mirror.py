@@ -47,7 +47,6 @@ COVERED_BY = {
     "models/plugins/gau.py": "tests/models/plugins/test_fpa_gau.py",
     # models
     "models/builtin_labels.py": "tests/models/test_labels.py",
-    "models/options.py": "tests/models/test_plugins.py",
     "models/preprocessing.py": "tests/models/bundles/test_bundle.py",
     "models/registry.py": "tests/models/test_plugins.py",
     "models/bundles/shipped.py": "tests/test_cli.py",

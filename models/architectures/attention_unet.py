@@ -11,13 +11,12 @@ Shape:   f1 … f5 -> (N, channels[3], h1, w1), the size of f1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from typing import Literal
 
 from torch import Tensor, nn
 
 from maskzoo.models.architectures.unet import UNet
-from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct
 from maskzoo.models.plugins.attention_gate import AttentionGate
 
@@ -30,31 +29,24 @@ class AttentionUNet(UNet):
         variant: see the module's text.
     """
 
-    paper: ClassVar[str] = "Attention U-Net, MIDL 2018, https://arxiv.org/abs/1804.03999"
-
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: tuple[int, int, int, int] = (256, 128, 64, 32),
         variant: Literal["paper", "simple"] = "paper",
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(
-            encoder_channels, encoder_strides, num_classes, channels=channels, **common
-        )
-        signals = [encoder_channels[5], *channels[:3]]
+        super().__init__(setup, channels=channels)
+        signals = [setup.encoder_channels[5], *channels[:3]]
         self.signal: nn.Module = nn.Identity()
         if variant == "paper":
             self.signal = ConvNormAct(signals[0], channels[0], 1, norm=self.norm)
             signals[0] = channels[0]
         self.gates = nn.ModuleDict()
         for level, signal in zip((4, 3, 2, 1), signals, strict=True):
-            if encoder_channels[level] and (level > 1 or variant == "simple"):
+            if setup.encoder_channels[level] and (level > 1 or variant == "simple"):
                 self.gates[str(level)] = AttentionGate(
-                    encoder_channels[level],
+                    setup.encoder_channels[level],
                     signal,
                     variant=variant,
                     norm=self.norm,

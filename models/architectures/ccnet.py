@@ -9,12 +9,10 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Unpack
 
 from maskzoo.models.architectures.context import ContextHead
-from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.plugins.criss_cross import CrissCrossAttention
 
 
@@ -27,22 +25,15 @@ class CCNet(ContextHead):
         recurrence: how often the same attention is applied.
     """
 
-    paper: ClassVar[str] = "CCNet, ICCV 2019, https://arxiv.org/abs/1811.11721"
-
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         attention_channels: int | None = None,
         recurrence: int = 2,
-        **common: Unpack[DecoderOptions],
     ) -> None:
         mechanism = partial(
             CrissCrossAttention, attention_channels=attention_channels, recurrence=recurrence
         )
-        super().__init__(
-            encoder_channels, encoder_strides, num_classes, channels, mechanism, **common
-        )
+        super().__init__(setup, channels, mechanism)

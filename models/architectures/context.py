@@ -9,13 +9,13 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Unpack
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct
 
 
@@ -31,15 +31,12 @@ class ContextHead(Decoder):
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         channels: int | None,
         mechanism: Callable[[int], nn.Module],
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        in_channels = encoder_channels[5]
+        super().__init__(setup)
+        in_channels = setup.encoder_channels[5]
         self.out_channels = channels or max(1, in_channels // 4)
         self.before = ConvNormAct(in_channels, self.out_channels, 3, norm=self.norm)
         self.mechanism = mechanism(self.out_channels)

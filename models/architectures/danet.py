@@ -12,12 +12,11 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions, DecoderOutput
+from maskzoo.models.network.decoder import Decoder, DecoderOutput, DecoderSetup
 from maskzoo.models.network.layers import Classifier, ConvNormAct
 from maskzoo.models.plugins.cam import ChannelAttention
 from maskzoo.models.plugins.pam import PositionAttention
@@ -32,22 +31,18 @@ class DANet(Decoder):
         energy: sign of CAM's energy, see `models.plugins.cam`.
     """
 
-    paper: ClassVar[str] = "DANet, CVPR 2019, https://arxiv.org/abs/1809.02983"
     uses_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         attention_channels: int | None = None,
         energy: Literal["official", "paper"] = "official",
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        in_channels = encoder_channels[5]
+        super().__init__(setup)
+        in_channels = setup.encoder_channels[5]
         width = channels or max(1, in_channels // 4)
         self.out_channels = width
         self.pam_in = ConvNormAct(in_channels, width, 3, norm=self.norm)
@@ -56,8 +51,8 @@ class DANet(Decoder):
         self.cam_in = ConvNormAct(in_channels, width, 3, norm=self.norm)
         self.cam = ChannelAttention(width, energy=energy)
         self.cam_out = ConvNormAct(width, width, 3, norm=self.norm)
-        self.pam_classifier = Classifier(width, num_classes, dropout=self.dropout)
-        self.cam_classifier = Classifier(width, num_classes, dropout=self.dropout)
+        self.pam_classifier = Classifier(width, setup.num_classes, dropout=self.dropout)
+        self.cam_classifier = Classifier(width, setup.num_classes, dropout=self.dropout)
         self.aux_weights |= {"pam": 1.0, "cam": 1.0}
 
     def forward(self, features: list[Tensor]) -> Tensor:

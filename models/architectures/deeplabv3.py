@@ -10,12 +10,11 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct
 from maskzoo.models.plugins.aspp import AtrousPyramid, rates_at_stride
 
@@ -30,26 +29,22 @@ class DeepLabV3(Decoder):
         variant: see above.
     """
 
-    paper: ClassVar[str] = "DeepLabV3, 2017, https://arxiv.org/abs/1706.05587"
     uses_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int = 256,
         rates: tuple[int, ...] | None = None,
         variant: Literal["mmseg", "torchvision"] = "mmseg",
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        super().__init__(setup)
         self.out_channels = channels
         self.aspp = AtrousPyramid(
-            encoder_channels[5],
+            setup.encoder_channels[5],
             out_channels=channels,
-            rates=rates or rates_at_stride(encoder_strides[5]),
+            rates=rates or rates_at_stride(setup.encoder_strides[5]),
             projection=3 if variant == "mmseg" else 1,
             norm=self.norm,
         )

@@ -11,13 +11,12 @@ Shape:   f2, f5 -> (N, channels, h2, w2), the size of f2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, SeparableConv, resize
 from maskzoo.models.plugins.aspp import AtrousPyramid, rates_at_stride
 
@@ -31,32 +30,28 @@ class DeepLabV3Plus(Decoder):
         rates: dilations; None takes the paper's for the encoder's output stride.
     """
 
-    paper: ClassVar[str] = "DeepLabV3+, ECCV 2018, https://arxiv.org/abs/1802.02611"
     default_output_stride: ClassVar[int] = 16
     uses_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int = 256,
         low_channels: int = 48,
         rates: tuple[int, ...] | None = None,
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        super().__init__(setup)
         self.out_channels = channels
         self.aspp = AtrousPyramid(
-            encoder_channels[5],
+            setup.encoder_channels[5],
             out_channels=channels,
-            rates=rates or rates_at_stride(encoder_strides[5]),
+            rates=rates or rates_at_stride(setup.encoder_strides[5]),
             separable=True,
             projection=3,
             norm=self.norm,
         )
-        self.low = ConvNormAct(encoder_channels[2], low_channels, 1, norm=self.norm)
+        self.low = ConvNormAct(setup.encoder_channels[2], low_channels, 1, norm=self.norm)
         self.fuse = nn.Sequential(
             SeparableConv(channels + low_channels, channels, norm=self.norm),
             SeparableConv(channels, channels, norm=self.norm),

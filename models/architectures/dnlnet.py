@@ -11,15 +11,13 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Unpack
 
 from torch import Tensor, nn
 
 from maskzoo.models.architectures.context import ContextHead
 from maskzoo.models.network.attention import Attention
-from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, Norm, start_at_zero
 
 
@@ -71,25 +69,18 @@ class DNLNet(ContextHead):
         temperature: divides the scores of the pairwise part.
     """
 
-    paper: ClassVar[str] = "DNLNet, ECCV 2020, https://arxiv.org/abs/2006.06668"
-
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         reduction: int = 2,
         temperature: float = 0.05,
-        **common: Unpack[DecoderOptions],
     ) -> None:
         mechanism = partial(
             DisentangledNonLocal,
             reduction=reduction,
             temperature=temperature,
-            norm=common.get("norm", "batch"),
+            norm=setup.norm,
         )
-        super().__init__(
-            encoder_channels, encoder_strides, num_classes, channels, mechanism, **common
-        )
+        super().__init__(setup, channels, mechanism)

@@ -10,13 +10,13 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from dataclasses import replace
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct
 from maskzoo.models.plugins.emau import ExpectationMaximization
 
@@ -32,26 +32,22 @@ class EMANet(Decoder):
         variant: whose normalisation of the bases and whose head.
     """
 
-    paper: ClassVar[str] = "EMANet, ICCV 2019, https://arxiv.org/abs/1907.13426"
     uses_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         attention_channels: int | None = None,
         bases: int = 64,
         iterations: int = 3,
         variant: Literal["official", "mmseg"] = "official",
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        if variant == "official":
-            common.setdefault("auxiliary", False)
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        in_channels = encoder_channels[5]
+        if variant == "official" and setup.auxiliary is None:
+            setup = replace(setup, auxiliary=False)  # the authors train without
+        super().__init__(setup)
+        in_channels = setup.encoder_channels[5]
         width = channels or max(1, in_channels // 8)
         inner = attention_channels or 2 * width
         self.out_channels = width

@@ -11,13 +11,12 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w); scene logits (N, K)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions, DecoderOutput
+from maskzoo.models.network.decoder import Decoder, DecoderOutput, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, resize
 from maskzoo.models.plugins.encoding import ContextEncoding
 
@@ -31,33 +30,30 @@ class EncNet(Decoder):
         lateral: whether f3 and f4 join f5 before the encoding.
     """
 
-    paper: ClassVar[str] = "EncNet, CVPR 2018, https://arxiv.org/abs/1803.08904"
     uses_auxiliary: ClassVar[bool] = True
     scene_weight: ClassVar[float] = 0.2
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         codes: int = 32,
         lateral: bool = False,
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        width = channels or max(1, encoder_channels[5] // 4)
+        super().__init__(setup)
+        width = channels or max(1, setup.encoder_channels[5] // 4)
         self.out_channels = width
-        self.bottleneck = ConvNormAct(encoder_channels[5], width, 3, norm=self.norm)
+        self.bottleneck = ConvNormAct(setup.encoder_channels[5], width, 3, norm=self.norm)
         self.laterals = nn.ModuleList()
         if lateral:
             self.laterals.extend(
-                ConvNormAct(encoder_channels[level], width, 1, norm=self.norm) for level in (3, 4)
+                ConvNormAct(setup.encoder_channels[level], width, 1, norm=self.norm)
+                for level in (3, 4)
             )
             self.fusion = ConvNormAct(3 * width, width, 3, norm=self.norm)
         self.encoding = ContextEncoding(width, codes=codes, norm=self.norm)
-        self.scene = nn.Linear(width, num_classes)
+        self.scene = nn.Linear(width, setup.num_classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the gated map."""

@@ -10,13 +10,12 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct
 
 
@@ -30,22 +29,18 @@ class FCN(Decoder):
             joining.
     """
 
-    paper: ClassVar[str] = "FCN, CVPR 2015, https://arxiv.org/abs/1411.4038"
     uses_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         num_convs: int = 2,
         concat_input: bool = True,
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        in_channels = encoder_channels[5]
+        super().__init__(setup)
+        in_channels = setup.encoder_channels[5]
         width = channels or max(1, in_channels // 4)
         self.out_channels = width
         self.convs = nn.Sequential(

@@ -10,14 +10,13 @@ Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, resize
 
 
@@ -32,26 +31,22 @@ class FPN(Decoder):
         merge: whether the levels are added (the paper) or concatenated.
     """
 
-    paper: ClassVar[str] = "Panoptic FPN, CVPR 2019, https://arxiv.org/abs/1901.02446"
     default_output_stride: ClassVar[int] = 32
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         pyramid_channels: int = 256,
         channels: int = 128,
         merge: Literal["add", "concatenate"] = "add",
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        super().__init__(setup)
         self.merge = merge
         self.out_channels = channels if merge == "add" else 4 * channels
         # f5, f4, f3, f2
         self.laterals = nn.ModuleList(
-            nn.Conv2d(count, pyramid_channels, 1) for count in encoder_channels[5:1:-1]
+            nn.Conv2d(count, pyramid_channels, 1) for count in setup.encoder_channels[5:1:-1]
         )
         self.branches = nn.ModuleList(
             nn.Sequential(

@@ -9,12 +9,11 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Literal, Unpack
+from typing import Literal
 
 from maskzoo.models.architectures.context import ContextHead
-from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.plugins.gc import GlobalContext
 
 
@@ -28,21 +27,14 @@ class GCNet(ContextHead):
         fusion: `add` the context, `scale` by its sigmoid, or `both`.
     """
 
-    paper: ClassVar[str] = "GCNet, ICCVW 2019, https://arxiv.org/abs/1904.11492"
-
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         ratio: float = 0.25,
         pooling: Literal["attention", "average"] = "attention",
         fusion: Literal["add", "scale", "both"] = "add",
-        **common: Unpack[DecoderOptions],
     ) -> None:
         mechanism = partial(GlobalContext, ratio=ratio, pooling=pooling, fusion=fusion)
-        super().__init__(
-            encoder_channels, encoder_strides, num_classes, channels, mechanism, **common
-        )
+        super().__init__(setup, channels, mechanism)

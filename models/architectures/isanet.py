@@ -12,15 +12,14 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskzoo.models.network.attention import ProjectedAttention
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, Norm
 
 
@@ -58,26 +57,22 @@ class ISANet(Decoder):
         window: P, the side of the windows.
     """
 
-    paper: ClassVar[str] = "ISANet, 2019, https://arxiv.org/abs/1907.12273"
     uses_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         attention_channels: int | None = None,
         window: int = 8,
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        width = channels or max(1, encoder_channels[5] // 4)
+        super().__init__(setup)
+        width = channels or max(1, setup.encoder_channels[5] // 4)
         inner = attention_channels or max(1, width // 2)
         self.window = window
         self.out_channels = width
-        self.before = ConvNormAct(encoder_channels[5], width, 3, norm=self.norm)
+        self.before = ConvNormAct(setup.encoder_channels[5], width, 3, norm=self.norm)
         self.far = SelfAttention(width, inner, norm=self.norm)
         self.near = SelfAttention(width, inner, norm=self.norm)
         self.fuse = ConvNormAct(2 * width, width, 1, norm=self.norm)

@@ -12,13 +12,12 @@ Shape:   f1 … f5 -> (N, channels, H, W), the size of the image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, Norm, create_norm
 
 
@@ -31,25 +30,21 @@ class LinkNet(Decoder):
         channels: width of the map at full resolution.
     """
 
-    paper: ClassVar[str] = "LinkNet, VCIP 2017, https://arxiv.org/abs/1707.03718"
     default_output_stride: ClassVar[int] = 32
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int = 32,
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        super().__init__(setup)
         self.out_channels = channels
         self.blocks = nn.ModuleList()
-        below = encoder_channels[5]
+        below = setup.encoder_channels[5]
         for level in (4, 3, 2, 1, 0):
-            width = (encoder_channels[level] or below) if level else channels
-            doubles = encoder_strides[level] < encoder_strides[level + 1]
+            width = (setup.encoder_channels[level] or below) if level else channels
+            doubles = setup.encoder_strides[level] < setup.encoder_strides[level + 1]
             self.blocks.append(_Block(below, width, doubles=doubles, norm=self.norm))
             below = width
 

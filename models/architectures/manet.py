@@ -14,14 +14,13 @@ Shape:   f1 … f5 -> (N, channels[-1], h1, w1), the size of f1; of f0 with a fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.attention import Attention
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, Norm, resize
 from maskzoo.models.network.levels import LevelWidths, double_conv, skip_channels
 
@@ -38,25 +37,23 @@ class MANet(Decoder):
         reduction: of the channel gates.
     """
 
-    paper: ClassVar[str] = "MA-Net, IEEE Access 2020, https://doi.org/10.1109/ACCESS.2020.3025372"
     default_output_stride: ClassVar[int] = 32
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: LevelWidths = (256, 128, 64, 32),
         attention_channels: int = 64,
         reduction: int = 16,
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        below = encoder_channels[5]
+        super().__init__(setup)
+        below = setup.encoder_channels[5]
         self.bottom = PositionWiseAttention(below, attention_channels=attention_channels)
         self.levels = nn.ModuleList()
-        for skip, width in zip(skip_channels(encoder_channels, channels), channels, strict=True):
+        for skip, width in zip(
+            skip_channels(setup.encoder_channels, channels), channels, strict=True
+        ):
             self.levels.append(
                 FusionAttention(below, skip, width, reduction=reduction, norm=self.norm)
                 if skip

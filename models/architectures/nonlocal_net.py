@@ -9,12 +9,11 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Literal, Unpack
+from typing import Literal
 
 from maskzoo.models.architectures.context import ContextHead
-from maskzoo.models.network.decoder import DecoderOptions
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.plugins.nonlocal_block import NonLocal, Pairwise
 
 
@@ -29,20 +28,15 @@ class NonLocalNet(ContextHead):
         subsample: whether and where the positions that answer are pooled by 2.
     """
 
-    paper: ClassVar[str] = "Non-local, CVPR 2018, https://arxiv.org/abs/1711.07971"
-
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         reduction: int = 2,
         pairwise: Pairwise = "embedded_gaussian",
         scale: bool = True,
         subsample: Literal["none", "projected", "input"] = "none",
-        **common: Unpack[DecoderOptions],
     ) -> None:
         mechanism = partial(
             NonLocal,
@@ -50,8 +44,6 @@ class NonLocalNet(ContextHead):
             pairwise=pairwise,
             scale=scale,
             subsample=subsample,
-            norm=common.get("norm", "batch"),
+            norm=setup.norm,
         )
-        super().__init__(
-            encoder_channels, encoder_strides, num_classes, channels, mechanism, **common
-        )
+        super().__init__(setup, channels, mechanism)

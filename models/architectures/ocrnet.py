@@ -11,14 +11,11 @@ Shape:   f4, f5 -> (N, channels, h, w), the size of f5
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
-
 import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.attention import ProjectedAttention
-from maskzoo.models.network.decoder import Decoder, DecoderOptions, DecoderOutput
+from maskzoo.models.network.decoder import Decoder, DecoderOutput, DecoderSetup
 from maskzoo.models.network.layers import AuxiliaryHead, ConvNormAct, Norm, resize
 
 
@@ -63,25 +60,22 @@ class OCRNet(Decoder):
         coarse_channels: width of the coarse head; None takes a quarter of f4's.
     """
 
-    paper: ClassVar[str] = "OCRNet, ECCV 2020, https://arxiv.org/abs/1909.11065"
-
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         attention_channels: int | None = None,
         coarse_channels: int | None = None,
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        width = channels or max(1, encoder_channels[5] // 4)
+        super().__init__(setup)
+        width = channels or max(1, setup.encoder_channels[5] // 4)
         self.out_channels = width
-        coarse = coarse_channels or max(1, encoder_channels[4] // 4)
-        self.coarse = AuxiliaryHead(encoder_channels[4], coarse, num_classes, norm=self.norm)
-        self.bottleneck = ConvNormAct(encoder_channels[5], width, 3, norm=self.norm)
+        coarse = coarse_channels or max(1, setup.encoder_channels[4] // 4)
+        self.coarse = AuxiliaryHead(
+            setup.encoder_channels[4], coarse, setup.num_classes, norm=self.norm
+        )
+        self.bottleneck = ConvNormAct(setup.encoder_channels[5], width, 3, norm=self.norm)
         inner = attention_channels or max(1, width // 2)
         self.context = ObjectContext(width, inner, norm=self.norm)
         self.aux_weights["coarse"] = 0.4

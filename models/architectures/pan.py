@@ -12,12 +12,11 @@ Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.plugins.fpa import FeaturePyramidAttention
 from maskzoo.models.plugins.gau import GlobalAttentionUpsample
 
@@ -30,24 +29,20 @@ class PAN(Decoder):
         gate: activation of GAU's weights.
     """
 
-    paper: ClassVar[str] = "PAN, BMVC 2018, https://arxiv.org/abs/1805.10180"
     default_output_stride: ClassVar[int] = 16
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         gate: Literal["relu", "sigmoid"] = "relu",
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        width = channels or max(1, encoder_channels[5] // 16)
+        super().__init__(setup)
+        width = channels or max(1, setup.encoder_channels[5] // 16)
         self.out_channels = width
         self.fpa = FeaturePyramidAttention(
-            encoder_channels[5],
+            setup.encoder_channels[5],
             out_channels=width,
             width=width,
             norm=self.norm,
@@ -55,7 +50,7 @@ class PAN(Decoder):
         )
         self.steps = nn.ModuleList(
             GlobalAttentionUpsample(
-                encoder_channels[level],
+                setup.encoder_channels[level],
                 width,
                 out_channels=width,
                 gate=gate,

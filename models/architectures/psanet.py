@@ -10,13 +10,12 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct
 from maskzoo.models.plugins.psa import (
     Direction,
@@ -39,14 +38,11 @@ class PSANet(Decoder):
         variant: whose resizing and projection; weights of mmsegmentation need `mmseg`.
     """
 
-    paper: ClassVar[str] = "PSANet, ECCV 2018, https://hszhao.github.io/papers/eccv18_psanet.pdf"
     uses_auxiliary: ClassVar[bool] = True
 
-    def __init__(  # noqa: PLR0913 (each option is a choice of the paper or of its ports)
+    def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         direction: Direction = "both",
@@ -54,10 +50,9 @@ class PSANet(Decoder):
         shrink: int = 2,
         outside: Outside = "zero",
         variant: Variant = "official",
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        in_channels = encoder_channels[5]
+        super().__init__(setup)
+        in_channels = setup.encoder_channels[5]
         self.out_channels = channels or max(1, in_channels // 4)
         self.psa = PointwiseSpatialAttention(
             in_channels,

@@ -8,12 +8,11 @@ Shape:   f5 (N, C, h, w) -> (N, channels, h, w)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 from torch import Tensor
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.plugins.ppm import PyramidPooling
 
 
@@ -25,23 +24,19 @@ class PSPNet(Decoder):
         bins: regions per side of each branch.
     """
 
-    paper: ClassVar[str] = "PSPNet, CVPR 2017, https://arxiv.org/abs/1612.01105"
     uses_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         bins: tuple[int, ...] = (1, 2, 3, 6),
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        self.out_channels = channels or max(1, encoder_channels[5] // 4)
+        super().__init__(setup)
+        self.out_channels = channels or max(1, setup.encoder_channels[5] // 4)
         self.ppm = PyramidPooling(
-            encoder_channels[5],
+            setup.encoder_channels[5],
             out_channels=self.out_channels,
             width=self.out_channels,
             bins=bins,

@@ -10,13 +10,12 @@ Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, resize
 
 
@@ -28,23 +27,19 @@ class SegFormer(Decoder):
             encoders in the paper.
     """
 
-    paper: ClassVar[str] = "SegFormer, NeurIPS 2021, https://arxiv.org/abs/2105.15203"
     default_output_stride: ClassVar[int] = 32
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int = 256,
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        super().__init__(setup)
         self.out_channels = channels
         # f5, f4, f3, f2
         self.linears = nn.ModuleList(
-            nn.Conv2d(count, channels, 1) for count in encoder_channels[5:1:-1]
+            nn.Conv2d(count, channels, 1) for count in setup.encoder_channels[5:1:-1]
         )
         self.fuse = ConvNormAct(4 * channels, channels, 1, norm=self.norm)
 

@@ -12,13 +12,12 @@ Shape:   f1 … f5 -> (N, channels[-1], h1, w1), the size of f1; of f0 with a fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import resize
 from maskzoo.models.network.levels import LevelWidths, double_conv, skip_channels
 
@@ -33,22 +32,20 @@ class UNet(Decoder):
             a skip, if there is a fifth.
     """
 
-    paper: ClassVar[str] = "U-Net, MICCAI 2015, https://arxiv.org/abs/1505.04597"
     default_output_stride: ClassVar[int] = 32
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: LevelWidths = (256, 128, 64, 32),
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        super().__init__(setup)
         self.levels = nn.ModuleList()
-        below = encoder_channels[5]
-        for skip, width in zip(skip_channels(encoder_channels, channels), channels, strict=True):
+        below = setup.encoder_channels[5]
+        for skip, width in zip(
+            skip_channels(setup.encoder_channels, channels), channels, strict=True
+        ):
             self.levels.append(double_conv(below + skip, width, norm=self.norm))
             below = width
         self.out_channels = below

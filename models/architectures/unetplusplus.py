@@ -12,13 +12,12 @@ Shape:   f1 … f5 -> (N, channels[-1], h1, w1), the size of f1; of f0 with a fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import resize
 from maskzoo.models.network.levels import LevelWidths, double_conv
 
@@ -33,27 +32,23 @@ class UNetPlusPlus(Decoder):
             resolution, without a skip, if there is a fifth.
     """
 
-    paper: ClassVar[str] = "UNet++, DLMIA 2018, https://arxiv.org/abs/1807.10165"
     default_output_stride: ClassVar[int] = 32
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: LevelWidths = (256, 128, 64, 32),
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
+        super().__init__(setup)
         self.out_channels = channels[-1]
         self.nodes = nn.ModuleDict()
-        widths = {(level, 0): encoder_channels[level] for level in range(1, 6)}
+        widths = {(level, 0): setup.encoder_channels[level] for level in range(1, 6)}
         # Node (level, column) needs (level + 1, column - 1), so build column by column.
         for column in range(1, 5):
             for level in range(5 - column, 0, -1):
                 is_last = level + column == 5
-                width = channels[column - 1] if is_last else encoder_channels[level]
+                width = channels[column - 1] if is_last else setup.encoder_channels[level]
                 widths[level, column] = width
                 if width:
                     joined = [widths[level + 1, column - 1]]

@@ -10,13 +10,12 @@ Shape:   f2 … f5 -> (N, channels, h2, w2), the size of f2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.decoder import Decoder, DecoderOptions
+from maskzoo.models.network.decoder import Decoder, DecoderSetup
 from maskzoo.models.network.layers import ConvNormAct, resize
 from maskzoo.models.plugins.ppm import PyramidPooling
 
@@ -29,25 +28,21 @@ class UPerNet(Decoder):
         bins: regions per side of each branch of the pyramid pooling.
     """
 
-    paper: ClassVar[str] = "UPerNet, ECCV 2018, https://arxiv.org/abs/1807.10221"
     default_output_stride: ClassVar[int] = 32
     uses_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
+        setup: DecoderSetup,
         *,
         channels: int | None = None,
         bins: tuple[int, ...] = (1, 2, 3, 6),
-        **common: Unpack[DecoderOptions],
     ) -> None:
-        super().__init__(encoder_channels, encoder_strides, num_classes, **common)
-        width = channels or max(1, encoder_channels[5] // 4)
+        super().__init__(setup)
+        width = channels or max(1, setup.encoder_channels[5] // 4)
         self.out_channels = width
         self.ppm = PyramidPooling(
-            encoder_channels[5],
+            setup.encoder_channels[5],
             out_channels=width,
             width=width,
             bins=bins,
@@ -56,7 +51,7 @@ class UPerNet(Decoder):
         )
         # f2, f3, f4
         self.laterals = nn.ModuleList(
-            ConvNormAct(count, width, 1, norm=self.norm) for count in encoder_channels[2:5]
+            ConvNormAct(count, width, 1, norm=self.norm) for count in setup.encoder_channels[2:5]
         )
         self.smooth = nn.ModuleList(
             ConvNormAct(width, width, 3, norm=self.norm) for _ in self.laterals

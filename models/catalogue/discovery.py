@@ -12,6 +12,7 @@ from typing import Any
 
 from maskzoo.models.catalogue.about import About, read_about
 from maskzoo.models.catalogue.cost import LayerCost, measure_cost
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.options import option_defaults
 from maskzoo.models.registry import (
     create_model,
@@ -50,7 +51,7 @@ def describe_architecture(
     return about.to_json() | {
         "auxiliary_head": architecture.uses_auxiliary,
         "default_output_stride": architecture.default_output_stride,
-        "options": option_defaults(architecture),
+        "options": option_defaults(architecture, DecoderSetup),
         "cost": _cost(measure_cost(network, size), encoder, num_classes, size),
         "sites": {plugin: list_sites(network, plugin) for plugin in list_plugins()},
     }

@@ -8,9 +8,8 @@ pays for none of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, TypedDict
+from dataclasses import KW_ONLY, dataclass, field
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -32,34 +31,42 @@ class DecoderOutput:
     scene: Tensor | None = None
 
 
-class DecoderOptions(TypedDict, total=False):
-    """The options that every architecture passes on to `Decoder`, documented there."""
+@dataclass(frozen=True)
+class DecoderSetup:
+    """What every decoder is built from: the features that it gets, the classes, common options.
 
-    norm: Norm
-    dropout: float
-    align_corners: bool
-    auxiliary: bool
-    auxiliary_channels: int | None
+    The keyword-only fields are options of every architecture, beside its own.
 
-
-class Decoder(nn.Module):
-    """Base of all architectures.
-
-    A subclass sets `out_channels`, implements `forward`, and takes its options as keyword-only
-    arguments with annotations, from which they are checked.
-
-    Args:
+    Attributes:
         encoder_channels: channels of f0 … f5.
         encoder_strides: strides of f0 … f5.
         num_classes: K, for auxiliary classifiers.
         norm: normalisation of the decoder; `group` is independent of the batch size.
         dropout: channel dropout before each classifier.
         align_corners: convention of every bilinear resize, the final one included.
-        auxiliary: whether a dense auxiliary head on f4 helps in training.
-        auxiliary_channels: its width; None takes a quarter of f4's channels.
+        auxiliary: whether a dense auxiliary head on f4 helps in training, where the architecture
+            has one; None does as its paper or its authors.
+        auxiliary_channels: the width of that head; None takes a quarter of f4's channels.
+    """
+
+    encoder_channels: tuple[int, ...]
+    encoder_strides: tuple[int, ...]
+    num_classes: int
+    _: KW_ONLY
+    norm: Norm = "batch"
+    dropout: float = 0.1
+    align_corners: bool = False
+    auxiliary: bool | None = None
+    auxiliary_channels: int | None = None
+
+
+class Decoder(nn.Module):
+    """Base of all architectures.
+
+    A subclass sets `out_channels`, implements `forward`, and takes a `DecoderSetup`, then its own
+    options as keyword-only arguments with annotations, from which they are checked.
 
     Attributes:
-        paper: title, venue and address of the paper.
         default_output_stride: the encoder's stride if the caller names none.
         uses_auxiliary: whether the paper trains with a dense auxiliary head.
         aux_weights: loss weight of each auxiliary output.
@@ -67,35 +74,22 @@ class Decoder(nn.Module):
         out_channels: channels of the returned feature map.
     """
 
-    paper: ClassVar[str]
     default_output_stride: ClassVar[int] = 8
     uses_auxiliary: ClassVar[bool] = False
     scene_weight: ClassVar[float] = 0.0
     out_channels: int
 
-    def __init__(
-        self,
-        encoder_channels: Sequence[int],
-        encoder_strides: Sequence[int],
-        num_classes: int,
-        *,
-        norm: Norm = "batch",
-        dropout: float = 0.1,
-        align_corners: bool = False,
-        auxiliary: bool = True,
-        auxiliary_channels: int | None = None,
-    ) -> None:
+    def __init__(self, setup: DecoderSetup) -> None:
         super().__init__()
-        self.encoder_strides = tuple(encoder_strides)
-        self.num_classes = num_classes
-        self.norm = norm
-        self.dropout = dropout
-        self.align_corners = align_corners
+        self.norm = setup.norm
+        self.dropout = setup.dropout
+        self.align_corners = setup.align_corners
         self.aux_weights: dict[str, float] = {}
         self.auxiliary: AuxiliaryHead | None = None
-        if self.uses_auxiliary and auxiliary:
-            width = auxiliary_channels or max(1, encoder_channels[4] // 4)
-            self.auxiliary = AuxiliaryHead(encoder_channels[4], width, num_classes, norm=norm)
+        if self.uses_auxiliary and setup.auxiliary is not False:
+            in_channels = setup.encoder_channels[4]
+            width = setup.auxiliary_channels or max(1, in_channels // 4)
+            self.auxiliary = AuxiliaryHead(in_channels, width, setup.num_classes, norm=setup.norm)
             self.aux_weights["fcn"] = 0.4
 
     def forward(self, features: list[Tensor]) -> Tensor:

@@ -21,6 +21,7 @@ from maskzoo.models.architectures.manet import MANet
 from maskzoo.models.architectures.segformer import SegFormer
 from maskzoo.models.architectures.unet import UNet
 from maskzoo.models.architectures.unetplusplus import UNetPlusPlus
+from maskzoo.models.network.decoder import DecoderSetup
 
 CHANNELS = (3, 4, 8, 12, 16, 20)
 STRIDES = (1, 2, 4, 8, 16, 32)
@@ -70,14 +71,14 @@ def assert_equal(ours: nn.Module, theirs: nn.Module, maps: list[Tensor]) -> None
 
 def test_unet_equals_smp():
     theirs = shuffled(UnetDecoder(CHANNELS, WIDTHS, interpolation_mode="bilinear"))
-    ours = UNet(CHANNELS, STRIDES, 3, channels=WIDTHS)
+    ours = UNet(DecoderSetup(CHANNELS, STRIDES, 3), channels=WIDTHS)
     copy_weights(leaves(ours), leaves(theirs))
     assert_equal(ours, theirs, features())
 
 
 def test_unetplusplus_equals_smp():
     theirs = shuffled(UnetPlusPlusDecoder(CHANNELS, WIDTHS, interpolation_mode="bilinear"))
-    ours = UNetPlusPlus(CHANNELS, STRIDES, 3, channels=WIDTHS)
+    ours = UNetPlusPlus(DecoderSetup(CHANNELS, STRIDES, 3), channels=WIDTHS)
     for name, node in ours.nodes.items():
         level, column = map(int, name.split("_"))
         # smp counts from the deepest level, and names a node by first and last level
@@ -89,15 +90,8 @@ def test_unetplusplus_equals_smp():
 
 def test_fpn_equals_smp():
     theirs = shuffled(FPNDecoder(CHANNELS, pyramid_channels=16, segmentation_channels=128))
-    ours = FPN(
-        CHANNELS,
-        STRIDES,
-        3,
-        pyramid_channels=16,
-        channels=128,
-        norm="group",
-        align_corners=True,
-    )
+    setup = DecoderSetup(CHANNELS, STRIDES, 3, norm="group", align_corners=True)
+    ours = FPN(setup, pyramid_channels=16, channels=128)
     copy_weights(leaves(ours), leaves(theirs))
     assert_equal(ours, theirs, features())
 
@@ -106,16 +100,8 @@ def test_fpn_equals_smp():
 def test_fpn_merges_as_smp_does(merge):
     policy = {"add": "add", "concatenate": "cat"}[merge]
     theirs = shuffled(FPNDecoder(CHANNELS, 5, 16, 128, merge_policy=policy))
-    ours = FPN(
-        CHANNELS,
-        STRIDES,
-        3,
-        pyramid_channels=16,
-        channels=128,
-        norm="group",
-        align_corners=True,
-        merge=merge,
-    )
+    setup = DecoderSetup(CHANNELS, STRIDES, 3, norm="group", align_corners=True)
+    ours = FPN(setup, pyramid_channels=16, channels=128, merge=merge)
     copy_weights(leaves(ours), leaves(theirs))
     assert_equal(ours, theirs, features())
 
@@ -123,7 +109,7 @@ def test_fpn_merges_as_smp_does(merge):
 def test_segformer_equals_smp():
     channels = (3, 0, 8, 12, 16, 20)
     theirs = shuffled(SegformerDecoder(list(channels), segmentation_channels=6))
-    ours = SegFormer(channels, STRIDES, 3, channels=6)
+    ours = SegFormer(DecoderSetup(channels, STRIDES, 3), channels=6)
     copy_weights(leaves(ours), leaves(theirs))
     assert_equal(ours, theirs, features(channels))
 
@@ -131,7 +117,7 @@ def test_segformer_equals_smp():
 @pytest.mark.parametrize("channels", [CHANNELS, (3, 0, 8, 12, 16, 20)])
 def test_linknet_equals_smp(channels):
     theirs = shuffled(LinknetDecoder(list(channels), prefinal_channels=6))
-    ours = LinkNet(channels, STRIDES, 3, channels=6)
+    ours = LinkNet(DecoderSetup(channels, STRIDES, 3), channels=6)
     for part in theirs.modules():  # smp's bias before a norm is the norm's mean here
         if isinstance(part, nn.Sequential) and isinstance(part[0], nn.ConvTranspose2d):
             part[1].running_mean -= part[0].bias.data
@@ -142,7 +128,7 @@ def test_linknet_equals_smp(channels):
 
 def test_manet_equals_smp_but_for_its_position_attention():
     theirs = shuffled(MAnetDecoder(CHANNELS, WIDTHS, reduction=2, interpolation_mode="bilinear"))
-    ours = MANet(CHANNELS, STRIDES, 3, channels=WIDTHS, reduction=2)
+    ours = MANet(DecoderSetup(CHANNELS, STRIDES, 3), channels=WIDTHS, reduction=2)
     copy_weights(leaves(ours.levels), leaves(theirs.blocks))
     ours.bottom = theirs.center = nn.Identity()
     assert_equal(ours, theirs, features())
@@ -151,7 +137,8 @@ def test_manet_equals_smp_but_for_its_position_attention():
 def test_position_wise_attention_is_transposed_and_each_position_sums_to_one():
     """Known mistake: smp's PAB lacks a transpose and normalises over all pairs at once."""
     theirs = shuffled(PABBlock(6, pab_channels=4))
-    ours = MANet((3, 0, 0, 0, 0, 6), STRIDES, 3, channels=(1, 1, 1, 1), attention_channels=4).bottom
+    setup = DecoderSetup((3, 0, 0, 0, 0, 6), STRIDES, 3)
+    ours = MANet(setup, channels=(1, 1, 1, 1), attention_channels=4).bottom
     pairs = {"query": "center_conv", "key": "top_conv", "value": "bottom_conv", "out": "out_conv"}
     for name, source in pairs.items():
         ours.get_submodule(name).load_state_dict(theirs.get_submodule(source).state_dict())
@@ -171,7 +158,8 @@ def test_position_wise_attention_is_transposed_and_each_position_sums_to_one():
 
 
 def test_position_wise_attention_keeps_a_constant_value_constant():
-    decoder = MANet((3, 0, 0, 0, 0, 6), STRIDES, 3, channels=(1, 1, 1, 1)).double().eval()
+    setup = DecoderSetup((3, 0, 0, 0, 0, 6), STRIDES, 3)
+    decoder = MANet(setup, channels=(1, 1, 1, 1)).double().eval()
     nn.init.zeros_(decoder.bottom.value.weight)
     x = torch.randn(1, 6, 4, 7, dtype=torch.float64)
     wanted = decoder.bottom.out(x + decoder.bottom.value.bias[:, None, None])
@@ -185,7 +173,7 @@ def test_any_size_works(build, size):
         torch.randn(1, count, -(-size[0] // stride), -(-size[1] // stride))
         for count, stride in zip(CHANNELS, STRIDES, strict=True)
     ]
-    decoder = build(CHANNELS, STRIDES, 3).eval()
+    decoder = build(DecoderSetup(CHANNELS, STRIDES, 3)).eval()
     y = decoder(maps)
     level = {FPN: 2, SegFormer: 2, LinkNet: 0}.get(build, 1)
     assert y.shape == (1, decoder.out_channels, *maps[level].shape[-2:])

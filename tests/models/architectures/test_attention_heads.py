@@ -12,6 +12,7 @@ from maskzoo.models.architectures.emanet import EMANet
 from maskzoo.models.architectures.isanet import ISANet, SelfAttention
 from maskzoo.models.architectures.ocrnet import ObjectContext, gather_regions
 from maskzoo.models.network.attention import Attention
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.network.layers import Classifier
 from maskzoo.models.registry import create_model
 
@@ -99,7 +100,9 @@ def test_isas_attention_equals_mmsegmentation(shared):
 
 def test_isas_far_attention_sees_positions_a_window_apart_and_near_its_own_window():
     network = (
-        ISANet((3, 4, 4, 4, 4, 4), (1, 2, 4, 8, 8, 8), 2, channels=4, window=3).double().eval()
+        ISANet(DecoderSetup((3, 4, 4, 4, 4, 4), (1, 2, 4, 8, 8, 8), 2), channels=4, window=3)
+        .double()
+        .eval()
     )
     x = torch.randn(1, 4, 6, 9, dtype=torch.float64)
     far, near = network.far, network.near
@@ -132,9 +135,8 @@ def test_ocrnets_coarse_logits_are_its_auxiliary_ones_and_weigh_0_4():
 
 def test_the_official_emanet_head_equals_the_authors(shared):
     io = reference(shared, "official_EMANet_head")
-    decoder = EMANet(
-        (3, 8, 8, 8, 8, 40), (1, 2, 4, 8, 8, 8), 7, channels=16, attention_channels=24, bases=8
-    )
+    setup = DecoderSetup((3, 8, 8, 8, 8, 40), (1, 2, 4, 8, 8, 8), 7)
+    decoder = EMANet(setup, channels=16, attention_channels=24, bases=8)
     head = nn.ModuleDict({"decoder": decoder, "classifier": Classifier(16, 7)})
     names = {
         "fc0": "decoder.before",

@@ -9,6 +9,7 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 
 from maskzoo.models.architectures.deeplabv3 import DeepLabV3
 from maskzoo.models.architectures.deeplabv3plus import DeepLabV3Plus
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.network.layers import Classifier, SeparableConv
 from maskzoo.models.plugins.aspp import AtrousPyramid
 
@@ -55,7 +56,9 @@ def without_inner_norm(module: nn.Module) -> None:
 
 def test_the_variant_of_torchvision_equals_its_head():
     head = shuffled(DeepLabHead(20, 5))
-    ours = DeepLabV3((3, 4, 8, 12, 16, 20), STRIDES, 5, rates=(12, 24, 36), variant="torchvision")
+    ours = DeepLabV3(
+        DecoderSetup((3, 4, 8, 12, 16, 20), STRIDES, 5), rates=(12, 24, 36), variant="torchvision"
+    )
     classifier = Classifier(256, 5)
     copy_pyramid(ours.aspp, head[0], 256)
     copy_weights(leaves(ours.refine), [head[1], head[2]])
@@ -93,11 +96,11 @@ def test_the_refinement_of_v3plus_equals_smp_without_its_inner_norms():
 def test_rates_span_the_same_pixels_at_every_output_stride():
     for stride, rates in {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}.items():
         strides = (1, 2, 4, 8, min(16, stride), stride)
-        decoder = DeepLabV3((3, 4, 8, 12, 16, 20), strides, 2, channels=4)
+        decoder = DeepLabV3(DecoderSetup((3, 4, 8, 12, 16, 20), strides, 2), channels=4)
         assert tuple(branch.conv.dilation[0] for branch in decoder.aspp.branches[1:]) == rates
 
 
 def test_v3plus_has_the_papers_48_low_level_channels_from_stride_4():
-    decoder = DeepLabV3Plus((3, 4, 8, 12, 16, 20), STRIDES, 2)
+    decoder = DeepLabV3Plus(DecoderSetup((3, 4, 8, 12, 16, 20), STRIDES, 2))
     assert decoder.low.conv.in_channels == 8
     assert decoder.low.conv.out_channels == 48

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from maskzoo.models.architectures.unet import UNet
+from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.registry import create_model
 
 CHANNELS = (3, 4, 5, 6, 7, 8)
@@ -22,13 +23,13 @@ def features(height: int, width: int, channels: tuple[int, ...] = CHANNELS) -> l
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (33, 47), (1, 1), (17, 31)])
 def test_the_map_has_the_size_of_the_first_skip(size):
-    decoder = UNet(CHANNELS, STRIDES, 3, channels=(9, 8, 7, 6)).eval()
+    decoder = UNet(DecoderSetup(CHANNELS, STRIDES, 3), channels=(9, 8, 7, 6)).eval()
     maps = features(*size)
     assert decoder(maps).shape == (2, 6, *maps[1].shape[-2:])
 
 
 def test_the_map_equals_the_formula_written_out():
-    decoder = UNet(CHANNELS, STRIDES, 3, channels=(9, 8, 7, 6), norm="none").eval()
+    decoder = UNet(DecoderSetup(CHANNELS, STRIDES, 3, norm="none"), channels=(9, 8, 7, 6)).eval()
     maps = features(37, 50)
     x = maps[5]
     for index, level in enumerate((4, 3, 2, 1)):
@@ -42,13 +43,13 @@ def test_the_map_equals_the_formula_written_out():
 
 def test_a_level_without_channels_is_upsampled_without_a_skip():
     channels = (3, 0, 5, 6, 7, 8)
-    decoder = UNet(channels, STRIDES, 3, channels=(9, 8, 7, 6)).eval()
+    decoder = UNet(DecoderSetup(channels, STRIDES, 3), channels=(9, 8, 7, 6)).eval()
     assert decoder.levels[3][0].conv.in_channels == 7
     assert decoder(features(33, 47, channels)).shape == (2, 6, 17, 24)
 
 
 def test_every_skip_reaches_the_map():
-    decoder = UNet(CHANNELS, STRIDES, 3, channels=(9, 8, 7, 6)).eval()
+    decoder = UNet(DecoderSetup(CHANNELS, STRIDES, 3), channels=(9, 8, 7, 6)).eval()
     maps = [feature.requires_grad_() for feature in features(40, 56)]
     decoder(maps).square().mean().backward()
     assert maps[0].grad is None
