@@ -27,6 +27,7 @@ class Diagnosis:
         cuda: the names of the devices.
         service: what the environment switches on and off.
         bundles: what runs each shipped bundle.
+        encoders: trained encoder weights on this machine, and how a run asks for them.
         problems: what is wrong, one line each; empty where all is well.
     """
 
@@ -36,6 +37,7 @@ class Diagnosis:
     cuda: list[str] = field(default_factory=list)
     service: dict[str, str] = field(default_factory=dict)
     bundles: dict[str, str] = field(default_factory=dict)
+    encoders: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -46,7 +48,11 @@ class Diagnosis:
         """Return the record as lines for a terminal."""
         lines = [("python", self.python), ("cpus", str(self.cpus)), *self.packages.items()]
         lines.append(("cuda", ", ".join(self.cuda) or "no device: the CPU is used"))
-        for title, facts in (("service", self.service), ("bundles", self.bundles)):
+        for title, facts in (
+            ("service", self.service),
+            ("bundles", self.bundles),
+            ("encoders", self.encoders),
+        ):
             lines += [(title, f"{name}: {value}") for name, value in facts.items()]
         lines += [("problem", problem) for problem in self.problems] or [("problems", "none")]
         return "".join(f"{name:<28}{value}\n" for name, value in lines)
@@ -59,6 +65,7 @@ def examine() -> Diagnosis:
     _examine_devices(diagnosis)
     engine, device = _examine_settings(diagnosis)
     _examine_bundles(diagnosis, engine=engine, device=device)
+    _examine_encoders(diagnosis)
     return diagnosis
 
 
@@ -137,3 +144,15 @@ def _examine_bundles(diagnosis: Diagnosis, *, engine: str, device: str) -> None:
             f"{found.name} on {found.device}, weights {found.weights}, "
             f"computes in {found.precision}: {found.reason}"
         )
+
+
+def _examine_encoders(diagnosis: Diagnosis) -> None:
+    """List the encoders that can start trained without a network."""
+    try:
+        from maskzoo.models.weights.listing import local_weights
+    except ImportError:  # of timm or smp: reported with the packages
+        return
+    for row in local_weights():
+        words = ["builtin"] if row.is_builtin else []
+        words += ["imagenet"] if row.is_cached else []
+        diagnosis.encoders[row.name] = " or ".join(f"encoder_weights={word}" for word in words)

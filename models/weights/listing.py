@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from maskzoo.models.errors import UnknownNameError, WeightsError
@@ -57,6 +58,15 @@ def list_weights(pattern: str = "*") -> list[WeightsRow]:
     """Return the encoders whose name matches `pattern`, those that ship first."""
     names = [name for name in [*BUILTIN, *list_encoders()] if fnmatch(name, pattern)]
     return [_row(name) for name in dict.fromkeys(names)]
+
+
+def local_weights() -> list[WeightsRow]:
+    """Return the encoders whose trained weights ship or are in the hub's cache."""
+    folders = Path(constants.HF_HUB_CACHE).glob("models--*--*")
+    cached = {folder.name.split("--", 2)[2].split(".")[0] for folder in folders}
+    names = [name for name in list_encoders() if name.removeprefix("tu-").split(".")[0] in cached]
+    rows = [_row(name) for name in dict.fromkeys([*BUILTIN, *names])]
+    return [row for row in rows if row.is_builtin or row.is_cached]
 
 
 def fetch_weights(name: str, folder: Path) -> Path:

@@ -29,6 +29,22 @@ def test_the_doctor_names_what_is_on_and_off(monkeypatch):
     assert "it gives torch's classes" in diagnosis.bundles["aerial"]
 
 
+def test_the_doctor_lists_the_encoders_that_start_trained_without_a_network(monkeypatch, tmp_path):
+    monkeypatch.setattr("maskzoo.models.bundles.shipped.list_bundles", list)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--timm--resnet18.a1_in1k" / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").write_bytes(b"")
+    refs = tmp_path / "models--timm--resnet18.a1_in1k" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("0" * 40)
+    diagnosis = examine()
+    assert diagnosis.encoders["tu-mobilenetv2_100"] == "encoder_weights=builtin"
+    assert diagnosis.encoders["tu-resnet18"] == "encoder_weights=imagenet"
+    assert len(diagnosis.encoders) == 4, "smp has a resnet18 too, which is built by timm"
+    assert "tu-resnet18: encoder_weights=imagenet" in diagnosis.table()
+
+
 def test_the_doctor_finds_a_wrong_setting_and_a_missing_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("MASKZOO_BUNDLES", str(tmp_path / "gone"))
     diagnosis = examine()
