@@ -12,7 +12,7 @@ import pytest
 
 from maskzoo.service.client.clients import AsyncClient, Client
 from maskzoo.service.client.messages import ServiceError
-from maskzoo.service.client.retries import RetryPolicy, parse_retry_after
+from maskzoo.service.client.retries import RetryPolicy
 
 QUIET = RetryPolicy(retries=3, jitter=lambda: 0.0)
 DONE = {"models": []}
@@ -87,23 +87,6 @@ def test_a_server_that_is_not_there_is_named():
     script = Script(*[httpx.ConnectError("connection refused")] * 4)
     with pytest.raises(ServiceError, match="cannot be reached: connection refused; is it running"):
         script.client().models()
-
-
-def test_jitter_spreads_the_clients():
-    policy = RetryPolicy(jitter=lambda: 1.0)
-    assert policy.wait_s(0, None) == 0.5
-    assert policy.wait_s(0, refused(503, **{"Retry-After": "2"})) == 2.25
-    assert policy.wait_s(20, None) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("7", 7.0), (" 7 ", 7.0), ("Thu, 01 Jan 1970 00:01:40 GMT", 60.0), ("soon", None)],
-)
-def test_retry_after_is_a_number_or_a_date(text, seconds):
-    assert parse_retry_after(text, now=lambda: 40.0) == seconds
-    assert parse_retry_after("Thu, 01 Jan 1970 00:00:01 GMT", now=lambda: 40.0) == 0
-    assert parse_retry_after(None) is None
 
 
 def test_options_are_sent_as_the_service_has_them():

@@ -91,7 +91,7 @@ def test_a_job_can_be_cancelled_and_the_server_forgets_it(held_page, held_model,
     )
 
 
-def test_a_job_that_fails_is_told_in_words(open_at, serve, counted_model, png):
+def test_a_job_that_fails_is_shown_in_words(open_at, serve, counted_model, png):
     def broken(images, options, *, plans):
         raise RuntimeError("secret")
 
@@ -99,7 +99,9 @@ def test_a_job_that_fails_is_told_in_words(open_at, serve, counted_model, png):
     page = open_at(serve(counted_model, max_pixels=1000))
     choose(page, png)
     page.wait_for_selector("#error:not([hidden])")
-    assert re.search(r"Something broke here.*\(request ", page.inner_text("#error"), re.DOTALL)
+    assert re.search(
+        r"An internal error occurred.*\(request ", page.inner_text("#error"), re.DOTALL
+    )
     assert "secret" not in page.inner_text("#error")
     assert not page.is_visible("#job")
 

@@ -130,10 +130,10 @@ def test_another_model_segments_the_same_image_again(page, png, counted_model):
     assert counted_model.calls == 2
 
 
-def test_an_error_is_said_in_words_and_the_page_goes_on(page, png):
-    choose(page, b"this is no image", "notes.png")
+def test_an_error_is_shown_in_words_and_the_page_goes_on(page, png):
+    choose(page, b"not an image", "notes.png")
     page.wait_for_selector("#error:not([hidden])")
-    assert "The upload is no image that can be read" in page.inner_text("#error")
+    assert "The upload is not an image that can be read" in page.inner_text("#error")
     choose(page, png)
     wait_for_mask(page)
     assert not page.is_visible("#error")
