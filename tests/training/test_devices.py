@@ -14,7 +14,7 @@ import pytest
 from maskzoo.training.config.load import dump_config
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.runlog import read_log
-from maskzoo.training.run.checkpoint import read_checkpoint
+from maskzoo.training.run.checkpoint import read_run_checkpoint
 from maskzoo.training.run.fit import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def test_two_processes_have_the_loss_curve_of_one(
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
     counted = [[row["pixels_counted"] for row in log if row["kind"] == "val"] for log in logs]
     assert counted == [[3 * 48 * 48] * 2] * 2  # each process validates its share, once
-    weights = [read_checkpoint(folder / "last.ckpt").model for folder in (one, two)]
+    weights = [read_run_checkpoint(folder / "last.ckpt").model for folder in (one, two)]
     for name, value in weights[0].items():
         if "running" not in name and "tracked" not in name:
             assert (weights[1][name] - value).abs().max() < 1e-4, name

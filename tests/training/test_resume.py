@@ -22,7 +22,11 @@ from maskzoo.training.config.load import dump_config
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display, Status
 from maskzoo.training.loggers.runlog import read_log
-from maskzoo.training.run.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from maskzoo.training.run.checkpoint import (
+    CheckpointError,
+    read_run_checkpoint,
+    write_run_checkpoint,
+)
 from maskzoo.training.run.fit import TrainResult, train
 from maskzoo.training.run.interrupt import TrainingInterrupted
 
@@ -95,8 +99,8 @@ def whole(
 
 def assert_same_run(run_dir: Path, whole: TrainResult) -> None:
     """Compare weights, average, optimizer, position, log and bundle, all bit for bit."""
-    ours = read_checkpoint(run_dir / "last.ckpt")
-    theirs = read_checkpoint(whole.run_dir / "last.ckpt")
+    ours = read_run_checkpoint(run_dir / "last.ckpt")
+    theirs = read_run_checkpoint(whole.run_dir / "last.ckpt")
     assert ours.progress == theirs.progress
     for kind in ("model", "ema"):
         first, second = getattr(ours, kind), getattr(theirs, kind)
@@ -144,7 +148,7 @@ def _kill_and_resume(discs: Path, config: TrainConfig, folder: Path, *, step: in
         timeout=500,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert read_checkpoint(run_dir / "last.ckpt").progress.step < STEPS
+    assert read_run_checkpoint(run_dir / "last.ckpt").progress.step < STEPS
     train(discs, run_dir=run_dir, resume=True)
     return run_dir
 
@@ -175,7 +179,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     with pytest.raises(TrainingInterrupted) as caught:
         train(discs, config, run_dir=tmp_path, display=hook)
     assert str(caught.value) == f"maskzoo train {discs} --out {tmp_path} --resume"
-    assert read_checkpoint(tmp_path / "last.ckpt").progress.step == 5
+    assert read_run_checkpoint(tmp_path / "last.ckpt").progress.step == 5
     assert signal.getsignal(number) is before
     train(discs, run_dir=tmp_path, resume=True)
     assert_same_run(tmp_path, whole)
@@ -235,9 +239,9 @@ def test_another_configuration_is_refused_key_by_key(
 def test_a_run_of_another_version_is_refused(
     discs: Path, config: TrainConfig, whole: TrainResult, tmp_path: Path
 ) -> None:
-    checkpoint = read_checkpoint(whole.run_dir / "last.ckpt")
+    checkpoint = read_run_checkpoint(whole.run_dir / "last.ckpt")
     checkpoint.config["wings"] = 2
-    write_checkpoint(tmp_path / "last.ckpt", checkpoint)
+    write_run_checkpoint(tmp_path / "last.ckpt", checkpoint)
     with pytest.raises(CheckpointError, match="started by another version of maskzoo: wings: unkn"):
         train(discs, config, run_dir=tmp_path, resume=True)
 
@@ -263,6 +267,6 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_resumes_to_the_same(
     with pytest.raises(CheckpointError, match=r"rename it to 'last\.ckpt' and resume"):
         train(discs, run_dir=tmp_path, resume=True)
     os.replace(tmp_path / "previous.ckpt", last)
-    assert read_checkpoint(last).progress.step == 4
+    assert read_run_checkpoint(last).progress.step == 4
     train(discs, run_dir=tmp_path, resume=True)
     assert_same_run(tmp_path, whole)

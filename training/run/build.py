@@ -25,7 +25,7 @@ from maskzoo.training.loggers.sinks import open_sinks
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.planning.lengths import crop_counts, run_lengths
 from maskzoo.training.planning.memory import Measure, StepMemory, measure_step
-from maskzoo.training.run.checkpoint import Checkpoint, RunProgress, restore
+from maskzoo.training.run.checkpoint import RunCheckpoint, RunProgress, restore
 from maskzoo.training.run.parts import Parts, RunContext
 from maskzoo.training.run.warm_start import start_from
 from maskzoo.training.steps.batches import Batches, make_batches
@@ -167,7 +167,7 @@ def make_parts(
     config: RunConfig,
     context: RunContext,
     network: SegmentationNetwork,
-    checkpoint: Checkpoint | None,
+    checkpoint: RunCheckpoint | None,
 ) -> Parts:
     """Return all that the loop needs, where `checkpoint` stood if there is one."""
     fabric, labels = context.fabric, context.data.labels

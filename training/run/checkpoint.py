@@ -65,7 +65,7 @@ class RunProgress:
 
 
 @dataclass
-class Checkpoint:
+class RunCheckpoint:
     """Everything that a run needs to go on.
 
     Attributes:
@@ -88,7 +88,7 @@ class Checkpoint:
     command: str = ""
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_run_checkpoint(path: Path, checkpoint: RunCheckpoint) -> None:
     """Write `checkpoint` atomically; an older file stays as `previous.ckpt` beside it."""
     content = {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)}
     content["progress"] = asdict(checkpoint.progress)
@@ -105,7 +105,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             _keep(path, path.with_name("previous.ckpt"))
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_run_checkpoint(path: Path) -> RunCheckpoint:
     """Read a checkpoint.
 
     Raises:
@@ -128,7 +128,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     try:
         content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-        return Checkpoint(**content | {"progress": RunProgress(**content["progress"])})
+        return RunCheckpoint(**content | {"progress": RunProgress(**content["progress"])})
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"checkpoint {str(path)!r} holds more than tensors and plain types: maskzoo did not "
@@ -142,7 +142,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def restore(
-    checkpoint: Checkpoint,
+    checkpoint: RunCheckpoint,
     network: SegmentationNetwork,
     optimizer: Optimizer,
     average: WeightAverage | None,

@@ -19,10 +19,10 @@ from maskzoo.training.loggers.display import Status
 from maskzoo.training.run.checkpoint import (
     BEST,
     LAST,
-    Checkpoint,
-    read_checkpoint,
+    RunCheckpoint,
+    read_run_checkpoint,
     restore,
-    write_checkpoint,
+    write_run_checkpoint,
     write_weights,
 )
 from maskzoo.training.run.interrupt import StopRequest, TrainingInterrupted
@@ -144,7 +144,7 @@ class TrainingLoop:
         progress.lr_scale /= 2
         kept = run_dir / f"bad_batch_{progress.step}_rank{self.context.fabric.global_rank}.pt"
         torch.save({"images": images, "target": target}, kept)
-        checkpoint = read_checkpoint(run_dir / LAST)
+        checkpoint = read_run_checkpoint(run_dir / LAST)
         restore(checkpoint, parts.network, parts.optimizer, parts.average)
         limit = parts.config.max_bad_steps
         self.context.notify(
@@ -206,9 +206,9 @@ class TrainingLoop:
         parts, context = self.parts, self.context
         self._saved_at = time.monotonic()
         if context.fabric.is_global_zero:
-            write_checkpoint(
+            write_run_checkpoint(
                 context.run_dir / LAST,
-                Checkpoint(
+                RunCheckpoint(
                     model=parts.network.state_dict(),
                     ema=parts.average.network.state_dict() if parts.average else {},
                     optimizer=parts.optimizer.state_dict(),

@@ -11,7 +11,7 @@ from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import accept, inspect, open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.progress import progress_bar
-from maskzoo.training.run.checkpoint import Checkpoint, CheckpointError
+from maskzoo.training.run.checkpoint import CheckpointError, RunCheckpoint
 
 
 def open_data(
@@ -46,7 +46,7 @@ def inspected(data: Path, config: TrainConfig, display: Display) -> Segmentation
     return opened
 
 
-def check_data(data: SegmentationData, checkpoint: Checkpoint | None) -> None:
+def check_data(data: SegmentationData, checkpoint: RunCheckpoint | None) -> None:
     """Check that a run can be made of `data`, and that it is the data of the resumed run.
 
     Raises:

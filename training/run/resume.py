@@ -11,7 +11,12 @@ from maskzoo.training.config.overrides import mistakes_in
 from maskzoo.training.config.run_config import RunConfig
 from maskzoo.training.config.settings import BundleConfig, TrainConfig
 from maskzoo.training.planning.run_plan import OPEN, find_key
-from maskzoo.training.run.checkpoint import LAST, Checkpoint, CheckpointError, read_checkpoint
+from maskzoo.training.run.checkpoint import (
+    LAST,
+    CheckpointError,
+    RunCheckpoint,
+    read_run_checkpoint,
+)
 from maskzoo.training.run.origin import flat_settings
 
 _FREE = frozenset(
@@ -28,7 +33,7 @@ _FREE = frozenset(
 """Settings that a resumed run may change."""
 
 
-def find_checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
+def find_checkpoint(run_dir: Path, *, resume: bool) -> RunCheckpoint | None:
     """Return the checkpoint from which the run in `run_dir` goes on; None for a new run.
 
     Raises:
@@ -37,7 +42,7 @@ def find_checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
     """
     path = run_dir / LAST
     if resume:
-        return read_checkpoint(path)
+        return read_run_checkpoint(path)
     if path.exists():
         raise ZooError(
             f"{str(run_dir)!r} already holds a run: go on with it by --resume, or choose another "
@@ -46,7 +51,7 @@ def find_checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
     return None
 
 
-def resumed_config(checkpoint: Checkpoint, given: TrainConfig) -> RunConfig:
+def resumed_config(checkpoint: RunCheckpoint, given: TrainConfig) -> RunConfig:
     """Return the run's own configuration with the changes that do not make it another run.
 
     Raises:

@@ -14,7 +14,7 @@ from maskzoo.training.loggers.display import Display
 from maskzoo.training.race import run as module
 from maskzoo.training.race.run import race
 from maskzoo.training.race.space import Space
-from maskzoo.training.run.checkpoint import read_checkpoint
+from maskzoo.training.run.checkpoint import read_run_checkpoint
 
 SPACE = Space(("unet", "fpn", "nothing"), ("tu-resnet10t",), ("",))
 
@@ -39,7 +39,7 @@ def test_a_race_ends_with_the_bundle_of_the_best_and_a_report(
 ) -> None:
     bundle = run(discs, small, tmp_path, display)
     assert read_manifest(bundle).spec.architecture in ("unet", "fpn")
-    progress = read_checkpoint(bundle.parent / "last.ckpt").progress
+    progress = read_run_checkpoint(bundle.parent / "last.ckpt").progress
     assert progress.step == 9  # all of a run that is as short as a run can be
     text = shown()
     assert "nothing tu-resnet10t is out: unknown architecture 'nothing'" in text
@@ -49,7 +49,7 @@ def test_a_race_ends_with_the_bundle_of_the_best_and_a_report(
     assert 'class="won"' in page
     others = [path for path in (tmp_path / "runs").iterdir() if path != bundle.parent]
     steps = [
-        read_checkpoint(path / "last.ckpt").progress.step
+        read_run_checkpoint(path / "last.ckpt").progress.step
         for path in others
         if (path / "last.ckpt").exists()
     ]

@@ -22,7 +22,7 @@ from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.losses.total import SegmentationLoss
-from maskzoo.training.run.checkpoint import CheckpointError, read_checkpoint
+from maskzoo.training.run.checkpoint import CheckpointError, read_run_checkpoint
 from maskzoo.training.run.fit import TrainResult, prepare, run_steps, train
 from maskzoo.training.scoring.bundle import evaluate_bundle
 
@@ -162,7 +162,7 @@ def test_the_first_checkpoint_is_written_by_all_ranks_whoever_comes_first(
     found = []
 
     def look(status: object) -> None:
-        found.append(read_checkpoint(tmp_path / "last.ckpt").progress.step)
+        found.append(read_run_checkpoint(tmp_path / "last.ckpt").progress.step)
 
     monkeypatch.setattr(parts.context.display, "update", look)
     run_steps(parts, until=1)
@@ -180,7 +180,7 @@ def test_images_in_which_nothing_counts_do_no_harm(
     done = train(root, tiny("batch_size=1", "loader.crop_size=64"), run_dir=tmp_path)
     losses = [row["loss"] for row in read_log(tmp_path / "log.jsonl") if row["kind"] == "train"]
     assert all(loss is not None for loss in losses)
-    assert read_checkpoint(tmp_path / "last.ckpt").progress.bad_steps == 0
+    assert read_run_checkpoint(tmp_path / "last.ckpt").progress.bad_steps == 0
     assert (done.bundle / "bundle.json").is_file()
 
 
@@ -190,7 +190,7 @@ def test_batches_of_one_and_images_smaller_than_the_crop_train(
     root = make_data(size=(40, 56))
     config = tiny("batch_size=3", "runtime.micro_batch=2", "loader.crop_size=[64, 96]")
     train(root, config, run_dir=tmp_path)  # the last micro-batch of each step is one image
-    assert read_checkpoint(tmp_path / "last.ckpt").progress.step == 6
+    assert read_run_checkpoint(tmp_path / "last.ckpt").progress.step == 6
 
 
 class _Scarce(SegmentationLoss):
@@ -221,7 +221,9 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(
     assert shown().count("out of memory") == 2
     assert "4 instead of 8 images at once" in shown()
     assert "2 instead of 4 images at once" in shown()
-    small, halved = (read_checkpoint(tmp_path / name / "last.ckpt") for name in ("small", "halved"))
+    small, halved = (
+        read_run_checkpoint(tmp_path / name / "last.ckpt") for name in ("small", "halved")
+    )
     assert halved.progress == small.progress
     for name, value in small.model.items():
         assert torch.equal(halved.model[name], value), name
@@ -267,7 +269,7 @@ def test_a_loss_that_is_no_number_rolls_back_and_halves_the_rate(
     train(discs, config, run_dir=tmp_path, display=display)
     assert "step 6 gave a loss or gradient that is not finite" in shown()
     assert "weights are back at step 4" in shown()
-    progress = read_checkpoint(tmp_path / "last.ckpt").progress
+    progress = read_run_checkpoint(tmp_path / "last.ckpt").progress
     assert (progress.step, progress.bad_steps, progress.lr_scale) == (8, 1, 0.5)
     rows = [row for row in read_log(tmp_path / "log.jsonl") if row["kind"] == "train"]
     assert [row["loss"] is None for row in rows] == [False] * 5 + [True] + [False] * 2
@@ -288,11 +290,11 @@ def test_a_run_gives_up_after_too_many_steps_without_a_number(
 def test_a_run_without_progress_stops_early(discs: Path, tiny: MakeConfig, tmp_path: Path) -> None:
     config = tiny("early_stop=2", "validate_every=1", "optimizer.lr=1e-12", "max_steps=100")
     train(discs, config, run_dir=tmp_path)
-    progress = read_checkpoint(tmp_path / "last.ckpt").progress
+    progress = read_run_checkpoint(tmp_path / "last.ckpt").progress
     assert progress.stale == 2
     assert progress.step < 100
-    before = read_checkpoint(tmp_path / "last.ckpt").model
+    before = read_run_checkpoint(tmp_path / "last.ckpt").model
     train(discs, run_dir=tmp_path, resume=True)  # writes the bundle again, takes no step
-    after = read_checkpoint(tmp_path / "last.ckpt")
+    after = read_run_checkpoint(tmp_path / "last.ckpt")
     assert after.progress == progress
     assert all(torch.equal(after.model[name], value) for name, value in before.items())

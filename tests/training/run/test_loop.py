@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from maskzoo.training.run.build import open_batches
-from maskzoo.training.run.checkpoint import read_checkpoint
+from maskzoo.training.run.checkpoint import read_run_checkpoint
 from maskzoo.training.run.loop import TrainingLoop
 from maskzoo.training.run.parts import Parts
 from maskzoo.training.scoring.metrics import ConfusionMatrix
@@ -77,7 +77,7 @@ def test_the_average_takes_in_each_step_once(
     monkeypatch.setattr(parts.context.display, "update", compare)
     _run(parts)
     assert steps == 3
-    stored = read_checkpoint(parts.context.run_dir / "last.ckpt")
+    stored = read_run_checkpoint(parts.context.run_dir / "last.ckpt")
     torch.testing.assert_close(stored.ema[key], expected)
     assert not torch.allclose(stored.ema[key], stored.model[key], rtol=1e-4, atol=1e-6)
 
@@ -147,5 +147,5 @@ def test_a_run_that_is_told_where_to_pause_validates_and_saves_there(
     parts = make_parts("max_steps=6", "validate_every=100")
     batches = open_batches(parts.config, parts.context, start=0, stop=2)
     TrainingLoop(parts, until=2).run(batches)
-    assert read_checkpoint(parts.context.run_dir / "last.ckpt").progress == parts.progress
+    assert read_run_checkpoint(parts.context.run_dir / "last.ckpt").progress == parts.progress
     assert (parts.progress.step, parts.progress.best_step) == (2, 2)

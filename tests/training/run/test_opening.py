@@ -14,7 +14,7 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
-from maskzoo.training.run.checkpoint import Checkpoint, CheckpointError, RunProgress
+from maskzoo.training.run.checkpoint import CheckpointError, RunCheckpoint, RunProgress
 from maskzoo.training.run.opening import check_data, open_data
 
 
@@ -62,6 +62,6 @@ def test_a_run_needs_two_classes(discs: Path) -> None:
 
 def test_a_run_goes_on_with_its_own_data_only(discs: Path) -> None:
     data = open_dataset(discs)
-    check_data(data, Checkpoint({}, {}, {}, RunProgress(), {}, data.fingerprint))
+    check_data(data, RunCheckpoint({}, {}, {}, RunProgress(), {}, data.fingerprint))
     with pytest.raises(CheckpointError, match="has changed since this run began"):
-        check_data(data, Checkpoint({}, {}, {}, RunProgress(), {}, "another"))
+        check_data(data, RunCheckpoint({}, {}, {}, RunProgress(), {}, "another"))

@@ -12,10 +12,10 @@ from maskzoo.training.config.load import load_config
 from maskzoo.training.config.run_config import RunConfig
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.run.checkpoint import (
-    Checkpoint,
     CheckpointError,
+    RunCheckpoint,
     RunProgress,
-    write_checkpoint,
+    write_run_checkpoint,
 )
 from maskzoo.training.run.parts import Parts
 from maskzoo.training.run.resume import find_checkpoint, resumed_config
@@ -27,17 +27,17 @@ def stored(make_parts: Callable[..., Parts]) -> RunConfig:
     return make_parts().config
 
 
-def _checkpoint(config: RunConfig, **others: object) -> Checkpoint:
+def _checkpoint(config: RunConfig, **others: object) -> RunCheckpoint:
     values = config.model_dump(mode="json") | others
-    return Checkpoint({}, {}, {}, RunProgress(), values, fingerprint="")
+    return RunCheckpoint({}, {}, {}, RunProgress(), values, fingerprint="")
 
 
 def test_a_new_run_has_no_checkpoint_and_writes_over_none(tmp_path: Path) -> None:
     assert find_checkpoint(tmp_path, resume=False) is None
     with pytest.raises(CheckpointError, match="No such file"):
         find_checkpoint(tmp_path, resume=True)
-    kept = Checkpoint({}, {}, {}, RunProgress(step=3), {}, fingerprint="abc")
-    write_checkpoint(tmp_path / "last.ckpt", kept)
+    kept = RunCheckpoint({}, {}, {}, RunProgress(step=3), {}, fingerprint="abc")
+    write_run_checkpoint(tmp_path / "last.ckpt", kept)
     assert find_checkpoint(tmp_path, resume=True) == kept
     with pytest.raises(ZooError, match="already holds a run: go on with it by --resume"):
         find_checkpoint(tmp_path, resume=False)

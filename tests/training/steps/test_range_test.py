@@ -13,7 +13,7 @@ from maskzoo.training.config.load import load_config
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log
-from maskzoo.training.run.checkpoint import read_checkpoint
+from maskzoo.training.run.checkpoint import read_run_checkpoint
 from maskzoo.training.run.fit import train
 from maskzoo.training.steps.range_test import choose_rate, range_test_steps
 
@@ -67,7 +67,9 @@ def test_a_run_with_a_range_test_is_the_run_with_that_rate_given(
     assert len(kept["rates"]) == len(kept["losses"]) > 3
     assert "range test" in shown()
     train(discs, tiny(f"optimizer.lr={rate}"), run_dir=tmp_path / "given")
-    tested, given = (read_checkpoint(tmp_path / name / "last.ckpt") for name in ("tested", "given"))
+    tested, given = (
+        read_run_checkpoint(tmp_path / name / "last.ckpt") for name in ("tested", "given")
+    )
     assert all(torch.equal(given.model[name], value) for name, value in tested.model.items())
     torch.testing.assert_close(tested.optimizer, given.optimizer, rtol=0, atol=0)
     train(discs, tiny(), run_dir=tmp_path / "again")
