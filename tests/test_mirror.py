@@ -131,7 +131,7 @@ COVERED_BY = {
     "maskzoo/commands/bench.py": "tests/service/client/test_bench.py",
     "maskzoo/commands/compare.py": "tests/training/scoring/test_compare.py",
     "maskzoo/commands/doctor.py": "tests/test_cli.py",
-    "maskzoo/commands/encoders.py": "tests/models/weights/test_listing.py",
+    "maskzoo/commands/encoders.py": "tests/models/catalogue/test_encoders.py",
     "maskzoo/commands/evaluate.py": "tests/test_one_score.py",
     "maskzoo/commands/export.py": "tests/models/engines/test_check.py",
     "maskzoo/commands/inspect.py": "tests/training/test_commands.py",

@@ -26,7 +26,7 @@ def list_encoders(
     as_json: Json = False,
 ) -> None:
     """List the encoders, and the sources of their trained weights."""
-    from maskzoo.models.weights.listing import list_weights
+    from maskzoo.models.catalogue.encoders import list_weights
 
     rows = [
         row
@@ -49,7 +49,7 @@ def fetch(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the file.")],
 ) -> None:
     """Download the ImageNet weights of an encoder into a file, for a machine without a network."""
-    from maskzoo.models.weights.listing import fetch_weights
+    from maskzoo.models.catalogue.encoders import fetch_weights
 
     path = fetch_weights(name, out)
     print(f"wrote {path}")

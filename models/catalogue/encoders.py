@@ -1,4 +1,4 @@
-"""Which encoders have trained weights, where these are, and a copy of them as one file."""
+"""The encoders and their trained weights: a list, and a copy of the weights as one file."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from maskzoo import create_model
+from maskzoo.models.catalogue.encoders import fetch_weights, list_weights
 from maskzoo.models.errors import UnknownNameError, WeightsError
 from maskzoo.models.weights import hub
-from maskzoo.models.weights.listing import fetch_weights, list_weights
 
 
 @pytest.fixture
