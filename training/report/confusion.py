@@ -73,13 +73,13 @@ def most_frequent_confusions(counts: np.ndarray, names: Sequence[str]) -> list[C
     np.fill_diagonal(wrong, 0)
     total = max(1, int(wrong.sum()))
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
-    found = []
+    confusions = []
     for index in order:
         truth, prediction = (int(place) for place in np.unravel_index(index, wrong.shape))
         pixels = int(wrong[truth, prediction])
         if pixels:
             of_class = pixels / int(counts[truth].sum())
-            found.append(
+            confusions.append(
                 Confusion(names[truth], names[prediction], pixels, of_class, pixels / total)
             )
-    return found
+    return confusions

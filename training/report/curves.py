@@ -24,7 +24,8 @@ class Curve:
 def draw_curves(log: RunRecords) -> list[Curve]:
     """Return the curves that the records have points for, over one common range of steps."""
     train, validations = log.train, log.validations
-    whole = (0, max([1, *(record.step for record in (*train, *validations))]))
+    steps = [record.step for record in train] + [record.step for record in validations]
+    whole = (0, max([1, *steps]))
     curves = [_loss(train, whole), _score(validations, whole), _rate(train, whole)]
     return [curve for curve in curves if curve.svg]
 

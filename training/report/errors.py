@@ -104,8 +104,15 @@ class ErrorTally:
         names.append(f"over {BAND_EDGES[-1]} px")
         pixels, wrong = max(1, int(self._pixels.sum())), max(1, int(self._wrong.sum()))
         return [
-            Band(name, int(some) / pixels, int(bad) / wrong, int(bad) / int(some) if some else None)
-            for name, some, bad in zip(names, self._pixels, self._wrong, strict=True)
+            Band(
+                name=name,
+                of_pixels=here / pixels,
+                of_errors=wrong_here / wrong,
+                error_rate=wrong_here / here if here else None,
+            )
+            for name, here, wrong_here in zip(
+                names, self._pixels.tolist(), self._wrong.tolist(), strict=True
+            )
         ]
 
     def suspicions(self) -> list[Suspicion]:

@@ -85,4 +85,5 @@ def outline(mask: np.ndarray, ignored: np.ndarray, width: int) -> np.ndarray:
     # one erosion by a square of side 2 d + 1 is d erosions by 3x3
     inner = cv2.erode(padded, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
     inner = inner[width:-width, width:-width].view(bool)
-    return np.logical_and(mask, np.logical_not(inner | ignored))
+    edge: np.ndarray = mask & np.logical_not(inner | ignored)
+    return edge

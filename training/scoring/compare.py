@@ -71,12 +71,12 @@ def compare(
 
 def _find_all(sources: Sequence[str]) -> list[Path]:
     """Return the folder of each bundle; all sources that have none are named in one error."""
-    found, mistakes = [], []
+    folders, mistakes = [], []
     for source in sources:
         run = Path(source)
         try:
             inside = (run / "bundle").is_dir() and (run / "log.jsonl").is_file()
-            found.append(find_bundle(str(run / "bundle") if inside else source))
+            folders.append(find_bundle(str(run / "bundle") if inside else source))
         except ZooError as error:
             unfinished = (run / "log.jsonl").is_file()
             mistakes.append(
@@ -86,7 +86,7 @@ def _find_all(sources: Sequence[str]) -> list[Path]:
             )
     if mistakes:
         raise DataError("\n".join(mistakes))
-    return found
+    return folders
 
 
 def _distinct_names(folders: Sequence[Path]) -> list[str]:

@@ -21,7 +21,11 @@ _IDS_SHOWN = 5  # of those that an error lists
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of one class, 0..1; None where the class gives no ground for one."""
+    """Scores of one class, 0..1; a score is None where its denominator is 0.
+
+    Args:
+        pixels: of the class in the truth.
+    """
 
     name: str
     iou: float | None
@@ -33,7 +37,14 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a data set, 0..1."""
+    """Scores of a data set, 0..1.
+
+    Args:
+        mean_iou, mean_dice, mean_recall: over the classes that have the score; None if none has.
+        classes_counted: how many classes have an IoU.
+        pixels_counted: without ignored ones.
+        per_class: in the order of the ids.
+    """
 
     mean_iou: float | None
     mean_dice: float | None
@@ -79,7 +90,7 @@ class ConfusionMatrix:
         hits = np.diag(self.counts)
         truth, predicted = self.counts.sum(1), self.counts.sum(0)
         columns = {
-            "iou": _ratio(hits, truth + predicted - hits),
+            "iou": iou_of(self.counts),
             "dice": _ratio(2 * hits, truth + predicted),
             "precision": _ratio(hits, predicted),
             "recall": _ratio(hits, truth),
@@ -124,7 +135,7 @@ def counted_pixels(
             f"mask is {truth.shape[1]} x {truth.shape[0]} but the prediction is "
             f"{prediction.shape[1]} x {prediction.shape[0]}: image and mask must agree in size"
         )
-    counted = truth != ignore_index
+    counted: np.ndarray = truth != ignore_index
     allowed = f"0 to {num_classes - 1}"
     _check_ids("mask", truth[counted], num_classes, f"{allowed} and {ignore_index} (ignored)")
     _check_ids("prediction", prediction[counted], num_classes, allowed)
@@ -158,5 +169,4 @@ def percent(value: float | None, *, digits: int = 2, missing: str = "-") -> str:
 def iou_of(matrix: np.ndarray) -> list[float | None]:
     """Return the IoU of each class of an int64 (K, K) matrix; None for one without a union."""
     hits = np.diag(matrix)
-    unions = matrix.sum(axis=0) + matrix.sum(axis=1) - hits
-    return [int(a) / int(b) if b else None for a, b in zip(hits, unions, strict=True)]
+    return _ratio(hits, matrix.sum(axis=0) + matrix.sum(axis=1) - hits)

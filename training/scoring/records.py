@@ -86,7 +86,9 @@ class Evaluation:
 
     def metrics(self) -> BundleMetrics:
         """Return what a bundle keeps of the evaluation."""
-        interval = self.interval and MetricsInterval(**asdict(self.interval), over="images")
+        interval = None
+        if self.interval is not None:
+            interval = MetricsInterval(**asdict(self.interval), over="images")
         return BundleMetrics(
             bundle=self.bundle,
             data=self.data,

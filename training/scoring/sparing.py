@@ -59,14 +59,14 @@ class SparingPredictor:
                 options = replace(options, mode="tiled")
             plan = self.predictor.plan((height, width), options)
             try:
-                found = self.predictor.segment(image, options)
+                segmentation = self.predictor.segment(image, options)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
             else:
                 is_small = self.predictor.max_tile is not None and plan.mode == "tiled"
                 self.spared += is_small or height * width >= self._too_large
-                return found
+                return segmentation
             # outside the handler, where the traceback no longer holds the tensors
             gc.collect()
             if torch.cuda.is_available():

@@ -97,10 +97,10 @@ def test_a_race_without_a_runner_says_why(
     discs: Path, small: TrainConfig, tmp_path: Path, display: Display
 ) -> None:
     space = Space(("unett", "fpnn"), ("resnet18",), ("",))
-    with pytest.raises(ZooError, match="no candidate could be trained") as told:
+    with pytest.raises(ZooError, match="no candidate could be trained") as caught:
         run(discs, small, tmp_path, display, space=space, count=2)
-    assert "unett resnet18: unknown architecture 'unett'; did you mean" in str(told.value)
-    assert "fpnn resnet18" in str(told.value)
+    assert "unett resnet18: unknown architecture 'unett'; did you mean" in str(caught.value)
+    assert "fpnn resnet18" in str(caught.value)
 
 
 def test_there_is_nothing_to_resume_where_no_race_was(

@@ -1,4 +1,4 @@
-"""Memory that runs out while images are predicted: smaller parts, said, and no run lost."""
+"""Memory that runs out during prediction: smaller parts, with a notice, and no run lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def predictor(memory: Memory) -> Predictor:
     return Predictor(Threshold(memory), labels, PREPROCESSING, device="cpu")
 
 
-def picture(height: int, width: int) -> np.ndarray:
+def image_of(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -70,30 +70,30 @@ def picture(height: int, width: int) -> np.ndarray:
 )  # fmt: skip
 @pytest.mark.parametrize("mode", ["auto", "whole", "tiled"])
 def test_parts_shrink_until_they_fit_and_the_labels_stay(error: Exception, mode: str) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     memory = Memory(100 * 100, error)
-    sparing = SparingPredictor(predictor(memory), said.append)
-    image = picture(150, 300)
+    sparing = SparingPredictor(predictor(memory), lines.append)
+    image = image_of(150, 300)
     found = sparing.segment(image, PredictOptions(mode=mode))
     expected = predictor(Memory(1 << 30, error)).segment(image).label_map
     np.testing.assert_array_equal(found.label_map, expected)
     assert max(height * width for height, width in memory.seen) <= 100 * 100
     assert sparing.spared == 1
-    assert said[-1] == ("out of memory on an image of 300 x 150: tiles are of 64 x 64 from now on")
-    assert len(said) == (2 if mode == "tiled" else 3)
+    assert lines[-1] == ("out of memory on an image of 300 x 150: tiles are of 64 x 64 from now on")
+    assert len(lines) == (2 if mode == "tiled" else 3)
 
 
 def test_what_was_learnt_holds_for_the_images_that_follow() -> None:
-    said: list[str] = []
+    lines: list[str] = []
     memory = Memory(130 * 130, MemoryError())
-    first = SparingPredictor(predictor(memory), said.append)
-    first.segment(picture(150, 300))
-    refused, lines = memory.refused, len(said)
-    first.segment(picture(150, 300))
-    first.segment(picture(64, 64))
-    again = SparingPredictor(first.predictor, said.append)
-    again.segment(picture(200, 300))
-    assert (memory.refused, len(said)) == (refused, lines)
+    first = SparingPredictor(predictor(memory), lines.append)
+    first.segment(image_of(150, 300))
+    refused, num_lines = memory.refused, len(lines)
+    first.segment(image_of(150, 300))
+    first.segment(image_of(64, 64))
+    again = SparingPredictor(first.predictor, lines.append)
+    again.segment(image_of(200, 300))
+    assert (memory.refused, len(lines)) == (refused, num_lines)
     assert memory.seen.count((64, 64)) == 1, "a small image stays whole"
     assert first.spared == 2
 
@@ -101,13 +101,13 @@ def test_what_was_learnt_holds_for_the_images_that_follow() -> None:
 def test_an_error_of_another_kind_is_passed_on() -> None:
     sparing = SparingPredictor(predictor(Memory(0, RuntimeError("shapes differ"))), print)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        sparing.segment(picture(64, 64))
+        sparing.segment(image_of(64, 64))
 
 
 def test_no_memory_for_the_smallest_tile_is_told_with_a_cure() -> None:
     sparing = SparingPredictor(predictor(Memory(0, MemoryError())), lambda line: None)
     with pytest.raises(ZooError, match=r"even in tiles of 64 x 64: choose a smaller encoder"):
-        sparing.segment(picture(200, 200))
+        sparing.segment(image_of(200, 200))
 
 
 def test_an_evaluation_says_that_images_were_taken_in_parts(
