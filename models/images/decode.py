@@ -48,7 +48,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import cv2
 import numpy as np
 from PIL import (
     BmpImagePlugin,
@@ -67,6 +66,7 @@ from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
 )
+from maskzoo.models.images.jpeg import JpegScans, check_complete, decode_fast
 from maskzoo.models.images.orientation import to_upright
 from maskzoo.models.images.samples import composite, grey_to_rgb
 from maskzoo.models.images.sniff import gif_size, sniff_format, webp_size
@@ -289,10 +289,8 @@ def _pixels(
     image: ImageFile.ImageFile, data: bytes, name: str, bits: int
 ) -> tuple[np.ndarray, str, str]:
     """Return pixels before orientation, what was done to alpha, how samples were scaled."""
-    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-        fast = _decode_jpeg_fast(data, image.size)
-        if fast is not None:
-            return fast, "none", "none"
+    if image.format in ("JPEG", "MPO"):
+        return _jpeg_pixels(image, data, name), "none", "none"
     if image.mode.startswith("I;16"):
         return _grey_16(image)
     image.load()
@@ -310,28 +308,18 @@ def _pixels(
     return np.asarray(image.convert("RGB")), ignored, scaling
 
 
+def _jpeg_pixels(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
+    scans = JpegScans(data, name)
+    pixels = decode_fast(data, scans, image.size) if image.mode in ("L", "RGB") else None
+    if pixels is None:
+        pixels = np.asarray(image.convert("RGB"))
+    check_complete(scans, pixels, name)
+    return pixels
+
+
 def _own(pixels: np.ndarray) -> np.ndarray:
     """Return a contiguous array that its owner may write to; Pillow's are read-only."""
     return np.require(pixels, requirements=["C", "W"])
-
-
-def _decode_jpeg_fast(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
-    """Decode a JPEG with OpenCV, or return None to leave it to Pillow.
-
-    Both use libjpeg-turbo and give equal pixels (a test compares them); OpenCV saves the copy out
-    of Pillow's four-byte pixels. But it silently fills up truncated files, so it only gets files
-    that end with a JPEG end marker.
-    """
-    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-        return None
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        return None
-    if pixels is None or pixels.shape != (size[1], size[0], 3):
-        return None
-    return pixels
 
 
 def _grey_16(image: ImageFile.ImageFile) -> tuple[np.ndarray, str, str]:

@@ -26,15 +26,17 @@ from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
 )
+from maskzoo.models.images.jpeg import check_segment
 from maskzoo.models.images.samples import composite, grey_to_rgb, scale_to_8_bits
 
+JPEG = 7
 _COMPRESSIONS = {
     1: "none",
     2: "CCITT RLE",
     3: "CCITT fax 3",
     4: "CCITT fax 4",
     5: "LZW",
-    7: "JPEG",
+    JPEG: "JPEG",
     8: "deflate",
     32773: "PackBits",
     32946: "deflate",
@@ -91,6 +93,9 @@ def read_tiff(
     with _first_page(stream, name) as page:
         header = page_header(page, stream, name)
         check_page(page, name, max_pixels)
+        if page.compression == JPEG:
+            for data in _segments(page):
+                check_segment(data, name)
         samples = _chunky(page.asarray(maxworkers=1), page, name)
         pixels, alpha, scaling = _to_rgb(samples, page, name)
         return header, pixels, alpha, scaling
@@ -109,7 +114,12 @@ def _first_page(stream: BinaryIO, name: str) -> Iterator[tifffile.TiffPage]:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageDamagedError(f"{name} is a damaged TIFF: {error}") from error
+        raise damaged_tiff(name, error) from error
+
+
+def damaged_tiff(name: str, error: Exception) -> ImageDamagedError:
+    """Return the error for what tifffile or a codec raised; some of these have no text."""
+    return ImageDamagedError(f"{name} is a damaged TIFF: {str(error) or type(error).__name__}")
 
 
 def page_header(page: tifffile.TiffPage, stream: BinaryIO, name: str) -> TiffHeader:
@@ -178,8 +188,19 @@ def _check_segments(page: tifffile.TiffPage, name: str) -> None:
     needed = across * math.ceil(height / (rows or height))
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     end = page.parent.filehandle.size
-    if len(segments) < needed or any(offset + count > end for offset, count in segments):
+    ends = [offset + count for offset, count in segments]
+    if page.is_contiguous:  # then it is read as one piece, whatever lengths its strips announce
+        ends.append(page.dataoffsets[0] + page.nbytes)
+    if len(segments) < needed or max(ends) > end:
         raise ImageDamagedError(f"{name} is truncated: its pixels lie beyond the file's end")
+
+
+def _segments(page: tifffile.TiffPage) -> Iterator[bytes]:
+    """Yield the stored bytes of each strip or tile."""
+    handle = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        handle.seek(offset)
+        yield handle.read(count)
 
 
 def _chunky(samples: np.ndarray, page: tifffile.TiffPage, name: str) -> np.ndarray:
@@ -199,7 +220,7 @@ def _to_rgb(samples: np.ndarray, page: tifffile.TiffPage, name: str) -> tuple[np
     if photometric == _CMYK and samples.shape[2] >= 4:
         inks, scaling = scale_to_8_bits(samples[..., :4], bits)
         return _from_pillow_mode("CMYK", inks), "none", scaling
-    if photometric == _YCBCR and page.compression != 7 and samples.shape[2] == 3:
+    if photometric == _YCBCR and page.compression != JPEG and samples.shape[2] == 3:
         return _from_pillow_mode("YCbCr", samples), "none", "none"
     if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR):
         raise ImageFormatError(f"{name} is a TIFF of colour space {photometric}; save it as RGB")

@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from maskzoo.models.errors import ImageDamagedError, ImageError
+from maskzoo.models.errors import ImageError
+from maskzoo.models.images.jpeg import check_segment
 from maskzoo.models.images.samples import (
     ALPHA_BACKGROUND,
     composite,
     grey_to_rgb,
     significant_bits,
 )
-from maskzoo.models.images.tiff import alpha_kind, check_page, page_header
+from maskzoo.models.images.tiff import JPEG, alpha_kind, check_page, damaged_tiff, page_header
 
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
-_JPEG = 7
 _CHUNKY = 1
 _MAX_BAND_BYTES = 256_000_000
 
@@ -43,7 +43,7 @@ def is_row_readable(path: Path, *, max_pixels: int | None) -> bool:
             header = page_header(page, stream, str(path))
             check_page(page, str(path), max_pixels)
             colours = {_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB}
-            if page.compression == _JPEG:
+            if page.compression == JPEG:
                 colours.add(_YCBCR)
             stored = np.dtype(page.dtype)
             return (
@@ -56,7 +56,7 @@ def is_row_readable(path: Path, *, max_pixels: int | None) -> bool:
     except ImageError:
         raise
     except Exception as error:  # on bad bytes tifffile raises almost anything
-        raise ImageDamagedError(f"{path} is a damaged TIFF: {error}") from error
+        raise damaged_tiff(str(path), error) from error
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,10 @@ class TiffRows:
         if self._band is None or self._band[0] != band:
             try:
                 self._band = band, self._decode_segments(band)
+            except ImageError:
+                raise
             except Exception as error:  # as in is_row_readable
-                raise ImageDamagedError(f"{self._name} is a damaged TIFF: {error}") from error
+                raise damaged_tiff(self._name, error) from error
         return self._band[1]
 
     def _decode_segments(self, band: int) -> np.ndarray:
@@ -147,6 +149,8 @@ class TiffRows:
         count = page.databytecounts[index]
         handle.seek(page.dataoffsets[index])
         data = handle.read(count) if count else None
+        if data and page.compression == JPEG:
+            check_segment(data, self._name)
         return page.decode(data, index, jpegtables=page.jpegtables, _fullsize=True)
 
     def _look_through(self) -> _Extent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,11 +11,18 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskzoo.models.errors import ImageDamagedError, ImageError, ImageTooLargeError
+from maskzoo.models.errors import (
+    ImageDamagedError,
+    ImageError,
+    ImageFormatError,
+    ImageTooLargeError,
+)
 from maskzoo.models.images.decode import decode_image
+from maskzoo.models.images.jpeg import MAX_SCANS
 from maskzoo.models.images.rows import open_rows
 from maskzoo.models.images.tiff_rows import TiffRows
 from maskzoo.models.inference.tiled import ArrayRows, PixelRows
+from tests.models.images.files import with_scans, with_strip
 
 KINDS: dict[str, dict[str, object]] = {
     "mapped": {},
@@ -133,6 +141,31 @@ def test_damage_is_said_when_its_rows_are_read(tmp_path):
         assert source.read(0, 40).shape == (40, 101, 3)
         with pytest.raises(ImageDamagedError, match="damaged TIFF"):
             source.read(40, 83)
+
+
+def test_a_strip_that_is_cut_off_and_announces_few_bytes_is_damage(tmp_path):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, samples(3, 255, "uint8"), photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        start, entry = page.dataoffsets[0], page.tags["StripByteCounts"]
+    data = bytearray(path.read_bytes())
+    data[entry.offset : entry.offset + 12] = struct.pack("<HHII", entry.code, 4, 1, 10)
+    path.write_bytes(data[: start + 5000])
+    with pytest.raises(ImageDamagedError, match="beyond the file's end"):
+        decode_image(path)
+    with pytest.raises(ImageDamagedError, match="beyond the file's end"), open_rows(path):
+        pass
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (128, 160)}])
+def test_more_jpeg_scans_than_are_allowed_are_refused_where_they_are_read(tmp_path, options):
+    path = tmp_path / "image.tif"
+    blank = np.zeros((120, 160, 3), np.uint8)
+    tifffile.imwrite(path, blank, photometric="rgb", compression="jpeg", **options)
+    path.write_bytes(with_strip(path.read_bytes(), with_scans(MAX_SCANS + 1)))
+    with open_rows(path) as source, pytest.raises(ImageFormatError, match="more than 200 scans"):
+        source.read(0, 10)
 
 
 def test_an_error_of_the_reader_is_not_taken_for_damage(tmp_path):

@@ -10,6 +10,8 @@ import tifffile
 
 from maskzoo.models.errors import ImageDamagedError, ImageFormatError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
+from maskzoo.models.images.jpeg import MAX_SCANS
+from tests.models.images.files import with_scans, with_strip
 
 
 def tiff(samples: np.ndarray, **options: object) -> bytes:
@@ -195,6 +197,13 @@ def test_the_samples_of_many_channels_are_limited_too():
 def test_kinds_of_tiff_that_are_not_read_say_why(samples, options, reason):
     with pytest.raises(ImageFormatError, match=reason):
         decode_image(tiff(samples, **options))
+
+
+def test_a_strip_with_more_jpeg_scans_than_are_allowed_is_refused():
+    progressive = with_scans(MAX_SCANS + 1)
+    data = tiff(np.zeros((120, 160, 3), np.uint8), photometric="rgb", compression="jpeg")
+    with pytest.raises(ImageFormatError, match="more than 200 scans"):
+        decode_image(with_strip(data, progressive))
 
 
 def test_strips_beyond_the_end_are_damage():
