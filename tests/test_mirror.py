@@ -57,8 +57,6 @@ COVERED_BY = {
     "models/engines/precision.py": "tests/models/engines/test_openvino.py",
     "models/export/engines.py": "tests/models/engines/test_artefact.py",
     "models/export/parity.py": "tests/models/export/test_onnx.py",
-    "models/images/samples.py": "tests/models/images/test_decode.py",
-    "models/images/sniff.py": "tests/models/images/test_decode.py",
     "models/images/tiff_rows.py": "tests/models/images/test_rows.py",
     "models/inference/segmentation.py": "tests/models/inference/test_predictor.py",
     "models/network/decoder.py": "tests/models/test_contracts.py",

@@ -26,7 +26,9 @@ compared with the pixel limit; only then are pixels decoded.
 | float TIFF of whole numbers within 0..255 | as they are |
 | other float TIFF | lowest..highest finite value to 0..255; NaN becomes the lowest |
 | TIFF of 4 or more channels, or 2, without alpha | the first three, or the first one |
-| truncated or corrupt | `ImageDamagedError` |
+| truncated or corrupt; a JPEG that lacks pixels | `ImageDamagedError` |
+| progressive JPEG without its last scans | what the others show |
+| JPEG of more than 200 scans | `ImageFormatError`, before decoding |
 | more pixels than allowed | `ImageTooLargeError`, before decoding |
 
 Integer TIFFs of more than 8 bits. Cameras put 10, 12 or 14 bits into 16-bit files, and tools put 8

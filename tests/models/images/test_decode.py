@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import warnings
-import zlib
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from maskzoo.models.errors import (
-    ImageDamagedError,
-    ImageError,
-    ImageFormatError,
-    ImageTooLargeError,
-)
+from maskzoo.models.errors import ImageDamagedError, ImageError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
-
-HEIGHT, WIDTH = 12, 20
-ORIENTATION = 0x0112
-
-
-def scene(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """Return a smooth RGB image whose corners all differ."""
-    y, x = np.mgrid[0:height, 0:width]
-    red, green = 255 * x / max(1, width - 1), 255 * y / max(1, height - 1)
-    blue = 255 * (x + y) / max(1, height + width - 2)
-    return np.stack([red, green, 255 - blue], axis=-1).astype(np.uint8)
-
-
-def encode(image: Image.Image, file_format: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: bytes) -> bytes:
-    """Return a PNG from raw samples; `extra` are chunks before the pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    stride = len(rows) // height
-    lines = b"".join(b"\0" + rows[y * stride : (y + 1) * stride] for y in range(height))
-    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))]
-    parts += [chunk(item[:4], item[4:]) for item in extra]
-    parts += [chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+from tests.models.images.files import HEIGHT, WIDTH, encode, scene, with_orientation
 
 
 @pytest.mark.parametrize(
@@ -75,15 +34,6 @@ def test_lossless_formats_give_the_pixels_that_were_stored(file_format, options)
     assert decoded.pixels.flags["WRITEABLE"]
 
 
-@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}])
-@pytest.mark.parametrize("mode", ["RGB", "L"])
-@pytest.mark.parametrize("size", [(1, 1), (7, 5), (64, 48), (33, 17)])
-def test_jpeg_pixels_equal_pillows(options, mode, size):
-    data = encode(Image.fromarray(scene(*size)).convert(mode), "JPEG", quality=80, **options)
-    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    np.testing.assert_array_equal(decode_image(data).pixels, expected)
-
-
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_images_come_out_upright(orientation, file_format):
@@ -99,10 +49,8 @@ def test_images_come_out_upright(orientation, file_format):
         8: lambda a: np.rot90(a, 1),
     }
     stored = Image.fromarray(scene())
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
     options = {"lossless": True} if file_format == "WEBP" else {}
-    data = encode(stored, file_format, exif=exif, **options)
+    data = with_orientation(stored, file_format, orientation, **options)
     plain = decode_image(encode(stored, file_format, **options)).pixels
     decoded = decode_image(data)
     np.testing.assert_array_equal(decoded.pixels, turns[orientation](plain))
@@ -113,10 +61,8 @@ def test_images_come_out_upright(orientation, file_format):
     assert (header.width, header.height) == (decoded.info.width, decoded.info.height)
 
 
-def test_a_png_with_its_exif_behind_the_pixels_is_turned():
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6
-    data = encode(Image.fromarray(scene()), "PNG", exif=exif)
+def test_a_png_with_its_exif_behind_the_pixels_is_rotated():
+    data = with_orientation(Image.fromarray(scene()), "PNG", 6)
     at = data.index(b"eXIf") - 4
     (length,) = struct.unpack(">I", data[at : at + 4])
     chunk, rest = data[at : at + 12 + length], data[:at] + data[at + 12 + length :]
@@ -128,9 +74,7 @@ def test_a_png_with_its_exif_behind_the_pixels_is_turned():
 
 @pytest.mark.parametrize("value", [0, 9, 77])
 def test_an_orientation_out_of_range_is_ignored(value):
-    exif = Image.Exif()
-    exif[ORIENTATION] = value
-    decoded = decode_image(encode(Image.fromarray(scene()), "PNG", exif=exif))
+    decoded = decode_image(with_orientation(Image.fromarray(scene()), "PNG", value))
     np.testing.assert_array_equal(decoded.pixels, scene())
     assert not decoded.info.exif_transposed
 
@@ -138,166 +82,6 @@ def test_an_orientation_out_of_range_is_ignored(value):
 def test_unreadable_exif_does_not_make_an_image_unreadable():
     data = encode(Image.fromarray(scene()), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     np.testing.assert_array_equal(decode_image(data).pixels, scene())
-
-
-def test_grey_png_of_16_bits_keeps_the_high_byte():
-    samples = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
-    decoded = decode_image(encode(Image.fromarray(samples), "PNG"))
-    np.testing.assert_array_equal(decoded.pixels[..., 1], np.arange(256).reshape(16, 16))
-    assert decoded.info.bit_depth == 16
-    assert "16" in decoded.info.scaling
-
-
-@pytest.mark.parametrize("factor", [256, 257])
-def test_8_bits_that_were_widened_come_back(factor):
-    wide = np.arange(256, dtype=np.uint16).reshape(16, 16) * factor
-    np.testing.assert_array_equal(
-        decode_image(encode(Image.fromarray(wide), "PNG")).pixels[..., 0],
-        np.arange(256).reshape(16, 16),
-    )
-
-
-@pytest.mark.parametrize(("colour", "channels"), [(2, 3), (6, 4)])
-def test_colour_png_of_16_bits_is_scaled_and_not_clipped(colour, channels):
-    samples = np.full((16, 16, channels), 65535, np.uint16)
-    samples[..., 0] = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
-    samples[..., 1] = samples[::-1, :, 0]
-    decoded = decode_image(png(16, 16, 16, colour, samples.astype(">u2").tobytes()))
-    np.testing.assert_array_equal(decoded.pixels[..., 0], np.arange(256).reshape(16, 16))
-    np.testing.assert_array_equal(decoded.pixels[..., 1], samples[..., 1] >> 8)
-    assert decoded.info.bit_depth == 16
-
-
-def test_grey_alpha_png_of_16_bits_is_composited():
-    samples = np.array([[[0, 0], [0, 65535]], [[65535, 65535], [32896, 65535]]], np.uint16)
-    decoded = decode_image(png(2, 2, 16, 4, samples.astype(">u2").tobytes()))
-    np.testing.assert_array_equal(decoded.pixels[..., 2], [[255, 0], [255, 128]])
-    assert decoded.info.alpha == "composited"
-
-
-def test_colour_key_of_a_16_bit_grey_png_is_transparent():
-    samples = np.array([[1000, 1001]], np.uint16)
-    data = png(2, 1, 16, 0, samples.astype(">u2").tobytes(), b"tRNS" + struct.pack(">H", 1000))
-    np.testing.assert_array_equal(decode_image(data).pixels[0, :, 0], [255, 3])
-
-
-def test_colour_key_of_a_16_bit_colour_png_is_ignored():
-    samples = np.full((1, 2, 3), 1000, ">u2")
-    data = png(2, 1, 16, 2, samples.tobytes(), b"tRNS" + struct.pack(">HHH", 1000, 1000, 1000))
-    decoded = decode_image(data)
-    assert (decoded.pixels == 3).all()
-    assert decoded.info.alpha == "ignored"
-
-
-@pytest.mark.parametrize(("depth", "top"), [(1, 1), (2, 3), (4, 15)])
-def test_grey_png_of_few_bits_is_scaled_to_the_full_range(depth, top):
-    per_byte = 8 // depth
-    values = np.arange(per_byte) % (top + 1)
-    packed = int("".join(f"{value:0{depth}b}" for value in values), 2).to_bytes(1, "big")
-    decoded = decode_image(png(per_byte, 1, depth, 0, packed))
-    np.testing.assert_array_equal(decoded.pixels[0, :, 0], values * 255 // top)
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF"])
-def test_1_bit_images_become_black_and_white(file_format):
-    bits = scene()[..., 0] > 127
-    decoded = decode_image(encode(Image.fromarray(bits), file_format))
-    np.testing.assert_array_equal(decoded.pixels[..., 0], np.where(bits, 255, 0))
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF"])
-def test_alpha_is_laid_over_white(file_format):
-    alpha = scene()[..., 1]
-    rgba = np.dstack([scene(), alpha])
-    options = {"lossless": True, "exact": True} if file_format == "WEBP" else {}
-    decoded = decode_image(encode(Image.fromarray(rgba), file_format, **options))
-    share = alpha[..., None] / 255
-    expected = scene() * share + 255 * (1 - share)
-    assert np.abs(decoded.pixels - expected).max() <= 0.5 + 1e-9
-    assert decoded.info.alpha == "composited"
-    assert read_header(encode(Image.fromarray(rgba), file_format, **options)).alpha == "present"
-
-
-def test_opaque_alpha_changes_nothing():
-    rgba = np.dstack([scene(), np.full((HEIGHT, WIDTH), 255, np.uint8)])
-    decoded = decode_image(encode(Image.fromarray(rgba), "PNG"))
-    np.testing.assert_array_equal(decoded.pixels, scene())
-    assert decoded.info.alpha == "opaque"
-
-
-def test_alpha_that_hides_everything_is_ignored():
-    rgba = np.dstack([scene(), np.zeros((HEIGHT, WIDTH), np.uint8)])
-    decoded = decode_image(encode(Image.fromarray(rgba), "PNG"))
-    np.testing.assert_array_equal(decoded.pixels, scene())
-    assert decoded.info.alpha == "ignored"
-
-
-def test_grey_with_alpha_is_composited():
-    image = Image.fromarray(np.array([[[10, 0], [10, 255]]], np.uint8), "LA")
-    np.testing.assert_array_equal(
-        decode_image(encode(image, "PNG")).pixels, [[[255] * 3, [10] * 3]]
-    )
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "GIF", "BMP", "TIFF"])
-def test_palettes_are_looked_up(file_format):
-    image = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
-    colours = np.random.default_rng(0).integers(0, 256, (256, 3), dtype=np.uint8)
-    image.putpalette(colours.tobytes())
-    decoded = decode_image(encode(image, file_format))
-    np.testing.assert_array_equal(decoded.pixels, colours[:6].reshape(2, 3, 3))
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "GIF"])
-def test_transparent_palette_entries_show_white(file_format):
-    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
-    image.putpalette([1, 2, 3, 40, 50, 60, 70, 80, 90])
-    decoded = decode_image(encode(image, file_format, transparency=1))
-    np.testing.assert_array_equal(decoded.pixels, [[[1, 2, 3], [255, 255, 255], [70, 80, 90]]])
-
-
-def test_palette_entries_may_be_half_transparent():
-    image = Image.fromarray(np.array([[0, 1]], np.uint8))
-    image.putpalette([100, 100, 100, 0, 0, 0])
-    decoded = decode_image(encode(image, "PNG", transparency=bytes([255, 128])))
-    np.testing.assert_array_equal(decoded.pixels[0, :, 0], [100, 127])
-
-
-def test_a_colour_key_of_an_rgb_png_is_transparent():
-    pixels = np.array([[[9, 8, 7], [9, 8, 6]]], np.uint8)
-    data = png(2, 1, 8, 2, pixels.tobytes(), b"tRNS" + struct.pack(">HHH", 9, 8, 7))
-    np.testing.assert_array_equal(decode_image(data).pixels, [[[255] * 3, [9, 8, 6]]])
-
-
-@pytest.mark.parametrize(
-    ("inks", "colour"),
-    [
-        ((0, 0, 0, 0), (255, 255, 255)),
-        ((0, 255, 255, 0), (255, 0, 0)),
-        ((0, 0, 0, 255), (0, 0, 0)),
-        ((255, 0, 0, 0), (0, 255, 255)),
-    ],
-)
-@pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])
-def test_cmyk_becomes_rgb(file_format, inks, colour):
-    image = Image.new("CMYK", (16, 16), inks)
-    decoded = decode_image(encode(image, file_format))
-    assert np.abs(decoded.pixels.astype(int) - colour).max() <= 2
-    assert decoded.info.mode in ("CMYK", "uint8x4")
-
-
-def test_a_cmyk_jpeg_is_read_as_opencv_reads_it():
-    inks = np.dstack([scene(32, 32), scene(32, 32)[::-1, :, :1] // 2])
-    data = encode(Image.frombytes("CMYK", (32, 32), inks.tobytes()), "JPEG", quality=95)
-    assert b"Adobe" in data  # the marker of the inverted form
-    theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)
-    assert np.abs(decode_image(data).pixels - theirs).max() <= 4
-
-
-def test_a_ycbcr_tiff_becomes_rgb():
-    flat = Image.fromarray(np.full((16, 16, 3), (200, 100, 50), np.uint8))
-    decoded = decode_image(encode(flat, "TIFF", compression="jpeg", quality=95))
-    assert np.abs(decoded.pixels.astype(int) - (200, 100, 50)).max() <= 4
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -344,31 +128,6 @@ def test_a_missing_file_is_named(tmp_path):
             read(tmp_path / "nothing.png")
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"", "is empty"),
-        (b"hello, world", "not a readable image; allowed are JPEG, PNG"),
-        (b"%PDF-1.7 ...", "is PDF"),
-        (b"<svg xmlns='...'/>", "is SVG"),
-        (b"\0\0\0\x20ftypheic\0\0\0\0", "is HEIC"),
-        (b"\0\0\0\x20ftypavif\0\0\0\0", "is AVIF"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "is JPEG 2000"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is PostScript"),
-    ],
-)
-def test_other_formats_are_refused_by_name(data, reason):
-    for read in (decode_image, read_header):
-        with pytest.raises(ImageFormatError, match=f"photo.*{reason}"):
-            read(data, name="photo")
-
-
-@pytest.mark.parametrize("other", ["PPM", "TGA", "ICO", "PCX", "SGI"])
-def test_formats_that_pillow_could_open_are_refused(other):
-    with pytest.raises(ImageFormatError):
-        decode_image(encode(Image.fromarray(scene()), other))
-
-
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_too_many_pixels_are_refused(file_format):
     data = encode(Image.fromarray(scene()), file_format)
@@ -377,45 +136,6 @@ def test_too_many_pixels_are_refused(file_format):
     with pytest.raises(ImageTooLargeError, match="20 x 12") as caught:
         decode_image(data, max_pixels=WIDTH * HEIGHT - 1)
     assert (caught.value.width, caught.value.height) == (WIDTH, HEIGHT)
-
-
-def _bombs() -> dict[str, bytes]:
-    side = 30_000
-    empty = zlib.compress(bytes(10))
-    lines = struct.pack(">I", len(empty)) + b"IDAT" + empty + struct.pack(">I", 0)
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
-    gif = b"GIF89a" + struct.pack("<HHBBB", side, side, 0, 0, 0)
-    wide = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0)
-    frame = b"," + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\x02\x00;"
-    small = encode(Image.fromarray(scene()), "JPEG")
-    at = small.index(b"\xff\xc0") + 5
-    bmp = bytearray(encode(Image.fromarray(scene()), "BMP"))
-    bmp[18:26] = struct.pack("<ii", side, side)
-    tiff = encode(Image.fromarray(scene()), "TIFF")
-    for tag in (256, 257):
-        entry = tiff.index(struct.pack("<H", tag))
-        tiff = tiff[:entry] + struct.pack("<HHII", tag, 4, 1, side) + tiff[entry + 12 :]
-    canvas = (16_383).to_bytes(3, "little") * 2
-    chunk = b"VP8X" + struct.pack("<I", 10) + bytes(4) + canvas
-    webp = b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
-    return {
-        "PNG": start + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + lines,
-        "GIF": gif + frame,
-        "GIF whose frame is larger than its canvas": wide + frame,
-        "JPEG": small[:at] + struct.pack(">HH", side, side) + small[at + 4 :],
-        "BMP": bytes(bmp),
-        "TIFF": tiff,
-        "WebP": webp,
-    }
-
-
-@pytest.mark.parametrize("kind", sorted(_bombs()))
-def test_a_bomb_is_refused_by_its_header_without_a_warning(kind):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(ImageTooLargeError, match="megapixels"):
-            decode_image(_bombs()[kind])
 
 
 def test_more_pixels_than_pillows_own_limit_are_read_without_a_warning(monkeypatch):
@@ -428,33 +148,31 @@ def test_more_pixels_than_pillows_own_limit_are_read_without_a_warning(monkeypat
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_truncated_images_are_damaged(file_format, share):
+@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.9])
+def test_truncated_images_are_damaged(file_format, fraction):
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     data = encode(Image.fromarray(noise), file_format)
     with pytest.raises(ImageDamagedError, match="photo"):
-        decode_image(data[: int(len(data) * share)], name="photo")
+        decode_image(data[: int(len(data) * fraction)], name="photo")
 
 
 def _seeds() -> dict[str, bytes]:
     image, grey = Image.fromarray(scene()), Image.fromarray(scene()[..., 0])
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6
     palette = grey.convert("P")
     rgba = Image.fromarray(np.dstack([scene(), scene()[..., 0]]))
-    wide = Image.fromarray(scene()[..., 0].astype(np.uint16) * 257)
+    deep = Image.fromarray(scene()[..., 0].astype(np.uint16) * 257)
     return {
-        "jpeg": encode(image, "JPEG", exif=exif),
+        "jpeg": with_orientation(image, "JPEG", 6),
         "progressive jpeg": encode(image, "JPEG", progressive=True),
         "cmyk jpeg": encode(image.convert("CMYK"), "JPEG"),
-        "png": encode(rgba, "PNG", exif=exif),
-        "png 16": encode(wide, "PNG"),
+        "png": with_orientation(rgba, "PNG", 6),
+        "png 16": encode(deep, "PNG"),
         "palette png": encode(palette, "PNG", transparency=3),
-        "webp": encode(rgba, "WEBP", exif=exif),
+        "webp": with_orientation(rgba, "WEBP", 6),
         "bmp": encode(palette, "BMP"),
         "gif": encode(image, "GIF", save_all=True, append_images=[image.rotate(90)]),
         "tiff": encode(image, "TIFF", compression="tiff_lzw"),
-        "tiff 16": encode(wide, "TIFF", compression="tiff_adobe_deflate"),
+        "tiff 16": encode(deep, "TIFF", compression="tiff_adobe_deflate"),
         "tiff jpeg": encode(image, "TIFF", compression="jpeg"),
     }
 
@@ -484,6 +202,6 @@ def _decode_small(data: bytes) -> None:
     assert decoded.pixels.shape == (decoded.info.height, decoded.info.width, 3)
 
 
-def test_decoding_does_not_depend_on_the_name(tmp_path: Path):
+def test_decoding_does_not_depend_on_the_name(tmp_path):
     data = encode(Image.fromarray(scene()), "PNG")
     np.testing.assert_array_equal(decode_image(data, name="a.jpg").pixels, scene())
