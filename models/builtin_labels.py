@@ -4,7 +4,7 @@ Sources: PASCAL VOC 2012 development kit; Cityscapes, the 19 classes that are ev
 ids); ADE20K as of the MIT scene parsing challenge, 150 classes, with the usual palette (two of
 its classes, road and skyscraper, share a colour); CamVid with the 11 classes of SegNet.
 
-Void pixels have the id 255 in all of them, as masks have after they were read.
+Void pixels have the id 255 in all of them, as in masks after reading.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The exceptions that maskzoo raises on purpose.
 
 Each message says what was given, what is allowed and what to do next. The command line prints it
-and exits with 2; the service turns it into a problem document. Anything else is a bug of ours.
+and exits with 2; the service turns it into a problem document. Any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 
 
 class ZooError(Exception):
-    """An input was wrong: the message is meant for the person who gave it."""
+    """Base of all errors about wrong input; the message is for the person who gave the input."""
 
     def members(self) -> dict[str, Any]:
-        """Return what programs may want to read of the error besides its message, as JSON data."""
+        """Return the error's data for programs, besides its message, as JSON values."""
         return {}
 
 
 class UnknownNameError(ZooError):
-    """A name is in no table.
+    """A name that does not exist.
 
     Args:
-        kind: what the name stands for, in the singular (``"architecture"``).
+        kind: of the name, in the singular (``"architecture"``).
         name: the name that was given.
         allowed: the names that exist.
     """
@@ -36,7 +36,7 @@ class UnknownNameError(ZooError):
         super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, self.allowed)}")
 
     def members(self) -> dict[str, Any]:
-        """Return the names that exist, and those of them that are close to the one given."""
+        """Return the existing names, and those close to the given one."""
         return {"suggestions": self.suggestions, "known": self.allowed}
 
 
@@ -66,11 +66,11 @@ class WeightsError(ZooError):
 
 
 class ExportError(ZooError):
-    """A network could not be written for another runtime, or computes something else there."""
+    """A network could not be exported to another runtime, or computes something else there."""
 
 
 class EngineError(ZooError):
-    """An engine is not installed, or cannot run what it was given."""
+    """An engine is not installed, or cannot run a network."""
 
 
 class NotFiniteError(ZooError):
@@ -78,7 +78,7 @@ class NotFiniteError(ZooError):
 
     Args:
         engine: its name.
-        precision: what it computes in, as torch names it.
+        precision: of the computation, by torch's name.
         item: which image of a batch, as ``2 of 3``; None for a single image.
     """
 
@@ -106,11 +106,11 @@ class ImageError(ZooError):
 
 
 class ImageFormatError(ImageError):
-    """The bytes are no image, or an image of a format that is not on the allow-list."""
+    """The bytes are not an image, or an image of a format that is not on the allow-list."""
 
 
 class ImageDamagedError(ImageError):
-    """The image begins well but is truncated or corrupt."""
+    """The image has a valid start but is truncated or corrupt."""
 
 
 class ImageTooLargeError(ImageError):

@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all: a reader sees the old one or the new one."""
+"""Atomic replacement of files: a reader sees the old one or the new one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to; at the end of the block, what was written takes the place of `path`.
+    """Yield a path to write to; at the end of the block, the written file replaces `path`.
 
-    That path is `path` with ``.part`` behind, in the same folder, since files are not renamed from
-    one disk to another. If the block raises, `path` stays as it was and nothing is left behind. If
-    the process is killed, the part stays and the next block writes over it.
+    The temporary path is `path` with ``.part`` appended, in the same folder, since a rename works
+    only within one file system. If the block raises, `path` is unchanged and nothing is left
+    behind. If the process is killed, the part stays, and the next block overwrites it.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -25,6 +25,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path` whole or not at all."""
+    """Write `data` to `path`, completely or not at all."""
     with replacing(path) as part:
         part.write_bytes(data)

@@ -1,7 +1,7 @@
 """The classes of a model: names, colours, what is ignored, what is background.
 
-Class ids are 0 … K-1 in the order of `names`. Training, evaluation, the command line and the
-service all draw and count by this one record; it is stored in each bundle.
+Class ids are 0 … K-1 in the order of `names`. Training, evaluation, the command line and
+the service all use this one record; it is stored in each bundle.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LabelSet(BaseModel):
     Args:
         names: one name for each class, in the order of the ids.
         colours: one RGB triple (0-255) for each class.
-        ignore_index: the id in masks that neither trains nor counts.
+        ignore_index: the id in masks that is excluded from training and scores.
         background: the id of the class that means "none of the others", if there is one.
     """
 
@@ -53,7 +53,7 @@ class LabelSet(BaseModel):
         if twice:
             raise ValueError(f"class names must differ; given twice: {', '.join(twice)}")
         if self.background is not None and not 0 <= self.background < len(self.names):
-            raise ValueError(f"background {self.background} is no class id")
+            raise ValueError(f"background {self.background} is not a class id")
         if 0 <= self.ignore_index < len(self.names):
             raise ValueError(f"ignore_index {self.ignore_index} is also a class id")
         return self
@@ -71,16 +71,16 @@ class LabelSet(BaseModel):
 
     @classmethod
     def from_names(cls, names: Sequence[str], **other: Any) -> LabelSet:
-        """Build a label set with colours that are easy to tell apart.
+        """Build a label set with distinct colours.
 
-        Void is 255, or 65535 where 255 is a class.
+        Void is 255, or 65535 if 255 is a class.
         """
         other.setdefault("ignore_index", 255 if len(names) <= 255 else 65535)
         return cls(names=tuple(names), colours=distinct_colours(len(names)), **other)
 
     @classmethod
     def generic(cls, num_classes: int) -> LabelSet:
-        """Build `class_0 … class_{K-1}` for a network whose classes are not known."""
+        """Build `class_0 … class_{K-1}` for a network with unknown classes."""
         return cls.from_names([f"class_{index}" for index in range(num_classes)])
 
     @classmethod

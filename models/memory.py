@@ -1,8 +1,8 @@
 """Memory: recognising out-of-memory errors, and keeping freed blocks in the process.
 
-glibc hands large blocks back to the system when they are freed, and the system clears each page
-anew at the next step. On a CPU that was 7 % of the time of a training step (U-Net, AVX-512, two
-cores). Torch's CUDA allocator keeps its memory for the same reason.
+glibc returns large blocks to the system when they are freed, and the system clears each page again
+in the next step. On a CPU that took 7 % of a training step (U-Net, AVX-512, two cores). Torch's
+CUDA allocator keeps its memory for the same reason.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import ctypes
 
 from maskzoo.models.errors import ZooError
 
-# What allocators say in errors that have no class of their own: torch on a CPU, CUDA and cuDNN,
-# OpenVINO and ONNX Runtime, OpenCV. The tests hold their whole texts.
+# Messages of allocators whose errors have no class of their own: torch on a CPU, CUDA and cuDNN,
+# OpenVINO and ONNX Runtime, OpenCV. The tests hold the full texts.
 _LACKS = (
     "can't allocate memory",
     "not enough memory",  # torch on Windows
@@ -28,9 +28,9 @@ _MORE = 64 * 2**20
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch, an engine, OpenCV or NumPy means that memory did not suffice.
+    """Tell whether an error of torch, an engine, OpenCV or NumPy means a lack of memory.
 
-    An error of ours (`ZooError`) never does: it says already what to do.
+    A `ZooError` never does: it already says what to do.
     """
     if isinstance(error, ZooError):
         return False
@@ -41,7 +41,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep what is freed; return whether it takes such advice (glibc)."""
+    """Make the C library keep freed memory; return whether it can (glibc)."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library

@@ -1,8 +1,8 @@
 """Validation of keyword options against a constructor's signature.
 
-Architectures, plug-ins and encoders take their options as plain keyword-only arguments. What a
-person wrote on a command line or in YAML is validated here against the annotations: unknown
-names, wrong types and values outside a `Literal`, all at once.
+Architectures, plug-ins and encoders take their options as plain keyword-only arguments. Input
+from a command line or YAML is validated here against the annotations: unknown names, wrong types
+and values outside a `Literal`, all at once.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ class Preprocessing(BaseModel):
         channel_order: the order of the colours.
         value_range: of the input's samples.
         train_size: (height, width) of the training crops, where known.
-        max_side: longer side to which mode ``resize`` shrinks; None leaves the image as large as
-            the predictor allows.
+        max_side: longer side to which mode ``resize`` shrinks; None shrinks only to the
+            predictor's limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,6 +1,6 @@
 """The tables of architectures and plug-ins, and the functions that build networks from them.
 
-Names on disk, in addresses and in configurations are the keys here; they are only ever added.
+Its keys are the names on disk, in URLs and in configurations; keys are added, never renamed.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "upernet": UPerNet,
 }
 
-# Where a mechanism makes sense, without levels; see `models.sites.sites`.
+# Sites where a mechanism makes sense, without levels; see `models.sites.sites`.
 GATE = ("encoder", "encoder.block", "bottleneck", "skip", "decoder")
 CONTEXT = ("encoder", "bottleneck", "skip", "decoder")
 CONVOLUTION = ("decoder.convs",)
@@ -112,7 +112,7 @@ PLUGINS: dict[str, PluginEntry] = {
     "scse": PluginEntry(SpatialChannelExcitation, "feature", GATE),
     "eca": PluginEntry(EfficientChannelAttention, "feature", GATE),
     "coordinate_attention": PluginEntry(CoordinateAttention, "feature", GATE),
-    # context from everywhere
+    # global context
     "nonlocal": PluginEntry(NonLocal, "feature", GATE, starts_as_identity=True),
     "pam": PluginEntry(PositionAttention, "feature", GATE, starts_as_identity=True),
     "cam": PluginEntry(ChannelAttention, "feature", GATE, starts_as_identity=True),
@@ -141,7 +141,7 @@ PLUGINS: dict[str, PluginEntry] = {
     ),
     "ghost": PluginEntry(GhostModule, "convolution", CONVOLUTION),
     "grouped": PluginEntry(GroupedConv, "convolution", CONVOLUTION),
-    # the image, and how it shrinks
+    # the image, and downsampling
     "stn": PluginEntry(SpatialTransformer, "warp", ("input",), starts_as_identity=True),
     "blurpool": PluginEntry(BlurPool, "downsampling", ("downsampling",)),
 }
@@ -174,7 +174,7 @@ def create_model(
         **options: keyword arguments of the architecture.
 
     Raises:
-        UnknownNameError: the architecture, the encoder or a plug-in is in no table.
+        UnknownNameError: the architecture, the encoder or a plug-in does not exist.
         SpecError: lists every option that is unknown or wrong.
 
     Example:
@@ -195,14 +195,13 @@ def create_model(
     return build_network(spec, encoder_weights=encoder_weights)
 
 
-# Tensors that are made in inference mode could never be trained, and plug-ins find their sites by a
-# gradient.
+# Tensors made in inference mode can never be trained, and plug-ins find their sites by a gradient.
 @torch.inference_mode(mode=False)
 def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> SegmentationNetwork:
     """Build the network that `spec` describes; see `create_model` for `encoder_weights`.
 
-    Nothing is fetched but for ``"imagenet"``. Where weights were loaded, `network.encoder.origin`
-    says what they are.
+    Only ``"imagenet"`` downloads. If weights were loaded, `network.encoder.origin` describes
+    them.
     """
     weights = open_source(encoder_weights, spec.encoder) if encoder_weights else None
     architecture = get_architecture(spec.architecture)

@@ -1,7 +1,7 @@
-"""ModelSpec: the complete description of a network, and of a plug-in in it.
+"""`ModelSpec`: the complete description of a network; `PluginSpec`: of a plug-in in it.
 
 The same record is written on the command line, in YAML, in `bundle.json` and in checkpoints.
-It says nothing about weights: those are in the bundle's tensor file.
+It does not describe weights: those are in the bundle's tensor file.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class PluginSpec(BaseModel):
 
 
 class ModelSpec(BaseModel):
-    """Everything that is needed to build a network again, without its weights.
+    """Everything needed to build a network, without its weights.
 
     Args:
         architecture: a key of the table of architectures, such as ``danet``.

@@ -6,13 +6,13 @@
       README.md          a model card, generated from the manifest
       preview.png        optional
 
-A bundle is written to a temporary folder beside its place and renamed, so no reader ever sees
-half of one. Reading is strict and offline: unknown keys, missing or surplus tensors, other shapes
-and another checksum are errors, and nothing is downloaded or unpickled.
+A bundle is written to a temporary folder beside its place and then renamed, so a reader never sees
+half of one. Reading is strict and offline: unknown keys, missing or surplus tensors, wrong shapes
+and a wrong checksum are errors, and nothing is downloaded or unpickled.
 
 `dtype="float16"` halves the weights of two and more dimensions. Biases, norms and running
-statistics stay float32: they are small, and a running variance may leave the range of float16.
-Everything loads as float32.
+statistics stay float32: they are small, and a running variance may exceed the range of float16.
+All tensors are loaded as float32.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Bundle:
     network: SegmentationNetwork
 
 
-def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
+def save_bundle(  # noqa: PLR0913 — a bundle has this many parts
     path: Path,
     network: SegmentationNetwork,
     *,
@@ -72,10 +72,10 @@ def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
     dtype: Literal["float16", "float32"] = "float16",
     preview: bytes | None = None,
 ) -> Path:
-    """Write `network` as a bundle to the folder `path`, replacing a bundle that is there.
+    """Write `network` as a bundle to the folder `path`, replacing an existing bundle.
 
     Args:
-        name: what the bundle is called, usually the folder's name.
+        name: of the bundle, usually the folder's name.
         metrics, provenance: see `models.bundles.records`.
         dtype: of the stored large tensors.
         preview: a PNG to show beside the name.
@@ -85,7 +85,7 @@ def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
 
     Raises:
         BundleError: the name is not allowed, the parts do not fit each other, a weight is not
-            finite, or `path` is something else than a bundle.
+            finite, or `path` exists and is not a bundle.
     """
     path = Path(path)
     check_name(name)
@@ -117,9 +117,9 @@ def save_bundle(  # noqa: PLR0913 — the parts of a bundle are that many
 
 
 def save_metrics(path: Path, metrics: BundleMetrics) -> None:
-    """Put metrics in the manifest and the card of the bundle at `path`; all else stays.
+    """Save metrics in the manifest and the card of the bundle at `path`.
 
-    A metric that is there already and not in `metrics` stays too.
+    Stored metrics that are not in `metrics` are kept.
 
     Raises:
         BundleError: the manifest is wrong, or the folder cannot be written.
@@ -142,7 +142,7 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> Bundle:
         BundleError: the manifest is wrong, or the weights are missing, changed, or of another
             network.
     """
-    # Brings all encoders' libraries; who only reads manifests, or runs an exported network, need
+    # Imports the libraries of all encoders; reading manifests or running an exported network must
     # not wait for them.
     from maskzoo.models.registry import build_network
 
@@ -169,7 +169,7 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> Bundle:
         network = build_network(manifest.spec)
     except (SpecError, UnknownNameError) as error:
         raise BundleError(
-            f"bundle {manifest.name!r} describes a network that this build cannot make: {error}"
+            f"bundle {manifest.name!r} describes a network that this version cannot build: {error}"
         ) from error
     _load_strictly(network, tensors, manifest.name)
     return Bundle(path, manifest, network.to(device).eval())

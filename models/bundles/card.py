@@ -1,6 +1,6 @@
 """The model card: `README.md` of a bundle, generated from its manifest.
 
-Every number and statement comes from the manifest, so the card cannot say anything else.
+Every number and statement comes from the manifest, so the two cannot disagree.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The manifest: `bundle.json`, the record of a bundle without its weights.
 
 Reading is strict: unknown keys are errors, and all mistakes are listed at once. Nothing here needs
-torch, so whoever only lists bundles does not wait for it.
+torch, so listing bundles is fast.
 
-A change of the record raises `SCHEMA_VERSION` and adds a step that brings the older form up to
-date in `_parse`; a stored bundle of each schema is among the tests.
+A change of the record raises `SCHEMA_VERSION` and adds a step to `_parse` that updates older
+records; the tests hold a stored bundle of each schema.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Manifest(BaseModel):
 
     Args:
         schema_version: of this record.
-        name: lower case, without path separators; the service answers to it.
+        name: lower case, without path separators; the model's name in the service.
         spec: the network without its weights.
         labels: the classes.
-        preprocessing: what the input looks like.
+        preprocessing: of the input.
         metrics: the scores, and how they were measured.
-        provenance: where the weights come from, and how they may be used.
+        provenance: the origin of the weights, and their licence.
         weights_sha256: of the tensor file, in hexadecimal.
         weights_dtype: of the large tensors in the file.
     """

@@ -1,7 +1,7 @@
-"""What a manifest records of a network besides the network: its scores, and where it comes from.
+"""Scores and provenance of a network, as its manifest records them.
 
-Both records keep what they do not know, as `bundle.json` allowed any key from the start, and write
-only what they were given: a manifest is written as it was read.
+Both records keep unknown keys, which `bundle.json` has always allowed, and write only the fields
+they were given: a manifest is written as it was read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import (
 
 
 class _OpenRecord(BaseModel):
-    """A record in which every field may be missing and further keys may stand."""
+    """A record in which every field is optional and further keys are allowed."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -27,13 +27,13 @@ class _OpenRecord(BaseModel):
         return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
 
     def updated(self, other: Self) -> Self:
-        """Return this record with what `other` was given in its place."""
+        """Return this record with the fields of `other` in place of its own."""
         fields = {key: getattr(other, key) for key in other.model_fields_set}
         return self.model_copy(update=fields)
 
 
 class ClassMetrics(_OpenRecord):
-    """Scores of one class, 0 to 1; None where the data gives no ground for one.
+    """Scores of one class, 0 to 1; None if the data does not define a score.
 
     Args:
         name: of the class.
@@ -57,7 +57,7 @@ class MetricsInterval(_OpenRecord):
         level: the fraction of the draws within.
         resamples: the number of draws.
         seed: of the draws.
-        images: how many there were to draw from.
+        images: the number of images drawn from.
         over: what was drawn.
     """
 
@@ -75,12 +75,12 @@ class BundleMetrics(_OpenRecord):
 
     Args:
         bundle: its name when it was measured.
-        data, data_fingerprint, split: what it was measured on.
+        data, data_fingerprint, split: of the measurement.
         mode, tta, overlap: how the images were predicted.
-        images: how many were scored.
+        images: the number of scored images.
         how: the definition of the scores, in words.
         mean_iou: over the classes that occur; None if none does.
-        classes_counted: how many do.
+        classes_counted: the number of these classes.
         pixels_counted: of the split, ignored ones left out.
         per_class: in the order of the ids.
         boundary_width: the width of the band of the boundary IoU, in words.
@@ -118,8 +118,8 @@ class Provenance(_OpenRecord):
 
     Args:
         description: what the network is for, for a person.
-        data, data_fingerprint, data_licence: what it was trained on.
-        weights_licence: under which the bundle is given away.
+        data, data_fingerprint, data_licence: of the training data.
+        weights_licence: licence of the bundle.
         encoder_weights: the pre-trained weights it started from: ``imagenet``, ``builtin``, or the
             name of a file; None for random ones.
         encoder_weights_sha256, encoder_weights_licence, encoder_weights_origin: of these weights.
@@ -128,7 +128,7 @@ class Provenance(_OpenRecord):
         command: trains it again.
         recipe: the configuration of the run (`training.config`).
         steps: of the run.
-        best_step: after which the weights were taken.
+        best_step: the step whose weights are stored.
         created: ISO 8601, in UTC.
     """
 

@@ -1,7 +1,7 @@
 """The shipped bundles, and finding a bundle by name or folder.
 
 A bundle is named by its folder, or by the bare name of a shipped one (`nuclei`). Nothing is
-downloaded: what is not on the disk does not exist.
+downloaded.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ Every architecture and plug-in has one file with the paper on top, in fields:
     Paper:   authors, "title", venue year, https://…
     Idea:    …            (or Head: for an architecture)
     Differs: …
-    Licence: …            (where the public code must not be copied from)
+    Licence: …            (if public code must not be copied)
     Shape:   …
 
-The command line and the tables in the docs print these records, so what is written above the code
-is what a user reads.
+The command line and the tables in the docs print these records, so users read what is written above
+the code.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class About:
     """The record of one architecture or plug-in.
 
     Attributes:
-        name: what it is called in configurations.
-        title: what it is called in words.
+        name: in configurations.
+        title: in words.
         idea: what it does, in one line.
-        papers: where it comes from, the first one first.
+        papers: of its origin, the earliest first.
         fields: the other fields of the docstring by name, such as ``Head``, ``Idea``, ``Shape``.
         file: the module that holds it.
     """
@@ -77,12 +77,12 @@ class About:
 
     @property
     def differs(self) -> str:
-        """How it differs from the paper."""
+        """Deviations from the paper."""
         return self.fields.get("Differs", "in nothing that is known")
 
     @property
     def licence(self) -> str:
-        """What to know of licences."""
+        """Note on licences."""
         return self.fields.get("Licence", _OURS)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The cost of a network: parameters and multiply-accumulates of each layer.
 
-Counted by torch's own `FlopCounterMode` while the network runs once on fake tensors, which have
-shapes and no storage; one multiply-accumulate (MAC) is two of its operations. Convolutions, matrix
-products and attention are counted, element-wise work is not, as in the papers' tables.
+Torch's own `FlopCounterMode` counts while the network runs once on fake tensors, which have shapes
+but no storage; one multiply-accumulate (MAC) is two of its operations. Convolutions, matrix
+products and attention are counted; element-wise work is not, as in the papers' tables.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class LayerCost:
     Attributes:
         name: its dotted name.
         kind: its class.
-        depth: how deep it lies; 0 is the network.
-        shape: of its output, (N, C, H, W), or None if it was not run.
+        depth: of nesting; 0 is the network.
+        shape: of its output, (N, C, H, W); None if it did not run.
         parameters: in it and below it.
         macs: multiply-accumulates in it and below it, for one image.
     """
@@ -56,7 +56,7 @@ def measure_layers(
 ) -> list[LayerCost]:
     """Return the cost of every module down to `depth`, in the order of the network.
 
-    A module that is used at several places is counted at each, its parameters once.
+    A module that is used at several places is counted at each of them, its parameters once.
     """
     names = {module: name for name, module in network.named_modules()}
     shapes: dict[str, tuple[int, ...]] = {}
@@ -103,7 +103,7 @@ def _attention_flops(
 def _deformable_flops(
     x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any
 ) -> int:
-    """The convolution itself; the bilinear samples, 4 a tap and channel, are element-wise work."""
+    """Operations of the convolution itself; its bilinear sampling counts as element-wise work."""
     out_channels, in_channels, height, width = weight
     return 2 * x[0] * out_channels * in_channels * height * width * out_shape[2] * out_shape[3]
 

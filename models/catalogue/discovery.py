@@ -1,8 +1,8 @@
 """Records of architectures and plug-ins, with their options, sites and cost.
 
 Everything comes from the tables of `models.registry`, from the docstrings
-(`models.catalogue.about`), from constructors and from `models.catalogue.cost`; nothing is written
-down twice.
+(`models.catalogue.about`), from constructors and from `models.catalogue.cost`; nothing is
+duplicated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from maskzoo.models.registry import (
     list_sites,
 )
 
-# Where a plug-in's cost is shown when the caller names no network: it has every site.
+# The network in which a plug-in's cost is shown by default; it has every site.
 HOST = "unet"
 
 
@@ -43,7 +43,7 @@ def describe_architecture(
     """Return an architecture's record, options, cost on `encoder`, and the plug-ins that fit.
 
     Raises:
-        UnknownNameError: the architecture or the encoder is in no table.
+        UnknownNameError: the architecture or the encoder does not exist.
     """
     about = about_architecture(name)
     architecture = get_architecture(name)
@@ -63,7 +63,7 @@ def describe_plugin(
     """Return a plug-in's record, options, and what it adds at one site of each kind.
 
     Raises:
-        UnknownNameError: the plug-in, the architecture or the encoder is in no table.
+        UnknownNameError: the plug-in, the architecture or the encoder does not exist.
     """
     about, entry = about_plugin(name), get_plugin(name)
     bare = create_model(architecture, encoder=encoder, num_classes=19)
@@ -87,7 +87,7 @@ def architecture_costs(encoder: str) -> Iterator[dict[str, Any]]:
 
 
 def plugin_costs(encoder: str) -> Iterator[dict[str, Any]]:
-    """Yield what every plug-in adds to `HOST` at 512 x 512, at the first of its kinds of sites."""
+    """Yield the cost that every plug-in adds to `HOST` at 512 x 512, at its first kind of site."""
     bare = create_model(HOST, encoder=encoder, num_classes=19)
     before = measure_cost(bare)
     for name in list_plugins():
@@ -103,7 +103,7 @@ def _added(
     before: LayerCost,
     size: tuple[int, int],
 ) -> dict[str, Any]:
-    """Return what one plug-in at one site adds to the cost of the bare network."""
+    """Return the cost that one plug-in at one site adds to the bare network."""
     plugins = [f"{name}@{site}"]
     network = create_model(architecture, encoder=encoder, num_classes=19, plugins=plugins)
     cost = measure_cost(network, size)

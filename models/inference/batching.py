@@ -1,8 +1,8 @@
-"""How many images one run of the network takes, by an estimate of the memory that each needs.
+"""The number of images in one run of the network, by an estimate of their memory.
 
     P pixels of the network's input:  256 P  +  4 (P / 64)²  bytes
 
-The first part is what convolutional networks hold at a time. The second is the float32 scores of
+The first term is the working memory of convolutional networks. The second is the float32 scores of
 one attention map between all positions of stride 8: OpenVINO holds all of them; torch and ONNX
 Runtime compute them block by block. Measured in one run on a CPU (AMD EPYC, 2 threads), the peak
 above the memory of the loaded network:
@@ -15,8 +15,8 @@ above the memory of the loaded network:
 | aerial-danet, openvino | 4 images of 540 x 960 | 582 | 762 |
 | aerial-danet, openvino | 2 images of 1080 x 1920 | 2139 | 2281 |
 
-A large image fills a processor by itself, so that splitting its batch costs little; the estimate
-is therefore the same for every network.
+A single large image keeps a processor busy, so splitting its batch costs little; one estimate
+therefore serves every network.
 """
 
 from __future__ import annotations

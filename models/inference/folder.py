@@ -1,11 +1,11 @@
 """Segmentation of many image files into a folder, for `maskzoo predict`.
 
 `OUT/masks/NAME.png` is the indexed mask with the palette, `OUT/overlays/NAME.jpg` the mask over the
-image. NAME is the input's path below the folder that was given, or its bare name, without suffix.
-Two inputs that would be written to one file are refused before any work.
+image. NAME is the input's path below the given folder, or its bare name, without suffix. Two
+inputs that would be written to one file are an error before any work.
 
-An image that is tiled is read a few rows at a time (`models.images.rows`), so that its size is
-bounded by its mask, one byte for each pixel; its overlay is shrunk to about 8 megapixels.
+A tiled image is read a few rows at a time (`models.images.rows`), so memory is bounded by its mask,
+one byte per pixel; its overlay is shrunk to about 8 megapixels.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _draw_small(
     factor = max(1.0, math.sqrt(label_map.size / _OVERLAY_PIXELS))
     small_width = max(1, round(width / factor))
     small = np.empty((max(1, round(height / factor)), small_width, 3), np.uint8)
-    rows = max(1, 256 // math.ceil(factor))  # of the small picture, drawn at a time
+    rows = max(1, 256 // math.ceil(factor))  # of the small image, drawn at a time
     for top in range(0, len(small), rows):
         bottom = min(top + rows, len(small))
         span = slice(round(top * height / len(small)), round(bottom * height / len(small)))
@@ -207,7 +207,7 @@ def _write_jpeg(path: Path, pixels: np.ndarray) -> None:
 
 
 def _expand(text: str, out: Path) -> list[tuple[Path, Path]]:
-    """Return (image, name below the output folder without suffix) for one input."""
+    """Return (image, name below the output folder, without suffix) of one input."""
     if not text:  # as a path it would be the working directory
         return []
     given = Path(text)

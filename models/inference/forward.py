@@ -1,6 +1,6 @@
 """One run of the network: images and their plans in, checked logits out.
 
-    resize, pad -> normalise -> engine, once for each view -> are they numbers?
+    resize, pad -> normalise -> engine, once for each view -> check that logits are finite
 
 Letters: N batch, C channels, H W pixels of the network's input, K classes, h w the logits.
 """
@@ -29,9 +29,9 @@ class FinishedRun:
     """The logits of images that ran together.
 
     Args:
-        part: which images of the batch.
+        part: the images' positions in the batch.
         logits: float32 (N, K, h, w), all of them finite.
-        clock: has the seconds of ``preprocess`` and ``network``.
+        clock: with the seconds of ``preprocess`` and ``network``.
     """
 
     part: slice
@@ -41,7 +41,7 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class Forward:
-    """Runs an engine on images whose inputs have one size, as many at a time as fit.
+    """Runs an engine on images whose inputs have one size, as many at a time as fit into memory.
 
     Args:
         num_classes: that the logits must have.
@@ -60,7 +60,7 @@ class Forward:
 
         Raises:
             ShapeError: the network gives another number of classes.
-            NotFiniteError: the logits of an image are not finite; the message says of which.
+            NotFiniteError: the logits of an image are not finite; the message names the image.
         """
         largest = max(views.scales)
         height, width = plans[0].padded
@@ -76,7 +76,7 @@ class Forward:
             yield FinishedRun(part, logits, clock)
 
     def _fit(self, pixels: np.ndarray, plan: InputPlan) -> np.ndarray:
-        """Return uint8 (H, W, C) at the size at which the network sees the image."""
+        """Return uint8 (H, W, C) at the size of the network's input."""
         return fit_to_plan(to_channels(pixels, self.engine.in_channels), plan)
 
     def _input(self, images: Sequence[np.ndarray], views: Tta) -> Tensor:
@@ -95,13 +95,14 @@ class Forward:
         return logits
 
     def _check_finite(self, logits: Tensor, *, first: int, total: int) -> None:
-        """Refuse logits (N, K, h, w) from which no class can be chosen.
+        """Raise an error for logits (N, K, h, w) that are not finite.
 
         Args:
             first: index of the first image in its batch.
             total: images of the batch.
         """
-        # Nan and infinities show in the extremes, a tenth of the time of isfinite() on all values.
+        # NaN and infinities show in the extremes, in a tenth of the time of isfinite() on all
+        # values.
         lowest, highest = logits.amin((1, 2, 3)), logits.amax((1, 2, 3))
         are_finite = (lowest.isfinite() & highest.isfinite()).tolist()
         if not all(are_finite):

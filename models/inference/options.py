@@ -1,4 +1,4 @@
-"""PredictOptions: how one image is predicted, handed on as one record from every entry point."""
+"""`PredictOptions`: how an image is predicted, one record from every entry point to the network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PredictOptions:
             `models.inference.resize.plan_input`.
         max_side: longest side, in pixels, at which the network sees the image, in place of the
             bundle's; None keeps the bundle's.
-        tta: the views of test-time augmentation, in the words of `models.inference.tta`.
+        tta: the views of test-time augmentation, as in the table of `models.inference.tta`.
         overlap: the least fraction of a tile that neighbouring tiles share, 0 to 0.75.
         confidence: whether to compute the confidence; it takes about half of the postprocessing.
         probabilities: whether to keep the probabilities of all classes.

@@ -2,11 +2,11 @@
 
 Letters: K classes, H W the image, h w the logits.
 
-The logits are resized, then the largest is taken: the reverse order (nearest-neighbour ids) gives
+The logits are resized before the largest is taken: the reverse order (nearest-neighbour ids) leaves
 stairs of the network's stride along every outline. Resizing all K planes to full HD would take
-174 MB for 21 classes and most of the time goes into moving them, so it is done in strips of rows
-that stay in the processor's cache: first all columns, then for each strip the rows, the maximum,
-and the confidence ``1 / sum(exp(logit - largest))``, the softmax of the class that was chosen.
+174 MB for 21 classes, and most of the time would go into moving them. So strips of rows that stay
+in the processor's cache are resized: first all columns, then for each strip the rows, the maximum,
+and the confidence ``1 / sum(exp(logit - largest))``, the softmax of the chosen class.
 
 The resize is bilinear with half-pixel centres (``align_corners=False``), equal to
 `torch.nn.functional.interpolate` to float32 rounding. Ties go to the lower id.
@@ -102,7 +102,7 @@ def _in_strips(
 def _of_two(
     logits: Tensor, size: tuple[int, int], crop: tuple[int, int], confidence: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Do for two classes what `_in_strips` does: their difference is all that has to be resized."""
+    """Do the work of `_in_strips` for two classes, of which only the difference is resized."""
     first, second = logits.numpy()
     lead = second - first
     if lead.shape != size:
@@ -129,7 +129,7 @@ def _resize_columns(logits: np.ndarray, width: int) -> np.ndarray:
 def _first_true(flags: np.ndarray) -> np.ndarray:
     """Return the first index along axis 1 of (rows, K, W) that is true, as an id.
 
-    An argmax, five times as fast as numpy's over this axis.
+    An argmax that is five times as fast as numpy's over this axis.
     """
     num_classes = flags.shape[1]
     weights = np.arange(num_classes, 0, -1, dtype=id_type(num_classes + 1))[:, None]

@@ -2,9 +2,9 @@
 
     decode -> plan -> resize, pad -> normalise -> engine -> resize logits, argmax, crop
 
-The label map has the size of the upright image, whatever the network saw. A predictor is
-stateless: no call changes it, so that many threads may use it at once, and each result is what a
-call alone would give; `with_limits` returns another predictor. In mode ``tiled`` the same steps
+The label map has the size of the upright image, at any size of the network's input. A predictor is
+stateless: no call changes it, so many threads may use it at once, each with the result of a single
+call; `with_limits` returns another predictor. In mode ``tiled`` the same steps
 run on each tile (`models.inference.tiled`), and `segment_rows` gives the label map of an image
 that need not be in memory. With test-time augmentation (`models.inference.tta`) the engine runs
 once for each view.
@@ -63,12 +63,12 @@ class Predictor:
         network: an engine, or a network, which is moved to `device` and put into evaluation mode
             in place.
         labels: its classes.
-        preprocessing: what its input looks like.
+        preprocessing: of its input.
         device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``: CUDA if there is any. Not used for
             an engine, which has its own.
         max_pixels: the largest image that is decoded; None allows any.
         whole_pixels: the largest image that mode ``auto`` gives to the network in one piece.
-        max_tile: the largest side of a tile, where memory is short; None leaves it to `plan`.
+        max_tile: the largest side of a tile, if memory is short; None leaves it to `plan`.
         batch_bytes: the estimated memory of one run with more than one image; a larger batch
             is split. See `models.inference.batching`.
 
@@ -123,13 +123,13 @@ class Predictor:
 
         Args:
             bundle: its folder, or the name of a shipped one.
-            engine: one of `models.engines.choose.ENGINES`; ``auto`` takes the fastest that is
-                there and agrees with torch.
+            engine: one of `models.engines.choose.ENGINES`; ``auto`` takes the fastest that was
+                exported and agrees with torch.
 
         Raises:
             BundleError: it is incomplete, damaged or of a newer schema.
             UnknownNameError: there is no such bundle, engine or device.
-            EngineError: the engine that was named cannot run this bundle here.
+            EngineError: the named engine cannot run this bundle on this machine.
         """
         folder = find_bundle(bundle) if isinstance(bundle, str) else bundle
         manifest = read_manifest(folder)
@@ -176,14 +176,14 @@ class Predictor:
 
         Args:
             image: upright uint8 (H, W, 3) RGB, or an image file as a path or as bytes.
-            options: how.
-            on_tile: called in mode ``tiled`` with the number of tiles done and of all; whatever
-                it raises ends the work.
+            options: how to predict it.
+            on_tile: called in mode ``tiled`` with the number of finished tiles and of all tiles;
+                an exception raised in it ends the work.
 
         Raises:
             ImageError: the file cannot be read.
             ShapeError: the array is not uint8 (H, W, 3).
-            NotFiniteError: the network computed values that are not numbers.
+            NotFiniteError: the network's logits are not finite.
         """
         clock = Clock()
         info = None
@@ -205,21 +205,21 @@ class Predictor:
         *,
         plans: Sequence[InputPlan] | None = None,
     ) -> list[Segmentation]:
-        """Segment images whose plans have the same `padded` size, together as far as they fit.
+        """Segment images whose plans have the same `padded` size, in as few runs as memory allows.
 
         A batch that needs more than `batch_bytes` by the estimate is split into several runs of
         the network; the timings of an image are those of its run. Images that are tiled, and
-        images whose probabilities are asked for, run one by one.
+        images with probabilities, run one by one.
 
         Args:
             images: upright uint8 (H, W, 3) RGB.
             options: how.
-            plans: what `plan` returned for each image, where the caller knows that already.
+            plans: the result of `plan` for each image, if the caller has it already.
 
         Raises:
             ShapeError: an array is not uint8 (H, W, 3), or the network's inputs differ in size.
-            NotFiniteError: the network computed values that are not numbers for one image; the
-                message says which.
+            NotFiniteError: the logits of one image are not finite; the message names the
+                image.
         """
         sizes = [check_pixels(image) for image in images]
         if plans is None:
@@ -241,15 +241,15 @@ class Predictor:
     ) -> Iterator[LabelStrip]:
         """Segment a huge image by tiles; yield finished rows of its label map, top to bottom.
 
-        Memory does not grow with the height. Nothing runs until the first strip is asked for.
+        Memory does not grow with the height. Nothing runs before the first strip is requested.
 
         Args:
             rows: reads the pixels, a few rows at a time.
-            options: how; every mode means ``tiled`` here.
+            options: how to predict it; every mode means ``tiled`` here.
             on_tile: called with the number of tiles done and of all, before each tile and after
-                the last; whatever it raises ends the work.
-            run_tiles: runs the network on the tiles in place of `logits`, as a server does that
-                has a queue for it.
+                the last; an exception raised in it ends the work.
+            run_tiles: runs the network on the tiles in place of `logits`; a server passes its
+                queue here.
 
         Raises:
             SpecError: `options` ask for the probabilities of all classes.
@@ -270,9 +270,10 @@ class Predictor:
     def logits(
         self, images: Sequence[np.ndarray], options: PredictOptions = DEFAULT_OPTIONS
     ) -> list[np.ndarray]:
-        """Return the float32 logits (K, H, W) of images of one size, together as far as they fit.
+        """Return the float32 logits (K, H, W) of images of one size, in as few runs as memory
+        allows.
 
-        A server runs the tiles of `segment_rows` by it, several at a time, in mode ``whole``.
+        A server runs the tiles of `segment_rows` with it, several at a time, in mode ``whole``.
         With more than one view, logits are the logarithms of the mean probabilities.
 
         Args:
@@ -280,7 +281,7 @@ class Predictor:
 
         Raises:
             ShapeError: an array is not uint8 (H, W, 3), or the images differ in size.
-            NotFiniteError: the network computed values that are not numbers.
+            NotFiniteError: the network's logits are not finite.
         """
         sizes = {check_pixels(image) for image in images}
         if len(sizes) != 1:
@@ -312,7 +313,7 @@ class Predictor:
     def _segmentation(
         self, logits: Tensor, plan: InputPlan, options: PredictOptions, timings: dict[str, float]
     ) -> Segmentation:
-        """Return what the logits (K, h, w) of one image say."""
+        """Return the segmentation of one image from its logits (K, h, w)."""
         if options.probabilities:
             resized = resize_logits(logits, plan.covered, plan.image)
             label_map, certain, probabilities = to_probabilities(resized)
@@ -390,8 +391,8 @@ class Predictor:
     def _tile_grid(self, size: tuple[int, int], overlap: float) -> TileGrid:
         """Return the tiles of an image of that size: as large as the crops of the training.
 
-        Where these are smaller than 512, or not known, they are of 512: a larger tile has less
-        border, and whole images were larger than the crops too.
+        If the crops are smaller than 512 or unknown, tiles have 512: a larger tile has less border,
+        and the training images were larger than the crops too.
         """
         height, width = self.preprocessing.train_size or (0, 0)
         tile = max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)

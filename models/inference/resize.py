@@ -23,14 +23,14 @@ DEFAULT_WHOLE_PIXELS = 2048 * 1024
 
 @dataclass(frozen=True)
 class InputPlan:
-    """The way of one image to the network's input.
+    """The sizes of one image on its way to the network's input.
 
     Args:
         mode: ``whole``, ``resize`` or ``tiled``, after ``auto`` was decided.
         image: size of the image, and of the result.
-        scaled: size after the resize; `image` where there is none.
+        scaled: size after the resize; `image` if there is none.
         padded: size of the network's input; larger than `scaled` only for tiny images.
-        tiles: in mode ``tiled``, the pieces; else None.
+        tiles: the tiles in mode ``tiled``; else None.
     """
 
     mode: Chosen
@@ -41,7 +41,7 @@ class InputPlan:
 
     @property
     def covered(self) -> tuple[int, int]:
-        """What the padded input covers, in pixels of the image; the image is its upper left."""
+        """The area of the padded input, in pixels of the image; the image is its upper left."""
         return (
             round(self.padded[0] * self.image[0] / self.scaled[0]),
             round(self.padded[1] * self.image[1] / self.scaled[1]),
@@ -61,9 +61,9 @@ def plan_input(
     if the bundle has one, else to `whole_pixels` pixels. ``tiled`` keeps the size and takes the
     image in pieces.
 
-    ``auto`` shows the network objects of the size at which it was trained. With `max_side`, these
-    were images shrunk to that side: an image that is larger is shrunk too. Without it, they were
-    crops of images as they are: an image of more than `whole_pixels` is tiled, any other is whole.
+    ``auto`` shows objects to the network at the size at which it was trained. With `max_side`, it
+    was trained on images shrunk to that side, so a larger image is shrunk too. Without it, it was
+    trained on crops of unresized images, so an image of more than `whole_pixels` is tiled.
     """
     height, width = image
     chosen = cast(Chosen, mode)

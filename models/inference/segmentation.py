@@ -14,17 +14,17 @@ from maskzoo.models.labels import LabelSet
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The label map of one image, and what belongs to it.
+    """The label map of one image, with its labels and timings.
 
     Args:
         label_map: class ids, uint8 (H, W), or uint16 for more than 256 classes.
-        confidence: softmax of the chosen class, float16 (H, W); None where it was not asked for.
+        confidence: softmax of the chosen class, float16 (H, W); None if it was not requested.
         labels: names and colours of the ids.
         mode: ``whole``, ``resize`` or ``tiled``.
         timings: seconds of ``decode``, ``preprocess``, ``network``, ``postprocess``; tiles are
             prepared and put together within ``network``.
         info: of the image file; None if an array was given.
-        probabilities: softmax of all classes, float16 (K, H, W); None where it was not asked for.
+        probabilities: softmax of all classes, float16 (K, H, W); None if it was not requested.
     """
 
     label_map: np.ndarray
@@ -53,7 +53,7 @@ class Clock:
         self._last = time.perf_counter()
 
     def stop(self, name: str) -> None:
-        """Book the time since the last stop under `name`."""
+        """Record the time since the last stop under `name`."""
         now = time.perf_counter()
         self.timings[name] = now - self._last
         self._last = now

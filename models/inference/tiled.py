@@ -2,10 +2,11 @@
 
     rows of pixels -> tiles -> network -> weighted sum of logits -> largest -> strip of labels
 
-A strip is what one row of tiles finishes: it is as wide as the image and a tile less its overlap
-high. Held at one time are the pixels of one row of tiles, the weighted logits of one tile and
-those that the next row still adds to: classes x (overlap of the rows) x width float32 values. For
-19 classes, tiles of 512 at an overlap of a quarter and a width of 10 000 pixels that is 97 MB.
+A strip is the rows that one row of tiles finishes: it is as wide as the image, and as high as a
+tile less its overlap. In memory at one time are the pixels of one row of tiles, the weighted logits
+of one tile, and the logits that the next row still adds to: classes x (overlap of the rows) x width
+float32 values. For 19 classes, tiles of 512, an overlap of a quarter and a width of 10 000 pixels,
+these are 97 MB.
 
 Logits, not probabilities, are added up, as in mmsegmentation's sliding window; the weights are
 those of `models.inference.tiles`. Letters: K classes, H W the image, h w a tile.
@@ -26,8 +27,8 @@ from maskzoo.models.inference.tiles import TileGrid
 RunTiles = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 """uint8 (h, w, 3) RGB tiles -> float32 logits (K, h, w) of each, in order.
 
-It may take some tiles more before it gives the logits of the first, and run them together. For a
-function of one tile that is `functools.partial(map, function)`.
+It may take several tiles before it returns the logits of the first, and run them together. A
+function of one tile becomes one by `functools.partial(map, function)`.
 """
 
 OnTile = Callable[[int, int], None]
@@ -43,8 +44,8 @@ class PixelRows(Protocol):
     def read(self, top: int, bottom: int) -> np.ndarray:
         """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
 
-        Tiled prediction asks for each row once, in order; images from
-        `models.images.rows.open_rows` give any rows at any time.
+        Tiled prediction reads each row once, in order; images from `models.images.rows.open_rows`
+        return any rows at any time.
         """
         ...
 
@@ -68,7 +69,7 @@ class LabelStrip:
     Args:
         top: the first of the rows.
         label_map: class ids, uint8 (rows, W), or uint16 for more than 256 classes.
-        confidence: softmax of the chosen class, float16 (rows, W); None where not asked for.
+        confidence: softmax of the chosen class, float16 (rows, W); None if not requested.
     """
 
     top: int
@@ -93,7 +94,7 @@ def label_strips(
         run_tiles: the network.
         num_classes: K.
         confidence: whether to compute it.
-        on_tile: progress; whatever it raises ends the work.
+        on_tile: progress; an exception raised in it ends the work.
     """
     for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes, on_tile):
         label_map = np.empty((bottom - top, source.width), id_type(num_classes))
@@ -124,7 +125,7 @@ def tiled_logits(
     num_classes: int,
     on_tile: OnTile = lambda done, total: None,
 ) -> np.ndarray:
-    """Return the blended float32 logits (K, H, W) of the whole image, in memory for all of it."""
+    """Return the blended float32 logits (K, H, W) of the whole image, all in memory."""
     logits = np.empty((num_classes, source.height, source.width), np.float32)
     for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes, on_tile):
         for left, block in blocks:
@@ -174,7 +175,7 @@ class _Blender:
         self._carried = np.zeros(
             (num_classes, grid.rows.max_shared, grid.columns.length), np.float32
         )
-        self._num_carried = 0  # rows of it that hold values
+        self._num_carried = 0  # its rows that hold values
 
     def add_row(self, row: int, tiles: Iterable[np.ndarray]) -> Iterator[Block]:
         """Take the logits of one row of tiles from left to right; yield what they finish."""

@@ -1,17 +1,19 @@
 """Positions of the tiles of a large image, and their weights in each pixel.
 
-Nothing here knows a network: sizes in, boxes and weights out. Sizes are (height, width) in pixels.
+This module is independent of networks: sizes in, boxes and weights out. Sizes are (height, width)
+in pixels.
 
 Tiles start at multiples of 32, the deepest stride of an encoder, so that each tile is sampled on
-the grid on which the whole image would be; the last one ends where the image ends and may be up
-to 31 pixels smaller. A side that is no longer than a tile has one tile of its own length.
+the same grid as the whole image would be. The last one ends where the image ends, and may be up to
+31 pixels smaller. A side that is not longer than a tile has one tile of its own length.
 
 The weight of a tile is a Gaussian about its middle (deviation: an eighth of its side, as in
 nnU-Net, Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z). What differs: the outer
-quarter of each overlap counts nothing, because there the network saw padding where the image goes
-on. A network that looks no further than this quarter gives the same logits as on the whole image.
-The weights of all tiles over a pixel sum to 1. They are products of one factor for the row and one
-for the column, so both can be made so on their own axis, and no map of weight sums is needed.
+quarter of each overlap has weight 0, because there the network saw padding where the image
+continues. A network whose receptive field stays within this quarter gives the same logits as on the
+whole image. The weights of all tiles over a pixel sum to 1. A weight is the product of a factor for
+the row and one for the column; each axis is normalised on its own, so no map of weight sums is
+needed.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ class TileGrid:
 
     @property
     def num_tiles(self) -> int:
-        """How many times the network runs."""
+        """The number of runs of the network."""
         return len(self.rows) * len(self.columns)
 
 
@@ -125,7 +127,7 @@ def plan_tiles(
 
 
 def overlap_mistakes(overlap: float) -> list[str]:
-    """Return what is wrong with an overlap: nothing, or one line."""
+    """Return the mistakes in an overlap: none, or one line."""
     if 0 <= overlap <= MAX_OVERLAP:
         return []
     return [f"overlap is {overlap}; it is a fraction of the tile from 0 to {MAX_OVERLAP}"]

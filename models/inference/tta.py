@@ -1,15 +1,15 @@
 """Test-time augmentation: probabilities averaged over several views of an image.
 
-The views are scales of the input by symmetries of the square. Each view runs through the network,
-its answer is turned back, and the softmax of all is averaged, as in mmsegmentation. The result is
-the logarithm of that average: logits like any other, whose softmax is the average, so that whatever
-follows (resize, tiles, confidence) needs to know nothing of it.
+The views are scales of the input times symmetries of the square. Each view runs through the
+network, its logits are mapped back, and the softmax of all views is averaged, as in mmsegmentation.
+The result is the logarithm of that average: logits whose softmax is the average, so that the
+following steps (resize, tiles, confidence) need not know about views.
 
 | words | views |
 | --- | --- |
 | ``none`` | 1 |
-| ``flip`` | 2: as it is, and mirrored left to right |
-| ``d4`` | 8: all mirrorings and quarter turns; for aerial and microscope images |
+| ``flip`` | 2: unchanged, and mirrored left to right |
+| ``d4`` | 8: all reflections and rotations by 90 degrees; for aerial and microscope images |
 | ``multiscale`` | 3: scales 0.75, 1, 1.25 |
 | ``multiscale:0.5,1,2`` | these scales |
 | ``flip+multiscale`` | 6: both |
@@ -39,18 +39,18 @@ _LOWEST = 1e-30  # of a probability, so that its logarithm is finite
 
 @dataclass(frozen=True)
 class Symmetry:
-    """A mirroring, then quarter turns against the clock."""
+    """A reflection, then anticlockwise rotations by 90 degrees."""
 
     mirrored: bool
     turns: int
 
     def apply(self, batch: Tensor) -> Tensor:
-        """Return (N, C, H, W) seen this way; H and W change places with each turn."""
+        """Return the view of (N, C, H, W); each rotation swaps H and W."""
         batch = batch.flip(3) if self.mirrored else batch
         return torch.rot90(batch, self.turns, (2, 3)) if self.turns else batch
 
     def undo(self, batch: Tensor) -> Tensor:
-        """Return what `apply` was given."""
+        """Invert `apply`."""
         batch = torch.rot90(batch, -self.turns, (2, 3)) if self.turns else batch
         return batch.flip(3) if self.mirrored else batch
 
@@ -74,18 +74,18 @@ class Tta:
 
     @property
     def num_views(self) -> int:
-        """How many times the network runs."""
+        """The number of runs of the network."""
         return len(self.scales) * len(self.symmetries)
 
     @property
     def resizes(self) -> bool:
-        """Whether a view has another size, for which the batch must be normalised."""
+        """Whether a view is resized, which needs a normalised batch."""
         return self.scales != (1.0,)
 
     def run(self, run: Run, batch: Tensor) -> Tensor:
         """Return logits (N, K, h, w) for a batch (N, C, H, W).
 
-        With one view, they are the network's own; with more, their softmax is the mean.
+        With one view, they are the network's own; with more, their softmax is the mean over views.
         """
         if self.num_views == 1 and not self.resizes:
             return run(batch)

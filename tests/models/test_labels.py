@@ -30,7 +30,7 @@ def test_a_label_set_survives_json():
             r"colours \(1\) must match number of names \(2\)",
         ),
         ({"names": ("a", "a"), "colours": (RED, GREEN)}, "given twice: a"),
-        ({"names": ("a",), "colours": (RED,), "background": 1}, "background 1 is no class id"),
+        ({"names": ("a",), "colours": (RED,), "background": 1}, "background 1 is not a class id"),
         ({"names": ("a",), "colours": (RED,), "ignore_index": 0}, "ignore_index 0 is also a class"),
         ({"names": ("a",), "colours": ((0, 0, 256),)}, "less than or equal to 255"),
         ({"names": ("a",), "colours": (RED,), "palette": 1}, "Extra inputs"),

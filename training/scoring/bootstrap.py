@@ -28,7 +28,7 @@ class Interval:
         level: the fraction of the draws within.
         resamples: the number of draws.
         seed: of the draws.
-        images: how many there were to draw from.
+        images: the number of images drawn from.
     """
 
     low: float

@@ -54,7 +54,7 @@ class Evaluation:
         bundle, data: names, for the reader.
         fingerprint: of the data.
         options: how the images were predicted.
-        images: how many were scored.
+        images: the number of scored images.
         boundary: intersections and unions of the outlines.
         calibration: accuracy by confidence.
         interval: of the mean IoU; None for a single image.
