@@ -213,13 +213,12 @@ class Predictor:
 
         Args:
             images: upright uint8 (H, W, 3) RGB.
-            options: how.
+            options: how to predict them.
             plans: the result of `plan` for each image, if the caller has it already.
 
         Raises:
             ShapeError: an array is not uint8 (H, W, 3), or the network's inputs differ in size.
-            NotFiniteError: the logits of one image are not finite; the message names the
-                image.
+            NotFiniteError: the logits of an image are not finite; the message names it.
         """
         sizes = [check_pixels(image) for image in images]
         if plans is None:
