@@ -44,8 +44,9 @@ class IntegerMaxPool2dSame(MaxPool2dSame):
     def forward(self, x: Tensor) -> Tensor:
         """Pad with the least value, more at the bottom and right, and take maxima."""
         height, width = x.shape[-2:]
-        rows = same_padding(height, self.kernel_size[0], self.stride[0], self.dilation[0])
-        columns = same_padding(width, self.kernel_size[1], self.stride[1], self.dilation[1])
+        kernel, stride, dilation = map(_pair, (self.kernel_size, self.stride, self.dilation))
+        rows = same_padding(height, kernel[0], stride[0], dilation[0])
+        columns = same_padding(width, kernel[1], stride[1], dilation[1])
         sides = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
         padded = F.pad(x, sides, value=float("-inf"))
         return F.max_pool2d(
@@ -60,3 +61,8 @@ def count_padding_in_integers(network: nn.Module) -> None:
             module.__class__ = IntegerConv2dSame
         elif type(module) is MaxPool2dSame:
             module.__class__ = IntegerMaxPool2dSame
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    """Return the values for rows and columns."""
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
