@@ -10,6 +10,8 @@ from maskzoo.models.inference.tiles import DEFAULT_OVERLAP, overlap_mistakes
 from maskzoo.models.inference.tta import Tta, parse_tta
 
 Mode = Literal["auto", "whole", "resize", "tiled"]
+Chosen = Literal["whole", "resize", "tiled"]
+"""A mode after ``auto`` was decided."""
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import cv2
 import numpy as np
 
-from maskzoo.models.inference.options import Mode
+from maskzoo.models.inference.options import Chosen, Mode
 from maskzoo.models.inference.tiles import MIN_SIDE, TileGrid
-
-Chosen = Literal["whole", "resize", "tiled"]
 
 DEFAULT_WHOLE_PIXELS = 2048 * 1024
 """The largest image that mode `auto` gives to the network in one piece."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskzoo.models.images.decode import ImageInfo
-from maskzoo.models.inference.resize import Chosen
+from maskzoo.models.inference.options import Chosen
 from maskzoo.models.labels import LabelSet
 
 
