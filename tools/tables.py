@@ -101,8 +101,8 @@ def costs() -> str:
     return table(
         ("architecture", "parameters, M", "GMAC"),
         (
-            (f"`{row['name']}`", f"{row['parameters'] / 1e6:.1f}", f"{row['macs'] / 1e9:.1f}")
-            for row in architecture_costs(ENCODER)
+            (f"`{name}`", f"{cost.parameters / 1e6:.1f}", f"{cost.macs / 1e9:.1f}")
+            for name, cost in architecture_costs(ENCODER)
         ),
     )
 
@@ -113,12 +113,12 @@ def costs_of_plugins() -> str:
         ("plug-in", "site", "parameters, M", "GMAC"),
         (
             (
-                f"`{row['name']}`",
-                f"`{row['site']}`",
-                f"{row['parameters'] / 1e6:+.3f}",
-                f"{row['macs'] / 1e9:+.3f}",
+                f"`{cost.name}`",
+                f"`{cost.site}`",
+                f"{cost.parameters / 1e6:+.3f}",
+                f"{cost.macs / 1e9:+.3f}",
             )
-            for row in plugin_costs(PLUGIN_ENCODER)
+            for cost in plugin_costs(PLUGIN_ENCODER)
         ),
     )
 

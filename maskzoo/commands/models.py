@@ -26,7 +26,7 @@ def list_architectures(
     from maskzoo.models.bundles.manifest import read_manifest
     from maskzoo.models.bundles.shipped import list_bundles
     from maskzoo.models.catalogue.discovery import about_architecture
-    from maskzoo.models.catalogue.listing import rows
+    from maskzoo.models.catalogue.listing import summary_lines
 
     architectures = [about_architecture(name) for name in list_models(pattern)]
     manifests = [read_manifest(path) for path in list_bundles() if fnmatch(path.name, pattern)]
@@ -39,7 +39,7 @@ def list_architectures(
     if not architectures and not manifests:
         print(f"nothing is called {pattern!r}", file=sys.stderr)
         return
-    print(rows(architectures))
+    print(summary_lines(architectures))
     for item in manifests:
         print(f"bundle {item.name}: {item.spec.architecture}, {', '.join(item.labels.names)}")
 
@@ -56,7 +56,7 @@ def show(name: str, *, encoder: HostEncoder = "tu-resnet50c", as_json: Json = Fa
 
     if name in ARCHITECTURES:
         record = describe_architecture(name, encoder=encoder)
-        print_json(record) if as_json else print(architecture_page(record))
+        print_json(record.to_json()) if as_json else print(architecture_page(record))
         return
     shipped = [path.name for path in list_bundles()]
     if name not in shipped and not Path(name).exists():

@@ -22,14 +22,14 @@ def list_names(
 ) -> None:
     """List the plug-ins."""
     from maskzoo.models.catalogue.discovery import about_plugin
-    from maskzoo.models.catalogue.listing import rows
+    from maskzoo.models.catalogue.listing import summary_lines
     from maskzoo.models.registry import list_plugins
 
     plugins = [about_plugin(name) for name in list_plugins(pattern, place=site)]
     if as_json:
         print_json([about.to_json() for about in plugins])
     else:
-        print(rows(plugins) or "no plug-in fits")
+        print(summary_lines(plugins) or "no plug-in fits")
 
 
 @app.command("show")
@@ -45,4 +45,4 @@ def show(
     from maskzoo.models.catalogue.listing import plugin_page
 
     record = describe_plugin(name, architecture=arch, encoder=encoder)
-    print_json(record) if as_json else print(plugin_page(record))
+    print_json(record.to_json()) if as_json else print(plugin_page(record))

@@ -141,9 +141,6 @@ class Provenance(_OpenRecord):
     encoder_weights_sha256: str | None = None
     encoder_weights_licence: str | None = None
     encoder_weights_origin: str | None = None
-    encoder_weights_sha256: str | None = None
-    encoder_weights_licence: str | None = None
-    encoder_weights_origin: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     commit: str | None = None
     command: str | None = None

@@ -1,18 +1,25 @@
 """Records of architectures and plug-ins, with their options, sites and cost.
 
 Everything comes from the tables of `models.registry`, from the docstrings
-(`models.catalogue.about`), from constructors and from `models.catalogue.cost`; nothing is
-duplicated.
+(`models.catalogue.about`), from constructors and from `models.catalogue.cost`; nothing is written
+down twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from maskzoo.models.catalogue.about import About, read_about
 from maskzoo.models.catalogue.cost import LayerCost, measure_cost
+from maskzoo.models.catalogue.records import (
+    AddedCost,
+    ArchitectureRecord,
+    HostNetwork,
+    NetworkCost,
+    PluginRecord,
+)
 from maskzoo.models.network.decoder import DecoderSetup
+from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.options import option_defaults
 from maskzoo.models.registry import (
     create_model,
@@ -23,7 +30,7 @@ from maskzoo.models.registry import (
     list_sites,
 )
 
-# The network in which a plug-in's cost is shown by default; it has every site.
+# Where a plug-in's cost is shown when the caller names no network: it has every site.
 HOST = "unet"
 
 
@@ -39,89 +46,72 @@ def about_plugin(name: str) -> About:
 
 def describe_architecture(
     name: str, *, encoder: str, num_classes: int = 19, size: tuple[int, int] = (512, 512)
-) -> dict[str, Any]:
-    """Return an architecture's record, options, cost on `encoder`, and the plug-ins that fit.
+) -> ArchitectureRecord:
+    """Return an architecture's record, with its cost on `encoder` and the plug-ins that fit.
 
     Raises:
         UnknownNameError: the architecture or the encoder does not exist.
     """
-    about = about_architecture(name)
     architecture = get_architecture(name)
     network = create_model(name, encoder=encoder, num_classes=num_classes)
-    return about.to_json() | {
-        "auxiliary_head": architecture.uses_auxiliary,
-        "default_output_stride": architecture.default_output_stride,
-        "options": option_defaults(architecture, DecoderSetup),
-        "cost": _cost(measure_cost(network, size), encoder, num_classes, size),
-        "sites": {plugin: list_sites(network, plugin) for plugin in list_plugins()},
-    }
+    cost = measure_cost(network, size)
+    return ArchitectureRecord(
+        about=about_architecture(name),
+        auxiliary_head=architecture.uses_auxiliary,
+        default_output_stride=architecture.default_output_stride,
+        options=option_defaults(architecture, DecoderSetup),
+        cost=NetworkCost(encoder, num_classes, size, cost.parameters, cost.macs),
+        sites={plugin: list_sites(network, plugin) for plugin in list_plugins()},
+    )
 
 
 def describe_plugin(
     name: str, *, architecture: str = HOST, encoder: str, size: tuple[int, int] = (512, 512)
-) -> dict[str, Any]:
-    """Return a plug-in's record, options, and what it adds at one site of each kind.
+) -> PluginRecord:
+    """Return a plug-in's record, with what it adds at one site of each kind.
 
     Raises:
         UnknownNameError: the plug-in, the architecture or the encoder does not exist.
     """
-    about, entry = about_plugin(name), get_plugin(name)
-    bare = create_model(architecture, encoder=encoder, num_classes=19)
-    before = measure_cost(bare, size)
-    sites = _one_of_each_kind(list_sites(bare, name))
-    added = [_added(name, site, architecture, encoder, before, size) for site in sites]
-    return about.to_json() | {
-        "places": entry.places,
-        "starts_as_identity": entry.starts_as_identity,
-        "options": option_defaults(entry.constructor),
-        "network": {"architecture": architecture, "encoder": encoder, "size": size},
-        "adds": added,
-    }
+    entry = get_plugin(name)
+    host = HostNetwork(architecture, encoder, size)
+    without = _build(host)
+    before = measure_cost(without, size)
+    sites = _one_of_each_kind(list_sites(without, name))
+    return PluginRecord(
+        about=about_plugin(name),
+        places=entry.places,
+        starts_as_identity=entry.starts_as_identity,
+        options=option_defaults(entry.constructor),
+        network=host,
+        adds=tuple(_measure_added(name, site, host, before) for site in sites),
+    )
 
 
-def architecture_costs(encoder: str) -> Iterator[dict[str, Any]]:
-    """Yield name, parameters and multiply-accumulates at 512 x 512 of every architecture."""
+def architecture_costs(encoder: str) -> Iterator[tuple[str, LayerCost]]:
+    """Yield the name and the cost at 512 x 512 of every architecture."""
     for name in list_models():
-        cost = measure_cost(create_model(name, encoder=encoder, num_classes=19))
-        yield {"name": name, "parameters": cost.parameters, "macs": cost.macs}
+        yield name, measure_cost(create_model(name, encoder=encoder, num_classes=19))
 
 
-def plugin_costs(encoder: str) -> Iterator[dict[str, Any]]:
-    """Yield the cost that every plug-in adds to `HOST` at 512 x 512, at its first kind of site."""
-    bare = create_model(HOST, encoder=encoder, num_classes=19)
-    before = measure_cost(bare)
+def plugin_costs(encoder: str) -> Iterator[AddedCost]:
+    """Yield what every plug-in adds to `HOST` at 512 x 512, at the first of its kinds of sites."""
+    host = HostNetwork(HOST, encoder)
+    without = _build(host)
+    before = measure_cost(without)
     for name in list_plugins():
-        site = _one_of_each_kind(list_sites(bare, name))[0]
-        yield {"name": name} | _added(name, site, HOST, encoder, before, (512, 512))
+        site = _one_of_each_kind(list_sites(without, name))[0]
+        yield _measure_added(name, site, host, before)
 
 
-def _added(
-    name: str,
-    site: str,
-    architecture: str,
-    encoder: str,
-    before: LayerCost,
-    size: tuple[int, int],
-) -> dict[str, Any]:
-    """Return the cost that one plug-in at one site adds to the bare network."""
-    plugins = [f"{name}@{site}"]
-    network = create_model(architecture, encoder=encoder, num_classes=19, plugins=plugins)
-    cost = measure_cost(network, size)
-    return {
-        "site": site,
-        "parameters": cost.parameters - before.parameters,
-        "macs": cost.macs - before.macs,
-    }
+def _build(host: HostNetwork, *plugins: str) -> SegmentationNetwork:
+    return create_model(host.architecture, encoder=host.encoder, num_classes=19, plugins=plugins)
 
 
-def _cost(cost: LayerCost, encoder: str, num_classes: int, size: tuple[int, int]) -> dict[str, Any]:
-    return {
-        "encoder": encoder,
-        "num_classes": num_classes,
-        "size": size,
-        "parameters": cost.parameters,
-        "macs": cost.macs,
-    }
+def _measure_added(name: str, site: str, host: HostNetwork, before: LayerCost) -> AddedCost:
+    """Return what one plug-in at one site adds to `before`, the cost without it."""
+    cost = measure_cost(_build(host, f"{name}@{site}"), host.size)
+    return AddedCost(name, site, cost.parameters - before.parameters, cost.macs - before.macs)
 
 
 def _one_of_each_kind(sites: list[str]) -> list[str]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from maskzoo.models.catalogue.about import About
 from maskzoo.models.catalogue.cost import LayerCost
+from maskzoo.models.catalogue.records import ArchitectureRecord, PluginRecord
 
 _INDENT = " " * 11
 
 
-def rows(records: Iterable[About]) -> str:
+def summary_lines(records: Iterable[About]) -> str:
     """Return one line for each record: name, what it does, where it was published."""
     records = list(records)
     name = max((len(record.name) for record in records), default=0)
@@ -22,47 +23,45 @@ def rows(records: Iterable[About]) -> str:
     )
 
 
-def architecture_page(record: dict[str, Any]) -> str:
-    """Return everything about one architecture, from `discovery.describe_architecture`."""
-    auxiliary = "with a dense auxiliary head" if record["auxiliary_head"] else "without"
-    cost = record["cost"]
-    where = f"{cost['encoder']}, {cost['num_classes']} classes"
+def architecture_page(record: ArchitectureRecord) -> str:
+    """Return everything about one architecture."""
+    auxiliary = "with a dense auxiliary head" if record.auxiliary_head else "without"
+    cost = record.cost
+    amount = f"{cost.parameters / 1e6:.1f} M parameters, {cost.macs / 1e9:.1f} GMAC"
+    where = f"{_size(cost.size)} with {cost.encoder}, {cost.num_classes} classes"
     lines = [
-        *_head(record),
+        *_head(record.about),
         _line("trains", auxiliary),
-        _line("stride", f"{record['default_output_stride']} by default"),
-        _line("cost", f"{_amount(cost)} at {_size(cost['size'])} with {where}"),
-        _line("options", _options(record["options"])),
+        _line("stride", f"{record.default_output_stride} by default"),
+        _line("cost", f"{amount} at {where}"),
+        _line("options", _options(record.options)),
         "",
         "plug-ins, and the sites that fit them",
     ]
-    fitting = sorted(
-        (", ".join(sites), plugin) for plugin, sites in record["sites"].items() if sites
-    )
+    fitting = sorted((", ".join(sites), plugin) for plugin, sites in record.sites.items() if sites)
     for sites, group in groupby(fitting, key=lambda pair: pair[0]):
         lines += _wrap("  ", ", ".join(plugin for _, plugin in group))
         lines += _wrap("    @ ", sites)
     return "\n".join(lines)
 
 
-def plugin_page(record: dict[str, Any]) -> str:
-    """Return everything about one plug-in, from `discovery.describe_plugin`."""
-    network = record["network"]
-    start = "the identity" if record["starts_as_identity"] else "not the identity"
+def plugin_page(record: PluginRecord) -> str:
+    """Return everything about one plug-in."""
+    network = record.network
+    start = "the identity" if record.starts_as_identity else "not the identity"
     lines = [
-        *_head(record),
+        *_head(record.about),
         _line("start", start),
-        _line("sites", ", ".join(record["places"])),
-        _line("options", _options(record["options"])),
+        _line("sites", ", ".join(record.places)),
+        _line("options", _options(record.options)),
         "",
-        f"what it adds to {network['architecture']} on {network['encoder']} at "
-        f"{_size(network['size'])}",
+        f"what it adds to {network.architecture} on {network.encoder} at {_size(network.size)}",
     ]
-    site = max((len(row["site"]) for row in record["adds"]), default=0)
-    for row in record["adds"]:
+    width = max((len(cost.site) for cost in record.adds), default=0)
+    for cost in record.adds:
         lines.append(
-            f"  {row['site']:<{site}}  {row['parameters'] / 1e6:+9.3f} M parameters  "
-            f"{row['macs'] / 1e9:+9.3f} GMAC"
+            f"  {cost.site:<{width}}  {cost.parameters / 1e6:+9.3f} M parameters  "
+            f"{cost.macs / 1e9:+9.3f} GMAC"
         )
     return "\n".join(lines)
 
@@ -70,18 +69,18 @@ def plugin_page(record: dict[str, Any]) -> str:
 def layer_table(layers: Sequence[LayerCost]) -> str:
     """Return the layers of a network with shape, parameters and cost, one a line."""
     whole = layers[0]
-    table = [("layer", "output", "parameters", "GMAC", "share")]
+    table = [("layer", "output", "parameters", "GMAC", "fraction")]
     for layer in layers:
         name = "  " * layer.depth + (layer.name.rpartition(".")[2] or "network")
         shape = "x".join(map(str, layer.shape[1:])) if layer.shape else ""
-        share = f"{layer.macs / max(1, whole.macs):.1%}"
+        fraction = f"{layer.macs / max(1, whole.macs):.1%}"
         table.append(
             (
                 f"{name} ({layer.kind})",
                 shape,
                 f"{layer.parameters:,}",
                 f"{layer.macs / 1e9:.3f}",
-                share,
+                fraction,
             )
         )
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -92,12 +91,12 @@ def layer_table(layers: Sequence[LayerCost]) -> str:
     )
 
 
-def _head(record: dict[str, Any]) -> list[str]:
-    lines = [f"{record['name']}: {record['title']}, {record['idea']}", ""]
-    for paper in record["papers"]:
-        lines += [_line("paper", paper["text"]), _INDENT + paper["link"]]
-    named = {name.lower(): text for name, text in record["fields"].items()}
-    named |= {"differs": record["differs"], "licence": record["licence"]}
+def _head(about: About) -> list[str]:
+    lines = [f"{about.name}: {about.title}, {about.idea}", ""]
+    for paper in about.papers:
+        lines += [_line("paper", paper.text), _INDENT + paper.link]
+    named = {name.lower(): text for name, text in about.fields.items()}
+    named |= {"differs": about.differs, "licence": about.licence}
     return [*lines, *(_line(name, text) for name, text in named.items())]
 
 
@@ -112,10 +111,6 @@ def _wrap(start: str, text: str) -> list[str]:
 
 def _options(defaults: dict[str, Any]) -> str:
     return ", ".join(f"{name}={default}" for name, default in defaults.items()) or "none"
-
-
-def _amount(cost: dict[str, Any]) -> str:
-    return f"{cost['parameters'] / 1e6:.1f} M parameters, {cost['macs'] / 1e9:.1f} GMAC"
 
 
 def _size(size: tuple[int, int]) -> str:

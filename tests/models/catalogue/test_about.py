@@ -9,7 +9,7 @@ import pytest
 
 from maskzoo.models.catalogue.about import read_about
 from maskzoo.models.catalogue.discovery import about_architecture, about_plugin
-from maskzoo.models.errors import UnknownNameError, ZooError
+from maskzoo.models.errors import ZooError
 from maskzoo.models.registry import ARCHITECTURES, PLUGINS
 
 
@@ -89,8 +89,3 @@ def test_a_docstring_without_its_paper_or_its_line_is_refused(
 ) -> None:
     with pytest.raises(ZooError, match="written_here: its docstring needs"):
         read_about("thing", described(text, monkeypatch))
-
-
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean 'cbam'"):
-        about_plugin("cbma")

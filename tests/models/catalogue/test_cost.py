@@ -7,8 +7,6 @@ import torch
 from torch import nn
 
 from maskzoo.models.catalogue.cost import measure_cost, measure_layers
-from maskzoo.models.catalogue.discovery import describe_architecture, describe_plugin
-from maskzoo.models.catalogue.listing import architecture_page, layer_table, plugin_page
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.registry import create_model
 
@@ -81,30 +79,3 @@ def test_counting_leaves_the_network_as_it_was() -> None:
     assert not network.encoder.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert not any(module._forward_hooks for module in network.modules())
-
-
-def test_an_architecture_s_page_shows_paper_cost_and_sites() -> None:
-    record = describe_architecture("danet", encoder="tu-resnet10t", size=(64, 64))
-    page = architecture_page(record)
-    assert "https://arxiv.org/abs/1809.02983" in page
-    assert "GMAC at 64 x 64 with tu-resnet10t, 19 classes" in page
-    assert "blurpool\n    @ downsampling" in page
-    assert record["sites"]["attention_gate"] == []
-    assert "attention_gate" not in page
-
-
-def test_a_plugin_s_page_shows_what_it_adds_at_one_site_of_each_kind() -> None:
-    record = describe_plugin("se", encoder="tu-resnet10t", size=(64, 64))
-    sites = [row["site"] for row in record["adds"]]
-    assert sites == ["encoder.5", "encoder.5.block", "bottleneck", "skip.4", "decoder"]
-    at_bottleneck = record["adds"][2]
-    assert at_bottleneck["parameters"] == 2 * 512 * (512 // 16)  # two matrices without a bias
-    assert "encoder.5.block" in plugin_page(record)
-
-
-def test_the_table_of_layers_shows_shapes_and_shares() -> None:
-    table = layer_table(measure_layers(create_model("unet", **TINY), (64, 64), depth=1))
-    head, whole, *_ = table.splitlines()
-    assert head.split() == ["layer", "output", "parameters", "GMAC", "share"]
-    assert "3x64x64" in whole
-    assert whole.endswith("100.0%")
