@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +121,7 @@ def by_pixels(runs: int) -> list[Point]:
         image = photo(side, side)
         work = lambda image=image: predictor.segment(image, whole)  # noqa: E731
         points.append((side * side / 1e6, milliseconds(work, runs)))
-        say("pixels", points)
+        print_newest("pixels", points)
     return points
 
 
@@ -135,7 +135,7 @@ def by_batch(runs: int) -> list[Point]:
         images = [photo(256, 256)] * count
         work = lambda images=images: predictor.segment_batch(images)  # noqa: E731
         points.append((float(count), milliseconds(work, runs)))
-        say("batch", points)
+        print_newest("batch", points)
     return points
 
 
@@ -155,7 +155,7 @@ def by_classes(runs: int) -> list[Point]:
         image = photo(512, 512)
         work = lambda p=predictor, image=image: p.segment(image)  # noqa: E731
         points.append((float(classes), milliseconds(work, runs)))
-        say("classes", points)
+        print_newest("classes", points)
     return points
 
 
@@ -181,7 +181,7 @@ def by_models(counts: list[int]) -> list[tuple[float, float, float]]:
         found.append(
             (float(count), 1000 * float(np.median(load.latencies)), server.peak_bytes / 2**20)
         )
-        say("models", found)
+        print_newest("models", found)
     return found
 
 
@@ -204,7 +204,7 @@ def by_megapixels(sizes: list[float]) -> list[tuple[float, float, float]]:
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         one = json.loads(done.stdout)
         found.append((size, one["seconds"], one["peak_bytes"] / 2**20))
-        say("tiled", found)
+        print_newest("tiled", found)
     return found
 
 
@@ -226,7 +226,7 @@ def tile_one(image: Path) -> dict[str, float]:
     return {"seconds": seconds, "peak_bytes": peak}
 
 
-def say(name: str, found: list[tuple[float, ...]]) -> None:
+def print_newest(name: str, found: Sequence[tuple[float, ...]]) -> None:
     """Print the newest point."""
     print(name, *(f"{value:g}" for value in found[-1]), flush=True)
 

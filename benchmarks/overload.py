@@ -123,7 +123,8 @@ async def overload(
     http: httpx.AsyncClient, images: list[EncodedImage], rate: float, seconds: float, process: int
 ) -> Seen:
     """Send images at `rate` per second, whether they are answered or not."""
-    seen, tasks = Seen(), set()
+    seen = Seen()
+    tasks: set[asyncio.Task[None]] = set()
     end = time.monotonic() + seconds
     watching = asyncio.create_task(_watch(http, seen, process))
     due, arrivals = time.monotonic(), random.Random(1)

@@ -23,8 +23,22 @@ from servers.processes import adopt_orphans, is_ready, running
 
 ROOT = Path(__file__).resolve().parents[1]
 NUCLEI = ROOT / "models" / "pretrained" / "nuclei"
-UNUSED = ("lightning", "albumentations", "segmentation_models_pytorch", "timm", "torchvision")
-UNUSED += ("matplotlib", "scipy", "sklearn", "pandas", "onnx", "nncf", "ray", "tifffile", "sympy")
+UNUSED = (
+    "lightning",
+    "albumentations",
+    "segmentation_models_pytorch",
+    "timm",
+    "torchvision",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "pandas",
+    "onnx",
+    "nncf",
+    "ray",
+    "tifffile",
+    "sympy",
+)
 _SHOWN = 12
 
 
@@ -44,13 +58,13 @@ def main() -> None:
             print(*row, flush=True)
             rows.append(row)
     packages, loaded = imports()
-    share = [(name, f"{ms:.0f}") for name, ms in packages[:_SHOWN]]
+    slowest = [(name, f"{ms:.0f}") for name, ms in packages[:_SHOWN]]
     text = "\n\n".join(
         (
             about("torch", "openvino", "fastapi"),
             table(("models", "ready after, s", "least", "most"), rows),
             "Imports of the service, each package with what it alone brings:",
-            table(("package", "ms"), share),
+            table(("package", "ms"), slowest),
             f"Heavy packages that are installed and not imported: {absent(loaded)}.",
         )
     )

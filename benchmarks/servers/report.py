@@ -20,6 +20,16 @@ _PACKAGES = {
     "BentoML": "bentoml",
     "Ray Serve": "ray",
 }
+_SPEED = (
+    "server",
+    "images/s",
+    "against FastAPI",
+    "against the best peer",
+    "p50, ms",
+    "p99, ms",
+    "answers",
+)
+_OTHER = ("server", "version", "setting", "first mask after, s", "peak memory, MiB", "agreement")
 
 
 def write_report(
@@ -36,11 +46,8 @@ def write_report(
     ]
     for size, shape in sizes.items():
         title = size if shape is None else f"{size}, {shape[1]} x {shape[0]}"
-        head = ("server", "images/s", "against FastAPI", "against the best peer")
-        head += ("p50, ms", "p99, ms", "answers")
-        parts += [f"**{title}**", table(head, [_speed(one, size, found) for one in found])]
-    head = ("server", "version", "setting", "first mask after, s", "peak memory, MiB", "agreement")
-    parts += ["**start, memory, answers**", table(head, [_other(one) for one in found])]
+        parts += [f"**{title}**", table(_SPEED, [_speed(one, size, found) for one in found])]
+    parts += ["**start, memory, answers**", table(_OTHER, [_other(one) for one in found])]
     text = "\n\n".join(parts)
     print(text)
     put(options.out / "peers.md", options.network, f"{text}\n\n![]({options.network}-peers.png)")
