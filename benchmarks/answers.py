@@ -1,10 +1,10 @@
-"""Print the table of what each form of an answer costs: processor time and bytes.
+"""Print the table of what each format of an answer costs: processor time and bytes.
 
     python benchmarks/answers.py [--width 1920] [--height 1080] [--repeats 5]
 
 Two label maps of 21 classes: regions with smooth edges, as networks give them, and with ragged
 ones, as noise gives them. Times are of one processor, the best of some, from a fresh label map,
-so that each form pays for the runs that it needs. `label runs` is the structure that most share.
+so that each format pays for the runs that it needs. `label runs` is the structure that most share.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.adapters.cvat import encode_shapes
 from maskzoo.service.adapters.huggingface import Parameters, encode_segments
 from maskzoo.service.adapters.label_studio import encode_brush
 from maskzoo.service.errors import TooManyCornersError
 from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.forms import FORMS, choose_form
+from maskzoo.service.responses.formats import FORMATS, choose_format
 from maskzoo.service.responses.runs import LabelRuns
 from maskzoo.service.schemas import SegmentOptions
 
@@ -49,46 +50,47 @@ def draw_map(width: int, height: int, *, is_ragged: bool) -> np.ndarray:
     return labels
 
 
-def answer_of(labels: np.ndarray) -> Answer:
+def answer_of(label_map: np.ndarray) -> Answer:
     """Return an answer that nobody has read anything of."""
-    generator = np.random.default_rng(1)
-    pixels = cv2.resize(generator.integers(0, 255, (34, 60, 3), np.uint8), labels.shape[::-1])
+    height, width = label_map.shape
+    pixels = np.random.default_rng(1).integers(0, 255, (34, 60, 3), np.uint8)
     return Answer(
         model="bench",
         labels=LABELS,
-        runs=LabelRuns(labels),
-        confidence=np.full(labels.shape, 0.9, np.float16),
-        pixels=pixels,
+        runs=LabelRuns(label_map),
+        confidence=np.full(label_map.shape, 0.9, np.float16),
+        pixels=cv2.resize(pixels, (width, height)),
         mode="whole",
-        info={},
+        info=ImageInfo("PNG", "RGB", width, height, 8, 1, 1, False, "none", "none", "none"),
         request_id="0",
     )
 
 
 def rows() -> dict[str, Callable[[Answer], bytes]]:
-    """Return what writes each form, by its name."""
+    """Return what writes each format, by its name."""
     plain = SegmentOptions()
     found: dict[str, Callable[[Answer], bytes]] = {
         "label runs": lambda answer: bytes(5 * answer.runs.rows.starts.size),
     }
-    for form in FORMS:
-        if form.name != "json":
-            name = str(form.media_type)
-            found[name] = lambda answer, form=form: form.encode(answer, plain)
+    for one in FORMATS:
+        if one.name != "json":
+            found[str(one.media_type)] = lambda answer, one=one: one.encode(answer, plain)
     for masks in ("none", "rle", "coco", "polygons", "png"):
         options = SegmentOptions(format="json", masks=masks)
-        form = choose_form(None, options)
-        found[f"application/json, masks={masks}"] = lambda answer, form=form, options=options: (
-            form.encode(answer, options)
+        one = choose_format(None, options)
+        found[f"application/json, masks={masks}"] = lambda answer, one=one, options=options: (
+            one.encode(answer, options)
         )
-    found["application/geo+json, simplify=1"] = lambda answer: choose_form(
+    found["application/geo+json, simplify=1"] = lambda answer: choose_format(
         None, SegmentOptions(format="geojson")
     ).encode(answer, SegmentOptions(format="geojson", simplify=1))
     found["Hugging Face"] = lambda answer: encode_segments(answer, Parameters())
     found["Label Studio, all classes"] = lambda answer: bytes(
         sum(len(encode_brush(answer.runs, label)) for label in answer.runs.areas)
     )
-    found["CVAT, run lengths"] = lambda answer: encode_shapes(answer, threshold=0, form="rle")
+    found["CVAT, run lengths"] = lambda answer: encode_shapes(
+        answer, threshold=0, mask_format="rle"
+    )
     return found
 
 
@@ -117,7 +119,7 @@ def main() -> None:
     maps = [draw_map(given.width, given.height, is_ragged=flag) for flag in (False, True)]
     runs = [LabelRuns(labels).rows.starts.size for labels in maps]
     print(f"{given.width} x {given.height}, {NUM_CLASSES} classes, best of {given.repeats}\n")
-    print(f"| form | smooth edges ({runs[0]} runs) | ragged edges ({runs[1]} runs) |")
+    print(f"| format | smooth edges ({runs[0]} runs) | ragged edges ({runs[1]} runs) |")
     print("|---|---|---|")
     for name, write in rows().items():
         cells = " | ".join(measure(write, labels, given.repeats) for labels in maps)

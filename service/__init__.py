@@ -10,8 +10,9 @@ A room imports only rooms above it, and those on its own line that do not import
     responses                     a label map in the format that was asked for
     observability                 logs, metrics, traces
     guards                        request ids and headers, keys, rates
+    answering                     an image's order, its segmentation, its answer
     jobs                          huge images: records, files, the runner
-    state, pipeline, several      the services of one app; the way of an image through them
+    state                         the services of one app
     adapters                      the protocols of other servers
     routes                        the paths of the API
     app                           the application factory

@@ -20,6 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from maskzoo.models.errors import ZooError
+from maskzoo.service.answering.answerer import Answerer
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.bundles.opening import open_bundle
 from maskzoo.service.bundles.segmenter import LoadModel
@@ -27,6 +28,7 @@ from maskzoo.service.guards.keys import KeyGate
 from maskzoo.service.guards.rates import RateGate, TokenBuckets
 from maskzoo.service.guards.security import REQUEST_ID, RequestGuard
 from maskzoo.service.jobs.runner import Jobs
+from maskzoo.service.jobs.work import JobWorker
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.observability.sampling import Sampler
 from maskzoo.service.observability.telemetry import telemetry_options
@@ -37,8 +39,8 @@ from maskzoo.service.routes import jobs as jobs_route
 from maskzoo.service.routes import metrics as metrics_route
 from maskzoo.service.scheduling.admission import Admission
 from maskzoo.service.scheduling.batcher import Batcher
-from maskzoo.service.scheduling.buckets import run_batch
 from maskzoo.service.scheduling.draining import Drain
+from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
 from maskzoo.service.schemas import ProblemDocument
@@ -136,7 +138,11 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         wait_s=settings.batch_wait_s,
     )
     admission = Admission(settings.queue_pixels, max_wait_s=settings.queue_s)
-    jobs = Jobs(settings, manager, batcher)
+    answerer = Answerer(workers, admission, batcher, metrics, settings.job_max_pixels)
+    worker = JobWorker(
+        manager, batcher, threads=settings.job_threads, max_pixels=settings.job_max_pixels
+    )
+    jobs = Jobs(settings, worker)
 
     def stop_admission() -> None:
         admission.close()
@@ -148,6 +154,7 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         workers=workers,
         admission=admission,
         batcher=batcher,
+        answerer=answerer,
         drain=Drain(settings.shutdown_s, stop_admission, batcher.close),
         jobs=jobs,
         metrics=metrics,

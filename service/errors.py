@@ -201,6 +201,13 @@ class JobNotFoundError(RequestError):
         )
 
 
+class JobLostError(RequestError):
+    """A job took down every process that worked on it."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(f"{attempts} server processes ended while they worked on this job")
+
+
 class JobNotDoneError(RequestError):
     """The job has no result, or has none yet."""
 

@@ -56,6 +56,7 @@ KINDS: dict[type[zoo.ZooError], Kind] = {
     ),
     errors.JobsOffError: Kind("jobs-off", 503, "this server accepts no jobs"),
     errors.JobNotFoundError: Kind("unknown-job", 404, "no such job"),
+    errors.JobLostError: INTERNAL,
     errors.JobNotDoneError: Kind("job-not-done", 409, "the job has no result"),
     errors.DiskFullError: Kind("disk-full", 507, "the server's disk is full"),
     errors.StoppedError: Kind("stopping", 503, "the server is stopping"),

@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from maskzoo.models.errors import ZooError, did_you_mean
-from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.tta import parse_tta
 
 FormatName = Literal["png", "json", "geojson", "npz", "tiff", "mixed"]
@@ -130,16 +129,6 @@ class SegmentOptions(BaseModel):
         if self.max_side is not None and self.mode in ("whole", "tiled"):
             raise ValueError(f"max_side: not with mode={self.mode}, which keeps the image's size")
         return self
-
-    def predict_options(self, *, confidence: bool, probabilities: bool = False) -> PredictOptions:
-        """Return what the predictor is to know of these options."""
-        return PredictOptions(
-            mode=self.mode,
-            max_side=self.max_side,
-            tta=self.tta,
-            confidence=confidence,
-            probabilities=probabilities,
-        )
 
     @property
     def mask_names(self) -> frozenset[str]:

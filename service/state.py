@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 if TYPE_CHECKING:
+    from maskzoo.service.answering.answerer import Answerer
     from maskzoo.service.bundles.manager import ModelManager
     from maskzoo.service.jobs.runner import Jobs
     from maskzoo.service.observability.metrics import Metrics
@@ -31,6 +32,7 @@ class Services:
     workers: Workers
     admission: Admission
     batcher: Batcher
+    answerer: Answerer
     drain: Drain
     jobs: Jobs
     metrics: Metrics

@@ -10,34 +10,76 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from maskzoo.models.errors import ImageError
-from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image, read_header
+from maskzoo.models.images.decode import (
+    DEFAULT_MAX_PIXELS,
+    ImageInfo,
+    decode_image,
+    read_header,
+)
 from maskzoo.models.images.tiff_rows import TiffRows, is_row_readable
 from maskzoo.models.inference.tiled import ArrayRows, PixelRows
 
 
-@contextmanager
-def open_rows(path: Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Iterator[PixelRows]:
-    """Open the image at `path` for reading from top to bottom.
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image that is ready to be read.
 
     Args:
-        path: of any format that `decode_image` reads.
+        rows: its upright pixels.
+        info: what the decoder found and did; of a file whose rows are decoded as they are needed,
+            what its header says.
+    """
+
+    rows: PixelRows
+    info: ImageInfo
+
+
+@contextmanager
+def open_image(
+    source: bytes | Path,
+    *,
+    header: ImageInfo | None = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    name: str = "image",
+) -> Iterator[OpenedImage]:
+    """Open an image for reading from top to bottom; bytes are always decoded as a whole.
+
+    Args:
+        source: the bytes of a file, or its path; of any format that `decode_image` reads.
+        header: what `read_header` returned for the file, where the caller knows that already.
         max_pixels: the most pixels the header may announce; None allows any number.
+        name: what messages call the image when `source` is bytes.
 
     Raises:
         ImageError: the file cannot be read, or announces too many pixels. A TIFF that is damaged
             further down may raise it when these rows are read.
     """
-    if read_header(path).format == "TIFF" and is_row_readable(path, max_pixels=max_pixels):
-        try:
-            rows = TiffRows(path)
-        except OSError as error:
-            raise ImageError(f"{path} cannot be read: {error.strerror}") from None
-        try:
-            yield rows
-        finally:
-            rows.close()
-        return
-    yield ArrayRows(decode_image(path, max_pixels=max_pixels).pixels)
+    if isinstance(source, Path):
+        header = header or read_header(source)
+        if header.format == "TIFF" and is_row_readable(source, max_pixels=max_pixels):
+            rows = _open_tiff(source)
+            try:
+                yield OpenedImage(rows, header)
+            finally:
+                rows.close()
+            return
+    decoded = decode_image(source, max_pixels=max_pixels, name=name)
+    yield OpenedImage(ArrayRows(decoded.pixels), decoded.info)
+
+
+@contextmanager
+def open_rows(path: Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Iterator[PixelRows]:
+    """Open the rows of the image at `path`; arguments and errors are those of `open_image`."""
+    with open_image(path, max_pixels=max_pixels) as opened:
+        yield opened.rows
+
+
+def _open_tiff(path: Path) -> TiffRows:
+    try:
+        return TiffRows(path)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}") from None

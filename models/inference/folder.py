@@ -30,7 +30,7 @@ from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.segmentation import class_counts
-from maskzoo.models.inference.tiled import OnTile, PixelRows
+from maskzoo.models.inference.tiled import OnTile, PixelRows, write_strips
 from maskzoo.models.labels import LabelSet
 
 MAX_TILED_PIXELS = 1_000_000_000
@@ -161,8 +161,7 @@ def _predict_tiled(
     labels = predictor.labels
     with open_rows(task.image, max_pixels=MAX_TILED_PIXELS) as source:
         label_map = np.empty((source.height, source.width), id_type(labels.num_classes))
-        for strip in predictor.segment_rows(source, options, on_tile=on_tile):
-            label_map[strip.top : strip.top + len(strip.label_map)] = strip.label_map
+        write_strips(predictor.segment_rows(source, options, on_tile=on_tile), label_map, None)
         seconds = {"network": time.perf_counter() - begun}
         if task.overlay is not None:
             _write_jpeg(task.overlay, _draw_small(source, label_map, labels, opacity))

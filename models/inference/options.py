@@ -9,9 +9,9 @@ from maskzoo.models.errors import SpecError, UnknownNameError
 from maskzoo.models.inference.tiles import DEFAULT_OVERLAP, overlap_mistakes
 from maskzoo.models.inference.tta import Tta, parse_tta
 
-Mode = Literal["auto", "whole", "resize", "tiled"]
-Chosen = Literal["whole", "resize", "tiled"]
+ChosenMode = Literal["whole", "resize", "tiled"]
 """A mode after ``auto`` was decided."""
+Mode = Literal["auto", ChosenMode]
 
 
 @dataclass(frozen=True)

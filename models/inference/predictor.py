@@ -31,7 +31,12 @@ from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image
 from maskzoo.models.inference.batching import DEFAULT_BATCH_BYTES
 from maskzoo.models.inference.forward import Forward
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
-from maskzoo.models.inference.postprocess import resize_logits, to_label_map, to_probabilities
+from maskzoo.models.inference.postprocess import (
+    id_type,
+    resize_logits,
+    to_label_map,
+    to_probabilities,
+)
 from maskzoo.models.inference.resize import (
     DEFAULT_WHOLE_PIXELS,
     InputPlan,
@@ -44,9 +49,9 @@ from maskzoo.models.inference.tiled import (
     OnTile,
     PixelRows,
     RunTiles,
-    join_strips,
     label_strips,
     tiled_logits,
+    write_strips,
 )
 from maskzoo.models.inference.tiles import TileGrid, plan_tiles
 from maskzoo.models.labels import LabelSet
@@ -345,10 +350,11 @@ class Predictor:
                 clock.timings,
                 probabilities=probabilities,
             )
-        strips = list(self._strips(ArrayRows(image), options, tiles, on_tile))
+        size = image.shape[:2]
+        label_map = np.empty(size, id_type(self.labels.num_classes))
+        confidence = np.empty(size, np.float16) if options.confidence else None
+        write_strips(self._strips(ArrayRows(image), options, tiles, on_tile), label_map, confidence)
         clock.stop("network")
-        label_map, confidence = join_strips(strips)
-        clock.stop("postprocess")
         return Segmentation(label_map, confidence, self.labels, "tiled", clock.timings)
 
     def _strips(

@@ -12,8 +12,9 @@ from typing import cast
 import cv2
 import numpy as np
 
-from maskzoo.models.inference.options import Chosen, Mode
-from maskzoo.models.inference.tiles import MIN_SIDE, TileGrid
+from maskzoo.models.inference.options import ChosenMode, Mode
+from maskzoo.models.inference.tiles import TileGrid
+from maskzoo.models.inference.tta import MIN_SIDE
 
 DEFAULT_WHOLE_PIXELS = 2048 * 1024
 """The largest image that mode `auto` gives to the network in one piece."""
@@ -31,7 +32,7 @@ class InputPlan:
         tiles: the tiles in mode ``tiled``; else None.
     """
 
-    mode: Chosen
+    mode: ChosenMode
     image: tuple[int, int]
     scaled: tuple[int, int]
     padded: tuple[int, int]
@@ -64,7 +65,7 @@ def plan_input(
     trained on crops of unresized images, so an image of more than `whole_pixels` is tiled.
     """
     height, width = image
-    chosen = cast(Chosen, mode)
+    chosen = cast(ChosenMode, mode)
     if mode == "auto":
         chosen = _decide(image, max_side, whole_pixels)
     if max_side is not None:
@@ -78,7 +79,7 @@ def plan_input(
     return InputPlan(chosen, image, scaled, padded)
 
 
-def _decide(image: tuple[int, int], max_side: int | None, whole_pixels: int) -> Chosen:
+def _decide(image: tuple[int, int], max_side: int | None, whole_pixels: int) -> ChosenMode:
     if max_side is not None:
         return "resize" if max(image) > max_side else "whole"
     return "tiled" if image[0] * image[1] > whole_pixels else "whole"

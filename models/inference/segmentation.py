@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskzoo.models.images.decode import ImageInfo
-from maskzoo.models.inference.options import Chosen
+from maskzoo.models.inference.options import ChosenMode
 from maskzoo.models.labels import LabelSet
 
 
@@ -30,7 +30,7 @@ class Segmentation:
     label_map: np.ndarray
     confidence: np.ndarray | None
     labels: LabelSet
-    mode: Chosen
+    mode: ChosenMode
     timings: dict[str, float]
     info: ImageInfo | None = None
     probabilities: np.ndarray | None = None

@@ -14,7 +14,7 @@ those of `models.inference.tiles`. Letters: K classes, H W the image, h w a tile
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -110,11 +110,19 @@ def label_strips(
         yield LabelStrip(top, label_map, certain)
 
 
-def join_strips(strips: Sequence[LabelStrip]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return label map and confidence (H, W) of the strips of one image, in their order."""
-    label_map = np.concatenate([strip.label_map for strip in strips])
-    parts = [strip.confidence for strip in strips if strip.confidence is not None]
-    return label_map, np.concatenate(parts) if parts else None
+def write_strips(
+    strips: Iterable[LabelStrip], label_map: np.ndarray, confidence: np.ndarray | None
+) -> None:
+    """Write the strips of an image into arrays (H, W) of its size, in memory or mapped from a file.
+
+    Args:
+        confidence: None where it is not wanted.
+    """
+    for strip in strips:
+        rows = slice(strip.top, strip.top + len(strip.label_map))
+        label_map[rows] = strip.label_map
+        if confidence is not None:
+            confidence[rows] = strip.confidence
 
 
 def tiled_logits(

@@ -26,8 +26,6 @@ import numpy as np
 from maskzoo.models.errors import SpecError
 
 ALIGN = 32
-MIN_SIDE = 32
-"""Smaller images are padded to this side: the deepest feature has stride 32."""
 DEFAULT_OVERLAP = 0.25
 MIN_TILE = 64
 MAX_OVERLAP = 0.75

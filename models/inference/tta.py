@@ -27,7 +27,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskzoo.models.errors import SpecError, did_you_mean
-from maskzoo.models.inference.tiles import MIN_SIDE
+
+MIN_SIDE = 32
+"""Smaller inputs are padded to this side: the deepest feature has stride 32."""
 
 Run = Callable[[Tensor], Tensor]
 

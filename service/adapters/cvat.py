@@ -18,7 +18,7 @@ from maskzoo.service.inputs.json_bodies import decode_base64, load_object
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.polygons import find_polygons, signed_area
 
-FormName = Literal["flat", "rle"]
+MaskFormat = Literal["flat", "rle"]
 
 
 def parse_request(body: bytes) -> tuple[bytes, float]:
@@ -36,21 +36,21 @@ def parse_request(body: bytes) -> tuple[bytes, float]:
     return decode_base64(image), float(threshold)
 
 
-def encode_shapes(answer: Answer, *, threshold: float, form: FormName) -> bytes:
+def encode_shapes(answer: Answer, *, threshold: float, mask_format: MaskFormat) -> bytes:
     """Return the list of the classes that occur, without the background."""
-    polygons = find_polygons(answer.runs.labels, simplify=1) if form == "flat" else {}
+    polygons = find_polygons(answer.runs.label_map, simplify=1) if mask_format == "flat" else {}
     shapes: list[dict[str, Any]] = []
     for label, name in answer.class_names().items():
         confidence = answer.mean_confidences[label]
         if label == answer.labels.background or confidence < threshold:
             continue
         shape = {"confidence": str(round(confidence, 4)), "label": name, "type": "mask"}
-        if form == "rle":
-            shapes.append({**shape, "points": encode_mask(answer.runs.labels == label)})
+        if mask_format == "rle":
+            shapes.append({**shape, "points": encode_mask(answer.runs.label_map == label)})
             continue
         rings = [polygon[0] for polygon in polygons[label]]
         outline = max(rings, key=signed_area).reshape(-1).tolist() if rings else []
-        mask = flatten_mask(answer.runs.labels == label)
+        mask = flatten_mask(answer.runs.label_map == label)
         shapes.append({**shape, "mask": mask, "points": outline})
     return json.dumps(shapes).encode()
 

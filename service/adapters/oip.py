@@ -113,7 +113,7 @@ def build_outputs(
         if name == "png":
             built[name] = [encode_indexed(answer) for answer in answers]
         elif name == "mask":
-            built[name] = np.stack([answer.runs.labels for answer in answers])
+            built[name] = np.stack([answer.runs.label_map for answer in answers])
         else:
             maps = [answer.confidence for answer in answers if answer.confidence is not None]
             built[name] = np.stack(maps).astype(np.float32)

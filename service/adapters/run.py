@@ -5,38 +5,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from starlette.requests import Request
 
+from maskzoo.service.answering.order import Order
 from maskzoo.service.inputs.uploads import Upload
-from maskzoo.service.pipeline import Job, answer_job
-from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.forms import Form
-from maskzoo.service.responses.negotiate import MediaType
+from maskzoo.service.responses.answer import Answer, AnswerNeeds
 from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
 from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.state import Services
 
-Write = Callable[[Answer], bytes]
-"""Writes the body of an answer; runs in a thread."""
+T = TypeVar("T")
 
-
-def json_form(write: Write, *, needs_confidence: bool = True) -> Form:
-    """Return the form of answer that `write` writes."""
-    json = MediaType("application", "json")
-    return Form("adapter", json, "json", lambda answer, _: write(answer), needs_confidence)
+WITH_CONFIDENCE = AnswerNeeds(needs_confidence=True)
 
 
 async def run_images(
     request: Request,
     services: Services,
     uploads: Sequence[Upload],
-    form: Form,
+    write: Callable[[Answer], T],
     *,
     model: str | None,
-    options: SegmentOptions | None = None,
-) -> list[tuple[Answer, bytes]]:
-    """Return what was found in each image and the body that `form` writes of it.
+    needs: AnswerNeeds = WITH_CONFIDENCE,
+) -> list[T]:
+    """Return what `write` makes of the answer to each image; it runs in a thread.
 
     The images go together, so that they may share a batch; the first error ends them all. Errors
     are those of `/segment`.
@@ -47,30 +41,46 @@ async def run_images(
         loaded = await services.manager.get(model)
         request.state.model = loaded.name
         ends = time.monotonic() + timeout_s
-        asked = options or SegmentOptions()
-        request_id = request.state.request_id
-        jobs = [Job(upload, loaded, asked, form, request_id, ends) for upload in uploads]
-        return await while_connected(request, _all(services, jobs))
+        orders = [
+            Order(
+                loaded,
+                SegmentOptions(),
+                needs,
+                request_id=request.state.request_id,
+                max_pixels=services.settings.max_pixels,
+                file_name=upload.name,
+                deadline=ends,
+            )
+            for upload in uploads
+        ]
+        return await while_connected(request, _all(services, orders, uploads, write))
 
 
 async def run_image(
     request: Request,
     services: Services,
     upload: Upload,
-    form: Form,
+    write: Callable[[Answer], T],
     *,
     model: str | None,
-    options: SegmentOptions | None = None,
-) -> tuple[Answer, bytes]:
+) -> T:
     """Do the same for one image."""
-    found = await run_images(request, services, [upload], form, model=model, options=options)
-    return found[0]
+    (written,) = await run_images(request, services, [upload], write, model=model)
+    return written
 
 
-async def _all(services: Services, jobs: Sequence[Job]) -> list[tuple[Answer, bytes]]:
-    tasks = [asyncio.create_task(answer_job(services, job)) for job in jobs]
+async def _all(
+    services: Services,
+    orders: Sequence[Order],
+    uploads: Sequence[Upload],
+    write: Callable[[Answer], T],
+) -> list[T]:
+    tasks = [
+        asyncio.create_task(services.answerer.answer(order, upload.data, write))
+        for order, upload in zip(orders, uploads, strict=True)
+    ]
     try:
-        return list(await asyncio.gather(*tasks))
+        return [written for _, written in await asyncio.gather(*tasks)]
     finally:
         for task in tasks:
             task.cancel()

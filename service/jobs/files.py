@@ -20,6 +20,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,16 +73,15 @@ class JobFiles:
         """Return where a job's image is."""
         return self._work / job_id / "upload"
 
-    def array(self, job: JobRecord, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """Return an array in a file, all zeros; its pages need not stay in memory."""
-        path = self._work / job.id / f"{name}-{job.worker}"
-        return np.memmap(path, dtype, "w+", shape=shape)
+    def scratch(self, job: JobRecord, name: str) -> Path:
+        """Return a path for what only the job's worker uses, while it works."""
+        return self._work / job.id / f"{name}-{job.worker}"
 
-    def write_result(self, job: JobRecord, suffix: str, write: Callable[[Path], None]) -> Path:
-        """Let `write` fill a file, and make it the result once it is whole."""
+    def write_result(self, job: JobRecord, suffix: str, body: bytes) -> Path:
+        """Write the result, through to the disk; return its path."""
         folder = self._work / job.id
-        part = folder / f"result-{job.worker}"
-        write(part)
+        part = self.scratch(job, "result")
+        part.write_bytes(body)
         with part.open("rb") as file:
             os.fsync(file.fileno())
         return part.rename(folder / f"result.{suffix}")
@@ -117,11 +117,22 @@ class JobFiles:
                 path.unlink(missing_ok=True)
 
 
-def release_pages(array: np.ndarray) -> None:
-    """Take an array in a file out of memory; its pages are read again where they are used."""
-    mapped = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)  # a shared mapping of a file: nothing is lost
+@dataclass(frozen=True)
+class JobArrays:
+    """Arrays of one job, in files: their pages need not stay in memory."""
+
+    files: JobFiles
+    job: JobRecord
+
+    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
+        """Return an array of zeros."""
+        return np.memmap(self.files.scratch(self.job, name), dtype, "w+", shape=shape)
+
+    def release(self, array: np.ndarray) -> None:
+        """Take an array out of memory; its pages are read again where they are used."""
+        mapped = getattr(array, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)  # a shared mapping of a file: nothing is lost
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from maskzoo.models.images.decode import ImageInfo
+from maskzoo.service.schemas import SegmentOptions
+
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 ACTIVE: tuple[JobState, ...] = ("queued", "running")
@@ -21,29 +24,49 @@ MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
+class JobResult:
+    """The result of a job that is done, and what its download says of it.
+
+    Args:
+        file: its name in the folder of the job.
+        num_bytes: its size.
+        model, version: what made it.
+        classes: the classes that occur, as the header `Maskzoo-Classes` has them.
+        timings: as the header `Server-Timing` has them.
+    """
+
+    file: str
+    media_type: str
+    num_bytes: int
+    model: str
+    version: str
+    classes: str
+    timings: str
+
+
+@dataclass(frozen=True)
 class JobRecord:
     """One job.
 
     Args:
+        info: the header of the image.
         owner: whose it is; nobody else sees it. Empty where the service knows no one.
-        options: of the request, as `SegmentOptions` writes them.
         accept: the request's Accept header.
         file_name: the client's name of the image, for messages only.
         done, total: tiles; `total` is 0 until work has begun.
         attempts: workers that have taken it.
         worker, lease: who works on it, and until when that is believed.
         error: the problem document of a failed job.
-        result: of a done job: file, media_type, suffix, bytes, headers.
+        result: of a done job.
     """
 
     id: str
     created: float
+    info: ImageInfo
     owner: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: SegmentOptions = field(default_factory=SegmentOptions)
     accept: str | None = None
     file_name: str = "image"
-    width: int = 0
-    height: int = 0
     request_id: str = ""
     state: JobState = "queued"
     started: float | None = None
@@ -54,7 +77,7 @@ class JobRecord:
     worker: str = ""
     lease: float = 0.0
     error: Mapping[str, Any] | None = None
-    result: Mapping[str, Any] | None = None
+    result: JobResult | None = None
 
     @property
     def is_active(self) -> bool:
@@ -90,7 +113,7 @@ class JobStore(Protocol):
         *,
         now: float,
         error: Mapping[str, Any] | None = None,
-        result: Mapping[str, Any] | None = None,
+        result: JobResult | None = None,
     ) -> bool:
         """Record the end of a job; False when it is no longer the worker's."""
 

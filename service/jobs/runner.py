@@ -16,27 +16,20 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
-from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.errors import (
     JobNotFoundError,
     JobsOffError,
-    ModelLoadingError,
     OverloadedError,
     StoppedError,
 )
 from maskzoo.service.jobs.files import JobFiles
-from maskzoo.service.jobs.records import JobRecord, JobStore
+from maskzoo.service.jobs.progress import JobProgress
+from maskzoo.service.jobs.records import JobRecord, JobResult, JobStore
 from maskzoo.service.jobs.sqlite import SqliteJobStore
-from maskzoo.service.jobs.work import Task, do_job
 from maskzoo.service.problems import problem_of
-from maskzoo.service.responses.forms import choose_form
-from maskzoo.service.scheduling.batcher import Batcher
-from maskzoo.service.scheduling.tiling import TileRunner
-from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -49,23 +42,15 @@ _POLL_S = 1.0  # how soon a job of another process is seen
 _SWEEP_S = 60.0
 
 
-@dataclass
-class Progress:
-    """How far a thread is; written by it, read by the loop."""
+class WorksOnJobs(Protocol):
+    """Whoever does the work of jobs."""
 
-    done: int = 0
-    total: int = 0
-    is_stopped: bool = False
+    async def work(self, job: JobRecord, files: JobFiles, progress: JobProgress) -> JobResult:
+        """Write the result of a job, and return what the store is to know of it."""
+        ...
 
-    def on_tile(self, done: int, total: int) -> None:
-        """Take note.
-
-        Raises:
-            StoppedError: nobody wants the rest.
-        """
-        self.done, self.total = done, total
-        if self.is_stopped:
-            raise StoppedError("the job was stopped")
+    def close(self) -> None:
+        """Let go of threads."""
 
 
 class Jobs:
@@ -73,32 +58,30 @@ class Jobs:
 
     Args:
         settings: the folder, and the limits of jobs.
+        worker: does the work.
         clock: seconds since 1970; every process on the folder must agree about it.
     """
 
     def __init__(
         self,
         settings: Settings,
-        manager: ModelManager,
-        batcher: Batcher,
+        worker: WorksOnJobs,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
-        self._manager = manager
-        self._batcher = batcher
+        self._worker = worker
         self._clock = clock
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._store: JobStore | None = None
         self._files: JobFiles | None = None
         self._arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._working: dict[str, tuple[Progress, TileRunner]] = {}
+        self._working: dict[str, JobProgress] = {}
         self._seconds_per_job = 30.0
         self._is_stopping = False
         # The store gets a thread of its own: a query never waits for work.
         self._store_thread = ThreadPoolExecutor(1, thread_name_prefix="job-store")
-        self._threads = ThreadPoolExecutor(settings.job_threads, thread_name_prefix="job")
 
     @property
     def folder(self) -> Path:
@@ -114,9 +97,8 @@ class Jobs:
     def stop(self) -> None:
         """Take no more jobs, and give back those that are worked on, for the next process."""
         self._is_stopping = True
-        for progress, tiles in self._working.values():
-            progress.is_stopped = True
-            tiles.stop()
+        for progress in self._working.values():
+            progress.stop()
         if self._working:
             logger.info("event=jobs_given_back jobs=%s", ",".join(self._working))
 
@@ -126,7 +108,7 @@ class Jobs:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._worker.close()
         if self._store is not None:
             await self._ask(self._store.close)
         self._store_thread.shutdown(wait=False)
@@ -202,9 +184,7 @@ class Jobs:
         if await self._ask(store.cancel, job.id, now=self._clock()):
             logger.info("event=job_cancelled job=%s", job.id)
             if job.id in self._working:
-                progress, tiles = self._working[job.id]
-                progress.is_stopped = True
-                tiles.stop()
+                self._working[job.id].stop()
         else:
             await self._ask(store.remove, job.id)
         await self._ask(files.remove, job.id)
@@ -270,12 +250,12 @@ class Jobs:
     async def _do(self, job: JobRecord) -> None:
         """Work on one job to its end, and keep its lease meanwhile."""
         store, begun = await self._opened(), time.perf_counter()
-        progress = Progress()
+        progress = self._working[job.id] = JobProgress()
         keeping = asyncio.create_task(self._keep(job, progress))
-        result: dict[str, Any] | None = None
+        result: JobResult | None = None
         error: dict[str, Any] | None = None
         try:
-            result = await self._run(job, progress)
+            result = await self._worker.work(job, await self.files(), progress)
         except (StoppedError, asyncio.CancelledError) as stop:
             await asyncio.shield(self._ask(store.give_back, job))  # unless it was cancelled
             if isinstance(stop, asyncio.CancelledError):
@@ -288,40 +268,14 @@ class Jobs:
             error = problem.document(path=f"/jobs/{job.id}", request_id=job.request_id)
         finally:
             keeping.cancel()
+            del self._working[job.id]
         if await self._ask(store.finish, job, now=self._clock(), error=error, result=result):
             await self._ask((await self.files()).drop_inputs, job.id)
             elapsed = time.perf_counter() - begun
             self._seconds_per_job += 0.3 * (elapsed - self._seconds_per_job)
             logger.info("event=job_ended job=%s ok=%s s=%.1f", job.id, error is None, elapsed)
 
-    async def _run(self, job: JobRecord, progress: Progress) -> dict[str, Any]:
-        options = SegmentOptions.model_validate(job.options)
-        form = choose_form(job.accept, options)
-        while True:
-            try:
-                model = await self._manager.get(options.model)
-                break
-            except ModelLoadingError:
-                if progress.is_stopped:
-                    raise StoppedError("the job was stopped") from None
-        loop = asyncio.get_running_loop()
-        asked = options.predict_options(confidence=False)
-        tiles = TileRunner(self._batcher, loop, model, asked)
-        files = await self.files()
-        task = Task(
-            job,
-            *(files, model, options, form, tiles, progress.on_tile),
-            max_pixels=self.settings.job_max_pixels,
-        )
-        self._working[job.id] = (progress, tiles)
-        try:
-            return await loop.run_in_executor(self._threads, do_job, task)
-        finally:
-            progress.is_stopped = True
-            tiles.stop()
-            del self._working[job.id]
-
-    async def _keep(self, job: JobRecord, progress: Progress) -> None:
+    async def _keep(self, job: JobRecord, progress: JobProgress) -> None:
         """Prolong the lease; stop the work once the job is somebody else's, or cancelled."""
         store, lease_s = await self._opened(), self.settings.job_lease_s
         while not progress.is_stopped:
@@ -331,9 +285,7 @@ class Jobs:
                 store.renew, job, done=progress.done, total=progress.total, lease=now + lease_s
             )
             if not held:
-                progress.is_stopped = True
-                if job.id in self._working:
-                    self._working[job.id][1].stop()
+                progress.stop()
 
     async def _ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run something of the store or the files in their thread."""

@@ -10,22 +10,24 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from maskzoo.service.jobs.records import MAX_ATTEMPTS, JobRecord
+from maskzoo.models.images.decode import ImageInfo
+from maskzoo.service.errors import JobLostError
+from maskzoo.service.jobs.records import MAX_ATTEMPTS, JobRecord, JobResult
+from maskzoo.service.problems import problem_of
+from maskzoo.service.schemas import SegmentOptions
 
-_JSON = ("options", "error", "result")
 _TYPES = {"float": "REAL", "int": "INTEGER"}
+_JSON = ("info", "options", "error", "result")
 _BUSY_S = 30
-_WORN_OUT = {
-    "status": 500,
-    "title": "the server made a mistake",
-    "detail": f"{MAX_ATTEMPTS} server processes ended while they worked on this job",
-}
+
+Execute = Callable[..., sqlite3.Cursor]
+"""Runs SQL with its values, in one transaction."""
 
 
 class SqliteJobStore:
@@ -43,10 +45,18 @@ class SqliteJobStore:
         with self._transaction() as execute:
             execute(f"CREATE TABLE IF NOT EXISTS jobs ({columns})")
             execute("CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created)")
+            there = {row["name"] for row in execute("PRAGMA table_info(jobs)")}
+        wanted = {field.name for field in fields(JobRecord)}
+        if there != wanted:
+            self.close()
+            raise sqlite3.DatabaseError(
+                f"{path} has the columns {sorted(there)} of another version, not {sorted(wanted)}: "
+                "let that version finish its jobs, then remove the file"
+            )
 
     def add(self, job: JobRecord) -> None:
         """Remember a job."""
-        values = _to_row(asdict(job))
+        values = _to_row(job)
         marks = ", ".join("?" * len(values))
         with self._transaction() as execute:
             execute(f"INSERT INTO jobs ({', '.join(values)}) VALUES ({marks})", *values.values())
@@ -60,11 +70,7 @@ class SqliteJobStore:
     def claim(self, worker: str, *, now: float, lease_s: float) -> JobRecord | None:
         """Give the oldest job that waits, or whose lease ran out, to a worker."""
         with self._transaction() as execute:
-            execute(
-                "UPDATE jobs SET state = 'failed', finished = ?, error = ? "
-                "WHERE state = 'running' AND lease < ? AND attempts >= ?",
-                *(now, json.dumps(_WORN_OUT), now, MAX_ATTEMPTS),
-            )
+            _fail_lost(execute, now)
             row = execute(
                 "SELECT * FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease < ?) "
                 "ORDER BY created LIMIT 1",
@@ -75,7 +81,10 @@ class SqliteJobStore:
             execute(
                 "UPDATE jobs SET state = 'running', worker = ?, lease = ?, attempts = attempts + 1,"
                 " started = ?, done = 0, total = 0 WHERE id = ?",
-                *(worker, now + lease_s, now, row["id"]),
+                worker,
+                now + lease_s,
+                now,
+                row["id"],
             )
             return _of_row(execute("SELECT * FROM jobs WHERE id = ?", row["id"]).fetchone())
 
@@ -89,7 +98,7 @@ class SqliteJobStore:
         *,
         now: float,
         error: Mapping[str, Any] | None = None,
-        result: Mapping[str, Any] | None = None,
+        result: JobResult | None = None,
     ) -> bool:
         """Record the end of a job; False when it is no longer the worker's."""
         state = "done" if error is None else "failed"
@@ -99,7 +108,8 @@ class SqliteJobStore:
             changes,
             state,
             now,
-            *(None if one is None else _dump(one) for one in (error, result)),
+            None if error is None else _dump(error),
+            None if result is None else _dump(asdict(result)),
         )
 
     def give_back(self, job: JobRecord) -> None:
@@ -112,7 +122,8 @@ class SqliteJobStore:
             done = execute(
                 "UPDATE jobs SET state = 'cancelled', finished = ? "
                 "WHERE id = ? AND state IN ('queued', 'running')",
-                *(now, job_id),
+                now,
+                job_id,
             )
         return bool(done.rowcount)
 
@@ -143,12 +154,14 @@ class SqliteJobStore:
         with self._transaction() as execute:
             done = execute(
                 f"UPDATE jobs SET {changes} WHERE id = ? AND state = 'running' AND worker = ?",
-                *(*values, job.id, job.worker),
+                *values,
+                job.id,
+                job.worker,
             )
         return bool(done.rowcount)
 
     @contextmanager
-    def _transaction(self, *, write: bool = True) -> Iterator[Any]:
+    def _transaction(self, *, write: bool = True) -> Iterator[Execute]:
         """Yield a function that executes SQL; all of it counts, or nothing."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -165,20 +178,45 @@ def _column(name: str, kind: str) -> str:
     return f"{name} {sql}" + (" PRIMARY KEY" if name == "id" else "")
 
 
+def _fail_lost(execute: Execute, now: float) -> None:
+    """End the jobs that have taken down as many processes as they may."""
+    lost = execute(
+        "SELECT id, request_id FROM jobs WHERE state = 'running' AND lease < ? AND attempts >= ?",
+        now,
+        MAX_ATTEMPTS,
+    ).fetchall()
+    for row in lost:
+        problem = problem_of(JobLostError(MAX_ATTEMPTS))
+        document = problem.document(path=f"/jobs/{row['id']}", request_id=row["request_id"])
+        execute(
+            "UPDATE jobs SET state = 'failed', finished = ?, error = ? WHERE id = ?",
+            now,
+            _dump(document),
+            row["id"],
+        )
+
+
 def _dump(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _to_row(values: dict[str, Any]) -> dict[str, Any]:
+def _to_row(job: JobRecord) -> dict[str, Any]:
+    """Return the columns of a job: records are JSON."""
     return {
-        name: _dump(value) if name in _JSON and value is not None else value
-        for name, value in values.items()
+        **{field.name: getattr(job, field.name) for field in fields(job)},
+        "info": _dump(job.info.to_json()),
+        "options": _dump(job.options.model_dump(mode="json", exclude_unset=True)),
+        "error": None if job.error is None else _dump(job.error),
+        "result": None if job.result is None else _dump(asdict(job.result)),
     }
 
 
 def _of_row(row: sqlite3.Row) -> JobRecord:
-    values = {
-        name: json.loads(row[name]) if name in _JSON and row[name] is not None else row[name]
-        for name in row.keys()  # noqa: SIM118 — iterating a row gives its values
-    }
-    return JobRecord(**values)
+    error, result = row["error"], row["result"]
+    return JobRecord(
+        **{name: row[name] for name in row.keys() if name not in _JSON},  # noqa: SIM118
+        info=ImageInfo(**json.loads(row["info"])),
+        options=SegmentOptions.model_validate_json(row["options"]),
+        error=None if error is None else json.loads(error),
+        result=None if result is None else JobResult(**json.loads(result)),
+    )

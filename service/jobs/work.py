@@ -1,177 +1,119 @@
-"""The work of one job, in its own thread: from the image file to the result file.
+"""The work of a job: from the image's file to the result's.
 
-Label maps are arrays in files, written strip by strip, so memory holds a few rows of tiles and
-not the image. What remains in memory at the end is what the form of the answer needs.
+Label maps of huge images are arrays in files, written strip by strip, so memory holds a few rows
+of tiles and not the image. What remains in memory at the end is what the format needs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
 
-import numpy as np
-
-from maskzoo.models.images.decode import ImageInfo, decode_image, read_header
-from maskzoo.models.images.rows import open_rows
-from maskzoo.models.inference.options import PredictOptions
-from maskzoo.models.inference.postprocess import id_type
-from maskzoo.models.inference.resize import InputPlan
+from maskzoo.service.answering.answer import answer_image
+from maskzoo.service.answering.order import Order
+from maskzoo.service.answering.segment import Workplace
 from maskzoo.service.bundles.entries import LoadedModel
-from maskzoo.service.inputs.georeference import GeoReference, read_georeference
-from maskzoo.service.jobs.files import JobFiles, release_pages
-from maskzoo.service.jobs.records import JobRecord
-from maskzoo.service.responses.answer import Answer, Timings
-from maskzoo.service.responses.choose import Found, apply_options, check_options
-from maskzoo.service.responses.forms import Form
-from maskzoo.service.responses.runs import LabelRuns
-from maskzoo.service.scheduling.buckets import Bucket
-from maskzoo.service.scheduling.tiling import TileRunner
-from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.errors import ModelLoadingError
+from maskzoo.service.jobs.files import JobArrays, JobFiles
+from maskzoo.service.jobs.progress import JobProgress
+from maskzoo.service.jobs.records import JobRecord, JobResult
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.formats import AnswerFormat, choose_format
+from maskzoo.service.responses.timings import Timings
+from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.network import NetworkAccess
 
 MAX_CORNERS = 5_000_000
 """Of the polygons of one job, which fits into 2 GiB beside 100 megapixels; some 100 MB of text."""
 
-_PICTURES = ("overlay", "cutout")  # variants that show the image itself
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Task:
-    """One job, with what it needs.
+class JobWorker:
+    """Works on jobs, each in threads of its own pool.
 
     Args:
-        tiles: the way to the network.
-        on_tile: told the tiles done and their number; raises to stop the work.
-        max_pixels: of the image.
+        threads: jobs that are worked on at the same time.
+        max_pixels: of the image of a job.
     """
 
-    job: JobRecord
-    files: JobFiles
-    model: LoadedModel
-    options: SegmentOptions
-    form: Form
-    tiles: TileRunner
-    on_tile: Callable[[int, int], None]
-    max_pixels: int
+    def __init__(
+        self, manager: ModelManager, batcher: Batcher, *, threads: int, max_pixels: int
+    ) -> None:
+        self._manager = manager
+        self._batcher = batcher
+        self._max_pixels = max_pixels
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="job")
 
-    @property
-    def needs_pixels(self) -> bool:
-        """Whether the answer shows the image itself."""
-        return self.form.variant in _PICTURES
+    async def work(self, job: JobRecord, files: JobFiles, progress: JobProgress) -> JobResult:
+        """Write the result of a job; return what the store is to know of it.
 
-    @property
-    def needs_confidence(self) -> bool:
-        """Whether the answer, or the way to it, needs the network's confidence."""
-        return self.form.needs_confidence or self.options.threshold is not None
-
-    def georeference(self, info: ImageInfo) -> GeoReference | None:
-        """Return where the image lies; None where it does not say."""
-        path = self.files.upload(self.job.id)
-        return read_georeference(path) if info.format == "TIFF" else None
-
-
-def do_job(task: Task) -> dict[str, Any]:
-    """Write the result of a job; return what the store is to know of it.
-
-    Raises:
-        ZooError: the job cannot be done.
-        StoppedError: it was stopped.
-    """
-    check_options(task.options, task.model.labels)
-    path = task.files.upload(task.job.id)
-    info = read_header(path)
-    timings = Timings()
-    with timings.measure("network"):
-        raw, mode = _segment(task, path, info)
-    with timings.measure("postprocess"):
-        found = apply_options(raw, task.options, task.model.labels, orientation=info.orientation)
-    answer = _describe(task, found, info, mode, timings)
-    with timings.measure("encode"):
-        result = task.files.write_result(
-            task.job,
-            task.form.suffix,
-            lambda part: _write(part, task.form.encode(answer, task.options)),
+        Raises:
+            ZooError: the job cannot be done.
+            StoppedError: it was stopped.
+        """
+        answer_format = choose_format(job.accept, job.options)
+        model = await self._load(job, progress)
+        order = Order(
+            model,
+            job.options,
+            answer_format,
+            request_id=job.request_id,
+            max_pixels=self._max_pixels,
+            file_name=job.file_name,
+            max_corners=MAX_CORNERS,
         )
-    return {
-        "file": result.name,
-        "media_type": task.form.media_type.essence,
-        "bytes": result.stat().st_size,
-        "model": task.model.name,
-        "version": task.model.version,
-        "classes": json.dumps(answer.class_names()),
-        "timings": timings.header(),
-    }
+        network = NetworkAccess(
+            self._batcher, asyncio.get_running_loop(), model, order.predict_options
+        )
+        progress.on_stop = network.stop
+        place = Workplace(
+            network=network,
+            in_thread=self._in_thread,
+            in_tile_thread=self._in_thread,
+            arrays=JobArrays(files, job),
+            on_tile=progress.on_tile,
+        )
+        timings = Timings()
+        try:
+            answer = await answer_image(order, files.upload(job.id), job.info, place, timings)
+            return await self._in_thread(_write, job, files, answer_format, answer, model.version)
+        finally:
+            progress.stop()
+
+    def close(self) -> None:
+        """Cancel what has not started; threads that work end at their next tile."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _load(self, job: JobRecord, progress: JobProgress) -> LoadedModel:
+        while True:
+            try:
+                return await self._manager.get(job.options.model)
+            except ModelLoadingError:
+                progress.check()
+
+    def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
 
 
-def _segment(task: Task, path: Path, info: ImageInfo) -> tuple[Found, str]:
-    """Return the label map, and the mode by which it was found."""
-    size, options = (info.height, info.width), task.options
-    predictor = task.model.predictor
-    asked = options.predict_options(confidence=task.needs_confidence)
-    plan = predictor.plan(size, asked)
-    if plan.mode == "tiled":
-        labels, confidence = _segment_strips(task, path, asked)
-    else:
-        labels, confidence = _segment_at_once(task, path, asked, plan)
-    pixels = np.empty((0, 0, 3), np.uint8)
-    if task.needs_pixels:
-        pixels = decode_image(path, max_pixels=task.max_pixels).pixels
-    return Found(labels, confidence, pixels), plan.mode
-
-
-def _segment_strips(
-    task: Task, path: Path, options: PredictOptions
-) -> tuple[np.ndarray, np.ndarray | None]:
-    with open_rows(path, max_pixels=task.max_pixels) as rows:
-        shape = (rows.height, rows.width)
-        kind = id_type(task.model.labels.num_classes)
-        labels = task.files.array(task.job, "labels", shape, kind)
-        confidence = None
-        if task.needs_confidence:
-            confidence = task.files.array(task.job, "confidence", shape, np.float16)
-        for strip in task.model.predictor.segment_rows(
-            rows, options, on_tile=task.on_tile, run_tiles=task.tiles
-        ):
-            part = slice(strip.top, strip.top + len(strip.label_map))
-            labels[part] = strip.label_map
-            if confidence is not None:
-                confidence[part] = strip.confidence
-    for array in (labels, confidence):
-        if array is not None:
-            release_pages(array)
-    return labels, confidence
-
-
-def _segment_at_once(
-    task: Task, path: Path, options: PredictOptions, plan: InputPlan
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Segment an image that the network sees as a whole, shrunk or not."""
-    task.on_tile(0, 1)
-    pixels = decode_image(path, max_pixels=task.max_pixels).pixels
-    bucket = Bucket(task.model.predictor, plan.padded, options)
-    found = task.tiles.submit(bucket, (pixels, plan), pixels=plan.padded[0] * plan.padded[1])
-    task.on_tile(1, 1)
-    return found.label_map, found.confidence
-
-
-def _describe(task: Task, found: Found, info: ImageInfo, mode: str, timings: Timings) -> Answer:
-    return Answer(
-        model=task.model.name,
-        labels=task.model.labels,
-        runs=LabelRuns(found.labels),
-        confidence=found.confidence,
-        pixels=found.pixels,
-        mode=mode,
-        info=info.to_json(),
-        request_id=task.job.request_id,
-        file_name=task.job.file_name,
-        timings=timings,
-        georeference=task.georeference(info),
-        max_corners=MAX_CORNERS,
+def _write(
+    job: JobRecord, files: JobFiles, answer_format: AnswerFormat, answer: Answer, version: str
+) -> JobResult:
+    with answer.timings.measure("encode"):
+        body = answer_format.encode(answer, job.options)
+        path = files.write_result(job, answer_format.suffix, body)
+    return JobResult(
+        file=path.name,
+        media_type=answer_format.media_type.essence,
+        num_bytes=len(body),
+        model=answer.model,
+        version=version,
+        classes=json.dumps(answer.class_names()),
+        timings=answer.timings.header(),
     )
-
-
-def _write(path: Path, body: bytes) -> None:
-    path.write_bytes(body)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from opentelemetry import trace
 
-from maskzoo.service.responses.answer import Timings
+from maskzoo.service.responses.timings import Timings
 
 _tracer = trace.get_tracer("maskzoo")
 
@@ -22,6 +22,6 @@ def trace_stages(timings: Timings, *, model: str, image: str) -> None:
     if not trace.get_current_span().is_recording():
         return
     facts = {"maskzoo.model": model, "maskzoo.image": image}
-    for moment in timings.moments:
-        span = _tracer.start_span(moment.stage, start_time=moment.begun_ns, attributes=facts)
-        span.end(end_time=moment.begun_ns + round(moment.seconds * 1e9))
+    for part in timings.spans:
+        span = _tracer.start_span(part.stage, start_time=part.start_ns, attributes=facts)
+        span.end(end_time=part.start_ns + round(part.seconds * 1e9))

@@ -1,69 +1,33 @@
-"""`Answer`: everything about a segmented image from which the formats are written."""
+"""`Answer`: a segmented image with everything that its formats are written from."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
 
 import numpy as np
 
+from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.inputs.georeference import GeoReference
 from maskzoo.service.responses.polygons import MAX_CORNERS
 from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.responses.timings import Timings
 
 
-class Moment(NamedTuple):
-    """When a stage ran.
+@dataclass(frozen=True, kw_only=True)
+class AnswerNeeds:
+    """What an answer must hold beside the label map.
 
     Args:
-        begun_ns: nanoseconds since 1970.
+        needs_confidence: the confidence of each pixel.
+        needs_pixels: the image itself.
+        takes_probabilities: the probabilities of all classes, if the options ask for them.
     """
 
-    stage: str
-    begun_ns: int
-    seconds: float
-
-
-class Timings:
-    """Seconds by stage, in the order in which the stages began, and the moments they are of."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.moments: list[Moment] = []
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to a stage."""
-        begun, begun_ns = time.perf_counter(), time.time_ns()
-        try:
-            yield
-        finally:
-            self.add(stage, time.perf_counter() - begun, begun_ns=begun_ns)
-
-    def add(self, stage: str, seconds: float, *, begun_ns: int | None = None) -> None:
-        """Add seconds to a stage.
-
-        Args:
-            begun_ns: since 1970; None where the stage followed the one before at once.
-        """
-        if begun_ns is None:
-            last = self.moments[-1] if self.moments else None
-            begun_ns = last.begun_ns + round(last.seconds * 1e9) if last else time.time_ns()
-        self.moments.append(Moment(stage, begun_ns, seconds))
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-    def milliseconds(self) -> dict[str, float]:
-        """Return the times as numbers for people and JSON."""
-        return {stage: round(1000 * seconds, 2) for stage, seconds in self.seconds.items()}
-
-    def header(self) -> str:
-        """Return the value of a Server-Timing header."""
-        return ", ".join(f"{stage};dur={ms}" for stage, ms in self.milliseconds().items())
+    needs_confidence: bool = False
+    needs_pixels: bool = False
+    takes_probabilities: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,12 +37,12 @@ class Answer:
     Args:
         model: name of the model.
         labels: its classes.
-        runs: the label map (H, W) and its runs; H and W are the upright input's.
-        confidence: the winning class's probability in each pixel, float (H, W); None where the
-            form of the answer does not need it.
-        pixels: the upright input, uint8 (H, W, 3) RGB.
+        runs: the label map (H, W) and its runs.
+        confidence: the chosen class's probability in each pixel, float (H, W); None where the
+            format of the answer does not need it.
+        pixels: the image, uint8 (H, W, 3) RGB; None where the format does not need it.
         mode: how the network was applied.
-        info: what the decoder found and did, ready for JSON.
+        info: what the decoder found and did.
         file_name: the client's name of the image.
         probabilities: float16 (K, H, W); None where nobody asked.
         georeference: of a GeoTIFF.
@@ -89,9 +53,9 @@ class Answer:
     labels: LabelSet
     runs: LabelRuns
     confidence: np.ndarray | None
-    pixels: np.ndarray
+    pixels: np.ndarray | None
     mode: str
-    info: Mapping[str, Any]
+    info: ImageInfo
     request_id: str
     file_name: str = "image"
     timings: Timings = field(default_factory=Timings)
@@ -101,8 +65,8 @@ class Answer:
 
     @cached_property
     def mean_confidences(self) -> dict[int, float]:
-        """Mean confidence of the pixels of each label that occurs."""
-        assert self.confidence is not None, "this form needs confidence: say so in its table"
+        """Mean confidence of the pixels of each class id that occurs."""
+        assert self.confidence is not None, "this format needs confidence: say so in its table"
         rows = self.runs.rows
         flat = self.confidence.reshape(-1)  # summed as it is: a copy of a huge map is too much
         of_runs = np.add.reduceat(flat, rows.starts, dtype=np.float32)

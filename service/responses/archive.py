@@ -17,9 +17,9 @@ from maskzoo.service.responses.answer import Answer
 
 def encode_npz(answer: Answer) -> bytes:
     """Return the arrays as an npz file, compressed for speed."""
-    assert answer.confidence is not None, "the table of forms asks for confidence"
+    assert answer.confidence is not None, "the table of formats asks for confidence"
     members = {
-        "labels": answer.runs.labels,
+        "labels": answer.runs.label_map,
         "confidence": answer.confidence.astype(np.float16),
         "names": np.array(answer.labels.names),
         "colours": np.array(answer.labels.colours, np.uint8),

@@ -80,8 +80,8 @@ def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
 
 def _describe_input(answer: Answer) -> dict[str, Any]:
     if answer.georeference is None:
-        return dict(answer.info)
-    return {**answer.info, "georeference": answer.georeference.to_json()}
+        return answer.info.to_json()
+    return {**answer.info.to_json(), "georeference": answer.georeference.to_json()}
 
 
 def _coco(answer: Answer) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _write_classes(answer: Answer, options: SegmentOptions) -> list[str]:
 
 def _polygons(answer: Answer, options: SegmentOptions) -> Polygons:
     return find_polygons(
-        answer.runs.labels, simplify=options.simplify, max_corners=answer.max_corners
+        answer.runs.label_map, simplify=options.simplify, max_corners=answer.max_corners
     )
 
 

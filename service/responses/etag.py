@@ -1,6 +1,6 @@
 """ETag and If-None-Match for `POST /segment`.
 
-An answer follows from the image's bytes, the model's weights, the options and the form alone, so
+An answer follows from the image's bytes, the model's weights, the options and the format alone, so
 its tag is known before the network runs. RFC 9110 (13.1.2) gives 412 to methods other than GET
 when a tag matches; `/segment` changes nothing on the server and is a POST only to carry an image,
 so it answers 304, as for GET. `*` asks whether something is stored; nothing is, so it never
@@ -13,14 +13,16 @@ import hashlib
 import json
 
 from maskzoo.service.bundles.entries import LoadedModel
-from maskzoo.service.responses.forms import Form
+from maskzoo.service.responses.formats import AnswerFormat
 from maskzoo.service.schemas import SegmentOptions
 
 
-def tag_of(data: bytes, model: LoadedModel, options: SegmentOptions, form: Form) -> str:
+def tag_of(
+    data: bytes, model: LoadedModel, options: SegmentOptions, answer_format: AnswerFormat
+) -> str:
     """Return the entity tag of an answer."""
     chosen = options.model_dump(mode="json", exclude={"model", "format", "variant"})
-    facts = [model.name, model.manifest.weights_sha256, str(form.media_type), chosen]
+    facts = [model.name, model.manifest.weights_sha256, str(answer_format.media_type), chosen]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     digest.update(hashlib.sha256(data).digest())
     return f'W/"{digest.hexdigest()[:32]}"'

@@ -21,7 +21,7 @@ _BIG_BYTES = 2**32 - 2**25  # of the raw map, as if nothing could be compressed
 
 def encode_tiff(answer: Answer) -> bytes:
     """Return class ids as a palette TIFF; as grey 16-bit values for more than 256 classes."""
-    labels = answer.runs.labels
+    labels = answer.runs.label_map
     about = {
         "model": answer.model,
         "request_id": answer.request_id,

@@ -31,7 +31,7 @@ def encode_indexed(answer: Answer) -> bytes:
         "maskzoo:request-id": answer.request_id,
         "maskzoo:classes": json.dumps(dict(enumerate(answer.labels.names))),
     }
-    return encode_indexed_png(answer.runs.labels, answer.labels, text)
+    return encode_indexed_png(answer.runs.label_map, answer.labels, text)
 
 
 def encode_color(answer: Answer) -> bytes:
@@ -41,13 +41,14 @@ def encode_color(answer: Answer) -> bytes:
 
 def encode_overlay(answer: Answer, options: SegmentOptions) -> bytes:
     """Return the image, tinted by the class colours; the background stays as it is."""
-    tinted = overlay(answer.pixels, answer.runs.labels, answer.labels, options.opacity)
+    assert answer.pixels is not None, "the table of formats asks for pixels"
+    tinted = overlay(answer.pixels, answer.runs.label_map, answer.labels, options.opacity)
     return _encode(tinted)
 
 
 def encode_confidence(answer: Answer) -> bytes:
     """Return the winning class's probability as grey, 0 to 255."""
-    assert answer.confidence is not None, "the table of forms asks for confidence"
+    assert answer.confidence is not None, "the table of formats asks for confidence"
     return _encode(np.rint(answer.confidence.astype(np.float32) * 255).astype(np.uint8))
 
 
@@ -56,16 +57,17 @@ def encode_cutout(answer: Answer) -> bytes:
 
     A model without a background class keeps every pixel that has a class at all.
     """
-    kept = answer.runs.labels < answer.labels.num_classes
+    assert answer.pixels is not None, "the table of formats asks for pixels"
+    kept = answer.runs.label_map < answer.labels.num_classes
     if answer.labels.background is not None:
-        kept &= answer.runs.labels != answer.labels.background
+        kept &= answer.runs.label_map != answer.labels.background
     alpha = np.where(kept, 255, 0).astype(np.uint8)
     return _encode(np.dstack([answer.pixels, alpha]))
 
 
 def _colours(answer: Answer) -> np.ndarray:
     """Paint each class in its colour, uint8 (H, W, 3); black where there is no class."""
-    labels = answer.runs.labels
+    labels = answer.runs.label_map
     if labels.dtype == np.uint8:  # four times as fast as indexing
         return cv2.LUT(cv2.merge([labels] * 3), answer.labels.palette()[None])
     count = answer.labels.num_classes

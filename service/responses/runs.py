@@ -3,7 +3,7 @@
 A run is `(start, length, label)`; the runs of one scan cover the map without gaps. Areas and
 boxes come from the runs as well, so pixels are touched once for each direction that is needed.
 
-Shapes: labels (H, W); starts, lengths, values (R,), R the number of runs.
+Shapes: label_map (H, W); starts, lengths, values (R,), R the number of runs.
 """
 
 from __future__ import annotations
@@ -77,22 +77,22 @@ class LabelRuns:
     """The runs of one label map, by rows and by columns, each computed at its first use.
 
     Args:
-        labels: class ids, an integer (H, W) array that nobody changes afterwards.
+        label_map: class ids, an integer (H, W) array that nobody changes afterwards.
     """
 
-    def __init__(self, labels: np.ndarray) -> None:
-        self.labels = labels
-        self.height, self.width = labels.shape
+    def __init__(self, label_map: np.ndarray) -> None:
+        self.label_map = label_map
+        self.height, self.width = label_map.shape
 
     @cached_property
     def rows(self) -> Scan:
         """The map read row by row: CVAT, Label Studio, areas, boxes."""
-        return Scan.of(np.ascontiguousarray(self.labels).reshape(-1))
+        return Scan.of(np.ascontiguousarray(self.label_map).reshape(-1))
 
     @cached_property
     def columns(self) -> Scan:
         """The map read column by column: COCO."""
-        return Scan.of(np.ascontiguousarray(self.labels.T).reshape(-1))
+        return Scan.of(np.ascontiguousarray(self.label_map.T).reshape(-1))
 
     @cached_property
     def areas(self) -> dict[int, int]:

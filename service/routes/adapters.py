@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from maskzoo.models.errors import ZooError
 from maskzoo.service.adapters import cvat, huggingface, label_studio
 from maskzoo.service.adapters.label_studio_images import find_image
-from maskzoo.service.adapters.run import json_form, run_image
+from maskzoo.service.adapters.run import run_image
 from maskzoo.service.inputs.bodies import JSON_TYPE, base64_room, read_limited, refuse_coding
 from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.problems import problem_of
@@ -35,8 +36,8 @@ async def segment_huggingface(request: Request, services: ServicesDep, model: st
     body = await _read(request, services)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     image, parameters = await asyncio.to_thread(huggingface.parse_request, body, media_type)
-    form = json_form(lambda answer: huggingface.encode_segments(answer, parameters))
-    _, written = await run_image(request, services, Upload(image), form, model=model)
+    write = partial(huggingface.encode_segments, parameters=parameters)
+    written = await run_image(request, services, Upload(image), write, model=model)
     return Response(written, media_type="application/json")
 
 
@@ -52,17 +53,16 @@ async def segment_cvat(
     request: Request,
     services: ServicesDep,
     model: str,
-    form: Annotated[
-        cvat.FormName, Query(description="`flat` for Nuclio, `rle` for `points` of stored masks.")
+    mask_format: Annotated[
+        cvat.MaskFormat,
+        Query(alias="format", description="`flat` for Nuclio, `rle` for `points` of stored masks."),
     ] = "flat",
 ) -> Response:
     """`{"image": base64, "threshold": 0.5}`; gives `[{confidence, label, type, mask, points}]`."""
     body = await _read(request, services)
     image, threshold = await asyncio.to_thread(cvat.parse_request, body)
-    written_as = json_form(
-        lambda answer: cvat.encode_shapes(answer, threshold=threshold, form=form)
-    )
-    _, written = await run_image(request, services, Upload(image), written_as, model=model)
+    write = partial(cvat.encode_shapes, threshold=threshold, mask_format=mask_format)
+    written = await run_image(request, services, Upload(image), write, model=model)
     return Response(written, media_type="application/json")
 
 
@@ -101,24 +101,12 @@ async def label_studio_predict(
     for task in asked.tasks:
         try:
             upload = await find_image(task, config.image_key, services.settings)
-            prediction = await _predict(request, services, upload, config, loaded.name)
+            write = partial(label_studio.describe_prediction, config=config)
+            prediction = await run_image(request, services, upload, write, model=loaded.name)
         except ZooError as error:
             problem = problem_of(error)
             prediction = {"result": [], "score": 0.0, "error": problem.detail}
         results.append({**prediction, "model_version": version})
-    return JSONResponse({"results": results, "model_version": version})
-
-
-async def _predict(
-    request: Request,
-    services: Services,
-    upload: Upload,
-    config: label_studio.BrushConfig,
-    model: str,
-) -> dict[str, Any]:
-    form = json_form(
-        lambda answer: json.dumps(label_studio.describe_prediction(answer, config)).encode()
-    )
-    _, written = await run_image(request, services, upload, form, model=model)
-    described: dict[str, Any] = json.loads(written)
-    return described
+    document = {"results": results, "model_version": version}
+    body = await asyncio.to_thread(json.dumps, document)  # run lengths may be very many
+    return Response(body, media_type=JSON_TYPE)

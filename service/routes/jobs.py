@@ -14,14 +14,14 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 
 from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import read_header
+from maskzoo.service.answering.finish import check_answerable
 from maskzoo.service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
 from maskzoo.service.inputs.options import merge_options
 from maskzoo.service.jobs.documents import JobDocument, describe_job
 from maskzoo.service.jobs.intake import receive
 from maskzoo.service.jobs.records import JobRecord
 from maskzoo.service.openapi import BINARY, image_body, problem_responses
-from maskzoo.service.responses.choose import check_options
-from maskzoo.service.responses.forms import choose_form
+from maskzoo.service.responses.formats import choose_format
 from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.state import Owner, RequestId, Services, ServicesDep
 
@@ -88,12 +88,11 @@ async def create_job(
         job = JobRecord(
             secrets.token_hex(16),
             created=time.time(),
+            info=info,
             owner=owner,
-            options=options.model_dump(exclude_unset=True),
+            options=options,
             accept=request.headers.get("accept"),
             file_name=intake.name,
-            width=info.width,
-            height=info.height,
             request_id=request_id,
         )
         await jobs.accept(job, upload)
@@ -158,19 +157,19 @@ async def fetch_result(job_id: JobId, services: ServicesDep, owner: Owner) -> Re
     job = await services.jobs.get(job_id, owner=owner)
     if job.state != "done" or job.result is None:
         raise JobNotDoneError(job.state, job.progress)
-    path = (await services.jobs.files()).result(job.id, job.result["file"])
+    path = (await services.jobs.files()).result(job.id, job.result.file)
     if not path.is_file():
         raise JobNotFoundError(job_id)
     return FileResponse(
         path,
-        media_type=job.result["media_type"],
+        media_type=job.result.media_type,
         filename=f"mask.{path.suffix[1:]}",
         content_disposition_type="inline",
         headers={
             "Cache-Control": "private, no-cache",
-            "Maskzoo-Model": job.result["model"],
-            "Maskzoo-Classes": job.result["classes"],
-            "Server-Timing": job.result["timings"],
+            "Maskzoo-Model": job.result.model,
+            "Maskzoo-Classes": job.result.classes,
+            "Server-Timing": job.result.timings,
         },
     )
 
@@ -194,12 +193,12 @@ async def _check(services: Services, options: SegmentOptions, accept: str | None
     Raises:
         BadParameterError, UnknownNameError, NotAcceptableError: the options cannot be met.
     """
-    choose_form(accept, options)
+    choose_format(accept, options)
     if options.probabilities:
         raise BadParameterError(["probabilities: not for jobs; they would fill the disk"])
     entry = services.manager.entry(options.model or services.manager.default_name or "")
     if entry.manifest is not None:
-        check_options(options, entry.manifest.labels)
+        check_answerable(options, entry.manifest.labels)
 
 
 def _document(services: Services, job: JobRecord) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from maskzoo.service.adapters.oip import build_outputs, describe_model, read_images, wanted_outputs
-from maskzoo.service.adapters.run import json_form, run_images
+from maskzoo.service.adapters.run import run_images
 from maskzoo.service.adapters.tensors import HEADER_LENGTH, parse_inference, write_answer
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.inputs.bodies import JSON_TYPE, base64_room, read_limited, refuse_coding
 from maskzoo.service.inputs.uploads import Upload
+from maskzoo.service.responses.answer import AnswerNeeds
 from maskzoo.service.state import Services, ServicesDep
 
 
@@ -95,10 +96,15 @@ async def infer(
     limits = {"max_images": settings.max_images, "max_pixels": settings.max_pixels}
     images = await services.workers.on_image(read_images, inference, **limits)
     loaded = await _get(services, model, version)
-    form = json_form(lambda _: b"", needs_confidence="confidence" in names)
     uploads = [Upload(image, f"image {number}") for number, image in enumerate(images)]
-    found = await run_images(request, services, uploads, form, model=loaded.name)
-    answers = [answer for answer, _ in found]
+    answers = await run_images(
+        request,
+        services,
+        uploads,
+        lambda answer: answer,
+        model=loaded.name,
+        needs=AnswerNeeds(needs_confidence="confidence" in names),
+    )
     outputs = await services.workers.on_image(build_outputs, names, answers)
     head = {"model_name": model, "model_version": loaded.version}
     if inference.request.id is not None:

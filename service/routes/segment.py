@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from maskzoo.service.answering.order import Order
+from maskzoo.service.answering.several import answer_each
 from maskzoo.service.errors import UrlRefusedError
 from maskzoo.service.inputs.fetching import Fetcher
 from maskzoo.service.inputs.json_bodies import ImageMember
@@ -17,14 +19,17 @@ from maskzoo.service.inputs.options import merge_options
 from maskzoo.service.inputs.submissions import read_submission
 from maskzoo.service.inputs.uploads import Submission, Upload
 from maskzoo.service.openapi import BINARY, image_body, problem_responses
-from maskzoo.service.pipeline import Job, answer_job
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.etag import matches, tag_of
-from maskzoo.service.responses.forms import Form, choose_form, choose_form_of_many
-from maskzoo.service.responses.mixed import content_type, write_array, write_outcomes
+from maskzoo.service.responses.formats import (
+    AnswerFormat,
+    choose_format,
+    choose_format_of_many,
+)
+from maskzoo.service.responses.multipart import content_type
+from maskzoo.service.responses.outcomes import write_array, write_outcomes
 from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
 from maskzoo.service.schemas import SegmentOptions, SegmentResult
-from maskzoo.service.several import answer_each
 from maskzoo.service.state import RequestId, Services, ServicesDep
 
 router = APIRouter(tags=["segment"])
@@ -125,65 +130,92 @@ class _Asked:
 
     @property
     def accept(self) -> str | None:
-        """What the client wants to have."""
+        """The Accept header."""
         return self.request.headers.get("accept")
 
-    async def job(self, upload: Upload, form: Form) -> Job:
-        """Return the job of one image, which is fetched where it was named by its URL."""
+    async def order(self, upload: Upload, answer_format: AnswerFormat) -> Order:
+        """Return the order of one image."""
         model = await self.services.manager.get(self.options.model)
         self.request.state.model = model.name
-        if upload.url is not None:
-            settings = self.services.settings
-            if not settings.url_input:
-                raise UrlRefusedError("this server takes no urls")
-            fetcher = Fetcher(settings.url_hosts, settings.url_timeout_s)
-            data = await fetcher.fetch(upload.url, max_bytes=settings.max_bytes)
-            upload = replace(upload, data=data)
-        return Job(upload, model, self.options, form, self.request_id, self.deadline)
+        return Order(
+            model,
+            self.options,
+            answer_format,
+            request_id=self.request_id,
+            max_pixels=self.services.settings.max_pixels,
+            file_name=upload.name,
+            deadline=self.deadline,
+        )
+
+    async def data(self, upload: Upload) -> bytes:
+        """Return the image's bytes, which are fetched where it was named by its URL."""
+        if upload.url is None:
+            return upload.data
+        settings = self.services.settings
+        if not settings.url_input:
+            raise UrlRefusedError("this server takes no urls")
+        fetcher = Fetcher(settings.url_hosts, settings.url_timeout_s)
+        return await fetcher.fetch(upload.url, max_bytes=settings.max_bytes)
+
+    async def answer(
+        self, order: Order, data: bytes, answer_format: AnswerFormat
+    ) -> tuple[Answer, bytes]:
+        """Return the answer, and its body."""
+        return await self.services.answerer.answer(
+            order, data, lambda answer: answer_format.encode(answer, self.options)
+        )
 
 
 async def _single(asked: _Asked, submission: Submission) -> Response:
-    form = choose_form(asked.accept, asked.options)
-    job = await asked.job(submission.uploads[0], form)
-    tag = tag_of(job.upload.data, job.model, asked.options, form)
+    answer_format = choose_format(asked.accept, asked.options)
+    (upload,) = submission.uploads
+    order = await asked.order(upload, answer_format)
+    data = await asked.data(upload)
+    tag = tag_of(data, order.model, asked.options, answer_format)
     held = asked.request.headers.get("if-none-match")
     metrics = asked.services.metrics
     if held is not None:
         (metrics.cache_hits if matches(held, tag) else metrics.cache_misses).inc()
     if matches(held, tag):
         return Response(status_code=304, headers={"ETag": tag, **_CACHING})
-    answer, body = await while_connected(asked.request, answer_job(asked.services, job))
-    essence = form.media_type.essence
+    work = asked.answer(order, data, answer_format)
+    answer, body = await while_connected(asked.request, work)
+    essence = answer_format.media_type.essence
     return Response(
         body,
         media_type=content_type(body) if essence == "multipart/mixed" else essence,
-        headers={"ETag": tag, **_headers(answer, form)},
+        headers={"ETag": tag, **_headers(answer, answer_format)},
     )
 
 
 async def _many(asked: _Asked, submission: Submission) -> Response:
-    form = choose_form_of_many(asked.accept, asked.options)
+    answer_format = choose_format_of_many(asked.accept, asked.options)
 
-    async def answer(upload: Upload) -> tuple[Job, Answer, bytes]:
-        job = await asked.job(upload, form)
-        return job, *await answer_job(asked.services, job)
+    async def answer(upload: Upload) -> tuple[Answer, bytes]:
+        order = await asked.order(upload, answer_format)
+        return await asked.answer(order, await asked.data(upload), answer_format)
 
     await asked.services.manager.get(asked.options.model)  # a wrong name is one mistake, not many
     work = answer_each(
-        submission.uploads, answer, path=asked.request.url.path, request_id=asked.request_id
+        submission.uploads,
+        answer,
+        media_type=answer_format.media_type.essence,
+        suffix=answer_format.suffix,
+        path=asked.request.url.path,
+        request_id=asked.request_id,
     )
     outcomes = await while_connected(asked.request, work)
     headers = {"Vary": "Accept", "Cache-Control": "no-store"}
-    if form.media_type.subtype.endswith("json"):
+    if answer_format.media_type.subtype.endswith("json"):
         return Response(write_array(outcomes), media_type="application/json", headers=headers)
     body = write_outcomes(outcomes)
     return Response(body, media_type=content_type(body), headers=headers)
 
 
-def _headers(answer: Answer, form: Form) -> dict[str, str]:
+def _headers(answer: Answer, answer_format: AnswerFormat) -> dict[str, str]:
     return {
         **_CACHING,
-        "Content-Disposition": f'inline; filename="mask.{form.suffix}"',
+        "Content-Disposition": f'inline; filename="mask.{answer_format.suffix}"',
         "Maskzoo-Model": answer.model,
         "Maskzoo-Classes": json.dumps(answer.class_names()),
         "Server-Timing": answer.timings.header(),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskzoo.models.inference.resize import fit_to_plan, plan_input
-from maskzoo.models.inference.tiles import MIN_SIDE
+from maskzoo.models.inference.tta import MIN_SIDE
 
 
 @pytest.mark.parametrize(

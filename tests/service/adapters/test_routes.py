@@ -85,7 +85,7 @@ def test_a_nuclio_detector_gives_boxes_of_pixels(client, png):
     assert sorted(zip(shape["points"][::2], shape["points"][1::2], strict=True)) == [
         *((10, 5), (10, 15), (30, 5), (30, 15)),
     ]
-    (stored,) = client.post("/cvat/cells?form=rle", json=body).json()
+    (stored,) = client.post("/cvat/cells?format=rle", json=body).json()
     assert stored["points"] == [0, 200, 10, 5, 29, 14]
     assert client.post("/cvat/cells", json={**body, "threshold": 0.99}).json() == []
     assert client.post("/cvat/cells", json={}).status_code == 400

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from maskzoo.service.jobs.records import MAX_ATTEMPTS, JobRecord
+from maskzoo.models.images.decode import ImageInfo
+from maskzoo.service.jobs.records import MAX_ATTEMPTS, JobRecord, JobResult
 from maskzoo.service.jobs.sqlite import SqliteJobStore
+from maskzoo.service.schemas import SegmentOptions
 
 
 @pytest.fixture
@@ -24,16 +26,37 @@ def store(path):
     store.close()
 
 
+INFO = ImageInfo(
+    format="TIFF",
+    mode="uint8x3",
+    width=3,
+    height=2,
+    bit_depth=8,
+    pages=1,
+    orientation=1,
+    exif_transposed=False,
+    alpha="none",
+    icc_profile="none",
+    scaling="none",
+)
 JOB = JobRecord(
     "a",
     created=10.5,
     owner="key-1",
-    options={"mode": "tiled", "masks": "rle"},
+    info=INFO,
+    options=SegmentOptions(mode="tiled", masks="rle"),
     accept="image/png",
     file_name="große Karte.tif",
-    width=3,
-    height=2,
     request_id="r",
+)
+RESULT = JobResult(
+    file="result.png",
+    media_type="image/png",
+    num_bytes=7,
+    model="cells",
+    version="1",
+    classes='{"1": "Zelle"}',
+    timings="network;dur=1.0",
 )
 
 
@@ -83,10 +106,11 @@ def test_progress_prolongs_the_lease_of_the_worker_alone(store):
     taken = store.claim("w2", now=21, lease_s=10)
     assert (taken.worker, taken.attempts, taken.done) == ("w2", 2, 0)
     assert not store.renew(job, done=4, total=12, lease=99)
-    assert not store.finish(job, now=22, result={"file": "x"})
-    assert store.finish(taken, now=22, result={"file": "y"})
+    assert not store.finish(job, now=22, result=RESULT)
+    assert store.finish(taken, now=22, result=replace(RESULT, file="result.tif"))
     done = store.get("a")
-    assert (done.state, done.result, done.finished, done.progress) == ("done", {"file": "y"}, 22, 1)
+    assert (done.state, done.finished, done.progress) == ("done", 22, 1)
+    assert done.result == replace(RESULT, file="result.tif")
 
 
 def test_a_job_that_takes_processes_down_is_given_up(store):
@@ -96,7 +120,21 @@ def test_a_job_that_takes_processes_down_is_given_up(store):
     assert store.claim("w", now=1000, lease_s=10) is None
     job = store.get("a")
     assert job.state == "failed"
-    assert "processes ended" in job.error["detail"]
+    assert job.error["detail"] == "3 server processes ended while they worked on this job"
+    assert job.error["type"] == "/docs#problem-internal"
+    assert (job.error["instance"], job.error["request_id"]) == ("/jobs/a", "r")
+
+
+def test_options_that_were_not_given_stay_so(store):
+    store.add(replace(JOB, options=SegmentOptions(mode="tiled")))
+    assert store.get("a").options.model_fields_set == {"mode"}
+
+
+def test_a_file_of_another_version_is_refused_with_a_way_out(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE jobs (id TEXT PRIMARY KEY, state TEXT, created REAL)")
+    with pytest.raises(sqlite3.DatabaseError, match=r"of another version.*then remove the file"):
+        SqliteJobStore(path)
 
 
 def test_a_job_that_is_given_back_waits_again_and_the_attempt_does_not_count(store):

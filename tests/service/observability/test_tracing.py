@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from maskzoo.service.observability import tracing
-from maskzoo.service.responses.answer import Timings
+from maskzoo.service.responses.timings import Timings
 
 ROOT = Path(__file__).parents[3]
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -138,7 +138,7 @@ def test_stages_follow_each_other_where_only_their_length_is_known(monkeypatch):
     tracer = provider.get_tracer("test")
     monkeypatch.setattr(tracing, "_tracer", tracer)
     timings = Timings()
-    timings.add("decode", 0.25, begun_ns=10**18)
+    timings.add("decode", 0.25, start_ns=10**18)
     timings.add("queue", 0.5)
     timings.add("network", 1)
     with tracer.start_as_current_span("request"):

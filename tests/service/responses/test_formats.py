@@ -1,24 +1,41 @@
-"""Every form of one small answer, read back by somebody else's reader where there is one."""
+"""Every format of one small answer, read back by somebody else's reader where there is one."""
 
 from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.errors import BadParameterError, NotAcceptableError
 from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.forms import FORMS, choose_form
+from maskzoo.service.responses.formats import FORMATS, choose_format
 from maskzoo.service.responses.runs import LabelRuns
 from maskzoo.service.schemas import SegmentOptions
 
 LABELS = LabelSet(names=("ground", "cell"), colours=((0, 0, 0), (40, 200, 120)), background=0)
 MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
+
+
+INFO = ImageInfo(
+    format="PNG",
+    mode="RGB",
+    width=4,
+    height=3,
+    bit_depth=8,
+    pages=1,
+    orientation=1,
+    exif_transposed=False,
+    alpha="none",
+    icc_profile="none",
+    scaling="none",
+)
 
 
 def answer() -> Answer:
@@ -29,7 +46,7 @@ def answer() -> Answer:
         confidence=np.where(MASK == 1, 0.8, 1.0).astype(np.float16),
         pixels=np.arange(36, dtype=np.uint8).reshape(3, 4, 3),
         mode="whole",
-        info={},
+        info=INFO,
         request_id="r1",
         file_name="a.png",
     )
@@ -37,7 +54,7 @@ def answer() -> Answer:
 
 def write(**options: object) -> bytes:
     chosen = SegmentOptions(**options)
-    return choose_form(None, chosen).encode(answer(), chosen)
+    return choose_format(None, chosen).encode(answer(), chosen)
 
 
 def read(data: bytes) -> Image.Image:
@@ -109,25 +126,33 @@ def test_json_holds_every_dialect_asked_for_and_no_other():
     assert not {"mask", "polygons"} & set(bare["classes"][0])
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form.media_type))
-def test_each_form_is_reached_by_its_media_type_and_by_its_name(form):
-    assert choose_form(str(form.media_type), SegmentOptions()) is form
-    named = SegmentOptions(format=form.name, variant=form.variant)
-    assert choose_form("text/html", named) is form
+@pytest.mark.parametrize("each", FORMATS, ids=lambda each: str(each.media_type))
+def test_each_format_is_reached_by_its_media_type_and_by_its_name(each):
+    assert choose_format(str(each.media_type), SegmentOptions()) is each
+    named = SegmentOptions(format=each.name, variant=each.variant)
+    assert choose_format("text/html", named) is each
 
 
-def test_forms_without_confidence_do_not_read_it():
-    for form in FORMS:
-        if not form.needs_confidence:
-            bare = Answer(**{**vars(answer()), "confidence": None})
-            assert form.encode(bare, SegmentOptions())
+def test_a_format_reads_only_what_its_row_asks_for():
+    for each in FORMATS:
+        missing = {} if each.needs_confidence else {"confidence": None}
+        missing |= {} if each.needs_pixels else {"pixels": None}
+        assert each.encode(replace(answer(), **missing), SegmentOptions())
+
+
+@pytest.mark.parametrize("each", FORMATS, ids=lambda each: str(each.media_type))
+def test_a_format_asks_for_no_more_than_it_reads(each):
+    for name in ("confidence", "pixels"):
+        if getattr(each, f"needs_{name}"):
+            with pytest.raises(AssertionError, match=name):
+                each.encode(replace(answer(), **{name: None}), SegmentOptions())
 
 
 def test_a_variant_of_json_is_refused():
     with pytest.raises(BadParameterError, match="only for format=png"):
-        choose_form(None, SegmentOptions(format="json", variant="overlay"))
+        choose_format(None, SegmentOptions(format="json", variant="overlay"))
 
 
 def test_a_variant_that_accept_excludes_is_refused():
     with pytest.raises(NotAcceptableError, match="variant=overlay"):
-        choose_form("application/json", SegmentOptions(variant="overlay"))
+        choose_format("application/json", SegmentOptions(variant="overlay"))

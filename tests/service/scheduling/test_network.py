@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from maskzoo import PredictOptions, Predictor
 from maskzoo.service.app import create_app
-from maskzoo.service.scheduling.tiling import TileRunner
+from maskzoo.service.scheduling.network import NetworkAccess
 from maskzoo.service.settings import Settings
 
 
@@ -102,10 +102,10 @@ def test_few_tiles_are_on_their_way_where_their_logits_are_large(num_classes, mo
     tiles = [np.full((256, 256), number) for number in range(9)]
 
     async def run() -> list[np.ndarray]:
-        runner = TileRunner(
+        access = NetworkAccess(
             SimpleNamespace(submit=submit), asyncio.get_running_loop(), model, PredictOptions()
         )
-        return await asyncio.to_thread(lambda: list(runner(tiles)))
+        return await asyncio.to_thread(lambda: list(access.run_tiles(tiles)))
 
     found = asyncio.run(run())
     assert [tile[0, 0] for tile in found] == list(range(9))

@@ -1,0 +1,118 @@
+"""Answers at once: an image in memory, while its client waits.
+
+The header is read first, so that an image that is too large costs nothing, and one that does not
+fit beside the others is refused before it is decoded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from maskzoo.models.errors import ImageTooLargeError
+from maskzoo.models.images.decode import ImageInfo, read_header
+from maskzoo.service.answering.answer import answer_image
+from maskzoo.service.answering.order import Order
+from maskzoo.service.answering.segment import MemoryArrays, Workplace
+from maskzoo.service.errors import ImageNeedsJobError
+from maskzoo.service.observability.metrics import Metrics
+from maskzoo.service.observability.tracing import trace_stages
+from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.timings import Timings
+from maskzoo.service.scheduling.admission import Admission
+from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.network import NetworkAccess
+from maskzoo.service.scheduling.workers import Workers
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """Answers images that are in memory.
+
+    Args:
+        job_max_pixels: of an image that a job would take; larger ones are just too large.
+    """
+
+    workers: Workers
+    admission: Admission
+    batcher: Batcher
+    metrics: Metrics
+    job_max_pixels: int
+
+    async def answer(
+        self, order: Order, data: bytes, write: Callable[[Answer], T]
+    ) -> tuple[Answer, T]:
+        """Return the answer to an image, and what `write` makes of it.
+
+        Args:
+            data: the image's file.
+            write: runs in a thread, while the image still counts as one that is inside.
+
+        Raises:
+            ImageError: the bytes are not an image that can be read, or it is too large.
+            OverloadedError: the server is full.
+        """
+        timings = Timings()
+        try:
+            return await self._answer(order, data, write, timings)
+        finally:
+            trace_stages(timings, model=order.model.name, image=order.file_name)
+
+    async def _answer(
+        self, order: Order, data: bytes, write: Callable[[Answer], T], timings: Timings
+    ) -> tuple[Answer, T]:
+        on_image = self.workers.on_image
+        with timings.measure("decode"):
+            header = await on_image(read_header, data, name=order.file_name)
+        self._check_pixels(header, order.max_pixels)
+        num_pixels = header.width * header.height
+        ends = order.deadline
+        within_s = math.inf if ends is None else ends - time.monotonic()
+        with self.admission.admit(num_pixels, within_s=within_s):
+            answer = await self._answer_admitted(order, data, header, timings)
+            with timings.measure("encode"):
+                written = await on_image(write, answer)
+        self.metrics.image(order.model.name, num_pixels, timings.seconds)
+        return answer, written
+
+    async def _answer_admitted(
+        self, order: Order, data: bytes, header: ImageInfo, timings: Timings
+    ) -> Answer:
+        network = NetworkAccess(
+            self.batcher,
+            asyncio.get_running_loop(),
+            order.model,
+            order.predict_options,
+            deadline=order.deadline,
+        )
+        place = Workplace(
+            network=network,
+            in_thread=self.workers.on_image,
+            in_tile_thread=self.workers.on_tiles,
+            arrays=MemoryArrays(),
+            at_network=partial(self.metrics.queued, order.model.name),
+        )
+        try:
+            return await answer_image(order, data, header, place, timings)
+        finally:
+            network.stop()  # a thread that walks over tiles for a client who has left
+
+    def _check_pixels(self, header: ImageInfo, limit: int) -> None:
+        """Refuse an image that is too large to be answered at once.
+
+        Raises:
+            ImageNeedsJobError: a job would take it.
+            ImageTooLargeError: neither would.
+        """
+        num_pixels = header.width * header.height
+        if num_pixels <= limit:
+            return
+        refuse = ImageNeedsJobError if num_pixels <= self.job_max_pixels else ImageTooLargeError
+        raise refuse(header.width, header.height, limit)

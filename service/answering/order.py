@@ -1,0 +1,72 @@
+"""`Order`: what is wanted of one image, by which model, and within which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from maskzoo.models.inference.options import PredictOptions
+from maskzoo.service.answering.finish import check_answerable
+from maskzoo.service.bundles.entries import LoadedModel
+from maskzoo.service.errors import BadParameterError
+from maskzoo.service.responses.answer import MAX_CORNERS, AnswerNeeds
+from maskzoo.service.schemas import SegmentOptions
+
+_MAX_PROBABILITIES = 2**26  # values: 256 MB of float32 while they are computed
+
+
+@dataclass(frozen=True)
+class Order:
+    """One image's order; one that exists can be met by its model.
+
+    Args:
+        needs: what the answer must hold, as its format says.
+        file_name: the client's name of the image, for messages only; never a path to anything.
+        max_pixels: of the image.
+        max_corners: of all polygons together.
+        deadline: by `time.monotonic`; None for no end.
+
+    Raises:
+        BadParameterError: a threshold for a model of more than two classes.
+        UnknownNameError: a class to keep that the model does not have.
+    """
+
+    model: LoadedModel
+    options: SegmentOptions
+    needs: AnswerNeeds
+    request_id: str
+    max_pixels: int
+    file_name: str = "image"
+    max_corners: int = MAX_CORNERS
+    deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        check_answerable(self.options, self.model.labels)
+
+    @cached_property
+    def predict_options(self) -> PredictOptions:
+        """How the image is predicted."""
+        options = self.options
+        return PredictOptions(
+            mode=options.mode,
+            max_side=options.max_side,
+            tta=options.tta,
+            confidence=self.needs.needs_confidence or options.threshold is not None,
+            probabilities=self.needs.takes_probabilities and options.probabilities,
+        )
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse an image whose probabilities would not fit.
+
+        Raises:
+            BadParameterError: there would be too many values.
+        """
+        num_classes = self.model.labels.num_classes
+        is_large = height * width * num_classes > _MAX_PROBABILITIES
+        if self.predict_options.probabilities and is_large:
+            raise BadParameterError(
+                [
+                    f"probabilities: {num_classes} classes of {width} x {height} pixels are more "
+                    f"than {_MAX_PROBABILITIES} values; send a smaller image"
+                ]
+            )

@@ -1,0 +1,160 @@
+"""Segmentation of one image, in memory or from file to file: whole, or tile by tile.
+
+    open -> plan -> network -> Segmentation, and the pixels where the answer shows them
+
+The two ways differ in what `Workplace` holds: the threads, where arrays are kept, and who hears of
+the progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
+
+import numpy as np
+
+from maskzoo.models.images.decode import ImageInfo
+from maskzoo.models.images.rows import OpenedImage, open_image
+from maskzoo.models.inference.postprocess import id_type
+from maskzoo.models.inference.resize import InputPlan
+from maskzoo.models.inference.segmentation import Segmentation
+from maskzoo.models.inference.tiled import OnTile, PixelRows, write_strips
+from maskzoo.service.answering.order import Order
+from maskzoo.service.responses.timings import Timings
+from maskzoo.service.scheduling.network import NetworkAccess
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Arrays(Protocol):
+    """Where the arrays of one image are kept."""
+
+    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
+        """Return an array to be filled."""
+        ...
+
+    def release(self, array: np.ndarray) -> None:
+        """Let go of memory that an array, which is full now, need not hold."""
+
+
+class MemoryArrays:
+    """Arrays in memory."""
+
+    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
+        """Return an array of whatever was in the memory."""
+        return np.empty(shape, dtype)
+
+    def release(self, array: np.ndarray) -> None:
+        """Keep it."""
+
+
+class InThread(Protocol):
+    """Runs work in a thread."""
+
+    def __call__(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """Return what `work` returns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What the work on one image uses.
+
+    Args:
+        network: its access to the network.
+        in_thread: runs decoding, finishing and encoding.
+        in_tile_thread: runs the walk over the tiles of a huge image, which waits a lot.
+        arrays: where label map and confidence of a huge image are kept.
+        on_tile: called with the tiles done and their number; an exception ends the work. A whole
+            image is one tile.
+        at_network: entered while the image waits for the network or is in it.
+    """
+
+    network: NetworkAccess
+    in_thread: InThread
+    in_tile_thread: InThread
+    arrays: Arrays
+    on_tile: OnTile = lambda done, total: None
+    at_network: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """An open image and its plan.
+
+    Args:
+        pixels: None where the image is read tile by tile.
+    """
+
+    image: OpenedImage
+    plan: InputPlan
+    pixels: np.ndarray | None
+
+
+async def segment_image(
+    order: Order, source: bytes | Path, header: ImageInfo, place: Workplace, timings: Timings
+) -> tuple[Segmentation, np.ndarray | None]:
+    """Return the segmentation of one image, and its pixels where the answer needs them.
+
+    Args:
+        source: the image's file: its bytes, or its path.
+        header: what `read_header` returned for it.
+
+    Raises:
+        ImageError: the bytes are not an image that can be read.
+        BadParameterError: its probabilities would be too many.
+    """
+    with ExitStack() as opened:
+        with timings.measure("decode"):
+            planned = await place.in_thread(_open, order, source, header, opened)
+        rows, pixels = planned.image.rows, planned.pixels
+        with place.at_network():
+            if pixels is None:
+                with timings.measure("network"):
+                    found = await place.in_tile_thread(_segment_rows, order, rows, place)
+            else:
+                place.on_tile(0, 1)
+                found, queued_s = await place.network.segment(pixels, planned.plan)
+                place.on_tile(1, 1)
+                timings.add("queue", queued_s)
+                for stage, seconds in found.timings.items():
+                    if stage != "decode":
+                        timings.add(stage, seconds)
+        if not order.needs.needs_pixels:
+            pixels = None
+        elif pixels is None:
+            pixels = await place.in_thread(rows.read, 0, rows.height)
+    return replace(found, info=planned.image.info), pixels
+
+
+def _open(order: Order, source: bytes | Path, header: ImageInfo, opened: ExitStack) -> _Planned:
+    """Open an image, and read it as a whole unless it is tiled."""
+    image = opened.enter_context(
+        open_image(source, header=header, max_pixels=order.max_pixels, name=order.file_name)
+    )
+    height, width = image.rows.height, image.rows.width
+    order.check_size(height, width)
+    plan = order.model.predictor.plan((height, width), order.predict_options)
+    is_read_by_tiles = plan.mode == "tiled" and not order.predict_options.probabilities
+    return _Planned(image, plan, None if is_read_by_tiles else image.rows.read(0, height))
+
+
+def _segment_rows(order: Order, rows: PixelRows, place: Workplace) -> Segmentation:
+    """Segment an image tile by tile; runs in a thread of its own."""
+    labels, shape = order.model.labels, (rows.height, rows.width)
+    label_map = place.arrays.array("labels", shape, id_type(labels.num_classes))
+    confidence = None
+    if order.predict_options.confidence:
+        confidence = place.arrays.array("confidence", shape, np.float16)
+    strips = order.model.predictor.segment_rows(
+        rows, order.predict_options, on_tile=place.on_tile, run_tiles=place.network.run_tiles
+    )
+    write_strips(strips, label_map, confidence)
+    for array in (label_map, confidence):
+        if array is not None:
+            place.arrays.release(array)
+    return Segmentation(label_map, confidence, labels, "tiled", {})
