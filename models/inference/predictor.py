@@ -49,8 +49,7 @@ from maskzoo.models.inference.tiled import (
     OnTile,
     PixelRows,
     RunTiles,
-    label_strips,
-    tiled_logits,
+    TileWalk,
     write_strips,
 )
 from maskzoo.models.inference.tiles import TileGrid, plan_tiles
@@ -263,13 +262,9 @@ class Predictor:
                 "prediction by rows",
                 ["probabilities are for images in memory; ask for the confidence in their place"],
             )
-        return self._strips(
-            rows,
-            options,
-            self._tile_grid((rows.height, rows.width), options.overlap),
-            on_tile,
-            run_tiles,
-        )
+        grid = self._tile_grid((rows.height, rows.width), options.overlap)
+        walk = self._walk(rows, options, grid, on_tile, run_tiles)
+        return walk.strips(confidence=options.confidence)
 
     def logits(
         self, images: Sequence[np.ndarray], options: PredictOptions = DEFAULT_OPTIONS
@@ -292,7 +287,8 @@ class Predictor:
             raise ShapeError(f"images of sizes {sorted(sizes)}; a batch takes one size")
         plan = self.plan(sizes.pop(), options)
         if plan.tiles is not None:
-            return [self._tiled_logits(image, options, plan.tiles) for image in images]
+            tiles = plan.tiles
+            return [self._walk(ArrayRows(image), options, tiles).logits() for image in images]
         plans = [plan] * len(images)
         return [
             resize_logits(one, plan.covered, plan.image)
@@ -336,12 +332,10 @@ class Predictor:
         tiles: TileGrid,
         on_tile: OnTile,
     ) -> Segmentation:
-        clock = Clock()
+        clock, walk = Clock(), self._walk(ArrayRows(image), options, tiles, on_tile)
         if options.probabilities:
-            logits = self._tiled_logits(image, options, tiles, on_tile)
+            label_map, certain, probabilities = to_probabilities(walk.logits())
             clock.stop("network")
-            label_map, certain, probabilities = to_probabilities(logits)
-            clock.stop("postprocess")
             return Segmentation(
                 label_map,
                 certain,
@@ -353,45 +347,23 @@ class Predictor:
         size = image.shape[:2]
         label_map = np.empty(size, id_type(self.labels.num_classes))
         confidence = np.empty(size, np.float16) if options.confidence else None
-        write_strips(self._strips(ArrayRows(image), options, tiles, on_tile), label_map, confidence)
+        write_strips(walk.strips(confidence=options.confidence), label_map, confidence)
         clock.stop("network")
         return Segmentation(label_map, confidence, self.labels, "tiled", clock.timings)
 
-    def _strips(
+    def _walk(
         self,
         rows: PixelRows,
         options: PredictOptions,
         tiles: TileGrid,
-        on_tile: OnTile,
-        run_tiles: RunTiles | None = None,
-    ) -> Iterator[LabelStrip]:
-        return label_strips(
-            rows,
-            tiles,
-            run_tiles or self._tile_runner(options),
-            num_classes=self.labels.num_classes,
-            confidence=options.confidence,
-            on_tile=on_tile,
-        )
-
-    def _tiled_logits(
-        self,
-        image: np.ndarray,
-        options: PredictOptions,
-        tiles: TileGrid,
         on_tile: OnTile = lambda done, total: None,
-    ) -> np.ndarray:
-        return tiled_logits(
-            ArrayRows(image),
-            tiles,
-            self._tile_runner(options),
-            num_classes=self.labels.num_classes,
-            on_tile=on_tile,
-        )
-
-    def _tile_runner(self, options: PredictOptions) -> RunTiles:
-        whole = replace(options, mode="whole")
-        return partial(map, lambda tile: self.logits([tile], whole)[0])
+        run_tiles: RunTiles | None = None,
+    ) -> TileWalk:
+        """Return the walk over an image; by default each tile is one run of the network."""
+        if run_tiles is None:
+            whole = replace(options, mode="whole")
+            run_tiles = partial(map, lambda tile: self.logits([tile], whole)[0])
+        return TileWalk(rows, tiles, run_tiles, self.labels.num_classes, on_tile)
 
     def _tile_grid(self, size: tuple[int, int], overlap: float) -> TileGrid:
         """Return the tiles of an image of that size: as large as the crops of the training.

@@ -77,37 +77,76 @@ class LabelStrip:
     confidence: np.ndarray | None
 
 
-def label_strips(
-    source: PixelRows,
-    grid: TileGrid,
-    run_tiles: RunTiles,
-    *,
-    num_classes: int,
-    confidence: bool = True,
-    on_tile: OnTile = lambda done, total: None,
-) -> Iterator[LabelStrip]:
-    """Yield the strips of an image from top to bottom; together they are its label map.
+Block = tuple[int, np.ndarray]
+"""The first column of finished logits, and these: (K, rows, columns)."""
+
+
+@dataclass(frozen=True)
+class TileWalk:
+    """A walk over the tiles of one image, row by row from top to bottom.
 
     Args:
-        source: the pixels.
-        grid: the tiles, planned for the image's size.
+        rows: the pixels.
+        grid: the tiles, laid for the image's size.
         run_tiles: the network.
         num_classes: K.
-        confidence: whether to compute it.
-        on_tile: progress; an exception raised in it ends the work.
+        on_tile: called with the tiles done and their number; an exception ends the walk.
     """
-    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes, on_tile):
-        label_map = np.empty((bottom - top, source.width), id_type(num_classes))
-        certain = np.empty(label_map.shape, np.float16) if confidence else None
-        for left, logits in blocks:
-            size = logits.shape[1], logits.shape[2]
-            columns = slice(left, left + size[1])
-            label_map[:, columns], part = to_label_map(
-                torch.from_numpy(logits), size, size, confidence=confidence
-            )
-            if certain is not None:
-                certain[:, columns] = part
-        yield LabelStrip(top, label_map, certain)
+
+    rows: PixelRows
+    grid: TileGrid
+    run_tiles: RunTiles
+    num_classes: int
+    on_tile: OnTile = lambda done, total: None
+
+    def strips(self, *, confidence: bool = True) -> Iterator[LabelStrip]:
+        """Yield the strips of the image from top to bottom; together they are its label map.
+
+        Args:
+            confidence: whether to compute it.
+        """
+        for top, bottom, blocks in self._rows_of_blocks():
+            label_map = np.empty((bottom - top, self.rows.width), id_type(self.num_classes))
+            certain = np.empty(label_map.shape, np.float16) if confidence else None
+            for left, logits in blocks:
+                size = logits.shape[1], logits.shape[2]
+                columns = slice(left, left + size[1])
+                label_map[:, columns], part = to_label_map(
+                    torch.from_numpy(logits), size, size, confidence=confidence
+                )
+                if certain is not None:
+                    certain[:, columns] = part
+            yield LabelStrip(top, label_map, certain)
+
+    def logits(self) -> np.ndarray:
+        """Return the blended float32 logits (K, H, W) of the whole image, all in memory."""
+        logits = np.empty((self.num_classes, self.rows.height, self.rows.width), np.float32)
+        for top, bottom, blocks in self._rows_of_blocks():
+            for left, block in blocks:
+                logits[:, top:bottom, left : left + block.shape[2]] = block
+        return logits
+
+    def _rows_of_blocks(self) -> Iterator[tuple[int, int, Iterator[Block]]]:
+        """Yield for each row of tiles: first and last row that it finishes, and their blocks."""
+        grid, blender = self.grid, _Blender(self.grid, self.num_classes)
+        pixels = np.empty((0, self.rows.width, 3), np.uint8)
+        read_to = 0
+        for row, (top, bottom) in enumerate(zip(grid.rows.starts, grid.rows.stops, strict=True)):
+            # Rows that this row of tiles shares with the one before are not read again.
+            kept = pixels[len(pixels) - (read_to - top) :]
+            pixels = np.concatenate([kept, self.rows.read(read_to, bottom)])
+            read_to = bottom
+            blocks = blender.add_row(row, self.run_tiles(self._tiles(pixels, row)))
+            yield top, grid.rows.next_start(row), blocks
+        self.on_tile(grid.num_tiles, grid.num_tiles)
+
+    def _tiles(self, pixels: np.ndarray, row: int) -> Iterator[np.ndarray]:
+        """Cut a row of tiles, uint8 (h, W, 3), from left to right."""
+        columns = self.grid.columns
+        spans = zip(columns.starts, columns.stops, strict=True)
+        for done, (left, right) in enumerate(spans, start=row * len(columns)):
+            self.on_tile(done, self.grid.num_tiles)
+            yield np.ascontiguousarray(pixels[:, left:right])
 
 
 def write_strips(
@@ -123,53 +162,6 @@ def write_strips(
         label_map[rows] = strip.label_map
         if confidence is not None:
             confidence[rows] = strip.confidence
-
-
-def tiled_logits(
-    source: PixelRows,
-    grid: TileGrid,
-    run_tiles: RunTiles,
-    *,
-    num_classes: int,
-    on_tile: OnTile = lambda done, total: None,
-) -> np.ndarray:
-    """Return the blended float32 logits (K, H, W) of the whole image, all in memory."""
-    logits = np.empty((num_classes, source.height, source.width), np.float32)
-    for top, bottom, blocks in _rows_of_blocks(source, grid, run_tiles, num_classes, on_tile):
-        for left, block in blocks:
-            logits[:, top:bottom, left : left + block.shape[2]] = block
-    return logits
-
-
-Block = tuple[int, np.ndarray]
-"""The first column of finished logits, and these: (K, rows, columns)."""
-
-
-def _rows_of_blocks(
-    source: PixelRows,
-    grid: TileGrid,
-    run_tiles: RunTiles,
-    num_classes: int,
-    on_tile: OnTile = lambda done, total: None,
-) -> Iterator[tuple[int, int, Iterator[Block]]]:
-    """Yield for each row of tiles: first and last row that it finishes, and their blocks."""
-    blender = _Blender(grid, num_classes)
-    columns = grid.columns
-    pixels = np.empty((0, source.width, 3), np.uint8)
-    read_to = 0
-    for row, (top, bottom) in enumerate(zip(grid.rows.starts, grid.rows.stops, strict=True)):
-        kept = pixels[len(pixels) - (read_to - top) :]
-        pixels = np.concatenate([kept, source.read(read_to, bottom)])
-        read_to = bottom
-
-        def tiles(pixels: np.ndarray = pixels, row: int = row) -> Iterator[np.ndarray]:
-            spans = zip(columns.starts, columns.stops, strict=True)
-            for done, (left, right) in enumerate(spans, start=row * len(columns)):
-                on_tile(done, grid.num_tiles)
-                yield np.ascontiguousarray(pixels[:, left:right])
-
-        yield top, grid.rows.next_start(row), blender.add_row(row, run_tiles(tiles()))
-    on_tile(grid.num_tiles, grid.num_tiles)
 
 
 class _Blender:

@@ -13,16 +13,14 @@ import hashlib
 import json
 
 from maskzoo.service.bundles.entries import LoadedModel
-from maskzoo.service.responses.formats import AnswerFormat
+from maskzoo.service.responses.negotiate import MediaType
 from maskzoo.service.schemas import SegmentOptions
 
 
-def tag_of(
-    data: bytes, model: LoadedModel, options: SegmentOptions, answer_format: AnswerFormat
-) -> str:
+def tag_of(data: bytes, model: LoadedModel, options: SegmentOptions, media_type: MediaType) -> str:
     """Return the entity tag of an answer."""
     chosen = options.model_dump(mode="json", exclude={"model", "format", "variant"})
-    facts = [model.name, model.manifest.weights_sha256, str(answer_format.media_type), chosen]
+    facts = [model.name, model.manifest.weights_sha256, str(media_type), chosen]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     digest.update(hashlib.sha256(data).digest())
     return f'W/"{digest.hexdigest()[:32]}"'

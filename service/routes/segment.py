@@ -171,7 +171,7 @@ async def _single(asked: _Asked, submission: Submission) -> Response:
     (upload,) = submission.uploads
     order = await asked.order(upload, answer_format)
     data = await asked.data(upload)
-    tag = tag_of(data, order.model, asked.options, answer_format)
+    tag = tag_of(data, order.model, asked.options, answer_format.media_type)
     held = asked.request.headers.get("if-none-match")
     metrics = asked.services.metrics
     if held is not None:

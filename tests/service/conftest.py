@@ -21,7 +21,7 @@ from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.postprocess import to_probabilities
 from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles, label_strips
+from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles, TileWalk
 from maskzoo.models.inference.tiles import plan_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -81,9 +81,8 @@ class BrightnessModel:
         """Go over the image in tiles of 64."""
         grid = plan_tiles((rows.height, rows.width), (64, 64))
         run = run_tiles or partial(map, _brightness)
-        return label_strips(
-            rows, grid, run, num_classes=2, confidence=options.confidence, on_tile=on_tile
-        )
+        walk = TileWalk(rows, grid, run, num_classes=2, on_tile=on_tile)
+        return walk.strips(confidence=options.confidence)
 
     def _segment(self, image: np.ndarray, options: PredictOptions) -> Segmentation:
         if options.probabilities:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from maskzoo.models.errors import SpecError
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
-from maskzoo.models.inference.tiled import ArrayRows, label_strips, tiled_logits
+from maskzoo.models.inference.tiled import ArrayRows, TileWalk
 from maskzoo.models.inference.tiles import plan_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -123,7 +123,7 @@ def test_blending_equals_a_sum_over_the_whole_image():
             bell = np.outer(down, across).astype(float)
             total[:, top:bottom, left:right] += run(pixels[top:bottom, left:right]) * bell
             weight[top:bottom, left:right] += bell
-    blended = tiled_logits(ArrayRows(pixels), grid, partial(map, run), num_classes=3)
+    blended = TileWalk(ArrayRows(pixels), grid, partial(map, run), num_classes=3).logits()
     np.testing.assert_allclose(blended, total / weight, atol=1e-3)
 
 
@@ -208,7 +208,8 @@ def test_many_classes_have_wide_ids():
         return logits
 
     grid = plan_tiles((70, 70), (64, 64), 0.5)
-    strips = label_strips(ArrayRows(noise(70, 70)), grid, partial(map, run), num_classes=300)
+    walk = TileWalk(ArrayRows(noise(70, 70)), grid, partial(map, run), num_classes=300)
+    strips = walk.strips()
     assert {int(strip.label_map.max()) for strip in strips} == {299}
 
 
