@@ -102,7 +102,7 @@ def check_classes(findings: Findings) -> list[DataProblem]:
         f"label more images with these classes, or divide the images in another way: "
         f"`splits: {{file: splits.csv}}` in {FILE_NAME}, a CSV with the columns stem and split"
     )
-    title = f"{len(items)} class(es) occur in no mask of a split"
+    title = f"{len(items)} class(es) are missing from a split"
     return [DataProblem("missing-class", "warning", title, cure, tuple(items))]
 
 

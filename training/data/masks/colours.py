@@ -25,9 +25,9 @@ def interpret_colours(census: Census) -> Interpretation:
     census.check_num_classes(len(classes))
     has_black = _BLACK in classes
     names = tuple("background" if code == _BLACK else f"colour_{code:06X}" for code in classes)
-    notes = [f"{census.describe(code)} looks like unlabelled: ignored" for code in ignored]
+    notes = [f"{census.describe(code)} looks unlabelled: ignored" for code in ignored]
     if has_black:
-        notes.append("#000000 is taken for the background, as a class")
+        notes.append("#000000 is taken for a background class")
     table = {code: index for index, code in enumerate(classes)} | dict.fromkeys(ignored, IGNORE)
     labels = LabelSet(
         names=names,

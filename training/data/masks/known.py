@@ -195,10 +195,10 @@ def interpret_known(census: Census, known: KnownLabels) -> Interpretation:
     names = tuple(name for name, _ in known.codes)
     notes = [f"classes and names are those of {known.title}"]
     for code in sorted(set(census.pixels) & set(known.ignore)):
-        notes.append(f"{census.describe(code)} is void there: ignored")
+        notes.append(f"{census.describe(code)} is void in that table: ignored")
     for code in sorted(set(census.pixels) - set(table)):
         table[code] = IGNORE
-        notes.append(f"{census.describe(code)} is in no list: ignored")
+        notes.append(f"{census.describe(code)} is not in that table: ignored")
     stored = known.colours or tuple(code for _, code in known.codes if census.kind == "colours")
     colours = tuple(map(unpack_colour, stored)) or distinct_colours(len(names))
     background = names.index(known.background) if known.background else None

@@ -65,7 +65,7 @@ def _notes_on_ids(codes: Sequence[int]) -> list[str]:
     if missing:
         notes.append(f"ids {', '.join(map(str, missing))} occur in no mask; they stay classes")
     if codes[0] == 1:
-        notes.append("ids begin at 1: id n is class n - 1 inside, and named class_n")
+        notes.append("ids begin at 1: id n becomes class n - 1 and is named class_n")
     return notes
 
 
