@@ -81,7 +81,7 @@ class PlainDataset(Dataset[tuple[Tensor, Tensor]]):
     """Decode, augment, normalise: nothing is kept."""
 
     def __init__(self, data: SegmentationData, crop: int) -> None:
-        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import calls a server
         import albumentations as library
 
         self.samples = data.samples("train")

@@ -250,7 +250,7 @@ def test_other_data_are_refused(
     make_data: Callable[..., Path], whole: TrainResult, config: TrainConfig
 ) -> None:
     root = make_data(alter=lambda number, image, mask: (255 - image, mask))
-    with pytest.raises(CheckpointError, match="has changed since this run began"):
+    with pytest.raises(CheckpointError, match="has changed since this run started"):
         train(root, config, run_dir=whole.run_dir, resume=True)
 
 

@@ -24,7 +24,7 @@ class ExtraTransform(Section):
 class AugmentConfig(Section):
     """How training samples are augmented; all probabilities are per sample.
 
-    What `auto` becomes depends on the data: see `training.planning.plan`.
+    The value of `auto` depends on the data, see `training.planning.plan`.
     """
 
     scale: tuple[float, float] = (0.5, 2.0)

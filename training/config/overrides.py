@@ -1,7 +1,7 @@
 """Settings as text: dotted `key=value`, merging, and readable error messages.
 
-pydantic reports every mistake of a record at once but names union members and not what was
-meant; here each mistake becomes one line with the dotted key, the value and a suggestion.
+pydantic reports all mistakes of a record at once, but by the names of union members. Here each
+mistake becomes one line with the dotted key, the value and a suggestion.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from maskzoo.models.errors import did_you_mean
 
 
 def merge(values: dict[str, Any], other: Mapping[str, Any]) -> None:
-    """Put `other` over `values`, section by section."""
+    """Merge `other` into `values`, section by section."""
     for key, value in other.items():
         if isinstance(value, Mapping) and isinstance(values.get(key), dict):
             merge(values[key], value)
@@ -47,7 +47,7 @@ def apply_override(values: dict[str, Any], text: str) -> list[str]:
 
 
 def parse_value(text: str) -> Any:
-    """Read a value as YAML; `1e-3`, which YAML 1.1 takes for a word, is a number."""
+    """Read a value as YAML; `1e-3`, a string in YAML 1.1, is a number here."""
     value = yaml.safe_load(text)
     if isinstance(value, str):
         try:
@@ -78,7 +78,7 @@ def mistakes_in(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 def suggest_key(place: str, paths: list[str]) -> str:
-    """Return the end of a message: keys that look or end like `place`, else the neighbours."""
+    """Return the end of a message: keys similar to `place`, else its neighbours."""
     leaf = place.rpartition(".")[2]
     same = [path for path in paths if path.rpartition(".")[2] == leaf]
     close = same or difflib.get_close_matches(place, paths, n=3, cutoff=0.7)

@@ -1,8 +1,8 @@
-"""RunConfig: a configuration with nothing left to decide.
+"""`RunConfig`: a configuration in which every value is decided.
 
-A `TrainConfig` is what a person asks for and may hold ``"auto"``. `training.planning` narrows it
-in two steps, and each step is a type: a `MachineConfig` has its device and its network, which must
-be there before anything can be built; a `RunConfig` has every value. Both keep the keys of
+A `TrainConfig` is the input of a person and may hold ``"auto"``. `training.planning` narrows it in
+two steps, each with its own type: a `MachineConfig` has a device and a network, which must be
+decided before anything can be built; a `RunConfig` has every value. Both keep the keys of
 `TrainConfig`, so a run's config.yaml can be given to another run.
 """
 
@@ -52,7 +52,7 @@ class MachineRuntime(RuntimeConfig):
 
 
 class MachineLoader(LoaderConfig):
-    """The processes that read, with their work left open."""
+    """The loader's processes, with their work left open."""
 
     num_workers: NonNegativeInt
 
@@ -66,21 +66,21 @@ class MachineConfig(TrainConfig):
 
 
 class RunOptimizer(OptimizerConfig):
-    """How weights move in a run."""
+    """The optimizer of a run."""
 
     lr: PositiveFloat
     head_lr_mult: PositiveFloat
 
 
 class RunLoss(LossConfig):
-    """The sum that a run minimises."""
+    """The loss of a run."""
 
     terms: LossTerms
     class_weights: ClassWeights | None
 
 
 class RunLoader(MachineLoader):
-    """How images reach the network in a run."""
+    """The loader of a run."""
 
     crop_size: PositiveInt | tuple[PositiveInt, PositiveInt]
     crops_per_image: PositiveInt | Literal["area"]
@@ -93,7 +93,7 @@ class RunLoader(MachineLoader):
 
 
 class RunAugment(AugmentConfig):
-    """How the samples of a run are augmented."""
+    """The augmentation of a run."""
 
     rare_class_crops: Fraction
     flip_vertical: Fraction
@@ -107,7 +107,7 @@ class RunRuntime(MachineRuntime):
 
 
 class RunBundle(BundleConfig):
-    """The bundle that a run ends with."""
+    """The bundle of a run."""
 
     name: Decided
     engine: Literal["none"] | EngineName

@@ -1,7 +1,7 @@
 """JSON Schema of the configuration, for editors.
 
 `python -m maskzoo.training.config.schema` writes it to docs. An editor that knows the schema
-completes keys and shows mistakes in a run's YAML file::
+completes keys and marks mistakes in a run's YAML file::
 
     # yaml-language-server: $schema=docs/train-config.schema.json
 """
@@ -29,7 +29,7 @@ def schema_text() -> str:
 
 
 def _one_line(part: Any) -> Any:
-    """Return a part of the schema whose texts are not broken where the source's lines are."""
+    """Return a part of the schema without the line breaks of the source in its texts."""
     if isinstance(part, dict):
         return {key: _one_line(value) for key, value in part.items()}
     if isinstance(part, list):

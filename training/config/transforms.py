@@ -1,6 +1,6 @@
 """The transforms of albumentations by name: the only file that imports the package.
 
-The import takes about a second, so it waits until a transform is asked for.
+The import takes about a second, so it happens on first use.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from maskzoo.models.errors import did_you_mean
 
 def albumentations() -> ModuleType:
     """Return the package."""
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise the import calls a server
     import albumentations
 
     package: ModuleType = albumentations
@@ -40,7 +40,7 @@ def has_argument(transform: Any, name: str) -> bool:
 
 
 def transform_mistakes(name: str, options: Iterable[str]) -> list[str]:
-    """Return what is wrong with a transform's name and the names of its options."""
+    """Return the mistakes in a transform's name and in the names of its options."""
     known = list_transforms()
     if name not in known:
         return [f"unknown transform {name!r}{did_you_mean(name, sorted(known))}"]

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Decision:
-    """One value that was chosen, why, and the key that changes it."""
+    """A chosen value, its reason, and the key that changes it."""
 
     key: str
     value: Any
@@ -16,7 +16,7 @@ class Decision:
 
     @property
     def shown(self) -> str:
-        """The value for a person: a loss as a sum, a long list by its first numbers."""
+        """The value as text: a loss as a sum, a long list by its first numbers."""
         if not isinstance(self.value, tuple | list):
             return str(self.value)
         if all(isinstance(item, dict) for item in self.value):

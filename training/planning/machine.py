@@ -1,6 +1,6 @@
-"""The first part of a plan: on what the run computes, and which network it trains.
+"""The first part of a plan: the device and the network.
 
-Both must be decided before anything can be built, and neither needs to know the data.
+Both must be decided before anything can be built, and neither depends on the data.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from maskzoo.training.planning.run_plan import Draft, RunPlan
 
 
 def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> RunPlan[MachineConfig]:
-    """Decide on what the run computes, and which network.
+    """Decide the device and the network of a run.
 
     Args:
-        cpu_count: cores of this machine; counted if not given.
+        cpu_count: cores of this machine; by default counted.
 
     Raises:
-        BundleError: there is no sound bundle at `model.start_from`.
+        BundleError: `model.start_from` is not a valid bundle.
     """
     draft = Draft(config)
     device = _choose_runtime(draft, cpu_count or os.cpu_count() or 1)
@@ -55,7 +55,7 @@ def _choose_runtime(draft: Draft, cpu_count: int) -> str:
 
 
 def _layout(device: str) -> tuple[bool, str]:
-    """Return whether channels go last, and why; see `benchmarks/training.py` for figures."""
+    """Return whether memory is channels last, and why; `benchmarks/training.py` has figures."""
     why = "convolutions on CUDA run faster on this layout, others do not"
     if device == "cpu":
         why = f"by the convolutions of a CPU with {torch.backends.cpu.get_cpu_capability()}"
@@ -81,10 +81,10 @@ def _choose_network(draft: Draft, model: ModelConfig, device: str) -> None:
 
 
 def _take_network_of(draft: Draft, bundle: Path) -> None:
-    """Take over the network of a bundle; options that were given stay.
+    """Take the network's settings from a bundle, except those that were given.
 
-    Where they differ from the bundle's, its weights do not fit:
-    `training.run.warm_start.start_from` then says what differs.
+    If given settings differ from the bundle's, its weights do not fit, and
+    `training.run.warm_start.start_from` reports the difference.
     """
     spec = read_manifest(bundle).spec
     theirs = {

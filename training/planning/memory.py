@@ -1,8 +1,8 @@
 """Memory of a training step, measured, and the memory available.
 
-The step is a real one: forward, loss and backward of zero images, first one image and then two, on
-a copy of the network. Their difference is what each further image costs. The states of the
-optimizer and the average of the weights are not made for it but added by their size.
+The measurement runs forward, loss and backward on zeros, first with one image and then with two, on
+a copy of the network. Their difference is the memory of each further image. The states of the
+optimizer and the average of the weights are not allocated, but added by their size.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StepMemory:
 
     @property
     def images(self) -> int:
-        """How many images fit at once, by this measure; 0 if not even one does."""
+        """Number of images that fit at once by this measurement; 0 if not even one does."""
         return max(0, int(FILLED * self.free - self.fixed) // max(1, self.per_image))
 
     def text(self) -> str:
@@ -68,13 +68,13 @@ def measure_step(
     crop: tuple[int, int],
     device: torch.device,
 ) -> StepMemory | None:
-    """Measure the memory of a step; None where the system does not report it.
+    """Measure the memory of a step; None if the system does not report it.
 
     Args:
-        network, loss: on `device`; they are left as they are.
-        config: for precision, optimizer and average.
+        network, loss: on `device`; not modified.
+        config: of precision, optimizer and average.
         crop: height and width of an image.
-        device: where the run computes.
+        device: of the run.
     """
     free = free_bytes(device)
     if free is None:
@@ -93,8 +93,8 @@ def measure_step(
         return StepMemory(state, free, free)
     if one is None or two is None:
         return None
-    # On a CPU the measurement is coarse: the second image may seem to cost nothing, where the
-    # allocator reuses what the first step left. Then an eighth of the peak is assumed.
+    # On a CPU the measurement is coarse: the second image may seem free, because the allocator
+    # reuses memory of the first step. Then an eighth of the peak is assumed.
     per_image = max(two - one, two // 8)
     return StepMemory(max(0, two - 2 * per_image) + state, per_image, free)
 
@@ -125,7 +125,7 @@ def _step(
 
 
 def _peak(work: Callable[[], None], device: torch.device) -> int | None:
-    """Return by how much memory rose at most during `work`."""
+    """Return the peak growth of memory during `work`."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -141,7 +141,7 @@ def _peak(work: Callable[[], None], device: torch.device) -> int | None:
 
 
 def _trim() -> None:
-    """Release what the C library keeps for later, or a step would seem to need nothing."""
+    """Release memory that the C library keeps, else a step would seem to need none."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):  # another C library
@@ -149,7 +149,7 @@ def _trim() -> None:
 
 
 def _reset_peak() -> bool:
-    """Let the kernel forget the process's highest memory so far (Linux)."""
+    """Reset the kernel's record of the process's peak memory (Linux)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -166,14 +166,14 @@ def _resident(field: str) -> int | None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Return the memory that is free on `device`; None where the system does not report it."""
+    """Return the free memory of `device`; None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return free_ram() if device.type == "cpu" else None
 
 
 def free_ram() -> int | None:
-    """Return the main memory that is free, within the limit of a container."""
+    """Return the free main memory, within the limit of a container."""
     amounts = [_available()]
     for limit, usage in _LIMITS:
         allowed, used = _number(limit), _number(usage)

@@ -1,7 +1,7 @@
 """The plan of a run: every ``"auto"`` becomes a value, with the reason and how to change it.
 
-`training.planning.machine.choose_machine` decides what must be known before anything is built,
-`resolve` the rest from a survey of the data and from a measured step. The learning rate is then
+`training.planning.machine.choose_machine` decides what must be known before anything is built;
+`resolve` decides the rest from a survey of the data and a measured step. The learning rate is then
 the rule of thumb: its range test (`training.steps.range_test`) trains, so it comes last, and
 `RunPlan.revised` puts its result into the plan.
 """
@@ -24,7 +24,7 @@ _CROPS = {"cpu": 20_000, "cuda": 160_000, "mps": 60_000}  # crops that a whole r
 _LARGEST_CROP = {"cpu": 256, "cuda": 512, "mps": 384}
 _BATCH = {"cpu": 8, "cuda": 16, "mps": 8}
 _RARE = 0.01  # fraction of the pixels below which a class is rare
-_MANY_CLASSES = 64  # a batch holds few of so many: Dice is left out
+_MANY_CLASSES = 64  # a batch holds few of so many classes, so Dice is left out
 _CACHE_FRACTION = 0.3  # of the free main memory, for decoded images
 
 
@@ -39,16 +39,16 @@ def resolve(
     measure: Measure = _not_measured,
     free_ram: int | None = None,
 ) -> RunPlan[RunConfig]:
-    """Replace every ``"auto"``; values that were given stay.
+    """Decide every ``"auto"``; given values are kept.
 
     Args:
         machine: the plan of `choose_machine`.
-        survey: what the training images are like.
+        survey: of the training images.
         measure: measures the memory of a step, for crops of a height and width.
-        free_ram: bytes of main memory that are free.
+        free_ram: free main memory in bytes.
 
     Raises:
-        SpecError: the batch cannot be shared evenly by the devices.
+        SpecError: the batch cannot be divided evenly among the devices.
     """
     planner = _Planner(machine, survey)
     crop = planner.crop()
@@ -65,7 +65,7 @@ def resolve(
 
 
 def rule_of_thumb(optimizer: str, batch: int, *, is_pretrained: bool) -> tuple[float, str]:
-    """Return a learning rate by optimizer, batch and start alone, with the reason."""
+    """Return a learning rate by optimizer, batch size and initial weights, with the reason."""
     if optimizer == "sgd":
         rate = 0.01 * batch / 16
     else:
@@ -193,7 +193,7 @@ def default_bundle_name(data: str, architecture: str) -> str:
 
 
 def _micro_batch(images: int, memory: StepMemory | None) -> tuple[int, str]:
-    """Return how many of the `images` of a device go through at once, and why."""
+    """Return the micro-batch for the `images` of a device, and why."""
     if memory is None:
         return images, "all at once: memory cannot be measured here"
     if memory.images >= images:

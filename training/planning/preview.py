@@ -23,7 +23,7 @@ from maskzoo.training.planning.survey import survey
 def preview(
     root: Path, config: TrainConfig, path: Path, *, num_samples: int = 4, num_draws: int = 5
 ) -> Path:
-    """Draw what a run of `config` on the data at `root` would see; return the PNG's path."""
+    """Draw the samples of a run of `config` on the data at `root`; return the PNG's path."""
     data = open_dataset(root, seed=config.seed, allow_bad=config.allow_bad)
     planned = resolve(choose_machine(config), survey(data)).config
     augmentation = build_augmentation(
@@ -53,11 +53,12 @@ def draw_preview(
 
     Args:
         data: the data set.
-        augmentation: what is done to a sample.
+        augmentation: of the samples.
         path: the PNG.
-        split: where the samples come from, evenly spread.
-        num_samples: rows.
-        num_draws: crops beside each sample, those of the first epochs of a run with `seed`.
+        split: of the samples, which are evenly spread over it.
+        num_samples: number of rows.
+        num_draws: number of crops beside each sample, those of the first epochs of a run with
+            `seed`.
         seed: of the run.
     """
     samples = data.samples(split)

@@ -28,7 +28,7 @@ class RunPlan(Generic[C]):
     decisions: tuple[Decision, ...] = ()
 
     def revised(self, key: str, value: Any, why: str) -> RunPlan[C]:
-        """Return the plan with another value, and another reason, for a key decided before."""
+        """Return the plan with another value and reason for a decided key."""
         values = self.config.model_dump()
         section, leaf = find_key(values, key)
         section[leaf] = value
@@ -50,7 +50,7 @@ class Draft:
         self.decisions = list(decisions)
 
     def decide(self, key: str, value: T, why: str) -> T:
-        """Set `key` to `value` if the person left it open; return the value that holds."""
+        """Set `key` to `value` if the person left it open; return the resulting value."""
         section, leaf = find_key(self.values, key)
         if section[leaf] not in OPEN:
             return cast(T, section[leaf])

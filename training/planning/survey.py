@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the training images are like.
+    """Statistics of the training images.
 
     Attributes:
         data: name of the data set.
@@ -23,7 +23,7 @@ class Survey:
         class_pixels: counted pixels of each class.
         class_images: number of images that hold each class.
         has_up: whether up and down differ in these images; None if that is not known.
-        up_reason: how that is known.
+        up_reason: the reason for `has_up`.
     """
 
     data: str
@@ -36,7 +36,7 @@ class Survey:
     up_reason: str
 
     def rarest(self) -> tuple[float, str]:
-        """Return the fraction of pixels of the rarest class that occurs, and that as a sentence."""
+        """Return the fraction of pixels of the rarest class that occurs, also as a sentence."""
         fractions = self.class_pixels / max(1, self.class_pixels.sum())
         present = np.flatnonzero(fractions)
         if present.size == 0:
@@ -49,7 +49,7 @@ class Survey:
 
 
 def survey(data: SegmentationData) -> Survey:
-    """Sum up the training images of `data`."""
+    """Return the survey of the training images of `data`."""
     samples = data.samples("train")
     sizes = [data.sizes[sample.stem] for sample in samples]
     height, width = (int(value) for value in np.median(sizes, axis=0))

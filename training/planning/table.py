@@ -11,7 +11,7 @@ from maskzoo.training.planning.decision import Decision
 
 
 def plan_table(decisions: Sequence[Decision]) -> str:
-    """Return what was decided, why, and how to change it, as text."""
+    """Return the decisions of a plan with reasons and keys, as text."""
     table = Table(title="plan", title_justify="left")
     for heading in ("value", "why", "to change it"):
         table.add_column(heading)

@@ -96,8 +96,8 @@ def open_study(
         raise ZooError(f"there is no race in {str(folder)!r}: start it without --resume")
     if file.exists() and not resume:
         raise ZooError(
-            f"{str(folder)!r} already holds a race: go on with it by --resume, or choose another "
-            "folder by --out"
+            f"{str(folder)!r} already holds a race: continue it with --resume, or choose another "
+            "folder with --out"
         )
     folder.mkdir(parents=True, exist_ok=True)
     storage = f"sqlite:///{file.resolve()}"

@@ -33,13 +33,13 @@ from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 from maskzoo.training.steps.range_test import RangeTest, run_range_test
 from maskzoo.training.steps.step import TrainStep, step_seed
 
-_RANGE_TEST_EPOCHS = 1_000_000  # its samples are those of epochs that no run reaches
+_RANGE_TEST_EPOCHS = 1_000_000  # offset of its samples, to epochs that no run reaches
 
 
 def make_network(
     config: MachineConfig, context: RunContext, *, is_new: bool
 ) -> SegmentationNetwork:
-    """Return the network on the device, with the weights that a new run starts from."""
+    """Return the network on the device, with the initial weights of a new run."""
     torch.manual_seed(config.seed)
     model, labels, fabric = config.model, context.data.labels, context.fabric
     spec = ModelSpec.build(
@@ -68,7 +68,7 @@ def make_loss(config: RunLoss, labels: LabelSet, network: SegmentationNetwork) -
     """Return the loss on the network's device.
 
     Raises:
-        SpecError: there are not as many class weights as classes.
+        SpecError: the number of class weights differs from that of the classes.
     """
     weights = config.class_weights
     if weights is not None and len(weights) != labels.num_classes:
@@ -90,11 +90,11 @@ def make_loss(config: RunLoss, labels: LabelSet, network: SegmentationNetwork) -
 
 
 def step_measure(network: SegmentationNetwork, labels: LabelSet) -> Measure:
-    """Return what measures the memory of a training step of `network`."""
+    """Return the function that measures the memory of a training step of `network`."""
 
     def measure(config: MachineConfig, crop: tuple[int, int]) -> StepMemory | None:
         terms = config.loss.terms
-        if terms == "auto":  # the terms that cost most of those the plan may choose
+        if terms == "auto":  # the most expensive terms that the plan may choose
             terms = (CrossEntropyTerm(), DiceTerm())
         loss = make_loss(RunLoss(terms=terms, class_weights=None), labels, network)
         device = next(network.parameters()).device
@@ -106,7 +106,7 @@ def step_measure(network: SegmentationNetwork, labels: LabelSet) -> Measure:
 def make_step(
     config: RunConfig, context: RunContext, network: SegmentationNetwork, optimizer: Optimizer
 ) -> TrainStep:
-    """Return what takes the steps, around `network` and `optimizer` as Fabric wraps them."""
+    """Return the `TrainStep` of `network` and `optimizer`, wrapped by Fabric."""
     fabric = context.fabric
     module, fabric_optimizer = fabric.setup(network, optimizer)
     module.mark_forward_method("forward_train")
@@ -129,7 +129,7 @@ def make_step(
 def try_rates(
     config: RunConfig, context: RunContext, network: SegmentationNetwork, *, steps: int
 ) -> RangeTest:
-    """Make the range test on a copy of `network`, around the rate of `config`."""
+    """Run the range test on a copy of `network`, around the rate of `config`."""
     context.notify(f"range test of the learning rate: {steps} steps …")
     trial = copy.deepcopy(network)
     optimizer = build_optimizer(trial, config.optimizer)
@@ -169,7 +169,7 @@ def make_parts(
     network: SegmentationNetwork,
     checkpoint: RunCheckpoint | None,
 ) -> Parts:
-    """Return all that the loop needs, where `checkpoint` stood if there is one."""
+    """Return all parts of the loop, in the state of `checkpoint` if there is one."""
     fabric, labels = context.fabric, context.data.labels
     average = WeightAverage(network, decay=config.ema) if config.ema else None
     optimizer = build_optimizer(network, config.optimizer)
@@ -197,6 +197,6 @@ def make_parts(
 
 
 def _open_log(config: RunConfig, run_dir: Path, step: int) -> RunLog:
-    """Return the log of a run that goes on at `step`, with all sinks that it is handed on to."""
+    """Return the log of a run that continues at `step`, with all its sinks."""
     sinks = open_sinks(run_dir, config.model_dump(mode="json"), config.track)
     return RunLog(run_dir / "log.jsonl", step=step, sinks=sinks)

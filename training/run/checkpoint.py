@@ -3,10 +3,9 @@
     maskzoo-checkpoint 1 <sha256 of the rest>\\n
     <torch.save of tensors and plain types>
 
-By the digest in the first line a torn or foreign file is refused before anything of it is used, and
-the rest is read with `weights_only=True`: no code runs from a checkpoint. A new file is written
-beside the old one, flushed to disk and then renamed over it; the one before is kept as
-`previous.ckpt`.
+The digest in the first line rejects a truncated or foreign file before any of it is used, and the
+rest is read with `weights_only=True`, so a checkpoint cannot run code. A new file is written beside
+the old one, flushed to disk and then renamed over it; the previous one is kept as `previous.ckpt`.
 """
 
 from __future__ import annotations
@@ -39,20 +38,20 @@ _HEADER_LENGTH = len(_MAGIC) + 64 + 1
 
 
 class CheckpointError(ZooError):
-    """A checkpoint is torn, foreign, or of another run."""
+    """A checkpoint is truncated, foreign, or of another run."""
 
 
 @dataclass
 class RunProgress:
-    """Where a run stands; all that changes beside tensors.
+    """The progress of a run: its state besides tensors.
 
     Attributes:
         step: steps done; also the position in the stream of samples and of random numbers.
         best_score: the best mean IoU so far, at `best_step`.
         stale: validations since then.
-        lr_scale: factor on every rate, below 1 after steps that gave no finite number.
-        bad_steps: how many such steps there were.
-        micro_batch: images that go through the network at once; halved when memory ran out.
+        lr_scale: factor on every rate, below 1 after steps that were not finite.
+        bad_steps: number of such steps.
+        micro_batch: images that go through the network at once; halved when memory runs out.
     """
 
     step: int = 0
@@ -66,16 +65,16 @@ class RunProgress:
 
 @dataclass
 class RunCheckpoint:
-    """Everything that a run needs to go on.
+    """The complete state of a run.
 
     Attributes:
-        model, ema: state dicts; `ema` is empty where no average is kept.
+        model, ema: state dicts; `ema` is empty if no average is kept.
         optimizer: its state dict.
         progress: see `RunProgress`.
         config: the `RunConfig`, as plain types.
         fingerprint: of the data.
         versions: of the packages that wrote it.
-        command: by which the run was started.
+        command: that started the run.
     """
 
     model: dict[str, Any]
@@ -109,7 +108,7 @@ def read_run_checkpoint(path: Path) -> RunCheckpoint:
     """Read a checkpoint.
 
     Raises:
-        CheckpointError: the file is missing, torn or not one of ours.
+        CheckpointError: the file is missing, truncated, or not a maskzoo checkpoint.
     """
     hint = _hint(path)
     try:
@@ -147,7 +146,7 @@ def restore(
     optimizer: Optimizer,
     average: WeightAverage | None,
 ) -> None:
-    """Put a checkpoint's tensors into place."""
+    """Load a checkpoint's tensors into the parts of a run."""
     network.load_state_dict(checkpoint.model)
     optimizer.load_state_dict(checkpoint.optimizer)
     if average is not None:

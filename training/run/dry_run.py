@@ -30,8 +30,8 @@ def dry_run(
 ) -> TrainResult:
     """Inspect, plan, take twenty steps, score and export, all in `run_dir`/dry-run.
 
-    The network, the batch and the images that are scored are those of the run itself. The last
-    line tells how long each part took, and how long the run would take.
+    The network, the batch and the scored images are those of the run itself. The last line reports
+    how long each part took and how long the run would take.
 
     Raises:
         ZooError: as `training.run.fit.train`.

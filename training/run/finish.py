@@ -1,7 +1,7 @@
 """The end of a run: its best weights are scored and become a bundle with an export.
 
-The scores are those of the bundle as it is written, read back: the rounding of the weights to half
-precision is in them. So a draft of the bundle is written first, and again with its scores.
+The scores are those of the written bundle, so they include the rounding of weights to half
+precision. Therefore a draft of the bundle is written first, then the bundle with its scores.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "album
 
 
 def scored_split(data: SegmentationData) -> Split:
-    """Return the split that a run is scored on at its end: test, or val where test is empty."""
+    """Return the split on which a finished run is scored: test, or val if test is empty."""
     return "test" if data.samples("test") else "val"
 
 
 def score_best(
     parts: Parts, *, on_scored: Callable[[Scored], None]
 ) -> tuple[SparingPredictor, Evaluation]:
-    """Load the best weights and score them; return the predictor of the draft too.
+    """Load and score the best weights; also return the predictor of the draft.
 
     Args:
-        on_scored: is shown each image with its prediction, one at a time.
+        on_scored: called with each image and its prediction.
     """
     context = parts.context
     network = parts.evaluated
@@ -66,7 +66,7 @@ def score_best(
 
 
 def write_bundle(parts: Parts, evaluation: Evaluation) -> tuple[Path, BundleMetrics]:
-    """Write the bundle with its scores in the draft's place; return its path and the scores."""
+    """Replace the draft by the bundle with its scores; return its path and the scores."""
     metrics = evaluation.metrics().updated(
         BundleMetrics(
             command=evaluation.command(evaluation.data, engine="torch"),
@@ -79,7 +79,7 @@ def write_bundle(parts: Parts, evaluation: Evaluation) -> tuple[Path, BundleMetr
 
 
 def export_bundle(parts: Parts, bundle: Path) -> None:
-    """Write the bundle for a faster engine; the run has its result whether or not that works."""
+    """Export the bundle to a faster engine; a failure leaves the run's result valid."""
     engine = parts.config.bundle.engine
     if engine == "none":
         return
@@ -100,7 +100,7 @@ def export_bundle(parts: Parts, bundle: Path) -> None:
 
 
 def _check_images(parts: Parts) -> list[np.ndarray]:
-    """Return parts of validation images, spread evenly over the split."""
+    """Return crops of validation images, spread evenly over the split."""
     data = parts.context.data
     samples = data.samples("val")
     count = min(parts.config.bundle.check_images, len(samples))
@@ -109,12 +109,12 @@ def _check_images(parts: Parts) -> list[np.ndarray]:
 
 
 def provenance(parts: Parts) -> Provenance:
-    """Return what is needed to know where a bundle comes from."""
+    """Return the provenance of the bundle."""
     context, config = parts.context, parts.config
     source = config.model.encoder_weights
     weights = read_weights_origin(context.run_dir) or WeightsOrigin(Path(source or "").name)
     recipe = config.model_dump(mode="json")
-    recipe["model"]["encoder_weights"] = weights.name or None  # a path is nobody else's business
+    recipe["model"]["encoder_weights"] = weights.name or None  # a path is private
     return Provenance(
         description=config.bundle.description,
         data=context.data.name,

@@ -3,8 +3,8 @@
 A run's folder holds:
 
     config.yaml         the configuration with every value resolved
-    plan.json           what was decided from the data, and why
-    encoder_weights.json  which trained weights the encoder started from
+    plan.json           the decisions, with reasons
+    encoder_weights.json  the weights that the encoder started from
     range_test.json     the curve by which the learning rate was chosen
     log.jsonl           each step and each validation
     metrics.csv         a line for each validation
@@ -65,7 +65,7 @@ from maskzoo.training.steps.range_test import range_test_steps
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a finished run left.
+    """The result of a finished run.
 
     Attributes:
         metrics: of the bundle.
@@ -89,12 +89,11 @@ def train(
 
     Args:
         config: None takes the defaults, or with `resume` the run's own configuration.
-        run_dir: the run's folder; made if it is absent.
-        resume: go on with the run in `run_dir`.
-        display: where progress is shown. Where several processes train together, all but the
-            first are silent once they know of each other.
-        command: by which the run is started, for its bundle; written out from `config` if not
-            given.
+        run_dir: the run's folder; created if missing.
+        resume: continue the run in `run_dir`.
+        display: shows progress. If several processes train together, all but the first are
+            silent once they know of each other.
+        command: that started the run, for its bundle; by default derived from `config`.
 
     Raises:
         ZooError: data, configuration or checkpoint are wrong; the message says what to do.
@@ -115,11 +114,11 @@ def prepare(
     command: str = "",
     opened: SegmentationData | None = None,
 ) -> Parts:
-    """Open or inspect the data, plan, and build what a run consists of.
+    """Open or inspect the data, plan, and build the parts of a run.
 
     Args:
         data, config, run_dir, resume, display, command: as for `train`.
-        opened: the data, where they are open already.
+        opened: the data, if already open.
 
     Raises:
         ZooError: as `train`.
@@ -130,7 +129,7 @@ def prepare(
     if checkpoint is not None and checkpoint.command:
         command = checkpoint.command
     machine: RunPlan[MachineConfig] = RunPlan(stored) if stored else choose_machine(asked)
-    if stored is None:  # minutes may pass over the data, so what cannot start is told before them
+    if stored is None:  # reading the data may take minutes, so other errors are raised first
         check_source(machine.config.model.encoder_weights, machine.config.model.encoder)
     opened = opened or open_data(data, stored or asked, display, is_new=stored is None)
     check_data(opened, checkpoint)
@@ -156,7 +155,7 @@ def prepare(
 
 
 def run_steps(parts: Parts, *, until: int) -> None:
-    """Take the steps up to number `until`, validate, save, and close the log, however it ends.
+    """Take the steps up to `until`, validate and save; close the log in any case.
 
     Raises:
         TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
@@ -201,7 +200,8 @@ def _conclude(parts: Parts) -> TrainResult:
 def _planned(
     machine: RunPlan[MachineConfig], context: RunContext, network: SegmentationNetwork
 ) -> RunConfig:
-    """Decide what is left, show the plan, keep it in `plan.json`; all ranks take rank 0's."""
+    """Decide the remaining values, show the plan, write `plan.json`; all ranks use rank 0's
+    plan."""
     fabric = context.fabric
     plan = resolve(
         machine,

@@ -2,7 +2,7 @@
 
 Random numbers of a step (dropout) are seeded from (seed, step, rank), samples from
 (seed, epoch, index), rates from the step. So a checkpoint needs no generator states: with weights,
-optimizer, average and step number a resumed run is bit for bit the one that was not stopped.
+optimizer, average and step number, a resumed run is bit for bit equal to an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _SMOOTHING = 0.97  # of the loss that is shown
 
 
 class TrainingLoop:
-    """Run `parts` from where its progress stands.
+    """Runs `parts` from their current progress.
 
     Args:
-        until: the step at which to pause, validated and saved; the last one if not given.
+        until: the step at which to pause, validated and saved; by default the last one.
     """
 
     def __init__(self, parts: Parts, *, until: int | None = None) -> None:
@@ -60,15 +60,15 @@ class TrainingLoop:
         self._saved_at = time.monotonic()
 
     def run(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Take all steps that are left.
+        """Take all remaining steps.
 
         Raises:
             TrainingInterrupted: Ctrl-C or SIGTERM; the run is saved.
             ZooError: too many steps gave a loss or gradient that is not finite.
         """
-        if self.is_finished:  # a resumed run that only lacks its bundle
+        if self.is_finished:  # a resumed run in which only the bundle is missing
             return
-        if self.progress.step == 0:  # known to all ranks alike, as the file's existence is not
+        if self.progress.step == 0:  # known to all ranks, unlike the file's existence
             self.save()
         train_mode(self.parts.network)
         display = self.context.display
@@ -134,10 +134,10 @@ class TrainingLoop:
             )
 
     def _recover(self, images: Tensor, target: Tensor, result: StepResult) -> None:
-        """Keep the batch, go back to the last checkpoint's weights, halve the rate.
+        """Save the batch, return to the last checkpoint's weights, halve the rate.
 
-        The step number stays: the batch that gave no finite number is not seen again, and the
-        schedule goes on. Only weights, optimizer and average are those of the checkpoint.
+        The step number is kept: the bad batch is not seen again, and the schedule continues. Only
+        weights, optimizer and average are those of the checkpoint.
         """
         parts, progress, run_dir = self.parts, self.progress, self.context.run_dir
         progress.bad_steps += 1
@@ -156,7 +156,7 @@ class TrainingLoop:
         if progress.bad_steps >= limit:
             raise ZooError(
                 f"gave up after {limit} steps whose loss or gradient was not finite: lower "
-                f"optimizer.lr, set runtime.precision=fp32, or look at {kept}"
+                f"optimizer.lr, set runtime.precision=fp32, or inspect {kept}"
             )
 
     def _validate_and_save(self) -> None:
@@ -167,7 +167,7 @@ class TrainingLoop:
             with self._pace.pause():
                 self._validate()
         is_late = time.monotonic() - self._saved_at > 60 * config.checkpoint_minutes
-        # Clocks differ between ranks: several of them save after a validation only, all together.
+        # Clocks differ between ranks, so several ranks save only after a validation, together.
         if is_due or (is_late and self.context.fabric.world_size == 1):
             self.save()
 
@@ -228,7 +228,7 @@ class TrainingLoop:
         raise TrainingInterrupted(command)
 
     def _agreed(self, requested: bool) -> bool:
-        """Return whether any rank was asked to stop, so that all stop at the same step."""
+        """Return whether any rank got a signal, so that all stop at the same step."""
         fabric = self.context.fabric
         if fabric.world_size == 1:
             return requested

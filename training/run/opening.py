@@ -1,4 +1,4 @@
-"""The data of a run: inspected when it is new, compared with the run's own when it goes on."""
+"""The data of a run: inspected in a new run, compared with the original in a resumed one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from maskzoo.training.run.checkpoint import CheckpointError, RunCheckpoint
 def open_data(
     data: Path, config: TrainConfig, display: Display, *, is_new: bool
 ) -> SegmentationData:
-    """Open the data of a run; that of a new run is inspected and shown.
+    """Open the data of a run; in a new run they are inspected and shown.
 
     Raises:
         DataError: more samples have errors than `config.allow_bad`.
@@ -28,7 +28,7 @@ def open_data(
 
 
 def inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:
-    """Inspect the data and show what it holds; a new run stops here if it is not good enough.
+    """Inspect the data and show a report; a new run stops here if it has too many errors.
 
     Raises:
         DataError: more samples have errors than `config.allow_bad`.
@@ -37,7 +37,7 @@ def inspected(data: Path, config: TrainConfig, display: Display) -> Segmentation
         inspection = inspect(data, seed=config.seed, on_progress=on_progress)
     try:
         opened = accept(inspection, allow_bad=config.allow_bad)
-    except DataError:  # its message lists the errors, so the table leaves them out
+    except DataError:  # its message lists the errors, so the table omits them
         display.notify(report_table(inspection, verdict=False, errors=False))
         raise
     display.notify(report_table(inspection, verdict=False))
@@ -47,11 +47,11 @@ def inspected(data: Path, config: TrainConfig, display: Display) -> Segmentation
 
 
 def check_data(data: SegmentationData, checkpoint: RunCheckpoint | None) -> None:
-    """Check that a run can be made of `data`, and that it is the data of the resumed run.
+    """Check that a run is possible on `data`, and that a resumed run has the same data.
 
     Raises:
         DataError: a split is empty, or there is a single class.
-        CheckpointError: the data has changed since the run began.
+        CheckpointError: the data have changed since the run started.
     """
     for split in ("train", "val"):
         if not data.samples(split):
@@ -63,6 +63,6 @@ def check_data(data: SegmentationData, checkpoint: RunCheckpoint | None) -> None
         )
     if checkpoint is not None and checkpoint.fingerprint != data.fingerprint:
         raise CheckpointError(
-            f"the data at {str(data.root)!r} has changed since this run began: put it back as it "
-            "was, or start another run with another --out"
+            f"the data at {str(data.root)!r} has changed since this run started: restore it, or "
+            "start another run with another --out"
         )

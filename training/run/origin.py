@@ -17,13 +17,13 @@ ENCODER_WEIGHTS = "encoder_weights.json"
 
 
 def run_command(argv: Sequence[str], data: Path, config: TrainConfig) -> str:
-    """Return the command that makes this run again.
+    """Return the command that repeats this run.
 
     Args:
         argv: of the process, empty if unknown. If it is `maskzoo train …`, that is the command,
             without `--resume`; otherwise the command is written out.
         data: the folder.
-        config: as it was given, before the plan; what was set is written out.
+        config: as given, before planning; its set values are written out.
     """
     program, *arguments = argv or [""]
     if _is_maskzoo(Path(program)) and arguments[:1] == ["train"]:
@@ -34,12 +34,12 @@ def run_command(argv: Sequence[str], data: Path, config: TrainConfig) -> str:
 
 
 def keep_weights_origin(run_dir: Path, origin: WeightsOrigin) -> None:
-    """Note which weights the encoder started from; a resumed run no longer opens them."""
+    """Record the weights that the encoder started from; a resumed run no longer opens them."""
     (run_dir / ENCODER_WEIGHTS).write_text(json.dumps(asdict(origin), indent=1), encoding="utf-8")
 
 
 def read_weights_origin(run_dir: Path) -> WeightsOrigin | None:
-    """Return which weights the encoder started from; None for random ones."""
+    """Return the weights that the encoder started from; None for random ones."""
     path = run_dir / ENCODER_WEIGHTS
     if not path.is_file():
         return None
@@ -52,7 +52,7 @@ def without_path(text: str, source: str | None) -> str:
 
 
 def resume_command(data: Path, run_dir: Path) -> str:
-    """Return the command that goes on with a run."""
+    """Return the command that resumes a run."""
     return f"maskzoo train {shlex.quote(str(data))} --out {shlex.quote(str(run_dir))} --resume"
 
 
@@ -68,7 +68,7 @@ def flat_settings(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def code_commit() -> str | None:
-    """Return the commit of the code that runs, with `-dirty` if files were changed since.
+    """Return the commit of the running code, with `-dirty` if files have changed since.
 
     None if the code is not in a checkout of its own.
     """

@@ -1,6 +1,6 @@
-"""The records that the workers of a run share; they are built by `training.run.build`.
+"""Records of a run's parts; `training.run.build` builds them.
 
-Only their fields' types are named here, so this file needs nothing of what it names when it runs.
+Types are imported for the type checker only, so this module imports none of the parts.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run has around it, whatever is decided for it.
+    """The surroundings of a run, independent of its plan.
 
     Attributes:
         data: the open data set.
         survey: of its training images.
         run_dir: the run's folder.
         fabric: launched, so each rank knows its device.
-        display: where the person sees progress; silent on all ranks but the first.
-        command: by which the run was started.
+        display: shows progress; silent on all ranks but the first.
+        command: that started the run.
     """
 
     data: SegmentationData
@@ -49,20 +49,20 @@ class RunContext:
     command: str
 
     def notify(self, line: str) -> None:
-        """Show a line to the person."""
+        """Show one line to the person."""
         self.display.notify(line)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run consists of.
+    """The parts of a run.
 
     Attributes:
         config: with every value decided.
         network: the bare network; `step` holds it wrapped by Fabric.
         average: the running mean of its weights, or None.
         predictor: around the network that is validated.
-        progress: where the run stands; the loop moves it on.
+        progress: of the run; advanced by the loop.
         log: None on all ranks but the first.
     """
 

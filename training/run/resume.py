@@ -1,4 +1,4 @@
-"""What a resumed run takes over, and what it may change without becoming another run."""
+"""Resuming: which settings a resumed run keeps, and which it may change."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _FREE = frozenset(
 
 
 def find_checkpoint(run_dir: Path, *, resume: bool) -> RunCheckpoint | None:
-    """Return the checkpoint from which the run in `run_dir` goes on; None for a new run.
+    """Return the checkpoint from which the run in `run_dir` resumes; None for a new run.
 
     Raises:
-        CheckpointError: there is nothing sound to resume.
-        ZooError: a new run would write over another.
+        CheckpointError: there is no valid checkpoint to resume.
+        ZooError: a new run would overwrite another.
     """
     path = run_dir / LAST
     if resume:
         return read_run_checkpoint(path)
     if path.exists():
         raise ZooError(
-            f"{str(run_dir)!r} already holds a run: go on with it by --resume, or choose another "
-            "folder by --out"
+            f"{str(run_dir)!r} already holds a run: continue it with --resume, or choose another "
+            "folder with --out"
         )
     return None
 
@@ -63,7 +63,7 @@ def resumed_config(checkpoint: RunCheckpoint, given: TrainConfig) -> RunConfig:
     except ValidationError as error:
         raise CheckpointError(
             "the run was started by another version of maskzoo: "
-            f"{mistakes_in(error, RunConfig)[0]}; go on with that version, or start the run again"
+            f"{mistakes_in(error, RunConfig)[0]}; use that version, or start the run again"
         ) from None
     known = flat_settings(stored)
     mistakes = []

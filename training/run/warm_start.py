@@ -1,7 +1,7 @@
 """Warm start: a run that starts from the weights of a bundle.
 
-Every tensor of the network is taken, except those of the classifiers where the classes differ. A
-bundle of another network is refused, with what differs.
+All tensors of the network are loaded, except the classifiers' if the classes differ. A bundle of
+another network is an error that lists the differences.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def start_from(network: SegmentationNetwork, labels: LabelSet, path: Path) -> st
     """Copy the weights of the bundle at `path` into `network`.
 
     Args:
-        labels: the classes that will be trained.
+        labels: the classes to train.
 
     Returns:
-        A sentence: what was taken.
+        A sentence that describes the loaded tensors.
 
     Raises:
-        BundleError: there is no sound bundle at `path`.
+        BundleError: `path` is not a valid bundle.
         SpecError: it has another network; lists what differs.
     """
     bundle = load_bundle(path)

@@ -28,7 +28,7 @@ def make_batches(
     start: int,
     stop: int,
 ) -> Batches:
-    """Return this rank's batches of the steps from `start` to `stop`; its processes start once.
+    """Return this rank's batches of the steps from `start` to `stop`; worker processes start once.
 
     A batch is uint8 images (N, 3, H, W) and int64 class ids (N, H, W).
 
@@ -67,10 +67,10 @@ def make_batches(
 
 
 def _start_worker(worker: int) -> None:
-    """Keep a loader's process to one core, and let it live on when a signal reaches the group.
+    """Limit a loader process to one core, and let it ignore signals to the process group.
 
-    The parent finishes its step and saves; the process ends when the parent closes the loader or
-    is gone.
+    The parent finishes its step and saves; the worker ends when the parent closes the loader or
+    exits.
     """
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

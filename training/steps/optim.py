@@ -1,7 +1,7 @@
 """Optimizers, learning-rate schedules and the running mean of the weights.
 
-Everything here is a pure function of the step, so that a resumed run needs nothing but the
-step number to have the same rate.
+Rates are pure functions of the step, so a resumed run needs only the step number to have the same
+rate.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return groups of weights with one rate and decay each; frozen weights are in none.
 
-    Norms and biases (everything of rank 0 or 1) are not decayed. What `network.rate_factors` names
-    learns slower. The key `peak_lr` keeps the rate that the schedule scales.
+    Norms and biases (everything of rank 0 or 1) are not decayed. Parameters in
+    `network.rate_factors` learn slower. The key `peak_lr` keeps the rate that the schedule scales.
     """
     groups: dict[tuple[str, float, bool], list[nn.Parameter]] = {}
     distances = block_distances(network)
@@ -51,10 +51,10 @@ def parameter_groups(
 
 
 def block_distances(network: SegmentationNetwork) -> dict[int, int]:
-    """Return, by the id of each weight of the encoder, how many blocks lie behind its own.
+    """Return the number of blocks behind each encoder weight's own, by the weight's id.
 
-    A block is what shares a name up to its first number, such as `layer3.5` or `blocks.11`, in
-    the order in which the encoder defines them.
+    A block is a group of weights that share a name up to its number, such as `layer3.5` or
+    `blocks.11`; blocks are ordered as the encoder defines them.
     """
     own = {id(parameter) for parameter in network.encoder.pretrained_parameters()}
     blocks: dict[str, list[int]] = {}
@@ -80,7 +80,7 @@ def train_mode(network: nn.Module) -> None:
 def build_optimizer(network: SegmentationNetwork, config: RunOptimizer) -> Optimizer:
     """Return the optimizer.
 
-    With `freeze_encoder` the encoder's own weights stop asking for gradients here.
+    With `freeze_encoder`, the encoder's own weights no longer require gradients.
     """
     for parameter in network.encoder.pretrained_parameters() if config.freeze_encoder else ():
         parameter.requires_grad_(False)
@@ -135,7 +135,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, network: nn.Module, *, step: int) -> None:
-        """Take in the weights after step number `step` (0-based)."""
+        """Update the average with the weights after step `step` (0-based)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         averages, current = _float_pairs(self.network, network)
         torch._foreach_lerp_(averages, current, 1 - decay)

@@ -11,7 +11,7 @@ _Batch = TypeVar("_Batch")
 
 
 class Pace:
-    """Measures from its creation on; validations are left out by `pause`."""
+    """Pace since its creation; `pause` leaves out validations."""
 
     def __init__(self) -> None:
         self._waited = 0.0
@@ -32,7 +32,7 @@ class Pace:
             yield batch
 
     def count(self, num_images: int) -> None:
-        """Add images that were trained on."""
+        """Add a number of trained images."""
         self._images += num_images
 
     @contextmanager

@@ -3,12 +3,12 @@
 Paper: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017,
        https://arxiv.org/abs/1506.01186, section 3.3
 The rate rises by a constant factor over four decades around the rule of thumb. The loss,
-smoothed, falls first and then rises; chosen is a tenth of the rate where it was lowest, as the
-lowest point is already at the edge. One batch more or less moves that point, so the result is kept
+smoothed, first falls and then rises; the test chooses a tenth of the rate at the lowest loss, since
+the lowest point is already at the edge. A single batch can move that point, so the result is kept
 within a factor of five of the rule of thumb.
 
-The test trains a copy of the network on samples of its own and seeds each step as a run does: it
-is a function of the seed, and nothing of it remains but the rate.
+The test trains a copy of the network on its own samples and seeds each step as a run does: it is a
+function of the seed, and only the rate remains of it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _DIVERGED = 3.0  # times the lowest loss so far
 
 @dataclass(frozen=True)
 class RangeTest:
-    """A curve and what follows from it.
+    """The curve of a range test, and the chosen rate.
 
     Attributes:
         rates, losses: of each step; the losses are smoothed.
-        lr: the rate that is chosen.
+        lr: the chosen rate.
         why: the reason, in words.
     """
 
@@ -48,7 +48,7 @@ class RangeTest:
 
 
 def range_test_steps(total_steps: int) -> int:
-    """Return how many steps the test of a run of `total_steps` takes; 0 if it does not pay."""
+    """Return the number of test steps for a run of `total_steps`; 0 if a test is not worth it."""
     steps = min(MAX_STEPS, int(_FRACTION * total_steps))
     return steps if steps >= _FEWEST else 0
 
@@ -93,7 +93,7 @@ def run_range_test(
 
 
 def choose_rate(rates: list[float], losses: list[float], *, rule: float) -> RangeTest:
-    """Choose a rate from a curve; `rule` where the loss never fell."""
+    """Choose a rate from a curve; `rule` if the loss never fell."""
     if not losses or min(losses) > 0.99 * losses[0]:
         why = f"range test: the loss fell at no rate, so the rule of thumb {rule:g} is taken"
         return RangeTest(tuple(rates), tuple(losses), rule, why)

@@ -2,9 +2,9 @@
 
 The step's batch (N, 3, H, W) goes through the network in micro-batches; the gradient is their
 mean, weighted by their number of images. When memory runs out, the micro-batch is halved and the
-step starts over as if it had always been that small: the effective batch and the schedule stay.
-What depends on other images of a micro-batch, the statistics of batch norms and the sums in Dice,
-does see fewer of them.
+step starts over as if it had always been that small; the effective batch and the schedule do not
+change. Only quantities over a micro-batch, the statistics of batch norms and the sums in Dice, see
+fewer images.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from maskzoo.training.losses.total import SegmentationLoss
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step gave.
+    """The result of one step.
 
     Attributes:
         loss: mean over the batch and all ranks; NaN or infinite if the step was not taken.
         parts: the loss's parts on this rank.
-        is_finite: whether loss and gradient were finite; if not, weights are as before.
+        is_finite: whether loss and gradient were finite; if not, the weights are unchanged.
         micro_batch: images that went through the network at once.
     """
 
@@ -42,14 +42,14 @@ class StepResult:
 
 
 class TrainStep:
-    """Take optimizer steps.
+    """Takes optimizer steps.
 
     Args:
         fabric: launched.
         module, optimizer: as `fabric.setup` returned them.
         loss: on the same device.
         normalise: turns uint8 images into the network's input.
-        clip_norm: largest norm of the gradient; None leaves it alone.
+        clip_norm: largest norm of the gradient; None does not clip.
         notify: takes a line for the person.
     """
 
@@ -84,8 +84,8 @@ class TrainStep:
             seed: of the random numbers that the network draws.
 
         Raises:
-            ZooError: memory does not even suffice for one image, or ran out on one of several
-                devices: the others would go on with a step that this one has to repeat.
+            ZooError: memory does not suffice for one image, or ran out on one of several devices,
+                where the others would continue a step that this one has to repeat.
         """
         self._buffers.keep()
         while True:
@@ -158,7 +158,7 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 
 
 class _Buffers:
-    """The running statistics of a module, which a step that is given up has already changed."""
+    """The running statistics of a module, which an abandoned step has already changed."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module

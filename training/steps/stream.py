@@ -2,7 +2,7 @@
 
 Sample number p of a run belongs to epoch p // n, where n is the length of an epoch, and is
 element p % n of that epoch's permutation. Step s takes the samples s*B … s*B + B - 1. No sample
-is dropped, no batch is short, and a run that resumes at step s needs no more than s.
+is dropped, no batch is short, and a run that resumes at step s needs only s.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SampleStream(Sampler[list[tuple[int, int]]]):
         batch_size: samples in one step over all ranks.
         seed: of the permutations.
         start, stop: the first step and the one after the last.
-        rank, world_size: which part of each batch this process takes.
+        rank, world_size: of this process, which takes its part of each batch.
     """
 
     def __init__(

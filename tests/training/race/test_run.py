@@ -54,7 +54,7 @@ def test_a_race_ends_with_the_bundle_of_the_best_and_a_report(
         if (path / "last.ckpt").exists()
     ]
     assert steps == [3]  # the loser saw the first round only
-    with pytest.raises(ZooError, match="already holds a race: go on with it by --resume"):
+    with pytest.raises(ZooError, match="already holds a race: continue it with --resume"):
         run(discs, small, tmp_path, display)
 
 

@@ -79,7 +79,7 @@ def test_a_folder_holds_one_race_and_an_empty_one_none_to_resume(opened: Open) -
     with pytest.raises(ZooError, match=r"there is no race in .*: start it without --resume"):
         opened(resume=True)
     opened()
-    with pytest.raises(ZooError, match="already holds a race: go on with it by --resume"):
+    with pytest.raises(ZooError, match="already holds a race: continue it with --resume"):
         opened()
 
 

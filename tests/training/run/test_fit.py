@@ -138,7 +138,7 @@ def test_one_seed_gives_one_result(discs: Path, tiny: MakeConfig, tmp_path: Path
 def test_a_folder_that_holds_a_run_is_not_written_over(
     result: TrainResult, discs: Path, tiny: MakeConfig
 ) -> None:
-    with pytest.raises(ZooError, match="already holds a run: go on with it by --resume"):
+    with pytest.raises(ZooError, match="already holds a run: continue it with --resume"):
         train(discs, tiny(), run_dir=result.run_dir)
 
 

@@ -63,5 +63,5 @@ def test_a_run_needs_two_classes(discs: Path) -> None:
 def test_a_run_goes_on_with_its_own_data_only(discs: Path) -> None:
     data = open_dataset(discs)
     check_data(data, RunCheckpoint({}, {}, {}, RunProgress(), {}, data.fingerprint))
-    with pytest.raises(CheckpointError, match="has changed since this run began"):
+    with pytest.raises(CheckpointError, match="has changed since this run started"):
         check_data(data, RunCheckpoint({}, {}, {}, RunProgress(), {}, "another"))

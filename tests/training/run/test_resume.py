@@ -39,7 +39,7 @@ def test_a_new_run_has_no_checkpoint_and_writes_over_none(tmp_path: Path) -> Non
     kept = RunCheckpoint({}, {}, {}, RunProgress(step=3), {}, fingerprint="abc")
     write_run_checkpoint(tmp_path / "last.ckpt", kept)
     assert find_checkpoint(tmp_path, resume=True) == kept
-    with pytest.raises(ZooError, match="already holds a run: go on with it by --resume"):
+    with pytest.raises(ZooError, match="already holds a run: continue it with --resume"):
         find_checkpoint(tmp_path, resume=False)
 
 
