@@ -9,7 +9,7 @@ A room imports only rooms above it, and those on its own line that do not import
     scheduling                    admission, the queue, batches, shutdown
     responses                     a label map in the format that was asked for
     observability                 logs, metrics, traces
-    guards                        request ids and headers, keys, rates
+    guards                        request ids and headers, keys, rates, bodies
     answering                     an image's order, its segmentation, its answer
     jobs                          huge images: records, files, the runner
     state                         the services of one app

@@ -1,7 +1,7 @@
 """The application factory: `uvicorn --factory maskzoo.service.app:create_app`.
 
-Layers, outermost first: RequestGuard (ids, headers, no stack traces), CORS where it is set,
-errors to problem documents, routes.
+Layers, outermost first: RequestGuard (ids, headers, no stack traces), CORS, KeyGate and RateGate
+where they are set, BodyGate, errors to problem documents, routes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from maskzoo.service.answering.answerer import Answerer
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.bundles.opening import open_bundle
 from maskzoo.service.bundles.segmenter import LoadModel
+from maskzoo.service.guards.bodies import BodyGate
 from maskzoo.service.guards.keys import KeyGate
 from maskzoo.service.guards.rates import RateGate, TokenBuckets
 from maskzoo.service.guards.security import REQUEST_ID, RequestGuard
+from maskzoo.service.inputs.bodies import base64_room
 from maskzoo.service.jobs.runner import Jobs
 from maskzoo.service.jobs.work import JobWorker
 from maskzoo.service.observability.metrics import Metrics
@@ -39,6 +41,7 @@ from maskzoo.service.routes import jobs as jobs_route
 from maskzoo.service.routes import metrics as metrics_route
 from maskzoo.service.scheduling.admission import Admission
 from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.budget import ByteBudget
 from maskzoo.service.scheduling.draining import Drain
 from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
@@ -179,6 +182,8 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     if settings.rate_limit is not None:
         buckets = TokenBuckets(settings.rate_limit, settings.rate_burst)
         layers.append(Middleware(RateGate, buckets=buckets, refused=metrics.refusal))
+    budget = ByteBudget(max(settings.body_bytes, base64_room(settings.max_bytes)))
+    layers.append(Middleware(BodyGate, settings=settings, budget=budget, refused=metrics.refusal))
     return layers
 
 

@@ -82,6 +82,12 @@ class Settings(BaseSettings):
     max_bytes: int = Field(
         default=32 * 2**20, ge=1, description="Largest upload in bytes; a larger one gets 413."
     )
+    body_bytes: int = Field(
+        default=256 * 2**20,
+        ge=1,
+        description="Request bodies held in memory at the same time, in bytes; above it, 503 with "
+        "Retry-After. At least one of the largest size always fits.",
+    )
     max_images: int = Field(
         default=16,
         ge=1,
@@ -128,6 +134,9 @@ class Settings(BaseSettings):
     job_max_bytes: int = Field(default=2**30, ge=1, description="Largest upload of a job.")
     job_max_pixels: int = Field(
         default=400_000_000, ge=1, description="Largest image of a job, in pixels."
+    )
+    job_upload_s: float = Field(
+        default=3600, gt=0, description="Time limit for the upload of a job, then 504."
     )
     max_jobs: int = Field(
         default=100, ge=1, description="Jobs that run or wait; above it, new ones get 503."

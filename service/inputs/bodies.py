@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from maskzoo.service.errors import UnsupportedMediaTypeError, UploadTooLargeError
@@ -17,6 +18,8 @@ JSON_TYPE = "application/json"
 FORM_TYPE = "multipart/form-data"
 _REFUSED_IMAGES = ("image/svg+xml",)
 _CURL_DEFAULT = "application/x-www-form-urlencoded"
+
+_MAX_DIGITS = 20
 
 FORM_ROOM = 64 * 1024
 """Bytes for the boundaries and fields around files, so that `max_bytes` means the files."""
@@ -53,6 +56,12 @@ def refuse_coding(request: Request, accepted: Sequence[str]) -> None:
         )
 
 
+def announced_bytes(headers: Headers) -> int:
+    """Return the length that the client announces; 0 where it announces none that can be read."""
+    text = headers.get("content-length", "")
+    return int(text[:_MAX_DIGITS]) if text.isdecimal() else 0  # longer ones are large enough
+
+
 async def limited(request: Request, max_body: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """Yield the body; refuse by its announced length at once, by its real length as it comes.
 
@@ -63,8 +72,7 @@ async def limited(request: Request, max_body: int, max_bytes: int) -> AsyncGener
     Raises:
         UploadTooLargeError: the body has more than `max_body`.
     """
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and len(announced) < 20 and int(announced) > max_body:
+    if announced_bytes(request.headers) > max_body:
         raise UploadTooLargeError(max_bytes)
     received = 0
     async for chunk in request.stream():

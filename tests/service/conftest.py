@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -14,6 +15,8 @@ import cv2
 import numpy as np
 import pytest
 import uvicorn
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from maskzoo import create_model, save_bundle
@@ -231,6 +234,27 @@ def png() -> bytes:
 def labels() -> LabelSet:
     """The classes of the models here."""
     return LABELS
+
+
+def _routes_of(app: FastAPI) -> list[tuple[str, str]]:
+    """Return (method, path) of every route, those of included routers too."""
+    found = []
+    waiting = list(app.routes)
+    for route in waiting:
+        if isinstance(route, APIRoute):
+            path = route.path.replace("{job_id}", "0" * 32)
+            path = re.sub(r"\{(\w+)\}", r"\1", path)
+            found += [(method, path) for method in sorted(route.methods)]
+        else:
+            waiting += getattr(getattr(route, "original_router", None), "routes", [])
+    assert len(found) > 30, "the routes of the service are no longer found"
+    return found
+
+
+@pytest.fixture(scope="session")
+def routes_of() -> Callable[[FastAPI], list[tuple[str, str]]]:
+    """`routes_of(app)`: (method, path) of every route, its parameters filled in by their names."""
+    return _routes_of
 
 
 @pytest.fixture
