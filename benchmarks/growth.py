@@ -210,15 +210,16 @@ def by_megapixels(sizes: list[float]) -> list[tuple[float, float, float]]:
 
 def tile_one(image: Path) -> dict[str, float]:
     """Predict one file as `maskzoo predict` does; return seconds and peak bytes."""
-    from maskzoo.models.inference.folder import plan, predict_files
+    from maskzoo.models.inference.folder import predict_files
     from maskzoo.models.inference.options import PredictOptions
+    from maskzoo.models.inference.outputs import list_outputs
     from maskzoo.models.inference.predictor import Predictor
 
     predictor = Predictor.from_bundle(BUNDLE, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        tasks = plan([str(image)], Path(folder))
-        (outcome,) = predict_files(predictor, tasks, PredictOptions(mode="tiled"))
+        outputs = list_outputs([str(image)], Path(folder))
+        (outcome,) = predict_files(predictor, outputs, PredictOptions(mode="tiled"))
         seconds = time.perf_counter() - start
     if outcome.error is not None:
         raise SystemExit(outcome.error)

@@ -67,8 +67,9 @@ def measure(bundle: str, image: Path) -> None:
     import torch
 
     from maskzoo.models.bundles.shipped import find_bundle
-    from maskzoo.models.inference.folder import plan, predict_files
+    from maskzoo.models.inference.folder import predict_files
     from maskzoo.models.inference.options import PredictOptions
+    from maskzoo.models.inference.outputs import list_outputs
     from maskzoo.models.inference.predictor import Predictor
 
     torch.set_num_threads(1)
@@ -77,9 +78,9 @@ def measure(bundle: str, image: Path) -> None:
     counts: list[tuple[int, int]] = []
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        tasks = plan([str(image)], Path(folder))
+        outputs = list_outputs([str(image)], Path(folder))
         (outcome,) = predict_files(
-            predictor, tasks, options, on_tile=lambda *pair: counts.append(pair)
+            predictor, outputs, options, on_tile=lambda *pair: counts.append(pair)
         )
     if outcome.error is not None:
         raise SystemExit(outcome.error)

@@ -232,7 +232,7 @@ def test_an_input_is_never_written_over(run: Run, bundle: Path, tmp_path: Path) 
     before = image.read_bytes()
     result = run("predict", bundle, image, "-o", tmp_path)
     assert result.code == 2
-    assert "would be written over" in result.err
+    assert "would be overwritten" in result.err
     assert image.read_bytes() == before
 
 

@@ -13,7 +13,7 @@ from maskzoo.console import Device, EngineName, Json, Mode, Overlap, Tta, print_
 
 if TYPE_CHECKING:
     from maskzoo import PredictOptions
-    from maskzoo.models.inference.folder import Outcome
+    from maskzoo.models.inference.folder import FileOutcome
     from maskzoo.service.client.predict import RemoteOutcome
 
 ONLY_HERE = ("overlap", "device", "engine")
@@ -70,14 +70,14 @@ def predict(
         )
         return
     _refuse(context, ONLY_HERE, "only without --server: a service decides it itself")
-    from maskzoo.models.inference.folder import plan
+    from maskzoo.models.inference.outputs import list_outputs
     from maskzoo.service.client.clients import Client
     from maskzoo.service.client.predict import predict_remotely
 
-    tasks = [(task.image, task.mask, task.overlay) for task in plan(images, out, overlays=overlays)]
+    outputs = list_outputs(images, out, overlays=overlays)
     with Client(server, key=api_key) as client:
-        outcomes = predict_remotely(client, tasks, model=model, mode=mode, tta=tta, again=again)
-        if not _report_remote(outcomes, len(tasks), as_json=as_json):
+        outcomes = predict_remotely(client, outputs, model=model, mode=mode, tta=tta, again=again)
+        if not _report_remote(outcomes, len(outputs), as_json=as_json):
             raise typer.Exit(2)
 
 
@@ -102,13 +102,14 @@ def _predict_here(
 ) -> None:
     from maskzoo import Predictor
     from maskzoo.models.bundles.shipped import find_bundle
-    from maskzoo.models.inference.folder import plan, predict_files
+    from maskzoo.models.inference.folder import predict_files
+    from maskzoo.models.inference.outputs import list_outputs
 
     folder = find_bundle(bundle)
-    tasks = plan(images, out, overlays=overlays)
+    outputs = list_outputs(images, out, overlays=overlays)
     predictor = Predictor.from_bundle(folder, engine=engine, device=device)
     outcomes = []
-    for outcome in predict_files(predictor, tasks, options, on_tile=show_tiles):
+    for outcome in predict_files(predictor, outputs, options, on_tile=show_tiles):
         outcomes.append(outcome)
         if outcome.error is not None:
             print(f"error: {outcome.error}", file=sys.stderr)
@@ -122,23 +123,23 @@ def _predict_here(
         raise typer.Exit(2)
 
 
-def _line(outcome: Outcome) -> str:
-    fractions = ", ".join(f"{name} {part:.1%}" for name, part in (outcome.shares or {}).items())
-    task = outcome.task
-    return f"{task.image} -> {task.mask}  {outcome.width} x {outcome.height}  {fractions}"
+def _line(outcome: FileOutcome) -> str:
+    fractions = ", ".join(f"{name} {part:.1%}" for name, part in (outcome.fractions or {}).items())
+    files = outcome.files
+    return f"{files.image} -> {files.mask}  {outcome.width} x {outcome.height}  {fractions}"
 
 
-def _document(outcome: Outcome) -> dict[str, Any]:
-    task = outcome.task
+def _document(outcome: FileOutcome) -> dict[str, Any]:
+    files = outcome.files
     if outcome.error is not None:
-        return {"image": str(task.image), "error": outcome.error}
+        return {"image": str(files.image), "error": outcome.error}
     return {
-        "image": str(task.image),
-        "mask": str(task.mask),
-        "overlay": str(task.overlay) if task.overlay else None,
+        "image": str(files.image),
+        "mask": str(files.mask),
+        "overlay": str(files.overlay) if files.overlay else None,
         "width": outcome.width,
         "height": outcome.height,
-        "fractions": outcome.shares,
+        "fractions": outcome.fractions,
         "seconds": outcome.seconds,
     }
 

@@ -20,11 +20,9 @@ from maskzoo.models.errors import ZooError
 from maskzoo.models.files import replace_file
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.draw import overlay as draw_overlay
+from maskzoo.models.inference.outputs import OutputFiles
 from maskzoo.models.labels import LabelSet, parse_colour
 from maskzoo.service.client.clients import Client
-
-Files = tuple[Path, Path, Path | None]
-"""The image, its mask, and its overlay where one is wanted."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class RemoteOutcome:
 
 def predict_remotely(
     client: Client,
-    tasks: Sequence[Files],
+    outputs: Sequence[OutputFiles],
     *,
     model: str | None,
     mode: str = "auto",
@@ -65,7 +63,7 @@ def predict_remotely(
     jobs: int = 4,
     again: bool = False,
 ) -> Iterator[RemoteOutcome]:
-    """Segment and write each image, several at a time; yields in the order of `tasks`.
+    """Segment and write each image, several at a time; yields in the order of `outputs`.
 
     Args:
         jobs: images in flight at the same time.
@@ -78,10 +76,10 @@ def predict_remotely(
     pool = ThreadPoolExecutor(jobs)
     work = partial(_predict_one, client, labels, model=model, mode=mode, tta=tta)
     waiting: list[Future[RemoteOutcome] | RemoteOutcome] = [
-        RemoteOutcome(files[0], files[1], is_kept=True)
-        if not again and all(path is None or path.exists() for path in files[1:])
+        RemoteOutcome(files.image, files.mask, is_kept=True)
+        if not again and all(path is None or path.exists() for path in (files.mask, files.overlay))
         else pool.submit(work, files)
-        for files in tasks
+        for files in outputs
     ]
     try:
         for one in waiting:
@@ -105,9 +103,9 @@ def read_labels(client: Client, model: str | None) -> LabelSet:
 
 
 def _predict_one(
-    client: Client, labels: LabelSet, files: Files, *, model: str | None, mode: str, tta: str
+    client: Client, labels: LabelSet, files: OutputFiles, *, model: str | None, mode: str, tta: str
 ) -> RemoteOutcome:
-    image, mask, overlay = files
+    image, mask, overlay = files.image, files.mask, files.overlay
     try:
         data = image.read_bytes()
         answer = client.segment(data, model=model, mode=mode, tta=tta)

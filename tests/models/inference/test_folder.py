@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from maskzoo.models.errors import DataError
-from maskzoo.models.inference.folder import plan, predict_files
+from maskzoo.models.inference.folder import predict_files
 from maskzoo.models.inference.options import PredictOptions
+from maskzoo.models.inference.outputs import list_outputs
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -44,43 +44,46 @@ def image(tmp_path: Path) -> Path:
 def test_a_tiled_file_gives_the_mask_of_its_pixels(
     predictor: Predictor, image: Path, tmp_path: Path
 ):
-    told: list[tuple[int, ...]] = []
-    tasks = plan([str(image)], tmp_path / "out")
+    counts: list[tuple[int, ...]] = []
+    outputs = list_outputs([str(image)], tmp_path / "out")
     (outcome,) = predict_files(
-        predictor, tasks, PredictOptions(mode="tiled"), on_tile=lambda *counts: told.append(counts)
+        predictor, outputs, PredictOptions(mode="tiled"), on_tile=lambda *pair: counts.append(pair)
     )
     assert outcome.error is None
     expected = predictor.segment(image, PredictOptions(mode="tiled")).label_map
-    with Image.open(outcome.task.mask) as mask:
+    with Image.open(outcome.files.mask) as mask:
         np.testing.assert_array_equal(np.array(mask), expected)
     assert (outcome.width, outcome.height) == (700, 610)
-    assert sum((outcome.shares or {}).values()) == pytest.approx(1)
-    assert told[-1] == (4, 4)
+    assert sum((outcome.fractions or {}).values()) == pytest.approx(1)
+    assert counts[-1] == (4, 4)
 
 
 def test_the_overlay_of_a_huge_image_is_small(
     predictor: Predictor, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("maskzoo.models.inference.folder._OVERLAY_PIXELS", 5000)
-    tasks = plan([str(image)], tmp_path / "tiled")
-    (tiled,) = predict_files(predictor, tasks, PredictOptions(mode="tiled"))
-    with Image.open(tiled.task.overlay) as found:
+    outputs = list_outputs([str(image)], tmp_path / "tiled")
+    (tiled,) = predict_files(predictor, outputs, PredictOptions(mode="tiled"))
+    with Image.open(tiled.files.overlay) as found:
         assert found.size == (76, 66)
         assert found.width * found.height == pytest.approx(5000, rel=0.02)
         small = np.asarray(found.convert("L")).astype(float)
-    tasks = plan([str(image)], tmp_path / "whole")
-    (whole,) = predict_files(predictor, tasks, PredictOptions(mode="whole"))
-    with Image.open(whole.task.overlay) as full:
+    outputs = list_outputs([str(image)], tmp_path / "whole")
+    (whole,) = predict_files(predictor, outputs, PredictOptions(mode="whole"))
+    with Image.open(whole.files.overlay) as full:
         assert full.size == (700, 610)
         shrunk = full.convert("L").resize((76, 66), Image.Resampling.BOX)
         expected = np.asarray(shrunk).astype(float)
     assert np.abs(small - expected).mean() < 3
 
 
-def test_an_empty_name_is_not_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_is_not_an_image_is_an_error_of_its_own(
+    predictor: Predictor, image: Path, tmp_path: Path
 ):
-    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="'' does not exist"):
-        plan([""], tmp_path / "out")
+    (tmp_path / "broken.png").write_bytes(b"hello")
+    outputs = list_outputs([str(tmp_path / "broken.png"), str(image)], tmp_path / "out")
+    broken, good = predict_files(predictor, outputs)
+    assert "broken.png is not a readable image" in (broken.error or "")
+    assert not broken.files.mask.exists()
+    assert good.error is None
+    assert good.files.mask.is_file()
