@@ -12,7 +12,7 @@ from maskzoo.training.data.records.samples import Split
 from maskzoo.training.report.page import ReportCollector, write_report
 from maskzoo.training.report.run import Run, read_run
 from maskzoo.training.scoring.bundle import open_as_trained
-from maskzoo.training.scoring.evaluate import check_classes, evaluate_split
+from maskzoo.training.scoring.evaluate import check_same_classes, evaluate_split
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 
@@ -40,7 +40,7 @@ def rebuild_report(
     run = read_run(folder)
     opened = open_as_trained(run.manifest, data or _data_of(run))
     predictor = Predictor.from_bundle(folder / "bundle", device=device, engine="torch")
-    check_classes(predictor.labels, opened.labels)
+    check_same_classes(predictor.labels, opened.labels)
     collector = ReportCollector(opened.labels)
     split: Split = "test" if opened.samples("test") else "val"
     evaluation = evaluate_split(

@@ -11,7 +11,7 @@ from maskzoo.models.inference.predictor import Predictor
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.data.records.samples import Split
-from maskzoo.training.scoring.evaluate import check_classes, evaluate_split
+from maskzoo.training.scoring.evaluate import check_same_classes, evaluate_split
 from maskzoo.training.scoring.records import Evaluation
 from maskzoo.training.scoring.sparing import SparingPredictor
 
@@ -42,7 +42,7 @@ def evaluate_bundle(
     """
     opened = open_as_trained(read_manifest(bundle), data)
     predictor = Predictor.from_bundle(bundle, device=device, engine=engine)
-    check_classes(predictor.labels, opened.labels)
+    check_same_classes(predictor.labels, opened.labels)
     return evaluate_split(
         SparingPredictor(predictor),
         opened,

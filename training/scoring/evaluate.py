@@ -59,23 +59,11 @@ def evaluate_split(
             f"split {split!r} of {str(data.root)!r} has no images; it has "
             + ", ".join(f"{word} ({len(some)})" for word, some in data.splits.items())
         )
-    classes, ignored = data.labels.num_classes, data.labels.ignore_index
-    matrix = ConfusionMatrix(classes, ignore_index=ignored)
-    boundary = BoundaryCounts(classes, ignore_index=ignored)
-    calibration = Calibration(classes, ignore_index=ignored)
-    seconds: dict[str, float] = {}
-    each: list[np.ndarray] = []
+    tally = _Tally(data.labels)
     spared_before = predictor.spared
     options = replace(options, confidence=True)
     for done, scored in enumerate(score_images(predictor, data, samples, options), start=1):
-        matrix.counts += scored.counts
-        each.append(scored.counts)
-        segmentation = scored.segmentation
-        boundary.update(scored.truth, segmentation.label_map)
-        assert segmentation.confidence is not None, "it was asked for"
-        calibration.update(scored.truth, segmentation.label_map, segmentation.confidence)
-        for stage, value in segmentation.timings.items():
-            seconds[stage] = seconds.get(stage, 0) + value / len(samples)
+        tally.add(scored)
         on_scored(scored)
         on_image(done, len(samples))
     return Evaluation(
@@ -85,15 +73,43 @@ def evaluate_split(
         split=split,
         options=options,
         images=len(samples),
-        scores=matrix.scores(data.labels.names),
-        boundary=boundary,
-        calibration=calibration,
-        interval=mean_iou_interval(each),
-        matrix=matrix.counts,
-        seconds_per_image=seconds,
+        scores=tally.matrix.scores(data.labels.names),
+        boundary=tally.boundary,
+        calibration=tally.calibration,
+        interval=mean_iou_interval(tally.counts),
+        matrix=tally.matrix.counts,
+        seconds_per_image={stage: total / len(samples) for stage, total in tally.seconds.items()},
         spared=predictor.spared - spared_before,
         foreground=data.labels.foreground,
     )
+
+
+class _Tally:
+    """Adds up what the scores of a split are made of.
+
+    Attributes:
+        counts: the confusion matrix of each image, for the bootstrap.
+        seconds: of all images, by stage.
+    """
+
+    def __init__(self, labels: LabelSet) -> None:
+        num_classes, ignored = labels.num_classes, labels.ignore_index
+        self.matrix = ConfusionMatrix(num_classes, ignore_index=ignored)
+        self.boundary = BoundaryCounts(num_classes, ignore_index=ignored)
+        self.calibration = Calibration(num_classes, ignore_index=ignored)
+        self.counts: list[np.ndarray] = []
+        self.seconds: dict[str, float] = {}
+
+    def add(self, scored: Scored) -> None:
+        """Count one image."""
+        segmentation = scored.segmentation
+        assert segmentation.confidence is not None, "it was asked for"
+        self.matrix.counts += scored.counts
+        self.counts.append(scored.counts)
+        self.boundary.update(scored.truth, segmentation.label_map)
+        self.calibration.update(scored.truth, segmentation.label_map, segmentation.confidence)
+        for stage, seconds in segmentation.timings.items():
+            self.seconds[stage] = self.seconds.get(stage, 0) + seconds
 
 
 def score_images(
@@ -123,7 +139,7 @@ def count_pixels(
     return matrix
 
 
-def check_classes(model: LabelSet, data: LabelSet) -> None:
+def check_same_classes(model: LabelSet, data: LabelSet) -> None:
     """Raise `DataError` unless a model's classes are the data's, in the same order."""
     if model.names != data.names:
         raise DataError(

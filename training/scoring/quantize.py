@@ -27,7 +27,7 @@ from maskzoo.models.inference.predictor import Predictor
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.samples import Split
 from maskzoo.training.scoring.bundle import open_as_trained
-from maskzoo.training.scoring.evaluate import check_classes, count_pixels
+from maskzoo.training.scoring.evaluate import check_same_classes, count_pixels
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 MAX_DROP = 0.5
@@ -65,7 +65,7 @@ def export_int8(
     loaded = load_bundle(bundle)
     manifest = loaded.manifest
     opened = open_as_trained(manifest, data)
-    check_classes(manifest.labels, opened.labels)
+    check_same_classes(manifest.labels, opened.labels)
     if not opened.samples("train") or not opened.samples(split):
         raise DataError(f"{data} needs images in the splits train and {split}")
 

@@ -18,7 +18,7 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import open_dataset
-from maskzoo.training.scoring.evaluate import check_classes, evaluate_split
+from maskzoo.training.scoring.evaluate import check_same_classes, evaluate_split
 from maskzoo.training.scoring.records import Scored
 from maskzoo.training.scoring.sparing import SparingPredictor
 
@@ -90,9 +90,9 @@ def test_an_empty_split_is_refused(data: SegmentationData) -> None:
 
 
 def test_a_model_of_other_classes_is_refused(data: SegmentationData) -> None:
-    check_classes(data.labels, data.labels)
+    check_same_classes(data.labels, data.labels)
     with pytest.raises(DataError, match="the model knows the classes disc, ground; the data has"):
-        check_classes(LabelSet.from_names(["disc", "ground"]), data.labels)
+        check_same_classes(LabelSet.from_names(["disc", "ground"]), data.labels)
 
 
 def test_views_and_tiles_reach_the_predictor(data: SegmentationData) -> None:
