@@ -32,7 +32,10 @@ class Engine(Protocol):
 
     `run` is called from several threads at once and must not depend on earlier calls.
 
+    `name` and `precision` are for messages too: whoever refuses the logits names both.
+
     Attributes:
+        name: of the library that computes, such as ``openvino``.
         takes_pixels: whether `run` takes uint8 pixels too, and normalises them itself.
         precision: of its computation, by torch's name: float32, bfloat16, float16.
         choice: set by `models.engines.choose`; None if the engine was built otherwise.

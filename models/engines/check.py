@@ -10,12 +10,13 @@ import torch
 
 from maskzoo.models.engines.base import Engine
 from maskzoo.models.engines.pixels import network_input
-from maskzoo.models.errors import EngineError
+from maskzoo.models.errors import EngineError, NotFiniteError
 from maskzoo.models.preprocessing import Preprocessing
 
 LEAST_AGREEMENT = 0.999
-"""Share of pixels whose class must be torch's for an engine to be taken by ``auto``."""
+"""Fraction of the check pixels that must have torch's class for an engine to be taken."""
 
+_NO_CLASS = -1
 _LARGEST_PART = 256
 _SIZES = ((96, 128), (97, 61), (64, 64))
 
@@ -25,19 +26,26 @@ class CheckImages:
 
     Args:
         pixels: uint8 (H, W, C), one for each image.
-        labels: (h, w), the argmax of the engine's logits.
+        label_maps: int16 (h, w), torch's class of each pixel.
     """
 
-    def __init__(self, pixels: list[np.ndarray], labels: list[np.ndarray]) -> None:
+    def __init__(self, pixels: list[np.ndarray], label_maps: list[np.ndarray]) -> None:
         self.pixels = pixels
-        self.labels = labels
+        self.label_maps = label_maps
 
     @classmethod
     def of(
         cls, torch_engine: Engine, preprocessing: Preprocessing, pixels: list[np.ndarray]
     ) -> CheckImages:
-        """Compute torch's classes for the images."""
-        return cls(pixels, [_classes(torch_engine, one, preprocessing) for one in pixels])
+        """Compute torch's classes for the images.
+
+        Raises:
+            NotFiniteError: torch gives logits that are not finite, and so no class.
+        """
+        label_maps = [_label_map(torch_engine, one, preprocessing) for one in pixels]
+        if any((one == _NO_CLASS).any() for one in label_maps):
+            raise NotFiniteError(torch_engine.name, torch_engine.precision)
+        return cls(pixels, label_maps)
 
     @classmethod
     def load(cls, path: Path) -> CheckImages:
@@ -52,19 +60,21 @@ class CheckImages:
     def save(self, path: Path) -> None:
         """Write images and classes to one compressed file."""
         arrays = {f"pixels_{index}": one for index, one in enumerate(self.pixels)}
-        arrays |= {f"labels_{index}": one for index, one in enumerate(self.labels)}
+        arrays |= {f"labels_{index}": one for index, one in enumerate(self.label_maps)}
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def agreement(self, engine: Engine, preprocessing: Preprocessing) -> float:
         """Return the fraction of pixels, 0 to 1, with torch's class.
+
+        A pixel whose logits are not finite has no class: it counts as a disagreement.
 
         Raises:
             EngineError: the engine fails on one of the images.
         """
         try:
             same = [
-                _classes(engine, pixels, preprocessing) == labels
-                for pixels, labels in zip(self.pixels, self.labels, strict=True)
+                _label_map(engine, pixels, preprocessing) == label_map
+                for pixels, label_map in zip(self.pixels, self.label_maps, strict=True)
             ]
         except Exception as error:  # the runtimes' errors have no common base class
             raise EngineError(f"{engine.name} cannot run the check images: {error}") from error
@@ -91,8 +101,11 @@ def _blobs(random: np.random.Generator, size: tuple[int, int], channels: int) ->
     return np.clip(soft.reshape(height, width, channels) + noise, 0, 255).astype(np.uint8)
 
 
-def _classes(engine: Engine, pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+def _label_map(engine: Engine, pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Return the int16 (h, w) classes of the logits' argmax, `_NO_CLASS` where it means nothing."""
     as_pixels = engine.takes_pixels
     batch = network_input([pixels], preprocessing, engine.device, as_pixels=as_pixels)
     logits = engine.run(batch)[0]
-    return logits.argmax(dim=0).to(torch.int16).cpu().numpy()
+    classes = logits.argmax(dim=0).to(torch.int16)
+    classes[~logits.isfinite().all(dim=0)] = _NO_CLASS  # nan and infinity win every argmax
+    return classes.cpu().numpy()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from maskzoo.models.bundles.bundle import load_bundle
 from maskzoo.models.bundles.manifest import Manifest
@@ -22,7 +22,8 @@ from maskzoo.models.engines.artefact import (
 )
 from maskzoo.models.engines.base import Choice, Engine, EngineName
 from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
-from maskzoo.models.engines.eager import EagerEngine, choose_device
+from maskzoo.models.engines.device import choose_device
+from maskzoo.models.engines.eager import EagerEngine
 from maskzoo.models.errors import BundleError, EngineError, UnknownNameError
 
 EXPORTED: tuple[EngineName, ...] = get_args(EngineName)
@@ -60,7 +61,7 @@ def open_engine(
         raise EngineError(f"openvino runs on the CPU only, not on {where}; choose device cpu")
     if precision == "bf16":
         return _because(_in_bfloat16(bundle, manifest), reason)
-    for artefact in find_artefacts(bundle, manifest, name):  # type: ignore[arg-type]
+    for artefact in find_artefacts(bundle, manifest, cast(EngineName, name)):
         if artefact.record.precision == precision or (
             not precision and artefact.record.precision != "int8"
         ):
@@ -176,11 +177,12 @@ def _open(artefact: Artefact, manifest: Manifest, device: str, *, check: bool) -
     if check:
         images = CheckImages.load(artefact.folder / CHECK)
         agreement = images.agreement(engine, manifest.preprocessing)
-        if agreement < LEAST_AGREEMENT and kind == "openvino" and not engine.is_exact:  # type: ignore[attr-defined]
+        if agreement < LEAST_AGREEMENT and kind == "openvino" and engine.precision != "float32":
             _log.info(
-                "%s: in bfloat16 only %.2f %% of the check pixels have torch's class: it runs in "
-                "float32",
-                *(artefact.folder, 100 * agreement),
+                "%s: in %s only %.2f %% of the check pixels have torch's class: it runs in float32",
+                artefact.folder,
+                engine.precision,
+                100 * agreement,
             )
             engine = open_model(kind, artefact.model, manifest, device=device, exact=True)
             agreement = images.agreement(engine, manifest.preprocessing)

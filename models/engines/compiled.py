@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from maskzoo.models.engines.base import Choice
-from maskzoo.models.engines.eager import choose_device
+from maskzoo.models.engines.device import choose_device
 from maskzoo.models.engines.precision import autocast, half_type, name_precision
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.spec import ModelSpec

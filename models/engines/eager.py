@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.device import choose_device
 from maskzoo.models.engines.precision import (
     autocast,
     half_type,
     name_precision,
     prefers_channels_last,
 )
-from maskzoo.models.errors import UnknownNameError
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.spec import ModelSpec
 
@@ -60,19 +60,3 @@ class EagerEngine:
         """Return float32 logits for a normalised batch."""
         with torch.inference_mode(), autocast(self.device, self._dtype):
             return self._forward(batch.to(self.device)).float()
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name.
-
-    Raises:
-        UnknownNameError: there is no such device on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    known = ["auto", "cpu"]
-    if torch.cuda.is_available():
-        known += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if name not in known:
-        raise UnknownNameError("device", name, known)
-    return torch.device(name)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from maskzoo.models.engines.base import Choice
-from maskzoo.models.engines.eager import choose_device
+from maskzoo.models.engines.device import choose_device
 from maskzoo.models.errors import EngineError
 
 _GPU = ("TensorrtExecutionProvider", "CUDAExecutionProvider")  # the fastest first

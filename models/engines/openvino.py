@@ -42,9 +42,6 @@ class OpenVinoEngine:
         threads: of one run; None takes torch's number of threads.
         exact: compute in float32 even if the processor has bfloat16, which OpenVINO prefers.
 
-    Attributes:
-        is_exact: whether it computes in float32.
-
     Raises:
         EngineError: OpenVINO is not installed, or refuses the file.
     """
@@ -63,7 +60,7 @@ class OpenVinoEngine:
         exact: bool = False,
     ) -> None:
         try:
-            import openvino
+            core = openvino_core()
         except ImportError as error:
             raise EngineError("OpenVINO is not installed: pip install openvino") from error
         self.device = torch.device("cpu")
@@ -77,16 +74,14 @@ class OpenVinoEngine:
         if exact:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         try:
-            self._model = openvino_core().read_model(
-                path
-            )  # kept, since the file may be replaced later
+            # Kept for `_of_values`: by then the file may have been replaced.
+            self._model = core.read_model(path)
             self._of_pixels = _Program(self._model, settings, preprocessing)
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
         self._settings = settings
-        computed_in = self._of_pixels.precision
-        self.is_exact = computed_in == openvino.Type.f32
-        self.precision = _PRECISIONS.get(computed_in.to_string(), computed_in.to_string())
+        computed_in = self._of_pixels.precision.to_string()
+        self.precision = _PRECISIONS.get(computed_in, computed_in)
 
     def run(self, batch: Tensor) -> Tensor:
         """Return float32 logits for a batch of pixels or of normalised values."""

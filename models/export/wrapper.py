@@ -65,5 +65,6 @@ class ExportWrapper(nn.Module):
         logits = self.network(image)
         if self.output == "logits":
             return logits
-        confidence, labels = logits.softmax(dim=1).max(dim=1)
-        return labels, confidence
+        # In float32, whatever the network computes in: 16 bits would round confidence to 0.001.
+        confidence, label_map = logits.float().softmax(dim=1).max(dim=1)
+        return label_map, confidence

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from maskzoo import Predictor
+from maskzoo import PredictOptions, Predictor
 from maskzoo.models.bundles.manifest import read_manifest
-from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.engines.artefact import find_artefacts
+from maskzoo.models.engines.choose import open_engine, open_model
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
@@ -57,3 +58,17 @@ def test_the_predictor_takes_an_exported_engine_and_segments_alike(
     assert plain.engine.name == "torch"
     same = fast.segment(image).label_map == plain.segment(image).label_map
     assert same.mean() >= 0.999
+
+
+def test_scaled_views_are_resized_as_values_and_not_as_bytes(exported: Path) -> None:
+    manifest = read_manifest(exported)
+    (artefact,) = find_artefacts(exported, manifest, "openvino")
+    openvino = open_model("openvino", artefact.model, manifest, exact=True)
+    image = np.random.default_rng(0).integers(0, 256, (90, 75, 3), np.uint8)
+    logits = [
+        Predictor(engine, manifest.labels, manifest.preprocessing).logits(
+            [image], PredictOptions(tta="multiscale")
+        )[0]
+        for engine in (openvino, open_engine(exported, manifest, engine="torch", device="cpu"))
+    ]
+    np.testing.assert_allclose(*logits, atol=1e-3)

@@ -11,7 +11,7 @@ import pytest
 
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.check import CheckImages
-from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.engines.choose import EXPORTED, open_engine
 from maskzoo.models.errors import EngineError, UnknownNameError
 from tests.models import tiny
 
@@ -43,7 +43,7 @@ def test_an_engine_that_disagrees_is_not_taken_and_the_log_says_why(
     for name in ("openvino-fp32", "onnxruntime-fp32"):
         folder = copied / "engines" / name
         check = CheckImages.load(folder / "check.npz")
-        CheckImages(check.pixels, [(one + 1) % 3 for one in check.labels]).save(
+        CheckImages(check.pixels, [(one + 1) % 3 for one in check.label_maps]).save(
             folder / "check.npz"
         )
         record = json.loads((folder / "engine.json").read_text())
@@ -56,6 +56,26 @@ def test_an_engine_that_disagrees_is_not_taken_and_the_log_says_why(
     assert "gives torch's class for 0.000% of the check pixels" in caplog.text
     with pytest.raises(EngineError, match="export it again"):
         open_engine(copied, read_manifest(copied), engine="openvino")
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch-compile"])
+def test_an_engine_needs_torch_s_class_for_999_of_1000_pixels(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    manifest = read_manifest(exported)
+    monkeypatch.setattr(CheckImages, "agreement", lambda *_: 0.9995)
+    assert open_engine(exported, manifest, engine=name, device="cpu").name == name
+    monkeypatch.setattr(CheckImages, "agreement", lambda *_: 0.9985)
+    with pytest.raises(EngineError, match=r"99\.850% of the check pixels, less than 99\.9%"):
+        open_engine(exported, manifest, engine=name, device="cpu")
+
+
+@pytest.mark.parametrize(("agreement", "taken"), [(0.9985, {"torch"}), (0.9995, set(EXPORTED))])
+def test_auto_takes_torch_where_no_engine_agrees_enough(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, agreement: float, taken: set[str]
+) -> None:
+    monkeypatch.setattr(CheckImages, "agreement", lambda *_: agreement)
+    assert open_engine(exported, read_manifest(exported), device="cpu").name in taken
 
 
 def test_an_engine_that_fails_on_the_check_images_is_not_taken(

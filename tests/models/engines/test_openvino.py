@@ -41,18 +41,18 @@ def test_openvino_that_disagrees_in_bfloat16_runs_in_float32(
 
         def __init__(self, path: Path, *, exact: bool = False, **rest: Any) -> None:
             super().__init__(path, exact=exact, **rest)
-            assert self.is_exact or not exact
-            self.is_exact = exact
+            assert self.precision == "float32" or not exact
+            self.precision = "float32" if exact else "bfloat16"
 
         def run(self, batch: torch.Tensor) -> torch.Tensor:
             logits = super().run(batch)
-            return logits if self.is_exact else -logits
+            return logits if self.precision == "float32" else -logits
 
     monkeypatch.setattr("maskzoo.models.engines.openvino.OpenVinoEngine", Rounding)
     with caplog.at_level(logging.INFO):
         engine = open_engine(exported, read_manifest(exported), engine="openvino", device="cpu")
     assert isinstance(engine, Rounding)
-    assert engine.is_exact
+    assert engine.precision == "float32"
     assert "in bfloat16 only " in caplog.text
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pydantic import ValidationError
 
 from maskzoo.models.engines.pixels import Normalise, to_batch, to_channels
 from maskzoo.models.errors import ShapeError
@@ -71,20 +70,3 @@ def test_other_arrays_are_refused(pixels):
 def test_other_channel_counts_are_refused():
     with pytest.raises(ShapeError, match="takes 4 channels"):
         to_channels(noise(4, 4, 3), 4)
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({"mean": (0.5,), "std": (0.5, 0.5)}, "must match"),
-        ({"mean": (0.5,), "std": (0.0,)}, "std must be positive"),
-        ({"mean": (), "std": ()}, "at least 1 item"),
-        ({"mean": (0.5,), "std": (1.0,), "value_range": (0, 1)}, "Input should be 255"),
-        ({"mean": (0.5,), "std": (1.0,), "channel_order": "BGR"}, "Input should be 'RGB'"),
-        ({"mean": (0.5,), "std": (1.0,), "max_side": 0}, "greater than or equal to 1"),
-        ({"mean": (0.5,), "std": (1.0,), "crop": 3}, "Extra inputs"),
-    ],
-)
-def test_a_wrong_preprocessing_says_what_is_wrong(fields, reason):
-    with pytest.raises(ValidationError, match=reason):
-        Preprocessing(**fields)

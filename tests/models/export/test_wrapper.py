@@ -41,6 +41,14 @@ def test_labels_come_with_the_probability_of_their_class(network):
     torch.testing.assert_close(confidence, probabilities.amax(dim=1))
 
 
+def test_confidence_is_computed_in_float32():
+    torch.manual_seed(0)
+    logits = 8 * torch.randn(1, 4, 5, 7).half()
+    _, confidence = ExportWrapper(nn.Identity(), output="labels")(logits)
+    assert confidence.dtype == torch.float32
+    torch.testing.assert_close(confidence, logits.double().softmax(1).amax(1).float())
+
+
 def test_the_wrapper_adds_nothing_to_the_state_dict(network):
     wrapper = ExportWrapper(network, mean=MEAN, std=STD)
     assert list(wrapper.state_dict()) == ["network.weight", "network.bias"]
