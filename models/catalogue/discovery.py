@@ -1,8 +1,8 @@
 """Records of architectures and plug-ins, with their options, sites and cost.
 
 Everything comes from the tables of `models.registry`, from the docstrings
-(`models.catalogue.about`), from constructors and from `models.catalogue.cost`; nothing is written
-down twice.
+(`models.catalogue.about`), from constructors and from `models.catalogue.cost`; nothing is
+duplicated.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from maskzoo.models.registry import (
     list_sites,
 )
 
-# Where a plug-in's cost is shown when the caller names no network: it has every site.
+# The network in which a plug-in's cost is shown by default; it has every site.
 HOST = "unet"
 
 
