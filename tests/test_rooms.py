@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ["service", "training", "training/data"]
+PACKAGES = ["models", "service", "training"]
 APART = {"service": {"client"}}  # rooms that neither import nor are imported
 NO_CODE = {"__pycache__", "web", "pretrained", "recipes"}
 

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from maskzoo.models.errors import ImageError
 from maskzoo.models.images.decode import (
@@ -21,7 +24,33 @@ from maskzoo.models.images.decode import (
     read_header,
 )
 from maskzoo.models.images.tiff_rows import TiffRows, is_row_readable
-from maskzoo.models.inference.tiled import ArrayRows, PixelRows
+
+
+class PixelRows(Protocol):
+    """An image that is read from top to bottom, a few rows at a time."""
+
+    height: int
+    width: int
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
+
+        Tiled prediction reads each row once, in order; images from `open_rows` return any
+        rows at any time.
+        """
+        ...
+
+
+class ArrayRows:
+    """The rows of an array in memory, or of a memory map: uint8 (H, W, 3) RGB."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.height, self.width = pixels.shape[:2]
+        self._pixels = pixels
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        """Return a view of the rows."""
+        return self._pixels[top:bottom]
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ from PIL import Image
 from maskzoo.models.errors import ZooError
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, read_header
 from maskzoo.models.images.draw import encode_indexed_png, overlay
-from maskzoo.models.images.rows import open_image
+from maskzoo.models.images.rows import PixelRows, open_image
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.inference.outputs import OutputFiles
 from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.segmentation import class_counts
-from maskzoo.models.inference.tiled import OnTile, PixelRows, write_strips
+from maskzoo.models.inference.tiled import OnTile, write_strips
 from maskzoo.models.labels import LabelSet
 
 MAX_TILED_PIXELS = 1_000_000_000

@@ -28,6 +28,7 @@ from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.engines.pixels import check_pixels
 from maskzoo.models.errors import ShapeError, SpecError
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image
+from maskzoo.models.images.rows import ArrayRows, PixelRows
 from maskzoo.models.inference.batching import DEFAULT_BATCH_BYTES
 from maskzoo.models.inference.forward import Forward
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
@@ -43,15 +44,7 @@ from maskzoo.models.inference.resize import (
     plan_input,
 )
 from maskzoo.models.inference.segmentation import Clock, Segmentation
-from maskzoo.models.inference.tiled import (
-    ArrayRows,
-    LabelStrip,
-    OnTile,
-    PixelRows,
-    RunTiles,
-    TileWalk,
-    write_strips,
-)
+from maskzoo.models.inference.tiled import LabelStrip, OnTile, RunTiles, TileWalk, write_strips
 from maskzoo.models.inference.tiles import TileGrid, plan_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
+from maskzoo.models.images.rows import PixelRows
 from maskzoo.models.inference.postprocess import id_type, to_label_map
 from maskzoo.models.inference.tiles import TileGrid
 
@@ -33,33 +33,6 @@ function of one tile becomes one by `functools.partial(map, function)`.
 
 OnTile = Callable[[int, int], None]
 """Told the tiles done and their number, before each tile and after the last; may raise to stop."""
-
-
-class PixelRows(Protocol):
-    """An image that is read from top to bottom, a few rows at a time."""
-
-    height: int
-    width: int
-
-    def read(self, top: int, bottom: int) -> np.ndarray:
-        """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
-
-        Tiled prediction reads each row once, in order; images from `models.images.rows.open_rows`
-        return any rows at any time.
-        """
-        ...
-
-
-class ArrayRows:
-    """The rows of an array in memory, or of a memory map: uint8 (H, W, 3) RGB."""
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self.height, self.width = pixels.shape[:2]
-        self._pixels = pixels
-
-    def read(self, top: int, bottom: int) -> np.ndarray:
-        """Return a view of the rows."""
-        return self._pixels[top:bottom]
 
 
 @dataclass(frozen=True)

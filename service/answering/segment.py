@@ -17,11 +17,11 @@ from typing import ParamSpec, Protocol, TypeVar
 import numpy as np
 
 from maskzoo.models.images.decode import ImageInfo
-from maskzoo.models.images.rows import OpenedImage, open_image
+from maskzoo.models.images.rows import OpenedImage, PixelRows, open_image
 from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.models.inference.tiled import OnTile, PixelRows, write_strips
+from maskzoo.models.inference.tiled import OnTile, write_strips
 from maskzoo.service.answering.order import Order
 from maskzoo.service.responses.timings import Timings
 from maskzoo.service.scheduling.network import NetworkAccess

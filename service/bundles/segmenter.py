@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from maskzoo.models.images.rows import PixelRows
     from maskzoo.models.inference.options import PredictOptions
     from maskzoo.models.inference.resize import InputPlan
     from maskzoo.models.inference.segmentation import Segmentation
-    from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles
+    from maskzoo.models.inference.tiled import LabelStrip, OnTile, RunTiles
 
 
 class Segmenter(Protocol):

@@ -20,11 +20,12 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from maskzoo import create_model, save_bundle
+from maskzoo.models.images.rows import PixelRows
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.postprocess import to_probabilities
 from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.models.inference.tiled import LabelStrip, OnTile, PixelRows, RunTiles, TileWalk
+from maskzoo.models.inference.tiled import LabelStrip, OnTile, RunTiles, TileWalk
 from maskzoo.models.inference.tiles import plan_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing

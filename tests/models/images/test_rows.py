@@ -19,9 +19,8 @@ from maskzoo.models.errors import (
 )
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.jpeg import MAX_SCANS
-from maskzoo.models.images.rows import open_rows
+from maskzoo.models.images.rows import ArrayRows, PixelRows, open_rows
 from maskzoo.models.images.tiff_rows import TiffRows
-from maskzoo.models.inference.tiled import ArrayRows, PixelRows
 from tests.models.images.files import with_scans, with_strip
 
 KINDS: dict[str, dict[str, object]] = {

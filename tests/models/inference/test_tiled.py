@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskzoo.models.errors import SpecError
+from maskzoo.models.images.rows import ArrayRows
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
-from maskzoo.models.inference.tiled import ArrayRows, TileWalk
+from maskzoo.models.inference.tiled import TileWalk
 from maskzoo.models.inference.tiles import plan_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
