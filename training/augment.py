@@ -2,12 +2,12 @@
 
 Every draw is a function of the seed given with the sample, so results do not depend on the number
 of workers, on the epoch's history or on a restart. albumentations 2.0.8 by itself repeats its
-numbers in every worker and in every epoch; `Compose.set_random_seed` before each sample cures it.
+numbers in every worker and every epoch; `Compose.set_random_seed` before each sample prevents that.
 
-The crop with its random scale is ours: it cuts first and resizes second, which costs the crop's
-pixels and not the image's. What lies outside the image is the mean colour, with the mask at
-ignore, so an image smaller than the crop is padded. Shapes: uint8 (H, W, 3) and uint8 (H, W) in,
-the same types at the crop's size out.
+The crop with its random scale is our own: it cuts before it resizes, which costs only the crop's
+pixels. Outside the image it has the mean colour, and the ignored id in the mask, so an image
+smaller than the crop is padded. Shapes: uint8 (H, W, 3) and uint8 (H, W) in, the same types at the
+crop's size out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Augmentation:
         """Return the image and the mask, transformed, both of the crop's size."""
         rng = np.random.default_rng(seed)
         rotations = self._rotations(rng)
-        # After an odd number of rotations height and width have changed places: cut that way.
+        # After an odd number of rotations, height and width are swapped, so the cut is swapped too.
         crop = self.crop[::-1] if rotations % 2 else self.crop
         image, mask = self._cut(image, mask, crop, rng)
         if rotations:
@@ -127,12 +127,12 @@ def build_augmentation(
     """Build the augmentation of a run.
 
     Args:
-        config: what to do, and how often.
-        crop: height and width of what comes out.
+        config: transforms and probabilities.
+        crop: height and width of the result.
         ignore_index: label of everything outside the image.
 
     Raises:
-        SpecError: an extra transform does not exist or refuses its options.
+        SpecError: an extra transform does not exist or rejects its options.
     """
     if min(crop) < 1:
         raise SpecError("augmentation", [f"crop {crop} must be at least 1 x 1"])
@@ -189,7 +189,7 @@ def _window(
     size: tuple[int, int],
     fill: int | tuple[int, int, int],
 ) -> npt.NDArray[np.uint8]:
-    """Cut a window that may reach beyond the array; what lies outside is `fill`."""
+    """Cut a window that may reach beyond the array; outside it is `fill`."""
     (top, left), (height, width) = corner, size
     rows = slice(max(0, top), min(array.shape[0], top + height))
     columns = slice(max(0, left), min(array.shape[1], left + width))

@@ -1,7 +1,7 @@
 """metrics.csv: one line for each validation, for a spreadsheet.
 
 Columns: step, train_loss (mean since the last validation), lr, mean_iou, mean_dice, mean_recall,
-pixel_accuracy, and iou_NAME for each class. A cell is empty where a class has no score.
+pixel_accuracy, and iou_NAME for each class. A cell is empty if a class has no score.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MEANS = ("mean_iou", "mean_dice", "mean_recall", "pixel_accuracy")
 
 
 class CsvTable:
-    """Writes the table at `path` anew, and a line after each validation."""
+    """Rewrites the table at `path`, then adds a line after each validation."""
 
     starts_anew = True
 

@@ -105,7 +105,7 @@ class Display:
             self.console.print(text, markup=False, highlight=False)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,7 +1,7 @@
 """MLflow tracking (https://mlflow.org/docs/latest/ml/tracking/), if `track` names ``mlflow``.
 
-Where to is set by mlflow's own environment: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME. The id of
-the run is kept in its folder, so that a resumed run goes on there.
+The destination is set by mlflow's own environment: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME. The
+id of the run is kept in its folder, so that a resumed run continues there.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ from maskzoo.training.loggers.sinks import Sink
 
 
 class RunLog:
-    """Append records to a file, and hand them on.
+    """Appends records to a file and passes them on to the sinks.
 
     Args:
         path: the file; records after `step` are cut off, as a resumed run writes them again.
-        step: the step at which the run goes on.
-        sinks: where else records go; those that start anew get the earlier ones again.
+        step: the step at which the run continues.
+        sinks: further receivers; those that restart get the earlier records again.
     """
 
     def __init__(self, path: Path, *, step: int, sinks: Sequence[Sink] = ()) -> None:
@@ -37,13 +37,13 @@ class RunLog:
             sink.write(record)
 
     def close(self) -> None:
-        """Let the sinks write what they still hold."""
+        """Close the sinks."""
         for sink in self._sinks:
             sink.close()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a log; a torn last line, as after a power cut, is left out."""
+    """Return the records of a log; an incomplete last line, as after a power cut, is left out."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:

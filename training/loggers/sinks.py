@@ -20,8 +20,8 @@ class Sink(Protocol):
     """Takes the records of a run.
 
     Attributes:
-        starts_anew: whether a resumed run gives it the earlier records again; a service that
-            keeps them itself does not want duplicates.
+        starts_anew: whether a resumed run sends it the earlier records again; a service that
+            keeps them must not get duplicates.
     """
 
     starts_anew: bool

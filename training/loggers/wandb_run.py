@@ -1,6 +1,6 @@
 """Weights & Biases (https://docs.wandb.ai/ref/python/), if `track` names ``wandb``.
 
-Where to and whether at all is set by wandb's own environment: WANDB_API_KEY, WANDB_PROJECT,
+The destination is set by wandb's own environment: WANDB_API_KEY, WANDB_PROJECT,
 WANDB_MODE=offline. The id of the run is kept in its folder, so that a resumed run goes on there.
 """
 

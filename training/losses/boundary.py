@@ -9,7 +9,7 @@ Differs: distances are divided by the image's diagonal, so that the value (withi
          depend on the resolution; ignored pixels are neither inside nor outside of any class; the
          mean is over the classes that occur in an image and do not fill it, as others have no
          border. Use it beside another term: alone it can collapse, as the paper says. Distances
-         are worked out on the CPU.
+         are computed on the CPU.
 """
 
 from __future__ import annotations

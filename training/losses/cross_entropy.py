@@ -2,7 +2,7 @@
 
 Shapes: logits (N, K, H, W), target (N, H, W) of class ids or `ignore_index` -> scalar.
 The mean is taken over counted pixels (over their weights, if classes are weighted), as
-`torch.nn.functional.cross_entropy` does; a batch in which nothing counts costs 0 with a
+`torch.nn.functional.cross_entropy` does; a batch without a counted pixel costs 0 with a
 gradient of zero, where torch gives NaN.
 """
 

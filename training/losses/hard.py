@@ -6,7 +6,7 @@ Papers: OHEM: Shrivastava et al., "Training Region-based Object Detectors with O
         Focal: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017,
         https://arxiv.org/abs/1708.02002, with softmax in place of the sigmoid.
 Shapes: logits (N, K, H, W), target (N, H, W) of class ids or `ignore_index` -> scalar.
-A batch in which nothing counts costs 0 with a gradient of zero.
+A batch without a counted pixel costs 0 with a gradient of zero.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Papers: Dice: Milletari et al., "V-Net", 3DV 2016, https://arxiv.org/abs/1606.04
         convolutional deep networks", MLMI 2017, https://arxiv.org/abs/1706.05721
 Shapes: logits (N, K, H, W), target (N, H, W) of class ids or `ignore_index` -> scalar.
 Sums run over all counted pixels of the batch, in float32. A class that is absent from the batch
-has no overlap to reach and is left out of the mean; a batch in which nothing counts costs 0.
+is left out of the mean; a batch without a counted pixel costs 0.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def tversky(
     """Return 1 - Tversky index, the mean over classes present; 0 if there are none.
 
     Args:
-        false_positives, false_negatives: what each kind of mistake weighs; a half each is Dice,
+        false_positives, false_negatives: weights of the two kinds of mistakes; a half each is Dice,
             one each is IoU.
-        smooth: added above and below the line.
+        smooth: added to numerator and denominator.
     """
     both, predicted, present = overlap_sums(logits, target, ignore_index=ignore_index)
     wrong = false_positives * (predicted - both) + false_negatives * (present - both)

@@ -19,7 +19,8 @@ def planes(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def at_truth(values: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
-    """Return (N, P): of `values` (N, K, P) that of each pixel's class; any where not `counted`."""
+    """Return (N, P): the value in `values` (N, K, P) of each pixel's class; arbitrary if not
+    `counted`."""
     return values.gather(1, torch.where(counted, truth, 0)[:, None])[:, 0]
 
 

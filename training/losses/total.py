@@ -32,7 +32,7 @@ class SegmentationLoss(nn.Module):
     """Sum the terms over the main output, the auxiliary outputs and the scene vector.
 
     Args:
-        terms: what is summed, each with its weight and options.
+        terms: of the sum, each with its weight and options.
         ignore_index: the id in masks that does not count.
         class_weights: (K,) factors of cross-entropy-like terms.
         aux_weights: factor of each auxiliary output of the network, by its name.
@@ -81,7 +81,7 @@ class SegmentationLoss(nn.Module):
         return total, parts
 
     def _term(self, term: AnyTerm, logits: Tensor, target: Tensor) -> Tensor:
-        """Call the term's function with the options that its record has."""
+        """Call the term's function with the options in its record."""
         options = term.model_dump(exclude={"name", "weight"})
         if term.name in WEIGHTED_BY_CLASS:
             options["class_weights"] = self.class_weights

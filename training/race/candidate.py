@@ -1,4 +1,4 @@
-"""What is known of one candidate of a race, and the order of several."""
+"""The record of a candidate in a race, and the ranking of candidates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ State = Literal["running", "out", "won", "failed"]
 
 @dataclass(frozen=True)
 class Combination:
-    """What a candidate is made of; several plug-ins are joined by a blank."""
+    """Architecture, encoder and plug-ins of a candidate; several plug-ins are joined by a space."""
 
     architecture: str
     encoder: str
@@ -23,14 +23,14 @@ class Combination:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A combination and how far it has come.
+    """A combination and its progress.
 
     Args:
         number: its trial in the Optuna study.
-        state: `out` is a candidate that was trained but did not go on.
+        state: `out` is a candidate that was trained but did not reach the next round.
         reason: why it failed.
         scores: validation mean IoU, 0..1, at the end of each round.
-        steps, total_steps: trained so far, and of its whole run; 0 as long as it is not known.
+        steps, total_steps: trained so far, and of its whole run; 0 while unknown.
         seconds: spent so far.
     """
 
@@ -55,7 +55,7 @@ class Candidate:
 
 
 def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return the candidates by the rounds that they finished, then by their last score."""
+    """Return the candidates, sorted by finished rounds, then by their last score."""
     return sorted(
         candidates,
         key=lambda one: (-len(one.scores), -(one.scores or (0.0,))[-1], one.number),

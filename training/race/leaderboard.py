@@ -78,7 +78,7 @@ def _cells(place: int, candidate: Candidate) -> tuple[str, ...]:
 def _curves(candidates: Sequence[Candidate]) -> bytes:
     """Return a PNG of the scores by round."""
     figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)  # without pyplot, which would keep the figure and ask for a display
+    FigureCanvasAgg(figure)  # without pyplot, which would keep the figure and need a display
     axes = figure.subplots()
     for candidate in ranked(candidates):
         if candidate.scores:

@@ -1,10 +1,10 @@
-"""Race: which architecture, encoder and plug-ins suit this data, within so many minutes?
+"""The race: finds the architecture, encoder and plug-ins that suit a data set in limited time.
 
 Paper: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
        Optimization", AISTATS 2016, https://arxiv.org/abs/1502.07943 (successive halving)
-All candidates train for the same time, the best third goes on for three times as long, and so on
+All candidates train for the same time, the best third continues for three times as long, and so on
 until one is left, which trains to its end and becomes a bundle. A paused candidate resumes exactly
-where it stopped, on the schedule of the whole run: nothing is trained twice.
+where it stopped, on the schedule of the whole run, so no step is repeated.
 
 Candidates are trials of an Optuna study in `race.db`, so a race that was stopped can be resumed,
 and any tool for Optuna reads it. Candidates get the same time, not the same number of steps: a
@@ -36,7 +36,7 @@ from maskzoo.training.run.opening import inspected
 from maskzoo.training.run.parts import Parts
 
 _FEWEST_STEPS = 3 * KEEP
-_LONG = 1_000_000  # epochs: in a race the number of steps ends a run
+_LONG = 1_000_000  # epochs; the number of steps ends a run in a race
 REPORT = "race.html"
 
 
@@ -51,15 +51,15 @@ def race(
     resume: bool = False,
     display: Display | None = None,
 ) -> TrainResult:
-    """Let candidates race and return the winner's run, with its bundle.
+    """Run a race and return the winner's run, with its bundle.
 
     Args:
         config: of all candidates, except for the model, of which each has its own.
         folder: of the race; each candidate has a run in it.
         minutes: for the whole race.
-        space: what candidates are made of.
-        count: how many candidates begin.
-        resume: go on with the race in `folder`, with the settings that it was started with.
+        space: of the candidates.
+        count: candidates at the start.
+        resume: continue the race in `folder`, with its original settings.
 
     Raises:
         ZooError: no candidate could be trained, or the folder holds a race already.
@@ -116,9 +116,9 @@ class _Race:
             run_steps(parts, until=max(1, round(end * parts.lengths.total_steps)))
         except TrainingInterrupted:
             self._update(number, seconds=candidate.seconds + time.monotonic() - start)
-            self.display.notify("go on with the race by the same command with --resume")
+            self.display.notify("continue the race by the same command with --resume")
             raise
-        except (ZooError, RuntimeError, ValueError) as error:  # must not end the race of the others
+        except (ZooError, RuntimeError, ValueError) as error:  # must not end the others' race
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             self._update(number, state="failed", reason=reason)
             self.display.notify(f"{candidate.name} is out: {error}")
@@ -134,7 +134,7 @@ class _Race:
         self._show()
 
     def _update(self, number: int, **changes: Any) -> None:
-        """Change what is known of a candidate; `changes` are fields of `Candidate`."""
+        """Update the record of a candidate; `changes` are fields of `Candidate`."""
         self.study.save(replace(self.study.candidate(number), **changes))
 
     def _parts(self, candidate: Candidate, seconds: float) -> Parts:

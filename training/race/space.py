@@ -41,7 +41,7 @@ _PLUGINS = ("", "scse@decoder", "cbam@encoder.5", "eca@encoder.*")
 
 @dataclass(frozen=True)
 class Space:
-    """What candidates may be made of; several plug-ins of one candidate are joined by a blank."""
+    """The choices for candidates; several plug-ins of one candidate are joined by a space."""
 
     architectures: tuple[str, ...]
     encoders: tuple[str, ...]
@@ -51,7 +51,7 @@ class Space:
     def of(
         cls, architectures: Sequence[str], encoders: Sequence[str], plugins: Sequence[str]
     ) -> Space:
-        """Return the space of what is given; what is empty gets the usual for this machine."""
+        """Return the space of the given choices; empty ones get the defaults for this machine."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(
             tuple(architectures) or _ARCHITECTURES,
@@ -60,7 +60,7 @@ class Space:
         )
 
     def draw(self, count: int, *, seed: int) -> list[Combination]:
-        """Draw different combinations: each architecture once before any comes a second time."""
+        """Draw distinct combinations: each architecture once before any is repeated."""
         source = random.Random(seed)
         queues = []
         for architecture in source.sample(self.architectures, len(self.architectures)):
@@ -76,7 +76,7 @@ class Space:
 
 
 def rounds(count: int) -> list[int]:
-    """Return how many candidates are in each round: 9, 3, 1."""
+    """Return the number of candidates in each round: 9, 3, 1."""
     sizes = [count]
     while sizes[-1] > 1:
         sizes.append(max(1, sizes[-1] // KEEP))
@@ -89,7 +89,7 @@ def fractions(num_rounds: int) -> list[float]:
 
 
 def full_seconds(minutes: float, count: int) -> float:
-    """Return how long one whole run may take so that the race takes `minutes`."""
+    """Return the duration of one whole run for which the race takes `minutes`."""
     after = fractions(len(rounds(count)))
     before = [0.0, *after]
     # in runs: each round costs its candidates the part of a run that is new to them

@@ -1,4 +1,4 @@
-"""How long a step and a validation take on this machine, measured before a race."""
+"""Duration of a step and of a validation on this machine, measured before a race."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seconds_per_step(parts: Parts, *, clock: Clock = time.perf_counter) -> float
     """Return the time of a training step without its loader.
 
     Args:
-        parts: of a run that nobody needs afterwards: the steps change its weights.
+        parts: of a throw-away run, since the steps change its weights.
         clock: seconds.
     """
     fabric, crop = parts.context.fabric, parts.config.loader.crop

@@ -20,7 +20,7 @@ class RaceStudy:
     Attributes:
         config: of all candidates, except for the model, of which each has its own.
         minutes: for the whole race.
-        count: how many candidates began.
+        count: candidates at the start.
     """
 
     def __init__(self, study: Any) -> None:
@@ -36,20 +36,20 @@ class RaceStudy:
         return [trial.number for trial in self._study.trials]
 
     def candidates(self) -> list[Candidate]:
-        """Return what is known of all candidates."""
+        """Return the records of all candidates."""
         return [self.candidate(number) for number in self.numbers]
 
     def candidate(self, number: int) -> Candidate:
-        """Return what is known of a candidate."""
+        """Return the record of a candidate."""
         trial = self._study.trials[number]
         kept = {key: trial.user_attrs[key] for key in _KEPT if key in trial.user_attrs}
         kept["scores"] = tuple(kept.get("scores", ()))
         return Candidate(number, Combination(**trial.params), **kept)
 
     def save(self, candidate: Candidate) -> None:
-        """Store what is known of a candidate; one that is not running ends its trial.
+        """Store the record of a candidate; a record that is not running ends its trial.
 
-        A trial that has ended stays as it is: a resumed race takes its last turn again.
+        A finished trial is not changed: a resumed race repeats its last turn.
         """
         import optuna
 
@@ -111,7 +111,7 @@ def open_study(
     for combination in drawn:
         study.enqueue_trial(asdict(combination))
     for _ in drawn:
-        # asking takes the queued values; the choices only tell Optuna's tools what was possible
+        # the queued values are used; the choices only inform Optuna's tools
         trial = study.ask()
         trial.suggest_categorical("architecture", space.architectures)
         trial.suggest_categorical("encoder", space.encoders)

@@ -193,6 +193,6 @@ def smooth(points: Sequence[tuple[float, float]], weight: float) -> list[tuple[f
     mean = 0.0
     for number, (x, y) in enumerate(points, start=1):
         mean = weight * mean + (1 - weight) * y
-        # divided as in Adam: the mean began at 0, which would draw the first points too low
+        # bias-corrected as in Adam: the mean starts at 0, which would draw the first points too low
         smoothed.append((x, mean / (1 - weight**number)))
     return smoothed

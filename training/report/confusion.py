@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _MOST_CONFUSIONS = 10
-_WIDEST_MATRIX = 30  # classes; of more, the matrix is drawn without numbers
+_WIDEST_MATRIX = 30  # classes; with more, the matrix is drawn without numbers
 
 
 @dataclass(frozen=True)

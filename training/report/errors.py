@@ -3,10 +3,10 @@
 Errors are counted by their distance to the nearest outline of the truth: many errors at an outline
 mean inexact drawing, many far from it mean confused classes.
 
-A label is suspected where the network is sure of another class, far from any outline, over a
-region: the idea of confident learning (Northcutt et al., "Confident Learning", JAIR 2021,
-https://arxiv.org/abs/1911.00068), with a fixed threshold and regions in place of single examples.
-A suspicion is not a proof: a network that is sure and wrong looks the same.
+A label is suspected if the network is confident of another class over a region far from any
+outline: the idea of confident learning (Northcutt et al., "Confident Learning", JAIR 2021,
+https://arxiv.org/abs/1911.00068), with a fixed threshold and regions in place of single examples. A
+suspicion is not a proof: a confident, wrong network looks the same.
 
 Shapes: label maps and confidence (H, W).
 """
@@ -124,7 +124,7 @@ class ErrorTally:
         _, regions, stats, _ = cv2.connectedComponentsWithStats(
             doubtful.astype(np.uint8), connectivity=8
         )
-        areas = stats[1:, cv2.CC_STAT_AREA]  # the first component is what is not doubtful
+        areas = stats[1:, cv2.CC_STAT_AREA]  # component 0 is everything that is not doubtful
         if not len(areas) or areas.max() < _SMALLEST * doubtful.size:
             return
         index = 1 + int(areas.argmax())

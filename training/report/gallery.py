@@ -40,7 +40,7 @@ class Gallery:
     """Keeps the `SHOWN` best and worst of the images that are added to it.
 
     Attributes:
-        scores: mean IoU of every image with counted pixels, in the order of their coming.
+        scores: mean IoU of every image with counted pixels, in order of arrival.
     """
 
     def __init__(self, labels: LabelSet) -> None:
@@ -59,7 +59,7 @@ class Gallery:
         drawn: list[RankedImage] = []
 
         def ranked() -> RankedImage:
-            # drawn when a heap takes the image, and once for both heaps: most images are in neither
+            # drawn only if a heap takes the image, once for both heaps: most images are in neither
             if not drawn:
                 jpeg = draw_panes(scored, self._labels)
                 drawn.append(RankedImage(scored.name, score, jpeg))
@@ -78,7 +78,8 @@ class Gallery:
         return images[: len(self.scores) - self._num_best()]
 
     def _num_best(self) -> int:
-        """Return how many of the best are shown: of few images, half, so that none comes twice."""
+        """Return the number of best images to show: half of few images, so that none is shown
+        twice."""
         return min(SHOWN, len(self.scores) // 2)
 
     def _offer(

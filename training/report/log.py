@@ -1,4 +1,4 @@
-"""The log of a run as records: what the report needs of each step and each validation."""
+"""The log of a run as records of steps and validations, for the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TrainRecord:
     """A logged step.
 
     Args:
-        loss: None where it was not a number.
+        loss: None if it was not finite.
         rates: the learning rate of each parameter group.
         wait_fraction: the part of the time that training waited for data, 0..1.
     """

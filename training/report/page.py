@@ -1,7 +1,7 @@
 """report.html: the report of a run, in one self-contained file.
 
-`ReportCollector` takes each image while it is scored; `write_report` puts what it kept, the
-evaluation and the run's folder into `page.html` beside this file (Jinja2). Images are data URIs,
+`ReportCollector` receives each image while it is scored; `write_report` renders its contents, the
+evaluation and the run's folder with `page.html` beside this file (Jinja2). Images are data URIs,
 charts are SVG.
 """
 
@@ -31,7 +31,7 @@ REPORT = "report.html"
 
 
 class ReportCollector:
-    """Keeps what the report needs of each scored image: thumbnails, errors by place, sizes."""
+    """Collects the report's data of each scored image: thumbnails, errors by place, sizes."""
 
     def __init__(self, labels: LabelSet) -> None:
         self.gallery = Gallery(labels)

@@ -29,7 +29,7 @@ def draw_predictions(
 ) -> None:
     """Draw `count` evenly spaced images of a split into a PNG: image, truth, prediction.
 
-    Two images stand in a row; the classes with their colours stand below.
+    Two images per row; the classes with their colours are below.
     """
     samples = data.samples(split)
     count = min(count, len(samples))

@@ -27,8 +27,8 @@ def rebuild_report(
 
     Args:
         folder: of the run.
-        data: its data; by default where the command of the run says.
-        device: where to compute.
+        data: its data; by default as recorded in the run's command.
+        device: of the computation.
         on_image: called with the number of images done, and of all.
 
     Returns:

@@ -25,7 +25,7 @@ def speed_facts(
     seconds_per_image: float,
     image_pixels: Sequence[int],
 ) -> list[Fact]:
-    """Return what is known about the time and the memory of a run.
+    """Return the facts about time and memory of a run.
 
     Args:
         train: its logged steps.

@@ -47,7 +47,7 @@ def mean_iou_interval(
     Args:
         matrices: int64 (K, K) of each image, the truth in rows.
         seed: of the draws.
-        resamples: how many draws.
+        resamples: the number of draws.
     """
     images = len(matrices)
     if images < 2:
@@ -58,7 +58,7 @@ def mean_iou_interval(
     random = np.random.default_rng(seed)
     draws = random.multinomial(images, np.full(images, 1 / images), size=resamples)
     with np.errstate(invalid="ignore"):
-        ious = (draws @ hits) / (draws @ unions)  # nan where a class is in no image of the draw
+        ious = (draws @ hits) / (draws @ unions)  # NaN if no image of the draw has the class
     # the mean of a draw is over the classes that occur in it; a draw without any has none
     counted = (~np.isnan(ious)).sum(axis=1)
     means = np.nansum(ious, axis=1)[counted > 0] / counted[counted > 0]

@@ -33,7 +33,7 @@ def evaluate_bundle(
 
     Args:
         split: `train`, `val` or `test`.
-        device, engine: where and by what to compute.
+        device, engine: of the computation.
         options: how images are predicted.
         on_image: called with the number of images done, and of all.
 
@@ -54,6 +54,7 @@ def evaluate_bundle(
 
 
 def open_as_trained(manifest: Manifest, data: Path) -> SegmentationData:
-    """Open data as the bundle's training did: split by its seed, as many bad samples left out."""
+    """Open data as the bundle's training did: with the same split and as many bad samples left
+    out."""
     recipe = manifest.provenance.recipe or {}
     return open_dataset(data, seed=recipe.get("seed", 0), allow_bad=recipe.get("allow_bad", 0))

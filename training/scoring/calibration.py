@@ -45,7 +45,7 @@ class Calibration:
         self.confidence = np.zeros(num_bins)
 
     def update(self, truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray) -> None:
-        """Count one image: (H, W) of class ids twice, and of confidences 0..1.
+        """Count one image: class ids of truth and prediction, and confidences 0..1, all (H, W).
 
         Raises:
             DataError: the sizes differ, or an id is not a class; nothing is counted then.

@@ -1,8 +1,8 @@
-"""Read and measure runs and bundles, to set them beside each other.
+"""Comparison of runs and bundles: reads their scores, measures their latency.
 
-Scores are those that each bundle was given when it was made (`training.scoring.evaluate`). Latency
-is measured here, through the predictor, on whole images of one size: the models take turns, so that
-other load of the machine falls on all of them, and the median of the turns counts.
+Scores are those stored in each bundle (`training.scoring.evaluate`). Latency is measured here,
+through the predictor, on whole images of one size: the models take turns, so that other load of the
+machine affects all of them, and the median counts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def compare(
     Args:
         sources: folders of runs or bundles, or names of shipped bundles.
         size: (height, width) of the image that latency is measured on.
-        repeats: how many times each model segments it.
+        repeats: number of runs of each model on it.
         device, engine: as for the predictor.
         clock: seconds.
 
@@ -70,7 +70,7 @@ def compare(
 
 
 def _find_all(sources: Sequence[str]) -> list[Path]:
-    """Return the folder of each bundle; all sources that have none are named in one error."""
+    """Return the folder of each bundle; sources without one are listed in one error."""
     folders, mistakes = [], []
     for source in sources:
         run = Path(source)

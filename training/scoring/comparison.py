@@ -1,7 +1,7 @@
-"""Models beside each other, as a table and as a plot of mean IoU against latency.
+"""A comparison of models as a table and as a plot of mean IoU against latency.
 
-The Pareto front are the models that no other model beats: none of the others is at least as good
-and at least as fast, and better in one of the two.
+The Pareto front consists of the models that no other model beats: none is at least as good and at
+least as fast, and better in one of the two.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FRONT, _BEHIND = "#2f6fde", "#8a93a3"
 
 @dataclass(frozen=True)
 class MeasuredOn:
-    """The data of a score; scores compare only where it is the same."""
+    """The data of a score; only scores on the same data are comparable."""
 
     fingerprint: str
     split: str
@@ -40,7 +40,7 @@ class ComparedModel:
         parameters: numbers in its weights, without running statistics.
         mean_iou, boundary_iou: 0..1; None where the bundle was not measured.
         interval: the ends of the bootstrap interval of the mean IoU.
-        data: what it was measured on.
+        data: of the measurement.
         latency_ms: of one image, on this machine.
         is_front: whether no other model beats it.
     """
@@ -83,7 +83,7 @@ class Comparison:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the table must know."""
+        """Notes for the reader of the table."""
         height, width = self.size
         notes = [f"latency: median of {self.repeats} images of {width} x {height}, on this machine"]
         if len({model.data for model in self.models if model.mean_iou is not None}) > 1:
@@ -133,7 +133,7 @@ class Comparison:
     def plot(self, path: Path) -> Path:
         """Draw mean IoU against latency into a PNG, SVG or PDF; return its path."""
         figure = Figure(figsize=(8, 5), layout="constrained")
-        FigureCanvasAgg(figure)  # without pyplot, which would keep the figure and ask for a display
+        FigureCanvasAgg(figure)  # without pyplot, which would keep the figure and need a display
         axes = figure.add_subplot()
         points = [
             (model, model.latency_ms, 100 * model.mean_iou)

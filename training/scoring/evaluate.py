@@ -1,8 +1,8 @@
-"""Scores of a network on labelled images, through the predictor that also serves.
+"""Scores of a network on labelled images, through the predictor that the service uses.
 
 The prediction has the image's own size, upright, and is compared with the mask at that size.
-Training's validation, the metrics in a bundle and `maskzoo evaluate` all come from this file, and
-the mask that the server sends has the same score.
+Training's validation, the metrics in a bundle and `maskzoo evaluate` all use this module, and the
+mask that the server sends has the same score.
 
 | score | defined in |
 | --- | --- |
@@ -48,7 +48,7 @@ def evaluate_split(
         options: how images are predicted; confidence is always computed.
         name: of the bundle, for the reader.
         on_image: called with the number of images done, and of all.
-        on_scored: called with each image and its prediction, one at a time.
+        on_scored: called with each image and its prediction.
 
     Raises:
         DataError: the split is empty.
@@ -131,7 +131,7 @@ def score_images(
 def count_pixels(
     predictor: SparingPredictor, data: SegmentationData, samples: Sequence[Sample]
 ) -> ConfusionMatrix:
-    """Return the confusion matrix of `samples`, which is all that a validation needs."""
+    """Return the confusion matrix of `samples`; a validation needs no more."""
     labels = data.labels
     matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
     for scored in score_images(predictor, data, samples, PredictOptions(confidence=False)):

@@ -16,7 +16,7 @@ import numpy as np
 
 from maskzoo.models.errors import DataError
 
-_IDS_SHOWN = 5  # of those that an error lists
+_IDS_SHOWN = 5  # of ids that an error lists
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Scores:
 
     Args:
         mean_iou, mean_dice, mean_recall: over the classes that have the score; None if none has.
-        classes_counted: how many classes have an IoU.
+        classes_counted: the number of classes with an IoU.
         pixels_counted: without ignored ones.
         per_class: in the order of the ids.
     """
@@ -156,7 +156,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> list[float | None]:
 
 
 def mean_of_known(values: Sequence[float | None]) -> float | None:
-    """Return the mean of what is not None; None if nothing is."""
+    """Return the mean of the values that are not None; None if there are none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 

@@ -3,7 +3,7 @@
 NNCF (Apache-2.0) measures the range of every activation on images of the training split and
 rounds weights and activations to 8 bits (Jacob et al., "Quantization and Training of Neural
 Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). The rounded network and torch
-are scored on another split, through the predictor; a network that lost too much is refused.
+are scored on another split, through the predictor; a network that loses too much is an error.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The records of an evaluation: one scored image, and the scores of a split.
 
-They need neither a network nor data, so whoever shows scores does not load what computes them.
+They need neither a network nor data, so showing scores does not import the code that computes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HOW = (
 
 @dataclass(frozen=True)
 class Scored:
-    """One image, its truth and what the predictor made of it.
+    """One image with its truth and its prediction.
 
     Args:
         name: unique in the data set.
@@ -60,7 +60,7 @@ class Evaluation:
         interval: of the mean IoU; None for a single image.
         matrix: int64 (K, K), the truth in rows.
         seconds_per_image: that the predictor took, by stage.
-        spared: images that were predicted in smaller parts than asked for, as memory ran out.
+        spared: images that were predicted in smaller parts than requested, because memory ran out.
         foreground: the id of the foreground, where the other class is the background.
     """
 
@@ -85,7 +85,7 @@ class Evaluation:
         return None if self.foreground is None else self.scores.per_class[self.foreground]
 
     def metrics(self) -> BundleMetrics:
-        """Return what a bundle keeps of the evaluation."""
+        """Return the metrics that a bundle stores."""
         interval = None
         if self.interval is not None:
             interval = MetricsInterval(**asdict(self.interval), over="images")
@@ -136,7 +136,7 @@ class Evaluation:
         }
 
     def command(self, data: str, *, engine: str) -> str:
-        """Return the command that measures this again, on the folder `data`, by `engine`."""
+        """Return the command that repeats this evaluation on the folder `data` with `engine`."""
         given = _asked(self.options) | {"engine": engine}
         usual = _asked(DEFAULT_OPTIONS) | {"engine": "auto"}
         extra = "".join(f" --{key} {value}" for key, value in given.items() if value != usual[key])

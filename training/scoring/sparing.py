@@ -39,7 +39,7 @@ class SparingPredictor:
         notify: takes a line for the person.
 
     Attributes:
-        spared: images that were segmented in smaller parts than asked for.
+        spared: images that were segmented in smaller parts than requested.
     """
 
     predictor: Predictor
@@ -89,7 +89,7 @@ class SparingPredictor:
         if side <= MIN_TILE:
             raise ZooError(
                 f"{what}, even in tiles of {MIN_TILE} x {MIN_TILE}: choose a smaller encoder, or "
-                "free memory on the device and go on with --resume"
+                "free memory on the device and continue with --resume"
             )
         smaller = max(MIN_TILE, side // 2 // ALIGN * ALIGN)
         self.predictor = self.predictor.with_limits(max_tile=smaller)

@@ -75,7 +75,7 @@ def check_unpaired(findings: Findings) -> list[DataProblem]:
             index.images_without_mask,
             "no mask has this name",
             "image(s) have no mask; they are not used",
-            "add masks with the same stems, or go on without these images",
+            "add masks with the same stems, or continue without these images",
         ),
         (
             "second-mask",
