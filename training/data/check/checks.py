@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from maskzoo.training.data.check.classes import (
-    check_classes,
     check_codes,
     check_ignored,
     check_instances,
     check_number,
+    check_presence,
 )
 from maskzoo.training.data.check.files import check_readable, check_sizes, check_unpaired
 from maskzoo.training.data.check.leakage import check_duplicates, check_near_duplicates
@@ -30,7 +30,7 @@ CHECKS: tuple[Callable[[Findings], list[DataProblem]], ...] = (
     check_readable,
     check_sizes,
     check_codes,
-    check_classes,
+    check_presence,
     check_number,
     check_duplicates,
     check_near_duplicates,

@@ -70,7 +70,7 @@ def check_ignored(findings: Findings) -> list[DataProblem]:
     return [DataProblem("all-ignore", "warning", title, cure, tuple(items), tuple(stems))]
 
 
-def check_classes(findings: Findings) -> list[DataProblem]:
+def check_presence(findings: Findings) -> list[DataProblem]:
     """Report a single class, and classes that occur in no mask of a split."""
     labels = findings.interpretation.labels
     if labels.num_classes < 2:
