@@ -22,6 +22,8 @@ from torch import Tensor
 
 _STRIP_VALUES = 1 << 17  # float32 values of one strip: 512 KB, half a usual second-level cache
 _GPU_STRIP_VALUES = 1 << 28
+_WIDE = 1 << 15  # columns: an image of more is walked over by columns
+_NARROW = 64  # columns: rows of fewer are mixed many at a time
 
 
 def to_label_map(
@@ -38,15 +40,21 @@ def to_label_map(
     Returns:
         uint8 `crop` (uint16 above 256 classes), and float16 `crop` or None.
     """
+    logits, size = _without_padding(logits, size, crop)
     if logits.is_cuda:
         return _on_device(logits, size, crop, confidence)
     if len(logits) == 2:
         return _of_two(logits, size, crop, confidence)
+    if crop[1] > _WIDE and crop[1] > crop[0]:
+        # Whole rows of a very wide image are no strip any more; its columns are.
+        ids, certain = _in_strips(logits.mT, size[::-1], crop[::-1], confidence)
+        return ids.T.copy(), None if certain is None else certain.T.copy()
     return _in_strips(logits, size, crop, confidence)
 
 
 def resize_logits(logits: Tensor, size: tuple[int, int], crop: tuple[int, int]) -> np.ndarray:
     """Return float32 logits (K, height, width) at `size`, cut to `crop`."""
+    logits, size = _without_padding(logits, size, crop)
     if logits.shape[1:] != size:
         logits = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
     return logits[:, : crop[0], : crop[1]].cpu().numpy()
@@ -69,6 +77,30 @@ def id_type(num_classes: int) -> type[np.uint8] | type[np.uint16]:
     return np.uint8 if num_classes <= 256 else np.uint16
 
 
+def _without_padding(
+    logits: Tensor, size: tuple[int, int], crop: tuple[int, int]
+) -> tuple[Tensor, tuple[int, int]]:
+    """Return the logits of the image alone, and the size that these cover.
+
+    Only a side that was below 32 pixels after the resize is padded. Such a side may be one pixel
+    that stands for a 25 millionth of the other, so the padding is never resized: along it the
+    crop's cells are worked out one by one, from the few coarse ones that they lie between.
+    """
+    for axis in (0, 1):
+        if crop[axis] < size[axis]:
+            above, below, weight = (
+                torch.from_numpy(part).to(logits.device)
+                for part in _row_weights(logits.shape[axis + 1], size[axis], crop[axis])
+            )
+            shape = (-1, 1) if axis == 0 else (1, -1)
+            logits = torch.lerp(
+                logits.index_select(axis + 1, above),
+                logits.index_select(axis + 1, below),
+                weight.reshape(shape),
+            )
+    return logits, crop
+
+
 def _in_strips(
     logits: Tensor, size: tuple[int, int], crop: tuple[int, int], confidence: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -86,6 +118,10 @@ def _in_strips(
         values = strip[:count]
         if len(coarse) == size[0]:
             values = coarse[part]
+        elif crop[1] < _NARROW:  # a call for each row would cost more than its work
+            mix = weight[part, None, None]
+            np.multiply(coarse[above[part]], 1 - mix, out=values)
+            values += coarse[below[part]] * mix
         else:
             for row, at in zip(values, range(top, part.stop), strict=True):
                 mix = float(weight[at])
@@ -136,9 +172,12 @@ def _first_true(flags: np.ndarray) -> np.ndarray:
     return num_classes - (flags * weights).max(axis=1)
 
 
-def _row_weights(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each output row the two input rows and the weight of the lower one."""
-    centre = np.clip((np.arange(after) + 0.5) * (before / after) - 0.5, 0, before - 1)
+def _row_weights(
+    before: int, after: int, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return two input rows and the weight of the lower one, for the first `count` output rows."""
+    rows = np.arange(after if count is None else count)
+    centre = np.clip((rows + 0.5) * (before / after) - 0.5, 0, before - 1)
     above = centre.astype(np.int64)
     return above, np.minimum(above + 1, before - 1), (centre - above).astype(np.float32)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -30,6 +32,9 @@ def torchs(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         ((1, 1), (32, 32), (1, 1)),
         ((1, 9), (32, 70), (1, 70)),
         ((60, 50), (30, 20), (30, 20)),
+        ((4, 4), (32, 70_000), (1, 70_000)),
+        ((4, 4), (70_000, 32), (70_000, 3)),
+        ((2, 3), (20, 40_000), (20, 40_000)),
     ],
 )
 def test_labels_and_confidence_are_torchs(classes, small, size, crop):
@@ -43,6 +48,21 @@ def test_labels_and_confidence_are_torchs(classes, small, size, crop):
     assert labels.dtype == np.uint8
     assert confidence.dtype == np.float16
     np.testing.assert_allclose(confidence, expected.softmax(0).amax(0), atol=6e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("is_wide", [True, False])
+def test_a_thin_image_takes_memory_by_its_own_pixels_and_not_by_its_padding(classes, is_wide):
+    """A side of 1 pixel is shown to the network as 32: its logits stand for 32 times the image."""
+    length = 1_000_000
+    size, crop = ((32, length), (1, length)) if is_wide else ((length, 32), (length, 1))
+    values = logits(classes, 4, 4)
+    tracemalloc.start()
+    labels, confidence = to_label_map(values, size, crop)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert labels.shape == confidence.shape == crop
+    assert peak < 100 * length
 
 
 @pytest.mark.parametrize("strip_values", [1, 300, 1 << 20])
