@@ -72,3 +72,58 @@ def test_a_room_imports_only_what_stands_above_it(package: str, room: str, other
 def test_neighbours_on_one_line_do_not_import_each_other_in_a_circle() -> None:
     arrows = set(all_imports())
     assert [arrow for arrow in arrows if (arrow[0], arrow[2], arrow[1]) in arrows] == []
+
+
+# the whole tree
+
+MOST_MODULES = 10
+"""Of the longest chain of modules that import each other: who reads one reads at most so many."""
+
+
+def module_level_imports(body: list[ast.stmt]) -> Iterator[str]:
+    """Yield what is imported when the module is; not what only a type checker or a call imports."""
+    for node in body:
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Try):
+            yield from module_level_imports(node.body)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            yield from module_level_imports(node.body + node.orelse)
+
+
+@functools.cache
+def import_graph() -> dict[str, set[str]]:
+    """Return module -> the modules of ours that it imports; a package is its `__init__`."""
+    modules = {}
+    for file in [*ROOT.glob("maskzoo/*.py"), *ROOT.glob("maskzoo/commands/*.py")]:
+        modules[".".join(file.relative_to(ROOT).with_suffix("").parts)] = file
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            modules[".".join(("maskzoo", *file.relative_to(ROOT).with_suffix("").parts))] = file
+    modules = {name.removesuffix(".__init__"): file for name, file in modules.items()}
+    graph = {}
+    for module, file in modules.items():
+        names = set(module_level_imports(ast.parse(file.read_text()).body))
+        graph[module] = {_owner(name, modules) for name in names} - {module, ""}
+    return graph
+
+
+def _owner(name: str, modules: dict[str, Path]) -> str:
+    """Return the module that an imported name is, or comes from; empty for other people's."""
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name
+
+
+@functools.cache
+def longest_chain(module: str) -> tuple[str, ...]:
+    """Return the longest way from a module down to one that imports none of ours."""
+    below = [longest_chain(other) for other in import_graph()[module]]
+    return (module, *max(below, key=len, default=()))
+
+
+def test_a_module_is_understood_by_reading_ten_at_most() -> None:
+    chain = max(map(longest_chain, import_graph()), key=len)
+    assert len(chain) <= MOST_MODULES, "\n".join(chain)
