@@ -6,12 +6,14 @@ Every number and statement comes from the manifest, so the two cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from maskzoo.models.bundles.manifest import Manifest
 from maskzoo.models.labels import hex_colour
+
+if TYPE_CHECKING:
+    from maskzoo.models.bundles.manifest import Manifest
 
 
 def write_card(manifest: Manifest, weights_bytes: int) -> str:

@@ -8,22 +8,20 @@ of `models.images.decode`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from maskzoo.models.errors import ImageError
 from maskzoo.models.images.decode import (
     DEFAULT_MAX_PIXELS,
     ImageInfo,
     decode_image,
     read_header,
 )
-from maskzoo.models.images.tiff_rows import TiffRows, is_row_readable
 
 
 class PixelRows(Protocol):
@@ -67,7 +65,7 @@ class OpenedImage:
     info: ImageInfo
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_image(
     source: bytes | Path,
     *,
@@ -89,26 +87,20 @@ def open_image(
     """
     if isinstance(source, Path):
         header = header or read_header(source)
-        if header.format == "TIFF" and is_row_readable(source, max_pixels=max_pixels):
-            rows = _open_tiff(source)
-            try:
-                yield OpenedImage(rows, header)
-            finally:
-                rows.close()
-            return
+        if header.format == "TIFF":
+            from maskzoo.models.images.tiff_rows import open_tiff_rows  # as in decode_image
+
+            rows = open_tiff_rows(source, max_pixels=max_pixels)
+            if rows is not None:
+                with contextlib.closing(rows):
+                    yield OpenedImage(rows, header)
+                return
     decoded = decode_image(source, max_pixels=max_pixels, name=name)
     yield OpenedImage(ArrayRows(decoded.pixels), decoded.info)
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_rows(path: Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Iterator[PixelRows]:
     """Open the rows of the image at `path`; arguments and errors are those of `open_image`."""
     with open_image(path, max_pixels=max_pixels) as opened:
         yield opened.rows
-
-
-def _open_tiff(path: Path) -> TiffRows:
-    try:
-        return TiffRows(path)
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}") from None

@@ -31,32 +31,40 @@ _CHUNKY = 1
 _MAX_BAND_BYTES = 256_000_000
 
 
-def is_row_readable(path: Path, *, max_pixels: int | None) -> bool:
-    """Tell whether `TiffRows` reads this TIFF; false for rotated, palette, CMYK and float ones.
+def open_tiff_rows(path: Path, *, max_pixels: int | None) -> TiffRows | None:
+    """Open a TIFF by rows; None for rotated, palette, CMYK and float ones, which are read whole.
 
     Raises:
-        ImageError: the file is not a readable TIFF, or announces too many pixels.
+        ImageError: the file cannot be read, is damaged, or announces too many pixels.
     """
     try:
-        with path.open("rb") as stream, tifffile.TiffFile(stream, _multifile=False) as file:
-            page = file.pages.first
-            header = page_header(page, stream, str(path))
-            check_page(page, str(path), max_pixels)
-            colours = {_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB}
-            if page.compression == JPEG:
-                colours.add(_YCBCR)
-            stored = np.dtype(page.dtype)
-            return (
-                header.orientation == 1
-                and int(page.photometric) in colours
-                and stored in (np.uint8, np.uint16)
-                and header.bit_depth == 8 * stored.itemsize
-                and (page.is_contiguous or _band_bytes(page) <= _MAX_BAND_BYTES)
-            )
+        if not _is_row_readable(path, max_pixels):
+            return None
+        return TiffRows(path)
     except ImageError:
         raise
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}") from None
     except Exception as error:  # on bad bytes tifffile raises almost anything
         raise damaged_tiff(str(path), error) from error
+
+
+def _is_row_readable(path: Path, max_pixels: int | None) -> bool:
+    with path.open("rb") as stream, tifffile.TiffFile(stream, _multifile=False) as file:
+        page = file.pages.first
+        header = page_header(page, stream, str(path))
+        check_page(page, str(path), max_pixels)
+        colours = {_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB}
+        if page.compression == JPEG:
+            colours.add(_YCBCR)
+        stored = np.dtype(page.dtype)
+        return (
+            header.orientation == 1
+            and int(page.photometric) in colours
+            and stored in (np.uint8, np.uint16)
+            and header.bit_depth == 8 * stored.itemsize
+            and (page.is_contiguous or _band_bytes(page) <= _MAX_BAND_BYTES)
+        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class _Extent:
 
 
 class TiffRows:
-    """The rows of the first page of a TIFF for which `is_row_readable` is true."""
+    """The rows of the first page of a TIFF that `open_tiff_rows` takes."""
 
     def __init__(self, path: Path) -> None:
         self._name = str(path)
@@ -120,7 +128,7 @@ class TiffRows:
                 self._band = band, self._decode_segments(band)
             except ImageError:
                 raise
-            except Exception as error:  # as in is_row_readable
+            except Exception as error:  # as in open_tiff_rows
                 raise damaged_tiff(self._name, error) from error
         return self._band[1]
 
