@@ -106,10 +106,11 @@ def _in_strips(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     coarse = _resize_columns(logits.numpy(), size[1])[:, :, : crop[1]]  # (h, K, W)
     num_classes = coarse.shape[1]
-    labels = np.empty(crop, id_type(num_classes))
-    certain = np.empty(crop, np.float16) if confidence else None
+    ids = np.empty(crop, id_type(num_classes))
+    probability = np.empty(crop, np.float16) if confidence else None
     rows = min(crop[0], max(1, _STRIP_VALUES // (num_classes * crop[1])))
     above, below, weight = _row_weights(len(coarse), size[0])
+    # Both buffers serve every strip: they stay in the cache, and fresh memory costs page faults.
     strip = np.empty((rows, num_classes, crop[1]), np.float32)
     is_highest = np.empty(strip.shape, bool)
     for top in range(0, crop[0], rows):
@@ -117,22 +118,25 @@ def _in_strips(
         count = part.stop - top
         values = strip[:count]
         if len(coarse) == size[0]:
-            values = coarse[part]
+            values = coarse[part]  # no rows to resize; a view, which nothing below writes to
         elif crop[1] < _NARROW:  # a call for each row would cost more than its work
             mix = weight[part, None, None]
             np.multiply(coarse[above[part]], 1 - mix, out=values)
             values += coarse[below[part]] * mix
         else:
+            # One call for the K x W values of a row: a resize of all planes would transpose them.
             for row, at in zip(values, range(top, part.stop), strict=True):
                 mix = float(weight[at])
                 cv2.addWeighted(coarse[above[at]], 1 - mix, coarse[below[at]], mix, 0, dst=row)
         highest = values.max(axis=1, keepdims=True)
-        labels[part] = _first_true(np.equal(values, highest, out=is_highest[:count]))
-        if certain is not None:
+        ids[part] = _first_true(np.equal(values, highest, out=is_highest[:count]))
+        if probability is not None:
+            # The chosen class has exp(0) = 1, so its softmax is 1 over the sum. Nothing can
+            # overflow, as no difference is above 0. cv2.exp wants two dimensions.
             np.subtract(values, highest, out=strip[:count])
             flat = strip[:count].reshape(-1, crop[1])
-            certain[part] = 1 / cv2.exp(flat, dst=flat).reshape(values.shape).sum(axis=1)
-    return labels, certain
+            probability[part] = 1 / cv2.exp(flat, dst=flat).reshape(values.shape).sum(axis=1)
+    return ids, probability
 
 
 def _of_two(
@@ -140,24 +144,24 @@ def _of_two(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Do the work of `_in_strips` for two classes, of which only the difference is resized."""
     first, second = logits.numpy()
-    lead = second - first
+    lead = second - first  # resizing is linear: the difference of the planes is enough
     if lead.shape != size:
         lead = cv2.resize(lead, size[::-1], interpolation=cv2.INTER_LINEAR)
     lead = lead[: crop[0], : crop[1]]
-    labels = (lead > 0).view(np.uint8)
+    ids = (lead > 0).view(np.uint8)
     if not confidence:
-        return labels, None
+        return ids, None
     odds = cv2.exp(-np.abs(lead))
-    return labels, (1 / (1 + odds)).astype(np.float16)
+    return ids, (1 / (1 + odds)).astype(np.float16)
 
 
 def _resize_columns(logits: np.ndarray, width: int) -> np.ndarray:
     """Return (h, K, width) for (K, h, w): the classes of one row lie side by side."""
-    turned = logits.transpose(1, 0, 2)
-    height, classes, before = turned.shape
+    by_rows = logits.transpose(1, 0, 2)
+    height, classes, before = by_rows.shape
     if before == width:
-        return turned
-    rows = np.ascontiguousarray(turned).reshape(height * classes, before)
+        return by_rows
+    rows = np.ascontiguousarray(by_rows).reshape(height * classes, before)
     resized = cv2.resize(rows, (width, len(rows)), interpolation=cv2.INTER_LINEAR)
     return resized.reshape(height, classes, width)
 
@@ -165,11 +169,13 @@ def _resize_columns(logits: np.ndarray, width: int) -> np.ndarray:
 def _first_true(flags: np.ndarray) -> np.ndarray:
     """Return the first index along axis 1 of (rows, K, W) that is true, as an id.
 
-    An argmax that is five times as fast as numpy's over this axis.
+    An argmax that is five times as fast as numpy's over this axis: K - index is the largest where
+    the index is the lowest.
     """
     num_classes = flags.shape[1]
     weights = np.arange(num_classes, 0, -1, dtype=id_type(num_classes + 1))[:, None]
-    return num_classes - (flags * weights).max(axis=1)
+    ids: np.ndarray = num_classes - (flags * weights).max(axis=1)
+    return ids
 
 
 def _row_weights(
@@ -185,6 +191,7 @@ def _row_weights(
 def _on_device(
     logits: Tensor, size: tuple[int, int], crop: tuple[int, int], confidence: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
+    """Do the work of `_in_strips` on the logits' device; its memory bounds a strip, not a cache."""
     num_classes, height, width = logits.shape
     if width != size[1]:
         logits = F.interpolate(logits[None], (height, size[1]), mode="bilinear")[0]
@@ -193,13 +200,14 @@ def _on_device(
         torch.from_numpy(part).to(logits.device) for part in _row_weights(height, size[0])
     )
     rows = max(1, _GPU_STRIP_VALUES // (num_classes * crop[1]))
-    labels, certain = [], []
+    ids, probability = [], []
     for top in range(0, crop[0], rows):
         part = slice(top, min(top + rows, crop[0]))
         strip = torch.lerp(logits[:, above[part]], logits[:, below[part]], weight[part, None])
-        highest, ids = strip.max(dim=0)
-        labels.append(ids.to(torch.uint8 if num_classes <= 256 else torch.int32).cpu().numpy())
+        highest, chosen = strip.max(dim=0)
+        # uint8 on the device where it holds the ids: an eighth of the bytes to copy from there.
+        ids.append(chosen.to(torch.uint8 if num_classes <= 256 else torch.int32).cpu().numpy())
         if confidence:
-            certain.append((1 / (strip - highest).exp().sum(dim=0)).half().cpu().numpy())
-    found = np.concatenate(labels).astype(id_type(num_classes), copy=False)
-    return found, np.concatenate(certain) if confidence else None
+            probability.append((1 / (strip - highest).exp().sum(dim=0)).half().cpu().numpy())
+    label_map = np.concatenate(ids).astype(id_type(num_classes), copy=False)
+    return label_map, np.concatenate(probability) if confidence else None

@@ -31,7 +31,7 @@ from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image
 from maskzoo.models.images.rows import ArrayRows, PixelRows
 from maskzoo.models.inference.batching import DEFAULT_BATCH_BYTES
 from maskzoo.models.inference.forward import Forward
-from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
+from maskzoo.models.inference.options import DEFAULT_OPTIONS, ChosenMode, PredictOptions
 from maskzoo.models.inference.postprocess import (
     id_type,
     resize_logits,
@@ -45,7 +45,7 @@ from maskzoo.models.inference.resize import (
 )
 from maskzoo.models.inference.segmentation import Clock, Segmentation
 from maskzoo.models.inference.tiled import LabelStrip, OnTile, RunTiles, TileWalk, write_strips
-from maskzoo.models.inference.tiles import TileGrid, plan_tiles
+from maskzoo.models.inference.tiles import TileGrid, lay_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 
@@ -309,10 +309,7 @@ class Predictor:
         """Return the segmentation of one image from its logits (K, h, w)."""
         if options.probabilities:
             resized = resize_logits(logits, plan.covered, plan.image)
-            label_map, certain, probabilities = to_probabilities(resized)
-            return Segmentation(
-                label_map, certain, self.labels, plan.mode, timings, probabilities=probabilities
-            )
+            return self._with_probabilities(resized, plan.mode, timings)
         label_map, confidence = to_label_map(
             logits, plan.covered, plan.image, confidence=options.confidence
         )
@@ -327,22 +324,24 @@ class Predictor:
     ) -> Segmentation:
         clock, walk = Clock(), self._walk(ArrayRows(image), options, tiles, on_tile)
         if options.probabilities:
-            label_map, certain, probabilities = to_probabilities(walk.logits())
+            logits = walk.logits()
             clock.stop("network")
-            return Segmentation(
-                label_map,
-                certain,
-                self.labels,
-                "tiled",
-                clock.timings,
-                probabilities=probabilities,
-            )
+            return self._with_probabilities(logits, "tiled", clock.timings)
         size = image.shape[:2]
         label_map = np.empty(size, id_type(self.labels.num_classes))
         confidence = np.empty(size, np.float16) if options.confidence else None
         write_strips(walk.strips(confidence=options.confidence), label_map, confidence)
         clock.stop("network")
         return Segmentation(label_map, confidence, self.labels, "tiled", clock.timings)
+
+    def _with_probabilities(
+        self, logits: np.ndarray, mode: ChosenMode, timings: dict[str, float]
+    ) -> Segmentation:
+        """Return the segmentation of logits (K, H, W) at the image's size; overwrites them."""
+        label_map, confidence, probabilities = to_probabilities(logits)
+        return Segmentation(
+            label_map, confidence, self.labels, mode, timings, probabilities=probabilities
+        )
 
     def _walk(
         self,
@@ -368,4 +367,4 @@ class Predictor:
         tile = max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)
         if self.max_tile is not None:
             tile = min(tile[0], self.max_tile), min(tile[1], self.max_tile)
-        return plan_tiles(size, tile, overlap)
+        return lay_tiles(size, tile, overlap)

@@ -80,16 +80,16 @@ class TileWalk:
         """
         for top, bottom, blocks in self._rows_of_blocks():
             label_map = np.empty((bottom - top, self.rows.width), id_type(self.num_classes))
-            certain = np.empty(label_map.shape, np.float16) if confidence else None
+            probability = np.empty(label_map.shape, np.float16) if confidence else None
             for left, logits in blocks:
                 size = logits.shape[1], logits.shape[2]
                 columns = slice(left, left + size[1])
                 label_map[:, columns], part = to_label_map(
                     torch.from_numpy(logits), size, size, confidence=confidence
                 )
-                if certain is not None:
-                    certain[:, columns] = part
-            yield LabelStrip(top, label_map, certain)
+                if probability is not None:
+                    probability[:, columns] = part
+            yield LabelStrip(top, label_map, probability)
 
     def logits(self) -> np.ndarray:
         """Return the blended float32 logits (K, H, W) of the whole image, all in memory."""

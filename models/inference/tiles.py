@@ -99,7 +99,7 @@ class TileGrid:
         return len(self.rows) * len(self.columns)
 
 
-def plan_tiles(
+def lay_tiles(
     image: tuple[int, int], tile: tuple[int, int], overlap: float = DEFAULT_OVERLAP
 ) -> TileGrid:
     """Lay tiles over an image.
@@ -119,7 +119,7 @@ def plan_tiles(
     if mistakes:
         raise SpecError("tiled prediction", mistakes)
     rows, columns = (
-        _plan_axis(length, side, overlap) for length, side in zip(image, tile, strict=True)
+        _lay_axis(length, side, overlap) for length, side in zip(image, tile, strict=True)
     )
     return TileGrid(rows, columns)
 
@@ -131,7 +131,7 @@ def overlap_mistakes(overlap: float) -> list[str]:
     return [f"overlap is {overlap}; it is a fraction of the tile from 0 to {MAX_OVERLAP}"]
 
 
-def _plan_axis(length: int, tile: int, overlap: float) -> TileAxis:
+def _lay_axis(length: int, tile: int, overlap: float) -> TileAxis:
     tile = _units(tile) * ALIGN
     if length <= tile:
         return TileAxis(length, (0,), (length,))

@@ -95,14 +95,14 @@ class Tta:
         for scale in self.scales:
             scaled = _resize(batch, scale)
             for symmetry in self.symmetries:
-                shares = symmetry.undo(run(symmetry.apply(scaled))).softmax(dim=1)
+                softmax = symmetry.undo(run(symmetry.apply(scaled))).softmax(dim=1)
                 if total is None:
-                    total = shares
+                    total = softmax
                     continue
-                if shares.shape != total.shape:
+                if softmax.shape != total.shape:
                     size = total.shape[2:]
-                    shares = F.interpolate(shares, size, mode="bilinear", align_corners=False)
-                total = total + shares
+                    softmax = F.interpolate(softmax, size, mode="bilinear", align_corners=False)
+                total = total + softmax
         assert total is not None, "there is a view"
         return (total / self.num_views).clamp_min(_LOWEST).log()
 

@@ -93,7 +93,9 @@ def _checksum(starts: np.ndarray, lengths: np.ndarray, total: int) -> bytes:
 def _count_up(counts: np.ndarray) -> np.ndarray:
     """Return 0, 1 … count - 1 for each count, one after the other."""
     ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+    numbers = np.arange(ends[-1] if len(ends) else 0)
+    result: np.ndarray = numbers - np.repeat(ends - counts, counts)
+    return result
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

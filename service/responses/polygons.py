@@ -281,7 +281,8 @@ def _key(pixels: np.ndarray, shape: tuple[int, ...], is_vertical: bool) -> np.nd
     """Number pixels by columns for vertical directions, by rows for the others."""
     line, place, length = (1, 0, shape[0]) if is_vertical else (0, 1, shape[1])
     kind = "int32" if shape[0] * shape[1] < 2**31 else "int64"
-    return pixels[:, line].astype(kind) * length + pixels[:, place]
+    keys: np.ndarray = pixels[:, line].astype(kind) * length + pixels[:, place]
+    return keys
 
 
 def _shift(framed: np.ndarray, by: tuple[int, int], *, back: bool = False) -> np.ndarray:

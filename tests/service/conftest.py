@@ -26,7 +26,7 @@ from maskzoo.models.inference.postprocess import to_probabilities
 from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiled import LabelStrip, OnTile, RunTiles, TileWalk
-from maskzoo.models.inference.tiles import plan_tiles
+from maskzoo.models.inference.tiles import lay_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.app import create_app
@@ -83,7 +83,7 @@ class BrightnessModel:
         run_tiles: RunTiles | None = None,
     ) -> Iterator[LabelStrip]:
         """Go over the image in tiles of 64."""
-        grid = plan_tiles((rows.height, rows.width), (64, 64))
+        grid = lay_tiles((rows.height, rows.width), (64, 64))
         run = run_tiles or partial(map, _brightness)
         walk = TileWalk(rows, grid, run, num_classes=2, on_tile=on_tile)
         return walk.strips(confidence=options.confidence)

@@ -15,7 +15,7 @@ from maskzoo.models.images.rows import ArrayRows
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.tiled import TileWalk
-from maskzoo.models.inference.tiles import plan_tiles
+from maskzoo.models.inference.tiles import lay_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 
@@ -109,7 +109,7 @@ def test_strips_together_are_the_label_map(overlap):
 
 def test_blending_equals_a_sum_over_the_whole_image():
     """The second formula: weights and weighted logits added up in full, then divided."""
-    grid = plan_tiles((200, 230), (64, 96), 0.6)
+    grid = lay_tiles((200, 230), (64, 96), 0.6)
     pixels = noise(200, 230)
 
     def run(tile: np.ndarray) -> np.ndarray:
@@ -208,7 +208,7 @@ def test_many_classes_have_wide_ids():
         logits[299] = 1
         return logits
 
-    grid = plan_tiles((70, 70), (64, 64), 0.5)
+    grid = lay_tiles((70, 70), (64, 64), 0.5)
     walk = TileWalk(ArrayRows(noise(70, 70)), grid, partial(map, run), num_classes=300)
     strips = walk.strips()
     assert {int(strip.label_map.max()) for strip in strips} == {299}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskzoo.models.errors import SpecError
-from maskzoo.models.inference.tiles import ALIGN, plan_tiles
+from maskzoo.models.inference.tiles import ALIGN, lay_tiles
 
 
 @settings(max_examples=200, deadline=None)
@@ -19,7 +19,7 @@ from maskzoo.models.inference.tiles import ALIGN, plan_tiles
     overlap=st.floats(0, 0.75),
 )
 def test_the_weights_over_each_pixel_sum_to_one(height, width, tile, overlap):
-    grid = plan_tiles((height, width), tile, overlap)
+    grid = lay_tiles((height, width), tile, overlap)
     total = np.zeros((height, width))
     for row, row_weights in enumerate(grid.rows.weights()):
         for column, column_weights in enumerate(grid.columns.weights()):
@@ -35,7 +35,7 @@ def test_the_weights_over_each_pixel_sum_to_one(height, width, tile, overlap):
 @settings(max_examples=200, deadline=None)
 @given(length=st.integers(1, 3000), tile=st.integers(64, 600), overlap=st.floats(0, 0.75))
 def test_tiles_lie_on_the_grid_and_overlap_as_asked(length, tile, overlap):
-    axis = plan_tiles((length, length), (tile, tile), overlap).rows
+    axis = lay_tiles((length, length), (tile, tile), overlap).rows
     side = -(-tile // ALIGN) * ALIGN
     assert axis.starts[0] == 0
     assert axis.stops[-1] == length
@@ -47,14 +47,14 @@ def test_tiles_lie_on_the_grid_and_overlap_as_asked(length, tile, overlap):
 
 
 def test_a_side_shorter_than_a_tile_has_one():
-    grid = plan_tiles((50, 300), (128, 128), 0.25)
+    grid = lay_tiles((50, 300), (128, 128), 0.25)
     assert (grid.rows.starts, grid.rows.stops) == ((0,), (50,))
     assert (grid.columns.starts, grid.columns.stops) == ((0, 96, 192), (128, 224, 300))
     assert grid.num_tiles == 3
 
 
 def test_the_edge_of_a_tile_counts_nothing_where_another_covers_it():
-    first, last = plan_tiles((1, 160), (128, 128), 0.75).columns.weights()
+    first, last = lay_tiles((1, 160), (128, 128), 0.75).columns.weights()
     assert len(first) == len(last) == 128
     shared = 96
     assert np.all(first[-shared // 4 :] == 0)
@@ -66,6 +66,6 @@ def test_the_edge_of_a_tile_counts_nothing_where_another_covers_it():
 
 def test_wrong_tiles_are_refused_all_at_once():
     with pytest.raises(SpecError, match="2 mistake") as caught:
-        plan_tiles((500, 500), (16, 128), 1.0)
+        lay_tiles((500, 500), (16, 128), 1.0)
     assert "tile size is 16 x 128; a side needs 64 or more" in str(caught.value)
     assert "overlap is 1.0; it is a fraction of the tile from 0 to 0.75" in str(caught.value)
