@@ -1,7 +1,7 @@
 """The application factory: `uvicorn --factory maskzoo.service.app:create_app`.
 
 Layers, outermost first: RequestGuard (ids, headers, no stack traces), CORS, KeyGate and RateGate
-where they are set, BodyGate, errors to problem documents, routes.
+if they are set, BodyGate, errors to problem documents, routes.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
     """Build the service.
 
     Args:
-        settings: where it finds what; from the environment by default.
-        load_model: makes a predictor of a bundle's folder; the real one by default.
+        settings: by default from the environment.
+        load_model: loads a predictor from a bundle's folder; by default the real loader.
     """
     settings = settings or Settings()
     metrics = Metrics()

@@ -1,4 +1,4 @@
-"""`maskzoo doctor`: what is installed, what is switched on, which bundles open, what is wrong."""
+"""Diagnosis of an installation for `maskzoo doctor`: packages, devices, settings, bundles."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _OPTIONAL = {
 
 @dataclass
 class Diagnosis:
-    """One examination of an installation.
+    """The diagnosis of an installation.
 
     Args:
-        packages: the version of each, or why there is none.
+        packages: the version of each, or why it is missing.
         cuda: the names of the devices.
-        service: what the environment switches on and off.
-        bundles: what runs each shipped bundle.
+        service: features that the environment switches on and off.
+        bundles: the engine of each shipped bundle.
         encoders: trained encoder weights on this machine, and how a run asks for them.
-        problems: what is wrong, one line each; empty where all is well.
+        problems: one line each; empty if all is well.
     """
 
     python: str

@@ -244,11 +244,11 @@ class Settings(BaseSettings):
 
     @property
     def job_folder(self) -> Path:
-        """Where jobs are kept."""
+        """Folder of the jobs."""
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         return (self.state_folder or Path(state) / "maskzoo") / "jobs"
 
     @property
     def bundle_folders(self) -> tuple[Path, ...]:
-        """Where bundles are looked for, in order; the first of two equal names wins."""
+        """Folders that are searched for bundles, in order; the first of two equal names wins."""
         return (*self.bundles, SHIPPED_FOLDER) if self.shipped_bundles else self.bundles

@@ -48,7 +48,7 @@ def _request_id(request: Request) -> str:
 
 
 def _owner(request: Request) -> str:
-    """Return whose request this is: the id of its API key, or nothing where keys are off."""
+    """Return the owner of a request: the id of its API key, or nothing if keys are off."""
     return cast(str, getattr(request.state, "api_key", None) or "")
 
 

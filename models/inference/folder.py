@@ -47,7 +47,7 @@ class FileOutcome:
         height, width: size of the upright image and of its mask, in pixels.
         fractions: of the pixels, 0 to 1, by the name of each class that occurs, largest first.
         seconds: time by stage.
-        error: why there is no mask.
+        error: why it has no mask.
     """
 
     files: OutputFiles

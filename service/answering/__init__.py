@@ -1,1 +1,1 @@
-"""Answers to images: what is wanted, the segmentation, and what the options make of it."""
+"""Answering of images: the order, the segmentation, and its postprocessing."""

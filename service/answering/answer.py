@@ -21,12 +21,12 @@ from maskzoo.service.responses.timings import Timings
 async def answer_image(
     order: Order, source: bytes | Path, header: ImageInfo, place: Workplace, timings: Timings
 ) -> Answer:
-    """Return the answer to one image; `/segment`, the adapters and the jobs all come here.
+    """Return the answer to one image, for `/segment`, the adapters and the jobs.
 
     Args:
         source: the image's file: its bytes, or its path.
         header: what `read_header` returned for it.
-        timings: filled as the work goes on.
+        timings: filled during the work.
 
     Raises:
         ImageError: the bytes are not an image that can be read.

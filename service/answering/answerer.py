@@ -1,7 +1,7 @@
-"""Answers at once: an image in memory, while its client waits.
+"""Synchronous answers: an image in memory, while its client waits.
 
-The header is read first, so that an image that is too large costs nothing, and one that does not
-fit beside the others is refused before it is decoded.
+The header is read first, so an image that is too large costs nothing, and one that is not admitted
+is refused before it is decoded.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answerer:
-    """Answers images that are in memory.
+    """Answers images in memory.
 
     Args:
-        job_max_pixels: of an image that a job would take; larger ones are just too large.
+        job_max_pixels: largest image of a job; the error for larger images names no job.
     """
 
     workers: Workers
@@ -49,11 +49,11 @@ class Answerer:
     async def answer(
         self, order: Order, data: bytes, write: Callable[[Answer], T]
     ) -> tuple[Answer, T]:
-        """Return the answer to an image, and what `write` makes of it.
+        """Return the answer to an image, and the result of `write` on it.
 
         Args:
             data: the image's file.
-            write: runs in a thread, while the image still counts as one that is inside.
+            write: runs in a thread, while the image still counts as admitted.
 
         Raises:
             ImageError: the bytes are not an image that can be read, or it is too large.
@@ -102,14 +102,14 @@ class Answerer:
         try:
             return await answer_image(order, data, header, place, timings)
         finally:
-            network.stop()  # a thread that walks over tiles for a client who has left
+            network.stop()  # stops the tiles' thread if the client has disconnected
 
     def _check_pixels(self, header: ImageInfo, limit: int) -> None:
-        """Refuse an image that is too large to be answered at once.
+        """Raise an error for an image that is too large for a synchronous answer.
 
         Raises:
-            ImageNeedsJobError: a job would take it.
-            ImageTooLargeError: neither would.
+            ImageNeedsJobError: it is small enough for a job.
+            ImageTooLargeError: it is too large for a job as well.
         """
         num_pixels = header.width * header.height
         if num_pixels <= limit:

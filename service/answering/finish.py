@@ -1,4 +1,4 @@
-"""Finishing of a segmentation by the options of its request.
+"""Postprocessing of a segmentation by the options of its request.
 
 In this order: the threshold of a two-class model, the classes to keep, the file's orientation.
 Shapes: label map (H, W), confidence (H, W), probabilities (K, H, W).
@@ -19,7 +19,7 @@ from maskzoo.service.schemas import SegmentOptions
 
 
 def check_answerable(options: SegmentOptions, labels: LabelSet) -> None:
-    """Refuse options that a model with these classes cannot meet, before anything is decoded.
+    """Reject options that a model with these classes cannot meet, before decoding.
 
     Raises:
         BadParameterError: a threshold for a model of more than two classes.
@@ -51,7 +51,7 @@ def kept_classes(options: SegmentOptions, labels: LabelSet) -> list[int] | None:
 def finish(
     segmentation: Segmentation, options: SegmentOptions, labels: LabelSet, *, orientation: int = 1
 ) -> Segmentation:
-    """Return what the options make of a segmentation.
+    """Return a segmentation after the options' postprocessing.
 
     Args:
         labels: the classes of the model.
@@ -68,7 +68,7 @@ def finish(
 
 
 def _with_threshold(segmentation: Segmentation, threshold: float) -> Segmentation:
-    """Let class 1 win where its probability is at least `threshold`."""
+    """Choose class 1 where its probability is at least `threshold`."""
     assert segmentation.confidence is not None, "a threshold asks for confidence"
     ids, chosen = segmentation.label_map, segmentation.confidence.astype(np.float32)
     second = np.where(ids == 1, chosen, 1 - chosen)  # of two classes: p1 = 1 - p0
@@ -78,7 +78,7 @@ def _with_threshold(segmentation: Segmentation, threshold: float) -> Segmentatio
 
 
 def _with_classes(segmentation: Segmentation, kept: list[int], labels: LabelSet) -> Segmentation:
-    """Make every class that is not `kept` the background; without one, no class."""
+    """Turn every class that is not `kept` into background or, without one, into no class."""
     ids = segmentation.label_map
     others = labels.ignore_index if labels.background is None else labels.background
     is_kept = np.isin(ids, [*kept, others])

@@ -2,8 +2,8 @@
 
     open -> plan -> network -> Segmentation, and the pixels where the answer shows them
 
-The two ways differ in what `Workplace` holds: the threads, where arrays are kept, and who hears of
-the progress.
+The two ways differ in their `Workplace`: its threads, the storage of arrays, and the receiver of
+progress.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ T = TypeVar("T")
 
 
 class Arrays(Protocol):
-    """Where the arrays of one image are kept."""
+    """Storage of the arrays of one image."""
 
     def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """Return an array to be filled."""
+        """Return an uninitialised array."""
         ...
 
     def release(self, array: np.ndarray) -> None:
-        """Let go of memory that an array, which is full now, need not hold."""
+        """Release memory that a finished array need not hold."""
 
 
 class MemoryArrays:
     """Arrays in memory."""
 
     def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """Return an array of whatever was in the memory."""
+        """Return an uninitialised array."""
         return np.empty(shape, dtype)
 
     def release(self, array: np.ndarray) -> None:
@@ -62,16 +62,16 @@ class InThread(Protocol):
 
 @dataclass(frozen=True)
 class Workplace:
-    """What the work on one image uses.
+    """The resources for the work on one image.
 
     Args:
         network: its access to the network.
         in_thread: runs decoding, finishing and encoding.
-        in_tile_thread: runs the walk over the tiles of a huge image, which waits a lot.
-        arrays: where label map and confidence of a huge image are kept.
+        in_tile_thread: runs the loop over the tiles of a huge image, which mostly waits.
+        arrays: storage for label map and confidence of a huge image.
         on_tile: called with the tiles done and their number; an exception ends the work. A whole
             image is one tile.
-        at_network: entered while the image waits for the network or is in it.
+        at_network: context around the time in the queue and the network.
     """
 
     network: NetworkAccess
@@ -87,7 +87,7 @@ class _Planned:
     """An open image and its plan.
 
     Args:
-        pixels: None where the image is read tile by tile.
+        pixels: None if the image is read tile by tile.
     """
 
     image: OpenedImage
@@ -98,7 +98,7 @@ class _Planned:
 async def segment_image(
     order: Order, source: bytes | Path, header: ImageInfo, place: Workplace, timings: Timings
 ) -> tuple[Segmentation, np.ndarray | None]:
-    """Return the segmentation of one image, and its pixels where the answer needs them.
+    """Return the segmentation of one image, and its pixels if the answer needs them.
 
     Args:
         source: the image's file: its bytes, or its path.
@@ -132,7 +132,7 @@ async def segment_image(
 
 
 def _open(order: Order, source: bytes | Path, header: ImageInfo, opened: ExitStack) -> _Planned:
-    """Open an image, and read it as a whole unless it is tiled."""
+    """Open an image; read it completely unless it is tiled."""
     image = opened.enter_context(
         open_image(source, header=header, max_pixels=order.max_pixels, name=order.file_name)
     )
@@ -144,7 +144,7 @@ def _open(order: Order, source: bytes | Path, header: ImageInfo, opened: ExitSta
 
 
 def _segment_rows(order: Order, rows: PixelRows, place: Workplace) -> Segmentation:
-    """Segment an image tile by tile; runs in a thread of its own."""
+    """Segment an image tile by tile; runs in its own thread."""
     labels, shape = order.model.labels, (rows.height, rows.width)
     label_map = place.arrays.array("labels", shape, id_type(labels.num_classes))
     confidence = None

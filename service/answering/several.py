@@ -1,4 +1,4 @@
-"""Several images of one request: each is answered by itself and has its own outcome."""
+"""Requests with several images: each image has its own outcome."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ async def answer_each(
 ) -> list[ImageOutcome]:
     """Return the outcome of each image, in the order of the request.
 
-    They are admitted together, so that the network may take them as one batch. One that found the
-    server full because of the others is tried again when those are done.
+    They are admitted together, so that they can share a batch. An image that is refused because the
+    others fill the server is retried when those are done.
 
     Args:
         media_type, suffix: of the bodies that `answer` writes.

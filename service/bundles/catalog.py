@@ -83,7 +83,7 @@ def find_bundles(folders: Sequence[Path]) -> list[FoundBundle]:
 
 
 def fingerprint_of(path: Path) -> Fingerprint:
-    """Return a value that differs whenever a bundle was written anew."""
+    """Return a value that changes whenever the bundle is rewritten."""
     return tuple(_stat(path / name) for name in (MANIFEST_FILE, WEIGHTS_FILE))
 
 

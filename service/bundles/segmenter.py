@@ -1,7 +1,7 @@
 """The contract between the service and a predictor: real ones and those of tests keep it.
 
-The types of the core are imported for the checker only: whoever depends on the contract does not
-depend on the predictor.
+The types of the core are imported for the checker only: a module that depends on the contract does
+not import the predictor.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The load generator of `maskzoo bench`: closed and open loops against a running service.
 
-In a closed loop, `concurrency` clients each wait for an answer before they ask again: that finds
-the capacity. In an open loop, requests arrive at random moments (a Poisson process), and a latency
-counts from the moment at which its request was due, so that a server that stalls cannot hide the
-requests that would have come meanwhile. Images have mixed sizes, close to those of COCO.
-Errors are counted by status and do not count as latencies.
+In a closed loop, each of `concurrency` clients waits for its answer before the next request, which
+measures the capacity. In an open loop, requests arrive at random moments (a Poisson process), and a
+latency counts from the moment at which its request was due, so that a server that stalls cannot
+hide the requests that would have arrived meanwhile. Images have mixed sizes, close to those of
+COCO. Errors are counted by status and do not count as latencies.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class LoadGenerator:
         )
 
     async def open(self, rate: float, seconds: float) -> LoadRound:
-        """Run an open loop: `rate` requests per second on average, whatever the server does."""
+        """Run an open loop: `rate` requests per second on average, independent of the server."""
         due = arrivals(rate, seconds, seed=self._seed)
         chosen = random.Random(self._seed)
         result = LoadRound("open", rate)
@@ -183,7 +183,7 @@ class LoadGenerator:
         return result
 
     async def _batches(self) -> dict[float, float]:
-        """Return the service's cumulative batch counts; empty where it does not publish them."""
+        """Return the service's cumulative batch counts; empty if it does not publish them."""
         try:
             answer = await self._http.get("/metrics")
         except httpx.TransportError:

@@ -24,7 +24,7 @@ def format_round(one: LoadRound) -> str:
 
 
 def write_rounds(rounds: Sequence[LoadRound], about: dict[str, Any], path: Path) -> None:
-    """Write all numbers, with what was measured."""
+    """Write all numbers, with a description of the measurement."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {**about, "rounds": [one.to_json() for one in rounds]}
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -4,9 +4,9 @@
         answer = client.segment("photo.jpg", model="nuclei")
         print(answer.fractions(), answer.label_map.shape)
 
-`AsyncClient` is the same with `await`. A request that met a full server or a broken connection is
-sent again: after the time that the server named in Retry-After, else after a time that grows.
-Sending again is safe, since segmenting changes nothing on the server.
+`AsyncClient` is the same with `await`. If the server is full or the connection breaks, a request is
+sent again: after the time in Retry-After, else after increasing delays. That is safe, since
+segmenting changes nothing on the server.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Client:
     """Talks to one service.
 
     Args:
-        url: where it is.
-        key: an API key, where it wants one.
+        url: of the service.
+        key: an API key, if the service requires one.
         timeout_s: for one attempt.
-        policy: of sending again.
+        policy: of retries.
         transport, sleep: for tests.
     """
 
@@ -75,7 +75,7 @@ class Client:
         return ServiceAnswer(self._send("POST", "/segment", image, asked).json())
 
     def fetch(self, image: Path | str | bytes, **options: Any) -> bytes:
-        """Return the answer as it comes: `format="geojson"`, `variant="overlay"` …
+        """Return the body of the answer: `format="geojson"`, `variant="overlay"` …
 
         Raises:
             ServiceError: the service refused it, or could not be reached.
@@ -87,7 +87,7 @@ class Client:
         return list(self._send("GET", "/models").json()["models"])
 
     def describe(self, model: str | None = None) -> dict[str, Any]:
-        """Return one model of the service, by default the one that it takes by default."""
+        """Return one model of the service, by default its default model."""
         name = model or self._send("GET", "/models").json()["default"]
         return dict(self._send("GET", f"/models/{quote(str(name), safe='@')}").json())
 
@@ -156,7 +156,7 @@ class AsyncClient:
         return ServiceAnswer((await self._send("POST", "/segment", image, asked)).json())
 
     async def fetch(self, image: Path | str | bytes, **options: Any) -> bytes:
-        """Return the answer as it comes; see `Client.fetch`."""
+        """Return the body of the answer; see `Client.fetch`."""
         return (await self._send("POST", "/segment", image, options)).content
 
     async def models(self) -> list[dict[str, Any]]:

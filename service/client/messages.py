@@ -21,8 +21,8 @@ class ServiceError(ZooError):
     """The service refused a request, or cannot be reached.
 
     Args:
-        status: of the answer; 0 where there was none.
-        problem: the problem document, as far as there was one.
+        status: of the answer; 0 if there was none.
+        problem: the problem document; empty if there was none.
     """
 
     def __init__(self, message: str, status: int = 0, problem: Mapping[str, Any] | None = None):
@@ -93,7 +93,7 @@ def _text(value: Any) -> str:
 def describe_refusal(
     request: httpx.Request, answer: httpx.Response | None, error: Exception | None
 ) -> ServiceError:
-    """Say why there is no answer: the service's own words, or what kept us from reaching it."""
+    """Return an error with the service's reason, or the reason why it cannot be reached."""
     where = f"{request.url.scheme}://{request.url.netloc.decode()}"
     if answer is None:
         reason = str(error) or type(error).__name__

@@ -31,8 +31,8 @@ class RemoteOutcome:
 
     Args:
         fractions: of the image, by class; None where it failed or was kept.
-        is_kept: whether the mask was there already.
-        error: why there is no mask.
+        is_kept: whether the mask existed already.
+        error: why it has no mask.
     """
 
     image: Path

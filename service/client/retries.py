@@ -17,12 +17,12 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how soon a request is sent again.
+    """The number and delays of retries.
 
     Args:
         retries: after the first attempt.
-        longest_wait_s: a server that asks for more is given up.
-        jitter: a number from 0 to 1, so that clients do not come back all at once.
+        longest_wait_s: of a server; a longer one is an error.
+        jitter: a number from 0 to 1, so that clients do not retry all at once.
     """
 
     retries: int = 5
@@ -30,11 +30,11 @@ class RetryPolicy:
     jitter: Callable[[], float] = random.random
 
     def wait_s(self, attempt: int, answer: httpx.Response | None) -> float | None:
-        """Return the seconds to wait before attempt + 1; None where there is to be none.
+        """Return the seconds to wait before the next attempt; None for no further attempt.
 
         Args:
             attempt: number of the one that failed, from 0.
-            answer: what came; None where the connection failed.
+            answer: of the server; None if the connection failed.
         """
         if attempt >= self.retries or (answer is not None and answer.status_code not in _RETRIED):
             return None

@@ -1,7 +1,7 @@
 """Request bodies: their content types, and reading them up to a limit.
 
-The client's word for an image's format is not believed: the decoder looks at the bytes. The
-media type only says how the body is packed. Compressed bodies are refused.
+The declared format of an image is ignored: the decoder reads the bytes. The media type only selects
+how the body is parsed. Compressed bodies are refused.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ FORM_ROOM = 64 * 1024
 
 
 def base64_room(max_bytes: int) -> int:
-    """Return the bytes of a JSON body that holds `max_bytes` in base64, and something beside it."""
+    """Return the size of a JSON body with `max_bytes` in base64 and some other members."""
     return -(-max_bytes // 3) * 4 + FORM_ROOM  # base64 makes four bytes of three
 
 
 def body_type(request: Request, accepted: Sequence[str]) -> str:
-    """Return how the body is packed: one of `accepted`, where `image/*` stands for all raw images.
+    """Return the type of the body: one of `accepted`, where `image/*` stands for all raw images.
 
     Raises:
-        UnsupportedMediaTypeError: in no way that is accepted, or it is compressed.
+        UnsupportedMediaTypeError: it is not an accepted type, or it is compressed.
     """
     refuse_coding(request, accepted)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -44,7 +44,7 @@ def body_type(request: Request, accepted: Sequence[str]) -> str:
 
 
 def refuse_coding(request: Request, accepted: Sequence[str]) -> None:
-    """Refuse a compressed body: it may be a bomb.
+    """Refuse a compressed body, which may be a decompression bomb.
 
     Raises:
         UnsupportedMediaTypeError: it is one.
@@ -57,16 +57,17 @@ def refuse_coding(request: Request, accepted: Sequence[str]) -> None:
 
 
 def announced_bytes(headers: Headers) -> int:
-    """Return the length that the client announces; 0 where it announces none that can be read."""
+    """Return the announced length; 0 if there is no valid one."""
     text = headers.get("content-length", "")
     return int(text[:_MAX_DIGITS]) if text.isdecimal() else 0  # longer ones are large enough
 
 
 async def limited(request: Request, max_body: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """Yield the body; refuse by its announced length at once, by its real length as it comes.
+    """Yield the body; raise by its announced length at once, and by its actual length as it
+    arrives.
 
     Args:
-        max_body: bytes of the body, with what is around the images.
+        max_body: bytes of the whole body.
         max_bytes: of the images themselves, for the message.
 
     Raises:

@@ -1,10 +1,10 @@
 """Fetching of images by URL; off by default.
 
-A server that fetches what a stranger names can be led into its own network. So: https and http
-on their own ports only, hosts of an allow-list where there is one, no user names; the host is
-resolved once, every address it has must be public, and the connection goes to the very address
-that was checked; each redirect is checked again; no proxy of the environment, no compressed
-answers, never more bytes than an upload may have, and one time limit over all of it.
+A server that fetches foreign URLs can be led into its own network (SSRF). Therefore: https and http
+on their default ports only, hosts of an allow-list if one is set, no user names; the host is
+resolved once, all its addresses must be public, and the connection goes to exactly the checked
+address; each redirect is checked again; no proxy from the environment, no compressed answers, never
+more bytes than an upload may have, and one time limit over everything.
 """
 
 from __future__ import annotations

@@ -20,11 +20,11 @@ _MAX_FIELDS = 32
 async def open_form(
     request: Request, *, max_bytes: int, max_files: int, in_memory: bool
 ) -> AsyncIterator[FormData]:
-    """Parse the form that is the body; its files are closed at the end of the block.
+    """Parse the body as a form; its files are closed at the end of the block.
 
     Args:
         max_bytes: of all files together.
-        in_memory: whether files stay there; else the larger ones go to the temporary folder.
+        in_memory: whether files stay in memory; else larger ones go to the temporary folder.
 
     Raises:
         UploadTooLargeError: more than `max_bytes`.
@@ -48,7 +48,7 @@ def files_of(form: FormData) -> list[UploadFile]:
     """Return the files in the field `file`.
 
     Raises:
-        BadRequestError: there are none; names the fields that came.
+        BadRequestError: there are none; names the received fields.
     """
     files = [file for file in form.getlist(FILE_FIELD) if isinstance(file, UploadFile)]
     if not files:

@@ -1,11 +1,11 @@
 """Georeference of a GeoTIFF: read from its tags, for masks and GeoJSON.
 
-Tags are copied as they are. What they say is understood as far as GeoJSON needs it: an affine map
-from pixels to the coordinates of a system, and the EPSG number of that system.
-Source: OGC GeoTIFF 1.1, https://docs.ogc.org/is/19-008r4/19-008r4.html
+Tags are copied unchanged. They are interpreted as far as GeoJSON needs it: an affine map from
+pixels to the coordinates of a system, and the EPSG number of that system. Source: OGC GeoTIFF 1.1,
+https://docs.ogc.org/is/19-008r4/19-008r4.html
 
-Corners of pixels count: (0, 0) is the upper left corner of the upper left pixel. In a raster whose
-points are centres (`RasterPixelIsPoint`) that is half a pixel before its first point.
+Positions are corners of pixels: (0, 0) is the upper left corner of the upper left pixel. In a
+raster whose points are centres (`RasterPixelIsPoint`), that is half a pixel before its first point.
 Shapes: points (P, 2), x first.
 """
 
@@ -44,7 +44,7 @@ class GeoReference:
         tags: to be copied into a TIFF of the same pixels.
         matrix: float64 (2, 3): column and row of a corner, and 1, to x and y; None where the tags
             give no affine map, as ground control points do not.
-        epsg: of the coordinate system; None where it has no number.
+        epsg: of the coordinate system; None if it has no number.
     """
 
     tags: tuple[ExtraTag, ...]
@@ -58,7 +58,7 @@ class GeoReference:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether y grows upwards, as on maps, so that rings change their direction."""
+        """Whether y grows upwards, as on maps, which reverses the direction of rings."""
         return self.matrix is not None and float(np.linalg.det(self.matrix[:, :2])) < 0
 
     def to_map(self, corners: np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ def read_georeference(source: bytes | Path) -> GeoReference | None:
             keys = _short_keys(values[_GEO_KEYS])
             matrix = _affine(values, is_point=keys.get(_RASTER_TYPE) == _IS_POINT)
             return GeoReference(tuple(copied), matrix, _epsg(keys))
-    except Exception as error:  # tags may hold anything, and the pixels are fine
+    except Exception as error:  # tags may hold anything, but the pixels are valid
         logger.warning("event=georeference_unreadable error=%r", error)
         return None
 
@@ -126,7 +126,7 @@ def _affine(values: Mapping[int, Any], *, is_point: bool) -> np.ndarray | None:
 
 
 def _short_keys(directory: Any) -> dict[int, int]:
-    """Return the keys whose values stand in the directory itself."""
+    """Return the keys whose values are in the directory itself."""
     entries = np.array(directory, np.int64)[4:].reshape(-1, 4)
     return {int(key): int(value) for key, place, _, value in entries if place == 0}
 

@@ -33,7 +33,7 @@ async def read_submission(request: Request, *, max_bytes: int, max_images: int) 
     Raises:
         UnsupportedMediaTypeError: the body is of a type that is not accepted, or is compressed.
         UploadTooLargeError: more than `max_bytes`.
-        BadRequestError: no image in it, or too many, or a body that cannot be parsed.
+        BadRequestError: it has no image, too many images, or cannot be parsed.
     """
     media_type = body_type(request, ACCEPTED_TYPES)
     if media_type == FORM_TYPE:

@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Upload:
-    """One image as it came in.
+    """One received image.
 
     Args:
-        data: the encoded bytes; empty while there is only a `url`.
+        data: the encoded bytes; empty for a `url`.
         name: the client's file name, for messages only; never a path to anything.
-        url: where to fetch the image; None when it was sent.
+        url: where to fetch the image; None if it was sent.
     """
 
     data: bytes
@@ -24,11 +24,11 @@ class Upload:
 
 @dataclass(frozen=True)
 class Submission:
-    """The images of one request, at least one, and what is wanted of all of them.
+    """The images of one request, at least one, and their common options.
 
     Args:
         fields: the other fields or members of the body: options.
-        is_many: whether they were sent as a list, also as one of a single image.
+        is_many: whether they were sent as a list, even of a single image.
     """
 
     uploads: list[Upload]

@@ -1,1 +1,1 @@
-"""Images too large for one request: accepted, worked on in the background, fetched when done."""
+"""Jobs: images too large for one request, segmented in the background."""

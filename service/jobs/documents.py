@@ -17,7 +17,7 @@ class JobDocument(BaseModel):
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     progress: float = Field(description="0 to 1.")
     tiles_done: int
-    tiles: int = Field(description="0 until work has begun.")
+    tiles: int = Field(description="0 until work has started.")
     width: int
     height: int
     options: dict[str, Any]
@@ -25,7 +25,7 @@ class JobDocument(BaseModel):
     started: datetime | None
     finished: datetime | None
     expires: datetime | None = Field(description="When an ended job is forgotten.")
-    events: str = Field(description="Where changes are told as server-sent events.")
+    events: str = Field(description="Server-sent events on each change.")
     result: str | None = Field(description="Where the result is, once the job is done.")
     result_bytes: int | None
     error: dict[str, Any] | None = Field(description="The problem document of a failed job.")

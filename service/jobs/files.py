@@ -6,8 +6,7 @@
     FOLDER/work/JOB/labels-WORKER, confidence-WORKER, result-WORKER     while the job runs
     FOLDER/work/JOB/result.SUFFIX
 
-A worker that lost its job may go on for a moment beside the one that has it now; each has files
-of its own.
+A worker that lost its job may continue for a moment beside the new one, so each has its own files.
 
 Job ids are made by this server and looked up in the store before they become a path.
 """
@@ -35,8 +34,8 @@ class JobFiles:
     """The files below one folder.
 
     Args:
-        folder: made if it is not there.
-        free_bytes: what is left free on the disk.
+        folder: created if missing.
+        free_bytes: reserve on the disk.
     """
 
     def __init__(self, folder: Path, *, free_bytes: int) -> None:
@@ -47,20 +46,20 @@ class JobFiles:
             part.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def check_space(self, need: int) -> None:
-        """Refuse what would fill the disk.
+        """Raise an error if the disk is nearly full.
 
         Raises:
-            DiskFullError: less than the reserve would be left.
+            DiskFullError: less than the reserve would remain.
         """
         if shutil.disk_usage(self._work).free - need < self._free_bytes:
             raise DiskFullError()
 
     def new_upload(self) -> Path:
-        """Return a path for an upload that comes in; nobody else has it."""
+        """Return a unique path for an incoming upload."""
         return self._incoming / secrets.token_hex(16)
 
     def take_in(self, upload: Path, job_id: str) -> None:
-        """Make an upload that is complete a job's, through to the disk."""
+        """Move a complete upload to its job, durably."""
         folder = self._work / job_id
         folder.mkdir(mode=0o700)
         with upload.open("rb") as file:
@@ -70,15 +69,15 @@ class JobFiles:
             _sync_folder(changed)
 
     def upload(self, job_id: str) -> Path:
-        """Return where a job's image is."""
+        """Return the path of a job's image."""
         return self._work / job_id / "upload"
 
     def scratch(self, job: JobRecord, name: str) -> Path:
-        """Return a path for what only the job's worker uses, while it works."""
+        """Return a path for a temporary file of the job's worker."""
         return self._work / job.id / f"{name}-{job.worker}"
 
     def write_result(self, job: JobRecord, suffix: str, body: bytes) -> Path:
-        """Write the result, through to the disk; return its path."""
+        """Write the result durably; return its path."""
         folder = self._work / job.id
         part = self.scratch(job, "result")
         part.write_bytes(body)
@@ -87,14 +86,14 @@ class JobFiles:
         return part.rename(folder / f"result.{suffix}")
 
     def drop_inputs(self, job_id: str) -> None:
-        """Remove all but the result, once the job has ended."""
+        """Remove everything but the result of a job that has ended."""
         folder = self._work / job_id
         for path in folder.iterdir() if folder.is_dir() else ():
             if not path.name.startswith("result."):
                 path.unlink(missing_ok=True)
 
     def result(self, job_id: str, name: str) -> Path:
-        """Return where a result is."""
+        """Return the path of a result."""
         return self._work / job_id / name
 
     def remove(self, job_id: str) -> None:
@@ -102,7 +101,7 @@ class JobFiles:
         shutil.rmtree(self._work / job_id, ignore_errors=True)
 
     def remove_orphans(self, is_known: Callable[[str], bool]) -> None:
-        """Remove what belongs to no job: uploads that broke off, jobs that were never accepted."""
+        """Remove files of no job: interrupted uploads, jobs that were never accepted."""
         oldest = time.time() - _ORPHAN_S
         for path in [*self._incoming.iterdir(), *self._work.iterdir()]:
             try:
@@ -119,7 +118,7 @@ class JobFiles:
 
 @dataclass(frozen=True)
 class JobArrays:
-    """Arrays of one job, in files: their pages need not stay in memory."""
+    """Arrays of one job, mapped to files, so their pages need not stay in memory."""
 
     files: JobFiles
     job: JobRecord
@@ -129,7 +128,7 @@ class JobArrays:
         return np.memmap(self.files.scratch(self.job, name), dtype, "w+", shape=shape)
 
     def release(self, array: np.ndarray) -> None:
-        """Take an array out of memory; its pages are read again where they are used."""
+        """Drop an array from memory; its pages are read again on use."""
         mapped = getattr(array, "_mmap", None)
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)  # a shared mapping of a file: nothing is lost

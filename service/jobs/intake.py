@@ -25,7 +25,7 @@ _WRITE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Intake:
-    """What came in beside the image.
+    """The parts of a job's request besides the image.
 
     Args:
         name: the client's file name, for messages only; never a path to anything.
@@ -40,9 +40,9 @@ async def receive(request: Request, target: Path, *, max_bytes: int) -> Intake:
     """Write the image of a request to `target`.
 
     Raises:
-        UnsupportedMediaTypeError: the body is of a type that is not taken, or is compressed.
+        UnsupportedMediaTypeError: the body is of a type that is not accepted, or is compressed.
         UploadTooLargeError: more than `max_bytes`.
-        BadRequestError: no image in it, or a form that cannot be read.
+        BadRequestError: it has no image, or is an invalid form.
     """
     if body_type(request, ACCEPTED_TYPES) == FORM_TYPE:
         return await _receive_form(request, target, max_bytes)

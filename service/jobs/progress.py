@@ -1,4 +1,4 @@
-"""The progress of a job, between the thread that works on it and the loop that watches it."""
+"""Progress of a job, shared by its worker thread and the event loop."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from maskzoo.service.errors import StoppedError
 
 @dataclass
 class JobProgress:
-    """How far a job is; its thread writes, the loop reads and may stop it.
+    """Progress of a job; its thread writes, the loop reads and may stop it.
 
     Args:
-        on_stop: called by `stop`, to wake a thread that waits for the network.
+        on_stop: called by `stop`, to wake the thread if it waits for the network.
     """
 
     done: int = 0
@@ -22,16 +22,16 @@ class JobProgress:
     on_stop: Callable[[], None] = lambda: None
 
     def on_tile(self, done: int, total: int) -> None:
-        """Take note of the tiles that are done, and of their number.
+        """Record the number of finished tiles and of all tiles.
 
         Raises:
-            StoppedError: nobody wants the rest.
+            StoppedError: the job was stopped.
         """
         self.done, self.total = done, total
         self.check()
 
     def check(self) -> None:
-        """Raise `StoppedError` if nobody wants the rest."""
+        """Raise `StoppedError` if the job was stopped."""
         if self.is_stopped:
             raise StoppedError("the job was stopped")
 

@@ -2,8 +2,8 @@
 
     queued -> running -> done | failed | cancelled
 
-A worker that takes a job holds a lease and renews it. A job whose lease ran out, because its
-process was killed, goes to whoever asks next; it is done from its beginning.
+A worker that takes a job holds a lease and renews it. A job whose lease has expired, because its
+process was killed, goes to the next worker and starts from its beginning.
 Times are seconds since 1970.
 """
 
@@ -25,12 +25,12 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class JobResult:
-    """The result of a job that is done, and what its download says of it.
+    """The result of a finished job, and the headers of its download.
 
     Args:
         file: its name in the folder of the job.
         num_bytes: its size.
-        model, version: what made it.
+        model, version: that made it.
         classes: the classes that occur, as the header `Maskzoo-Classes` has them.
         timings: as the header `Server-Timing` has them.
     """
@@ -50,12 +50,12 @@ class JobRecord:
 
     Args:
         info: the header of the image.
-        owner: whose it is; nobody else sees it. Empty where the service knows no one.
+        owner: the client that may see it; empty if the service has no API keys.
         accept: the request's Accept header.
         file_name: the client's name of the image, for messages only.
-        done, total: tiles; `total` is 0 until work has begun.
+        done, total: tiles; `total` is 0 until work has started.
         attempts: workers that have taken it.
-        worker, lease: who works on it, and until when that is believed.
+        worker, lease: the worker that holds it, and the end of its lease.
         error: the problem document of a failed job.
         result: of a done job.
     """
@@ -86,26 +86,26 @@ class JobRecord:
 
     @property
     def progress(self) -> float:
-        """How much of the work is done, 0 to 1."""
+        """Fraction of the work that is done, 0 to 1."""
         if self.state == "done":
             return 1.0
         return self.done / self.total if self.total else 0.0
 
 
 class JobStore(Protocol):
-    """Where jobs are remembered. Methods are called from threads, by any number of processes."""
+    """Storage of job records. Methods are called from threads, in any number of processes."""
 
     def add(self, job: JobRecord) -> None:
-        """Remember a job; when this returns, it outlives the process."""
+        """Store a job; when this returns, it survives the process."""
 
     def get(self, job_id: str) -> JobRecord | None:
-        """Return a job; None where there is none."""
+        """Return a job; None if it does not exist."""
 
     def claim(self, worker: str, *, now: float, lease_s: float) -> JobRecord | None:
-        """Give the oldest job that waits, or whose lease ran out, to a worker."""
+        """Give a worker the oldest job that waits or whose lease has expired."""
 
     def renew(self, job: JobRecord, *, done: int, total: int, lease: float) -> bool:
-        """Record progress and prolong the lease; False when the job is no longer the worker's."""
+        """Record progress and renew the lease; False if the job is no longer the worker's."""
 
     def finish(
         self,
@@ -115,22 +115,22 @@ class JobStore(Protocol):
         error: Mapping[str, Any] | None = None,
         result: JobResult | None = None,
     ) -> bool:
-        """Record the end of a job; False when it is no longer the worker's."""
+        """Record the end of a job; False if it is no longer the worker's."""
 
     def give_back(self, job: JobRecord) -> None:
-        """Let a job wait again that its worker cannot end; the attempt does not count."""
+        """Return an unfinished job to the queue; the attempt does not count."""
 
     def cancel(self, job_id: str, *, now: float) -> bool:
-        """End a job that has not ended; False when there is none."""
+        """Cancel a job that has not ended; False if there is none."""
 
     def count_active(self) -> int:
-        """Return the number of jobs that wait or are worked on."""
+        """Return the number of jobs that wait or run."""
 
     def finished_before(self, time: float) -> list[str]:
         """Return the ids of jobs that ended before a time."""
 
     def remove(self, job_id: str) -> None:
-        """Forget a job."""
+        """Delete a job."""
 
     def close(self) -> None:
-        """Let go of what the store holds."""
+        """Release the store's resources."""

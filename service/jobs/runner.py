@@ -1,8 +1,8 @@
 """The job runner of one process: accepts jobs, runs them, reports progress, expires results.
 
-The store and the files say what there is to do; this process holds nothing that it could lose. A
-job that was accepted and not finished is taken up by the next process that asks, its own successor
-or another one on the same folder, as soon as its lease has run out.
+The store and the files hold all state, so a killed process loses nothing. An accepted, unfinished
+job is taken over by the next process on the same folder, its successor or another one, as soon as
+its lease has expired.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _STORE_FILE = "jobs.sqlite"
-_POLL_S = 1.0  # how soon a job of another process is seen
+_POLL_S = 1.0  # how soon jobs of other processes are seen
 _SWEEP_S = 60.0
 
 
 class WorksOnJobs(Protocol):
-    """Whoever does the work of jobs."""
+    """The worker of jobs."""
 
     async def work(self, job: JobRecord, files: JobFiles, progress: JobProgress) -> JobResult:
-        """Write the result of a job, and return what the store is to know of it."""
+        """Write the result of a job, and return its record."""
         ...
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Stop the threads."""
 
 
 class Jobs:
-    """The jobs below one folder, and this process's share of the work.
+    """The jobs below one folder, and this process's work on them.
 
     Args:
         settings: the folder, and the limits of jobs.
         worker: does the work.
-        clock: seconds since 1970; every process on the folder must agree about it.
+        clock: seconds since 1970, the same for every process on the folder.
     """
 
     def __init__(
@@ -80,22 +80,22 @@ class Jobs:
         self._working: dict[str, JobProgress] = {}
         self._seconds_per_job = 30.0
         self._is_stopping = False
-        # The store gets a thread of its own: a query never waits for work.
+        # The store has its own thread, so that a query never waits for work.
         self._store_thread = ThreadPoolExecutor(1, thread_name_prefix="job-store")
 
     @property
     def folder(self) -> Path:
-        """Where jobs are kept."""
+        """Folder of the jobs."""
         return self.settings.job_folder
 
     async def start(self) -> None:
-        """Take up what an earlier process left; without any, nothing is made on the disk."""
+        """Take over the jobs of an earlier process; without any, nothing is created on disk."""
         if (self.folder / _STORE_FILE).exists():
-            with suppress(JobsOffError):  # told in the log, and to who sends a job
+            with suppress(JobsOffError):  # logged, and reported to clients that send a job
                 await self._open()
 
     def stop(self) -> None:
-        """Take no more jobs, and give back those that are worked on, for the next process."""
+        """Take no more jobs, and return running ones to the queue for the next process."""
         self._is_stopping = True
         for progress in self._working.values():
             progress.stop()
@@ -103,7 +103,7 @@ class Jobs:
             logger.info("event=jobs_given_back jobs=%s", ",".join(self._working))
 
     async def close(self) -> None:
-        """Stop, wait until jobs are given back, and let go of the store."""
+        """Stop, wait until jobs are returned to the queue, and close the store."""
         self.stop()
         for task in self._tasks:
             task.cancel()
@@ -114,7 +114,7 @@ class Jobs:
         self._store_thread.shutdown(wait=False)
 
     async def files(self) -> JobFiles:
-        """Return the files, ready to take an upload.
+        """Return the files, ready for an upload.
 
         Raises:
             JobsOffError: the folder cannot be used.
@@ -125,12 +125,12 @@ class Jobs:
         return self._files
 
     async def check_room(self) -> None:
-        """Refuse a job that would wait behind too many others.
+        """Raise an error if too many jobs wait.
 
         Raises:
-            OverloadedError: with a guess of when there is room.
-            JobsOffError: jobs are not kept here.
-            StoppedError: the service ends.
+            OverloadedError: too many jobs wait; with an estimate of the time to retry.
+            JobsOffError: the folder cannot be used.
+            StoppedError: the service is stopping.
         """
         if self._is_stopping:
             raise StoppedError("the service is stopping; send the job again")
@@ -141,7 +141,7 @@ class Jobs:
             raise OverloadedError(max(1, min(3600, round(wait))))
 
     async def accept(self, job: JobRecord, upload: Path) -> None:
-        """Take a job in; when this returns, it outlives the process."""
+        """Accept a job; when this returns, it survives the process."""
         files, store = await self.files(), await self._opened()
         await self._ask(files.take_in, upload, job.id)
         await self._ask(store.add, job)
@@ -149,7 +149,7 @@ class Jobs:
         logger.info("event=job_accepted job=%s request_id=%s", job.id, job.request_id)
 
     async def get(self, job_id: str, *, owner: str) -> JobRecord:
-        """Return a job of its owner.
+        """Return a job if `owner` may see it.
 
         Raises:
             JobNotFoundError: there is none.
@@ -163,7 +163,7 @@ class Jobs:
         return job
 
     async def watch(self, job_id: str, *, owner: str, every_s: float) -> AsyncIterator[JobRecord]:
-        """Yield a job whenever it has changed, until it has ended.
+        """Yield a job on each change, until it has ended.
 
         Raises:
             JobNotFoundError: there is none, or none any more.
@@ -179,7 +179,7 @@ class Jobs:
             await asyncio.sleep(every_s)
 
     async def cancel(self, job: JobRecord) -> None:
-        """End a job that has not ended; forget one that has. Its files go in either case."""
+        """Cancel a job that has not ended, or delete one that has; remove its files."""
         files, store = await self.files(), await self._opened()
         if await self._ask(store.cancel, job.id, now=self._clock()):
             logger.info("event=job_cancelled job=%s", job.id)
@@ -190,7 +190,7 @@ class Jobs:
         await self._ask(files.remove, job.id)
 
     async def sweep(self) -> None:
-        """Forget jobs whose time is over, and files that belong to none."""
+        """Delete expired jobs, and files that belong to none."""
         files, store = await self.files(), await self._opened()
         limit = self._clock() - self.settings.job_keep_s
         for job_id in await self._ask(store.finished_before, limit):
@@ -242,13 +242,13 @@ class Jobs:
                 if job is not None:
                     await self._do(job)
                     continue
-            except Exception:  # the store is away: jobs wait until it is back
+            except Exception:  # the store is unavailable: jobs wait until it is back
                 logger.exception("event=job_store_failed")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), _POLL_S)
 
     async def _do(self, job: JobRecord) -> None:
-        """Work on one job to its end, and keep its lease meanwhile."""
+        """Work on one job to its end, renewing its lease meanwhile."""
         store, begun = await self._opened(), time.perf_counter()
         progress = self._working[job.id] = JobProgress()
         keeping = asyncio.create_task(self._keep(job, progress))
@@ -276,7 +276,7 @@ class Jobs:
             logger.info("event=job_ended job=%s ok=%s s=%.1f", job.id, error is None, elapsed)
 
     async def _keep(self, job: JobRecord, progress: JobProgress) -> None:
-        """Prolong the lease; stop the work once the job is somebody else's, or cancelled."""
+        """Renew the lease; stop the work if the job was cancelled or lost to another worker."""
         store, lease_s = await self._opened(), self.settings.job_lease_s
         while not progress.is_stopped:
             await asyncio.sleep(min(1.0, lease_s / 5))
@@ -288,6 +288,6 @@ class Jobs:
                 progress.stop()
 
     async def _ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run something of the store or the files in their thread."""
+        """Run a function of the store or the files in their thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._store_thread, lambda: work(*args, **kwargs))

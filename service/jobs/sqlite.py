@@ -1,8 +1,8 @@
 """Jobs in an SQLite file: durable, and shared by the processes of one machine.
 
-Each change is one transaction, written through to the disk before it counts (`synchronous=FULL`).
-A job is claimed under SQLite's write lock, so no two workers get the same one. The file must lie
-on a local disk: SQLite's locks do not hold on network file systems.
+Each change is one durable transaction (`synchronous=FULL`). A job is claimed under SQLite's write
+lock, so no two workers get the same one. The file must be on a local disk: SQLite's locks do not
+work on network file systems.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Execute = Callable[..., sqlite3.Cursor]
 
 
 class SqliteJobStore:
-    """A `JobStore` in one file, which is made if it is not there."""
+    """A `JobStore` in one file, which is created if missing."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -55,20 +55,20 @@ class SqliteJobStore:
             )
 
     def add(self, job: JobRecord) -> None:
-        """Remember a job."""
+        """Store a job."""
         values = _to_row(job)
         marks = ", ".join("?" * len(values))
         with self._transaction() as execute:
             execute(f"INSERT INTO jobs ({', '.join(values)}) VALUES ({marks})", *values.values())
 
     def get(self, job_id: str) -> JobRecord | None:
-        """Return a job; None where there is none."""
+        """Return a job; None if it does not exist."""
         with self._transaction(write=False) as execute:
             row = execute("SELECT * FROM jobs WHERE id = ?", job_id).fetchone()
         return _of_row(row) if row else None
 
     def claim(self, worker: str, *, now: float, lease_s: float) -> JobRecord | None:
-        """Give the oldest job that waits, or whose lease ran out, to a worker."""
+        """Give a worker the oldest job that waits or whose lease has expired."""
         with self._transaction() as execute:
             _fail_lost(execute, now)
             row = execute(
@@ -89,7 +89,7 @@ class SqliteJobStore:
             return _of_row(execute("SELECT * FROM jobs WHERE id = ?", row["id"]).fetchone())
 
     def renew(self, job: JobRecord, *, done: int, total: int, lease: float) -> bool:
-        """Record progress and prolong the lease; False when the job is no longer the worker's."""
+        """Record progress and renew the lease; False if the job is no longer the worker's."""
         return self._update_held(job, "done = ?, total = ?, lease = ?", done, total, lease)
 
     def finish(
@@ -100,7 +100,7 @@ class SqliteJobStore:
         error: Mapping[str, Any] | None = None,
         result: JobResult | None = None,
     ) -> bool:
-        """Record the end of a job; False when it is no longer the worker's."""
+        """Record the end of a job; False if it is no longer the worker's."""
         state = "done" if error is None else "failed"
         changes = "state = ?, finished = ?, error = ?, result = ?"
         return self._update_held(
@@ -113,11 +113,11 @@ class SqliteJobStore:
         )
 
     def give_back(self, job: JobRecord) -> None:
-        """Let a job wait again; the attempt does not count."""
+        """Return a job to the queue; the attempt does not count."""
         self._update_held(job, "state = 'queued', worker = '', attempts = attempts - 1")
 
     def cancel(self, job_id: str, *, now: float) -> bool:
-        """End a job that has not ended; False when there is none."""
+        """Cancel a job that has not ended; False if there is none."""
         with self._transaction() as execute:
             done = execute(
                 "UPDATE jobs SET state = 'cancelled', finished = ? "
@@ -128,7 +128,7 @@ class SqliteJobStore:
         return bool(done.rowcount)
 
     def count_active(self) -> int:
-        """Return the number of jobs that wait or are worked on."""
+        """Return the number of jobs that wait or run."""
         with self._transaction(write=False) as execute:
             sql = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"
             return int(execute(sql).fetchone()[0])
@@ -140,7 +140,7 @@ class SqliteJobStore:
         return [row["id"] for row in rows]
 
     def remove(self, job_id: str) -> None:
-        """Forget a job."""
+        """Delete a job."""
         with self._transaction() as execute:
             execute("DELETE FROM jobs WHERE id = ?", job_id)
 
@@ -150,7 +150,7 @@ class SqliteJobStore:
             self._connection.close()
 
     def _update_held(self, job: JobRecord, changes: str, *values: object) -> bool:
-        """Change a job that its worker still holds."""
+        """Update a job if its worker still holds it."""
         with self._transaction() as execute:
             done = execute(
                 f"UPDATE jobs SET {changes} WHERE id = ? AND state = 'running' AND worker = ?",
@@ -162,7 +162,7 @@ class SqliteJobStore:
 
     @contextmanager
     def _transaction(self, *, write: bool = True) -> Iterator[Execute]:
-        """Yield a function that executes SQL; all of it counts, or nothing."""
+        """Yield a function that executes SQL in one transaction."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
@@ -179,7 +179,7 @@ def _column(name: str, kind: str) -> str:
 
 
 def _fail_lost(execute: Execute, now: float) -> None:
-    """End the jobs that have taken down as many processes as they may."""
+    """Fail the jobs that have taken down too many processes."""
     lost = execute(
         "SELECT id, request_id FROM jobs WHERE state = 'running' AND lease < ? AND attempts >= ?",
         now,

@@ -35,10 +35,10 @@ T = TypeVar("T")
 
 
 class JobWorker:
-    """Works on jobs, each in threads of its own pool.
+    """Runs jobs, in its own pool of threads.
 
     Args:
-        threads: jobs that are worked on at the same time.
+        threads: jobs that run at the same time.
         max_pixels: of the image of a job.
     """
 
@@ -51,10 +51,10 @@ class JobWorker:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="job")
 
     async def work(self, job: JobRecord, files: JobFiles, progress: JobProgress) -> JobResult:
-        """Write the result of a job; return what the store is to know of it.
+        """Write the result of a job; return its record.
 
         Raises:
-            ZooError: the job cannot be done.
+            ZooError: the job fails.
             StoppedError: it was stopped.
         """
         answer_format = choose_format(job.accept, job.options)
@@ -87,7 +87,7 @@ class JobWorker:
             progress.stop()
 
     def close(self) -> None:
-        """Cancel what has not started; threads that work end at their next tile."""
+        """Cancel jobs that have not started; running ones end at their next tile."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _load(self, job: JobRecord, progress: JobProgress) -> LoadedModel:

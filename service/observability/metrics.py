@@ -2,8 +2,8 @@
 
 Several processes (`uvicorn --workers`) share one set of numbers where `PROMETHEUS_MULTIPROC_DIR`
 names an empty folder before they start; each answer of `/metrics` is then about all of them.
-Labels hold only what this server knows: its routes, its models, its reasons. What a client made
-up is counted as `other`.
+Label values are only names known to this server: its routes, models, reasons. Unknown values from
+clients are counted as `other`.
 Names: https://prometheus.io/docs/practices/naming/
 """
 
@@ -28,7 +28,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
-# As OpenTelemetry's conventions have them for the duration of a request.
+# OpenTelemetry's conventional buckets for the duration of a request.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
 _STAGE_SECONDS = (0.001, *_SECONDS)
 _ITEMS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
@@ -95,7 +95,7 @@ class Metrics:
             self.stages.labels(model, _STAGES.get(stage, stage)).observe(seconds)
 
     def refusal(self, slug: str) -> None:
-        """Count a problem document, if it turned work away."""
+        """Count a problem document if it refused work."""
         if slug in _REASONS:
             self.rejected.labels(_REASONS[slug]).inc()
         elif slug == "client-gone":
@@ -114,7 +114,7 @@ class Metrics:
             depth.dec()
 
     def counted(self, run: RunBatch) -> RunBatch:
-        """Return `run`, noting the size of each batch that came through."""
+        """Return `run`, wrapped to count the size of each batch."""
 
         async def counting(bucket: Any, items: Sequence[Any]) -> Sequence[Any]:
             results = await run(bucket, items)
@@ -124,18 +124,18 @@ class Metrics:
         return counting
 
     def advance(self, counter: Counter, key: str, total: float) -> None:
-        """Bring a counter up to a total that is kept elsewhere."""
+        """Advance a counter to a total that is kept elsewhere."""
         counter.inc(max(0.0, total - self._seen.get(key, 0.0)))
         self._seen[key] = total
 
     def build(self, version: str) -> None:
-        """Say what runs here."""
+        """Set the build information."""
         torch = sys.modules.get("torch")
         cuda = getattr(getattr(torch, "version", None), "cuda", None)
         self.build_info.labels(version, getattr(torch, "__version__", ""), cuda or "").set(1)
 
     def sample_gpu(self) -> None:
-        """Read the memory of the GPU, where there is one."""
+        """Sample the memory of the GPU, if there is one."""
         torch = sys.modules.get("torch")
         if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
             return
@@ -152,7 +152,7 @@ class Metrics:
         return generate_latest(registry)
 
     def close(self) -> None:
-        """Take this process's gauges out of the shared numbers."""
+        """Remove this process's gauges from the shared numbers."""
         if SHARED_FOLDER in os.environ:
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 

@@ -10,7 +10,7 @@ from maskzoo.service.scheduling.batcher import Batcher
 
 
 class Sampler:
-    """Reads the state of a service into its metrics."""
+    """Samples the state of a service into its metrics."""
 
     def __init__(self, metrics: Metrics, manager: ModelManager, batcher: Batcher) -> None:
         self._metrics = metrics
@@ -19,7 +19,7 @@ class Sampler:
         self._loaded: dict[str, float] = {}
 
     def sample(self) -> None:
-        """Read everything once."""
+        """Sample everything once."""
         metrics = self._metrics
         held = {
             entry.name: entry
@@ -41,7 +41,7 @@ class Sampler:
         metrics.sample_gpu()
 
     async def run(self, every_s: float = 5) -> None:
-        """Read everything again and again."""
+        """Sample repeatedly until cancelled."""
         while True:
             self.sample()
             await asyncio.sleep(every_s)

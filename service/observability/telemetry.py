@@ -1,7 +1,7 @@
 """OpenTelemetry, if switched on: FastAPI's spans, sent as OTLP.
 
 Exporters read the usual `OTEL_EXPORTER_OTLP_ENDPOINT` and its like; the service's name is
-`maskzoo` unless `OTEL_SERVICE_NAME` says another. Nothing of OpenTelemetry's SDK is imported, and
+`maskzoo` unless `OTEL_SERVICE_NAME` sets another. Nothing of OpenTelemetry's SDK is imported, and
 no span is made, while `MASKZOO_TELEMETRY` is off.
 """
 
@@ -22,7 +22,7 @@ _NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
 
 def telemetry_options(is_on: bool) -> TelemetryConfig:
-    """Return what FastAPI's argument `telemetry` is to be.
+    """Return the value of FastAPI's argument `telemetry`.
 
     Raises:
         ZooError: it is on, and not installed.

@@ -14,7 +14,7 @@ _tracer = trace.get_tracer("maskzoo")
 
 
 def trace_stages(timings: Timings, *, model: str, image: str) -> None:
-    """Write what was measured as children of the current span.
+    """Record the measured stages as children of the current span.
 
     Args:
         image: the client's name of the file.

@@ -17,7 +17,7 @@ from maskzoo.service.responses.timings import Timings
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerNeeds:
-    """What an answer must hold beside the label map.
+    """Parts of an answer besides the label map.
 
     Args:
         needs_confidence: the confidence of each pixel.
@@ -38,13 +38,13 @@ class Answer:
         model: name of the model.
         labels: its classes.
         runs: the label map (H, W) and its runs.
-        confidence: the chosen class's probability in each pixel, float (H, W); None where the
-            format of the answer does not need it.
-        pixels: the image, uint8 (H, W, 3) RGB; None where the format does not need it.
+        confidence: the chosen class's probability in each pixel, float (H, W); None if the
+            format does not need it.
+        pixels: the image, uint8 (H, W, 3) RGB; None if the format does not need it.
         mode: how the network was applied.
-        info: what the decoder found and did.
+        info: facts from the decoder.
         file_name: the client's name of the image.
-        probabilities: float16 (K, H, W); None where nobody asked.
+        probabilities: float16 (K, H, W); None if not requested.
         georeference: of a GeoTIFF.
         max_corners: of all polygons together; more are refused.
     """
@@ -68,7 +68,7 @@ class Answer:
         """Mean confidence of the pixels of each class id that occurs."""
         assert self.confidence is not None, "this format needs confidence: say so in its table"
         rows = self.runs.rows
-        flat = self.confidence.reshape(-1)  # summed as it is: a copy of a huge map is too much
+        flat = self.confidence.reshape(-1)  # a view: a copy of a huge map is too large
         of_runs = np.add.reduceat(flat, rows.starts, dtype=np.float32)
         sums = np.bincount(rows.values, weights=of_runs)
         return {label: float(sums[label]) / area for label, area in self.runs.areas.items()}

@@ -1,8 +1,7 @@
 """Answers as arrays: NumPy's npz.
 
 Members: `labels` (H, W), `confidence` float16 (H, W), `names` (K,) text, `colours` uint8 (K, 3);
-`probabilities` float16 (K, H, W) where they were asked for.
-`np.load` reads it with pickle off, as is its default.
+`probabilities` float16 (K, H, W) if requested. `np.load` reads it with pickle off, its default.
 """
 
 from __future__ import annotations

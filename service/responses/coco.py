@@ -1,9 +1,9 @@
 """COCO run-length encoding, and whole COCO documents.
 
-Source: pycocotools (`common/maskApi.c`), whose strings these equal.
-Form: column-major run lengths, zeros first; from the fourth on each is stored as the difference
-to the one two before; each number in groups of five bits, least first, bit 6 = more, plus 48.
-Shapes: counts (R,) int64.
+Source: pycocotools (`common/maskApi.c`), which writes equal strings.
+Encoding: column-major run lengths, zeros first; from the fourth on, each is stored as the
+difference to the one two before; each number in groups of five bits, least first, bit 6 = more,
+plus 48. Shapes: counts (R,) int64.
 """
 
 from __future__ import annotations

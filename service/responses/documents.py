@@ -18,7 +18,7 @@ Polygons = dict[int, list[list[Ring]]]
 
 
 def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
-    """Return the JSON answer: classes, fractions, boxes, confidences and the masks asked for."""
+    """Return the JSON answer: classes, fractions, boxes, confidences and the requested masks."""
     result = SegmentResult(
         model=answer.model,
         request_id=answer.request_id,
@@ -31,7 +31,7 @@ def encode_json(answer: Answer, options: SegmentOptions) -> bytes:
         png=_png(answer) if "png" in options.mask_names else None,
         timings_ms=answer.timings.milliseconds(),
     )
-    # Polygons are text already: as lists of lists they would take several times as long.
+    # Polygons are already text; as lists of lists they would take several times as long.
     document = result.model_dump_json(exclude_none=True)
     classes = ",".join(_write_classes(answer, options))
     return document.replace('"classes":[]', f'"classes":[{classes}]', 1).encode()
@@ -59,15 +59,15 @@ def describe_classes(answer: Answer, options: SegmentOptions) -> list[ClassResul
 def encode_geojson(answer: Answer, options: SegmentOptions) -> bytes:
     """Return a FeatureCollection with one MultiPolygon for each class that occurs.
 
-    Coordinates are longitude and latitude where the image is a GeoTIFF whose system can be
-    transformed to WGS 84, as RFC 7946 wants them. Where it cannot, they are the system's own, and
-    `crs` names it in the form of 2008. An image without a place has pixels, x to the right and y
-    down. The member `coordinates` says which it is.
+    Coordinates are longitude and latitude, as in RFC 7946, if the image is a GeoTIFF whose system
+    can be transformed to WGS 84. Otherwise they are in its own system, which `crs` names as in
+    GeoJSON 2008. An image without georeference has pixels, x to the right and y down. The member
+    `coordinates` names the kind.
     """
     plain = options.model_copy(update={"masks": "none"})
     outlines, system = place_outlines(_polygons(answer, options), answer.georeference)
     head = json.dumps({"type": "FeatureCollection", **system})
-    parts = [f'{head[:-1]},"features":['.encode()]  # one copy of what may be very long
+    parts = [f'{head[:-1]},"features":['.encode()]  # only one copy, since it may be very long
     for entry in describe_classes(answer, plain):
         properties = entry.model_dump_json(exclude_none=True)
         begin = f'{{"type":"Feature","id":{entry.id},"properties":{properties},"geometry":'

@@ -1,9 +1,9 @@
 """ETag and If-None-Match for `POST /segment`.
 
-An answer follows from the image's bytes, the model's weights, the options and the format alone, so
-its tag is known before the network runs. RFC 9110 (13.1.2) gives 412 to methods other than GET
+An answer depends only on the image's bytes, the model's weights, the options and the format, so its
+tag is known before the network runs. RFC 9110 (13.1.2) gives 412 to methods other than GET
 when a tag matches; `/segment` changes nothing on the server and is a POST only to carry an image,
-so it answers 304, as for GET. `*` asks whether something is stored; nothing is, so it never
+so it answers 304, as for GET. `*` matches any stored representation; there is none, so it never
 matches. Tags are weak: request ids and timings in an answer differ from one to the next.
 """
 

@@ -17,8 +17,8 @@ class AnswerFormat(AnswerNeeds):
     """One way to write an answer.
 
     Args:
-        name: what `?format=` calls it.
-        media_type: what Accept calls it.
+        name: in `?format=`.
+        media_type: in the Accept header.
         suffix: end of the file's name.
         encode: pure function from an answer to bytes.
     """
@@ -30,7 +30,7 @@ class AnswerFormat(AnswerNeeds):
 
     @property
     def variant(self) -> str | None:
-        """What `?variant=` calls it, for images."""
+        """Name in `?variant=`, for PNG."""
         return self.media_type.params.get("variant")
 
 
@@ -38,7 +38,7 @@ def _png(variant: str) -> MediaType:
     return MediaType("image", "png", {"variant": variant})
 
 
-# In order of preference: a client without a wish gets the first.
+# In order of preference; the first is the default.
 FORMATS: tuple[AnswerFormat, ...] = (
     AnswerFormat("png", _png("indexed"), "png", lambda answer, _: images.encode_indexed(answer)),
     AnswerFormat("png", _png("color"), "png", lambda answer, _: images.encode_color(answer)),
@@ -114,8 +114,8 @@ def choose_format(accept: str | None, options: SegmentOptions) -> AnswerFormat:
 def choose_format_of_many(accept: str | None, options: SegmentOptions) -> AnswerFormat:
     """Choose the format of each answer to several images.
 
-    JSON and GeoJSON come in one array, and everything else as the parts of multipart/mixed; an
-    Accept header can choose between the two, and `?format=` and `?variant=` what is in them.
+    JSON and GeoJSON are returned in one array, everything else as the parts of multipart/mixed. An
+    Accept header chooses between the two, `?format=` and `?variant=` their contents.
 
     Raises:
         BadParameterError: a variant of something that is not a PNG.

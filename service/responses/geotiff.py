@@ -1,6 +1,6 @@
 """Masks as TIFF: class ids with a palette, in compressed tiles, with the image's georeference.
 
-The tags that say where a GeoTIFF lies are the image's own. `ImageDescription` holds the model, the
+The georeferencing tags are those of the image. `ImageDescription` holds the model, the
 request id and the class names as JSON.
 """
 
@@ -16,7 +16,7 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.service.responses.answer import Answer
 
 _TILE = (256, 256)
-_BIG_BYTES = 2**32 - 2**25  # of the raw map, as if nothing could be compressed
+_BIG_BYTES = 2**32 - 2**25  # of the raw map, in case nothing can be compressed
 
 
 def encode_tiff(answer: Answer) -> bytes:

@@ -10,7 +10,7 @@ from maskzoo.service.schemas import SegmentOptions
 
 
 def encode_mixed(answer: Answer, options: SegmentOptions) -> bytes:
-    """Return one image's JSON and indexed PNG; the JSON holds masks only where they were named."""
+    """Return one image's JSON and indexed PNG; the JSON holds masks only if they were requested."""
     if "masks" not in options.model_fields_set:
         options = options.model_copy(update={"masks": "none"})
     return write_parts(

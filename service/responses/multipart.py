@@ -17,8 +17,8 @@ class Part:
 
 
 def write_parts(parts: Sequence[Part]) -> bytes:
-    """Return a multipart body; `content_type` tells its boundary."""
-    boundary = secrets.token_hex(16).encode()  # 128 random bits: no part holds them by chance
+    """Return a multipart body; `content_type` gives its boundary."""
+    boundary = secrets.token_hex(16).encode()  # 128 random bits, which no part contains by chance
     pieces = []
     for part in parts:
         headers = {
@@ -38,5 +38,5 @@ def content_type(body: bytes) -> str:
 
 
 def attachment(name: str, suffix: str) -> dict[str, str]:
-    """Return the header that names a part and the file that a client may store it in."""
+    """Return the header with the names of a part and of its file."""
     return {"Content-Disposition": f'attachment; name="{name}"; filename="{name}.{suffix}"'}

@@ -27,7 +27,7 @@ class MediaType:
 
     @classmethod
     def parse(cls, text: str) -> MediaType | None:
-        """Read one range; None when it is malformed, which is as good as absent."""
+        """Parse one range; None if it is malformed, which counts as absent."""
         essence, *rest = (part.strip() for part in text.split(";"))
         main, slash, sub = essence.lower().partition("/")
         if not (slash and main and sub) or (main == "*" and sub != "*"):
@@ -46,7 +46,7 @@ class MediaType:
         return cls(main, sub, params, quality)
 
     def meets(self, offer: MediaType) -> bool:
-        """Whether `offer` lies in this range; parameters of the range must all be the offer's."""
+        """Whether `offer` lies in this range: all its parameters must be the offer's."""
         return (
             self.type in ("*", offer.type)
             and self.subtype in ("*", offer.subtype)
@@ -60,7 +60,7 @@ class MediaType:
 
     @property
     def specificity(self) -> tuple[bool, bool, int]:
-        """Orders ranges from `*/*` to a type with parameters."""
+        """Sort key of ranges, from `*/*` to a type with parameters."""
         return (self.type != "*", self.subtype != "*", len(self.params))
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class MediaType:
 
 
 def best_offer(accept: str | None, offers: Sequence[MediaType]) -> int:
-    """Return the index of the offer to send; the first one where the client has no wish.
+    """Return the index of the offer to send; the first one if the header is absent.
 
     Raises:
         NotAcceptableError: every offer is excluded.

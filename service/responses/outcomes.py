@@ -1,6 +1,6 @@
-"""The answers to several images: one part each, or the members of one JSON array.
+"""Outcomes of several images, as parts of a multipart body or members of a JSON array.
 
-An image that failed is a problem document in its place.
+A failed image is represented by its problem document.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ImageOutcome:
         media_type: of the body.
         body: the answer, or the problem document.
         suffix: end of a file name for it.
-        headers: more about it, for its part.
+        headers: further headers of its part.
     """
 
     name: str

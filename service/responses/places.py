@@ -1,6 +1,6 @@
 """Georeferencing of polygons, for GeoJSON.
 
-RFC 7946: longitude and latitude in WGS 84; outer rings run against the clock, holes with it.
+RFC 7946: longitude and latitude in WGS 84; outer rings are anticlockwise, holes clockwise.
 Shapes: points (P, 2), x first.
 """
 
@@ -21,7 +21,7 @@ _DEGREE_DIGITS, _MAP_DIGITS = 9, 4  # a tenth of a millimetre each
 def place_outlines(
     outlines: Outlines, reference: GeoReference | None
 ) -> tuple[Outlines, dict[str, Any]]:
-    """Return the outlines of each class where they lie, and the members that name their system."""
+    """Return the georeferenced outlines of each class, and the members that name their system."""
     if reference is None or reference.matrix is None:
         return outlines, {"coordinates": "pixels"}
     rings = [ring for polygons in outlines.values() for polygon in polygons for ring in polygon]
@@ -46,7 +46,7 @@ def place_outlines(
 
 
 def _name_system(reference: GeoReference) -> dict[str, Any]:
-    """Say that these are no longitudes and latitudes; `crs` has the form of GeoJSON 2008."""
+    """Return members that name another system than WGS 84; `crs` is as in GeoJSON 2008."""
     if reference.epsg is None:
         return {"coordinates": "the image's own system, which has no EPSG number"}
     name = f"urn:ogc:def:crs:EPSG::{reference.epsg}"

@@ -1,7 +1,7 @@
 """Label runs: a label map as runs of equal class ids, from which all formats are written.
 
-A run is `(start, length, label)`; the runs of one scan cover the map without gaps. Areas and
-boxes come from the runs as well, so pixels are touched once for each direction that is needed.
+A run is `(start, length, label)`; the runs of one scan cover the map without gaps. Areas and boxes
+are computed from the runs too, so pixels are read once for each direction.
 
 Shapes: label_map (H, W); starts, lengths, values (R,), R the number of runs.
 """
@@ -16,9 +16,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Scan:
-    """The runs of a map that was read along its lines, each line after the other.
+    """The runs of a map, read line by line.
 
-    A run may go on over the end of a line into the next one.
+    A run may continue into the next line.
 
     Args:
         starts: index of each run's first pixel in reading order, int64 (R,).
@@ -59,7 +59,7 @@ class Scan:
     def counts_of_label(self, label: int) -> np.ndarray:
         """Return alternating run lengths of not-label, label, not-label …; the first may be 0.
 
-        The last run of not-label is left out when it is empty.
+        An empty last run of not-label is left out.
         """
         starts, lengths = self.of_label(label)
         if not starts.size:
@@ -77,7 +77,7 @@ class LabelRuns:
     """The runs of one label map, by rows and by columns, each computed at its first use.
 
     Args:
-        label_map: class ids, an integer (H, W) array that nobody changes afterwards.
+        label_map: class ids, an integer (H, W) array that must not change afterwards.
     """
 
     def __init__(self, label_map: np.ndarray) -> None:
@@ -101,7 +101,7 @@ class LabelRuns:
         return {int(label): int(sums[label]) for label in np.flatnonzero(sums)}
 
     def box(self, label: int) -> tuple[int, int, int, int] | None:
-        """Return x, y, width, height around one label; None where it does not occur."""
+        """Return x, y, width, height around one label; None if it does not occur."""
         starts, lengths = self.rows.of_label(label)
         if not starts.size:
             return None
@@ -109,5 +109,5 @@ class LabelRuns:
         top, bottom = starts[0] // self.width, ends[-1] // self.width
         left, right = (starts % self.width).min(), (ends % self.width).max()
         if (starts // self.width != ends // self.width).any():
-            left, right = 0, self.width - 1  # a run over a line's end touches both borders
+            left, right = 0, self.width - 1  # a run across a line's end touches both borders
         return int(left), int(top), int(right - left + 1), int(bottom - top + 1)

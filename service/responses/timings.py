@@ -21,7 +21,7 @@ class StageSpan(NamedTuple):
 
 
 class Timings:
-    """Seconds by stage, in the order in which the stages started, and the spans they are of."""
+    """Seconds by stage, in the order of their start, and their spans."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -40,7 +40,7 @@ class Timings:
         """Add seconds to a stage.
 
         Args:
-            start_ns: since 1970; None where the stage followed the one before at once.
+            start_ns: since 1970; None if the stage followed the previous one directly.
         """
         if start_ns is None:
             last = self.spans[-1] if self.spans else None
@@ -49,7 +49,7 @@ class Timings:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def milliseconds(self) -> dict[str, float]:
-        """Return the times as numbers for people and JSON."""
+        """Return the times in milliseconds, rounded for JSON."""
         return {stage: round(1000 * seconds, 2) for stage, seconds in self.seconds.items()}
 
     def header(self) -> str:

@@ -13,7 +13,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> Health:
-    """Answers while models load and networks work; restart the process if it does not."""
+    """Answers even while models load and networks run; if it does not, restart the process."""
     return Health()
 
 

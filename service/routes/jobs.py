@@ -29,7 +29,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 _RESULTS = ("image/png", "application/json", "application/geo+json", "image/tiff")
 _WATCH_S = 0.25
-_ALIVE_S = 15.0  # proxies cut connections that are silent for longer
+_ALIVE_S = 15.0  # s; proxies close connections that are silent for longer
 _NOT_FOUND = problem_responses({404: "No such job."})
 _PROBLEMS = problem_responses(
     {
@@ -44,7 +44,9 @@ _PROBLEMS = problem_responses(
     }
 )
 
-JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As `Location` gave it.")]
+JobId = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{32}$", description="From the `Location` of the accepted job.")
+]
 
 
 @router.post(
@@ -67,9 +69,8 @@ async def create_job(
 ) -> Response:
     """Send the image as the body, or as the field `file` of a form; options as for /segment.
 
-    The answer comes as soon as the image is stored. What was accepted is worked on also when the
-    server ends meanwhile and is started again. The form of the result is chosen now, by `format`
-    or the Accept header.
+    Returns as soon as the image is stored. An accepted job survives a restart of the server. The
+    format of the result is chosen now, by `format` or the Accept header.
     """
     jobs = services.jobs
     files = await jobs.files()
@@ -102,11 +103,11 @@ async def create_job(
     return JSONResponse(_document(services, job), status_code=202, headers=headers)
 
 
-@router.get("/{job_id}", summary="How far is a job?", responses=_NOT_FOUND)
+@router.get("/{job_id}", summary="Show the progress of a job", responses=_NOT_FOUND)
 async def show_job(
     job_id: JobId, services: ServicesDep, response: Response, owner: Owner
 ) -> JobDocument:
-    """The state of a job, its progress from 0 to 1, and where its result is once it is done."""
+    """The state of a job, its progress (0 to 1), and the address of its result once it is done."""
     job = await services.jobs.get(job_id, owner=owner)
     response.headers["Cache-Control"] = "no-store"
     if job.is_active:
@@ -116,7 +117,7 @@ async def show_job(
 
 @router.get(
     "/{job_id}/events",
-    summary="Be told how far a job is",
+    summary="Follow the progress of a job",
     response_class=StreamingResponse,
     responses={
         200: {
@@ -153,7 +154,7 @@ async def watch_job(job_id: JobId, services: ServicesDep, owner: Owner) -> Respo
     },
 )
 async def fetch_result(job_id: JobId, services: ServicesDep, owner: Owner) -> Response:
-    """It is there until the job expires; fetching it does not remove it."""
+    """The result is kept until the job expires; fetching does not remove it."""
     job = await services.jobs.get(job_id, owner=owner)
     if job.state != "done" or job.result is None:
         raise JobNotDoneError(job.state, job.progress)
@@ -176,19 +177,19 @@ async def fetch_result(job_id: JobId, services: ServicesDep, owner: Owner) -> Re
 
 @router.delete(
     "/{job_id}",
-    summary="Cancel or forget a job",
+    summary="Cancel or delete a job",
     status_code=204,
     response_class=Response,
     responses=_NOT_FOUND,
 )
 async def delete_job(job_id: JobId, services: ServicesDep, owner: Owner) -> Response:
-    """A job that has not ended is cancelled; one that has is forgotten. Its files are removed."""
+    """Cancels a job that has not ended, deletes one that has, and removes its files."""
     await services.jobs.cancel(await services.jobs.get(job_id, owner=owner))
     return Response(status_code=204)
 
 
 async def _check(services: Services, options: SegmentOptions, accept: str | None) -> None:
-    """Refuse now what would fail later.
+    """Reject a job that would fail later.
 
     Raises:
         BadParameterError, UnknownNameError, NotAcceptableError: the options cannot be met.
@@ -208,7 +209,7 @@ def _document(services: Services, job: JobRecord) -> dict[str, Any]:
 async def _events(services: Services, job_id: str, owner: str) -> AsyncIterator[bytes]:
     """Write the changes of a job as server-sent events.
 
-    Form: https://html.spec.whatwg.org/multipage/server-sent-events.html
+    Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     changes = services.jobs.watch(job_id, owner=owner, every_s=_WATCH_S)
     coming = asyncio.ensure_future(anext(changes))
@@ -220,7 +221,7 @@ async def _events(services: Services, job_id: str, owner: str) -> AsyncIterator[
                 {coming, ending}, timeout=_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
             )
             if ending in done:
-                return  # the client comes again, and finds the next process
+                return  # the client reconnects, to the next process
             if not done:
                 yield b": still here\n\n"
                 continue

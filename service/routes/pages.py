@@ -24,7 +24,7 @@ async def index() -> Response:
 
 @router.get("/docs")
 async def docs() -> Response:
-    """The documentation, drawn from /openapi.json by a script of ours."""
+    """The documentation, rendered from /openapi.json by our script."""
     return _page("docs.html")
 
 

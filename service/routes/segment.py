@@ -97,11 +97,11 @@ async def segment(
     also as form fields or members.
 
     Several images (`file` repeated, `images` in JSON) are answered by an array of outcomes, or as
-    multipart/mixed with one part each; one that fails does not hurt the others.
+    multipart/mixed with one part each; one that fails does not affect the others.
 
     JPEG, PNG, WebP, TIFF, BMP and GIF (first frame) are read; EXIF orientation is applied, and
     the mask has the size of the upright image. Without `format`, the Accept header chooses.
-    The header `x-request-timeout-seconds` says how long the answer is worth waiting for.
+    The header `x-request-timeout-seconds` limits how long the client waits.
     An `If-None-Match` with the ETag of an earlier answer gives 304 without work.
     """
     timeout_s = read_timeout(request, limit_s=services.settings.request_timeout_s)
@@ -120,7 +120,7 @@ async def segment(
 
 @dataclass(frozen=True)
 class _Asked:
-    """One request, as every image of it needs it."""
+    """The options and headers that all images of one request share."""
 
     request: Request
     services: Services
@@ -148,7 +148,7 @@ class _Asked:
         )
 
     async def data(self, upload: Upload) -> bytes:
-        """Return the image's bytes, which are fetched where it was named by its URL."""
+        """Return the image's bytes, fetched if a URL was given."""
         if upload.url is None:
             return upload.data
         settings = self.services.settings
@@ -195,7 +195,7 @@ async def _many(asked: _Asked, submission: Submission) -> Response:
         order = await asked.order(upload, answer_format)
         return await asked.answer(order, await asked.data(upload), answer_format)
 
-    await asked.services.manager.get(asked.options.model)  # a wrong name is one mistake, not many
+    await asked.services.manager.get(asked.options.model)  # a wrong name is one error, not many
     work = answer_each(
         submission.uploads,
         answer,
