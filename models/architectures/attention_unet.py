@@ -57,4 +57,5 @@ class AttentionUNet(UNet):
         """Return the gated skip."""
         if str(level) not in self.gates:
             return skip
-        return self.gates[str(level)](skip, self.signal(deeper) if level == 4 else deeper)
+        output: Tensor = self.gates[str(level)](skip, self.signal(deeper) if level == 4 else deeper)
+        return output

@@ -48,4 +48,7 @@ class ContextHead(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the fused map of f5 and its context."""
         x = features[5]
-        return self.fuse(torch.cat([x, self.after(self.mechanism(self.before(x)))], dim=1))
+        output: Tensor = self.fuse(
+            torch.cat([x, self.after(self.mechanism(self.before(x)))], dim=1)
+        )
+        return output

@@ -55,4 +55,5 @@ class DeepLabV3(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the pyramid of f5."""
         x = self.aspp(features[5])
-        return x if self.refine is None else self.refine(x)
+        output: Tensor = x if self.refine is None else self.refine(x)
+        return output

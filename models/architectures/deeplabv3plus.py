@@ -61,4 +61,5 @@ class DeepLabV3Plus(Decoder):
         """Return the fused map at the size of f2."""
         low = self.low(features[2])
         context = resize(self.aspp(features[5]), low.shape[-2:], self.align_corners)
-        return self.fuse(torch.cat([context, low], dim=1))
+        output: Tensor = self.fuse(torch.cat([context, low], dim=1))
+        return output

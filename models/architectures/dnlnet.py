@@ -57,7 +57,8 @@ class DisentangledNonLocal(nn.Module):
         key = key - key.mean(dim=2, keepdim=True)
         unary = self.mask(x).flatten(2).softmax(dim=2).to(value.dtype)  # (N, 1, L)
         answer = self.attention(query, key, value) + value @ unary.transpose(1, 2)
-        return self.out(answer.unflatten(2, x.shape[-2:])) + x
+        output: Tensor = self.out(answer.unflatten(2, x.shape[-2:])) + x
+        return output
 
 
 class DNLNet(ContextHead):

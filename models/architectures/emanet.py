@@ -69,4 +69,5 @@ class EMANet(Decoder):
         """Return the attended map."""
         x = features[5]
         answer = self.after(self.emau(self.before(x)))
-        return answer if self.fuse is None else self.fuse(torch.cat([x, answer], dim=1))
+        output: Tensor = answer if self.fuse is None else self.fuse(torch.cat([x, answer], dim=1))
+        return output

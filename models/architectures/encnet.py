@@ -57,7 +57,8 @@ class EncNet(Decoder):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the gated map."""
-        return self.encoding(self._join(features))
+        output: Tensor = self.encoding(self._join(features))
+        return output
 
     def forward_train(self, features: list[Tensor]) -> DecoderOutput:
         """Return the gated map, the scene logits and the logits of the auxiliary head."""
@@ -70,11 +71,12 @@ class EncNet(Decoder):
         )
 
     def _join(self, features: list[Tensor]) -> Tensor:
-        x = self.bottleneck(features[5])
+        x: Tensor = self.bottleneck(features[5])
         if not self.laterals:
             return x
         sides = [
             resize(lateral(features[level]), x.shape[-2:], self.align_corners)
             for level, lateral in zip((3, 4), self.laterals, strict=True)
         ]
-        return self.fusion(torch.cat([x, *sides], dim=1))
+        output: Tensor = self.fusion(torch.cat([x, *sides], dim=1))
+        return output

@@ -56,4 +56,5 @@ class FCN(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the convolutions of f5."""
         y = self.convs(features[5])
-        return y if self.join is None else self.join(torch.cat([features[5], y], dim=1))
+        output: Tensor = y if self.join is None else self.join(torch.cat([features[5], y], dim=1))
+        return output

@@ -45,7 +45,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the attended map."""
-        return self.out(self.attention(x, x))
+        output: Tensor = self.out(self.attention(x, x))
+        return output
 
 
 class ISANet(Decoder):
@@ -80,7 +81,8 @@ class ISANet(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the map joined with its attended self."""
         x = self.before(features[5])
-        return self.fuse(torch.cat([self._interlace(x), x], dim=1))
+        output: Tensor = self.fuse(torch.cat([self._interlace(x), x], dim=1))
+        return output
 
     def _interlace(self, x: Tensor) -> Tensor:
         """Apply far, then near attention to a map of any size."""

@@ -64,7 +64,7 @@ class MANet(Decoder):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the map of the last level."""
-        x = self.bottom(features[5])
+        x: Tensor = self.bottom(features[5])
         for level, skip in zip(self.levels, features[4::-1], strict=False):
             if isinstance(level, FusionAttention):
                 x = level(x, skip, self.align_corners)
@@ -94,7 +94,8 @@ class PositionWiseAttention(nn.Module):
         answer = self.attention(
             self.query(x).flatten(2), self.key(x).flatten(2), self.value(x).flatten(2)
         )
-        return self.out(x + answer.unflatten(2, x.shape[-2:]))
+        output: Tensor = self.out(x + answer.unflatten(2, x.shape[-2:]))
+        return output
 
 
 class FusionAttention(nn.Module):
@@ -123,7 +124,8 @@ class FusionAttention(nn.Module):
         """Return the joined map at the size of the skip."""
         high = resize(self.high(x), skip.shape[-2:], align_corners)
         gates = self.gate_high(_means(high)) + self.gate_skip(_means(skip))
-        return self.convs(torch.cat([high * gates, skip], dim=1))
+        output: Tensor = self.convs(torch.cat([high * gates, skip], dim=1))
+        return output
 
 
 def _gate(channels: int, reduction: int) -> nn.Sequential:

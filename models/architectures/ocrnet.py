@@ -48,7 +48,8 @@ class ObjectContext(nn.Module):
             coarse: logits (N, K, H, W).
         """
         context = self.out(self.attention(x, gather_regions(x, coarse)))
-        return self.fuse(torch.cat([context, x], dim=1))
+        output: Tensor = self.fuse(torch.cat([context, x], dim=1))
+        return output
 
 
 class OCRNet(Decoder):
@@ -91,7 +92,8 @@ class OCRNet(Decoder):
 
     def _join(self, x: Tensor, coarse: Tensor) -> Tensor:
         pixels = self.bottleneck(x)
-        return self.context(pixels, resize(coarse, pixels.shape[-2:], self.align_corners))
+        output: Tensor = self.context(pixels, resize(coarse, pixels.shape[-2:], self.align_corners))
+        return output
 
 
 def gather_regions(x: Tensor, coarse: Tensor) -> Tensor:

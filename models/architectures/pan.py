@@ -62,7 +62,7 @@ class PAN(Decoder):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the map of f2's size."""
-        x = self.fpa(features[5])
+        x: Tensor = self.fpa(features[5])
         for level, step in zip((4, 3, 2), self.steps, strict=True):
             x = step(features[level], x)
         return x

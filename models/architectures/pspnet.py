@@ -46,4 +46,5 @@ class PSPNet(Decoder):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the bottleneck over the pyramid of f5."""
-        return self.ppm(features[5])
+        output: Tensor = self.ppm(features[5])
+        return output

@@ -50,4 +50,5 @@ class SegFormer(Decoder):
             resize(linear(feature), size, self.align_corners)
             for linear, feature in zip(self.linears, features[5:1:-1], strict=True)
         ]
-        return self.fuse(torch.cat(levels, dim=1))
+        output: Tensor = self.fuse(torch.cat(levels, dim=1))
+        return output

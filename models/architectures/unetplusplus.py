@@ -69,7 +69,8 @@ class UNetPlusPlus(Decoder):
         x = maps[1, 4]
         if self.full is None:
             return x
-        return self.full(resize(x, features[0].shape[-2:], self.align_corners))
+        output: Tensor = self.full(resize(x, features[0].shape[-2:], self.align_corners))
+        return output
 
     def _node(self, maps: dict[tuple[int, int], Tensor], level: int, column: int) -> Tensor:
         name = f"{level}_{column}"
@@ -79,4 +80,5 @@ class UNetPlusPlus(Decoder):
         up = resize(below, maps[level, 0].shape[-2:], self.align_corners)
         earlier = [maps[level, index] for index in reversed(range(column))]
         joined = [up, *(node for node in earlier if node.shape[1])]
-        return self.nodes[name](torch.cat(joined, dim=1))
+        output: Tensor = self.nodes[name](torch.cat(joined, dim=1))
+        return output

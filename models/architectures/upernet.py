@@ -68,4 +68,5 @@ class UPerNet(Decoder):
         levels.append(pyramid[3])
         size = levels[0].shape[-2:]
         aligned = [levels[0], *(resize(level, size, self.align_corners) for level in levels[1:])]
-        return self.fuse(torch.cat(aligned, dim=1))
+        output: Tensor = self.fuse(torch.cat(aligned, dim=1))
+        return output

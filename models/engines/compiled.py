@@ -9,6 +9,7 @@ compiler (g++; on CUDA Triton brings its own), so this engine runs only on reque
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,7 +52,9 @@ class CompiledEngine:
         layout = torch.channels_last
         self.network = network.to(self.device, memory_format=layout).eval()  # type: ignore[call-overload]
         self._graphs = self.device.type == "cuda"
-        self._forward = torch.compile(self.network.forward_coarse, **_options(self.device))
+        self._forward: Callable[[Tensor], Tensor] = torch.compile(
+            self.network.forward_coarse, **_options(self.device)
+        )
         self._turn = threading.Lock()
 
     def run(self, batch: Tensor) -> Tensor:
@@ -62,7 +65,7 @@ class CompiledEngine:
         with self._turn, torch.inference_mode(), autocast(self.device, self.dtype):
             if self._graphs:
                 torch.compiler.cudagraph_mark_step_begin()
-            logits = self._forward(batch).float()
+            logits: Tensor = self._forward(batch).float()
             return logits.clone() if self._graphs else logits
 
 

@@ -14,7 +14,8 @@ import torch
 def has_bf16(device_type: str) -> bool:
     """Tell whether a device of this type (`cuda`, `cpu` …) multiplies bfloat16 in hardware."""
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        output: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+        return output
     if device_type == "cpu":
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return False

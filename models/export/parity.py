@@ -86,4 +86,5 @@ def _logits(network: SegmentationNetwork, x: torch.Tensor) -> torch.Tensor:
     device = next(network.parameters()).device
     logits = network.eval()(x.to(device)).cpu()
     network.train(was_training)
-    return logits
+    output: torch.Tensor = logits
+    return output

@@ -64,7 +64,8 @@ class ExportWrapper(nn.Module):
             return cast(SegmentationNetwork, self.network).forward_coarse(image)
         logits = self.network(image)
         if self.output == "logits":
-            return logits
+            output: Tensor | tuple[Tensor, Tensor] = logits
+            return output
         # In float32, whatever the network computes in: 16 bits would round confidence to 0.001.
         confidence, label_map = logits.float().softmax(dim=1).max(dim=1)
         return label_map, confidence

@@ -85,7 +85,8 @@ def _paint(labels: np.ndarray, label_set: LabelSet) -> np.ndarray:
         return cv2.LUT(cv2.merge([labels] * 3), label_set.palette()[None])
     table = np.zeros((int(labels.max()) + 1 + label_set.num_classes, 3), np.uint8)
     table[: label_set.num_classes] = label_set.colours
-    return table[labels]
+    output: np.ndarray = table[labels]
+    return output
 
 
 def _compress(labels: np.ndarray) -> bytes:

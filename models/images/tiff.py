@@ -244,7 +244,8 @@ def _look_up(indices: np.ndarray, page: tifffile.TiffPage, name: str) -> np.ndar
     if table is None or indices.max(initial=0) >= table.shape[1]:
         raise ImageDamagedError(f"{name} is a palette TIFF without a complete palette")
     shift = 8 if table.max() > 255 else 0
-    return (table.T >> shift).astype(np.uint8)[indices]
+    output: np.ndarray = (table.T >> shift).astype(np.uint8)[indices]
+    return output
 
 
 def _from_pillow_mode(mode: str, samples: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ Shapes: a band is (rows, W, S), with S samples for each pixel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +152,7 @@ class TiffRows:
                 target[..., first : first + part.shape[2]] = part
         return filled
 
-    def _decode_segment(self, index: int) -> tuple[np.ndarray | None, tuple, tuple]:
+    def _decode_segment(self, index: int) -> tuple[np.ndarray | None, Sequence[int], Sequence[int]]:
         page, handle = self._page, self._file.filehandle
         count = page.databytecounts[index]
         handle.seek(page.dataoffsets[index])

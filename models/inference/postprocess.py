@@ -120,9 +120,9 @@ def _in_strips(
         if len(coarse) == size[0]:
             values = coarse[part]  # no rows to resize; a view, which nothing below writes to
         elif crop[1] < _NARROW:  # a call for each row would cost more than its work
-            mix = weight[part, None, None]
-            np.multiply(coarse[above[part]], 1 - mix, out=values)
-            values += coarse[below[part]] * mix
+            mixes = weight[part, None, None]
+            np.multiply(coarse[above[part]], 1 - mixes, out=values)
+            values += coarse[below[part]] * mixes
         else:
             # One call for the K x W values of a row: a resize of all planes would transpose them.
             for row, at in zip(values, range(top, part.stop), strict=True):

@@ -72,7 +72,8 @@ class Attention(nn.Module):
         )
         if needs_gradient:
             return _whole(query, key, value, self.scale, self.weighting)
-        return _inference(query, key, value, self.scale, self.weighting)
+        output: Tensor = _inference(query, key, value, self.scale, self.weighting)
+        return output
 
 
 class ProjectedAttention(nn.Module):
@@ -107,7 +108,8 @@ class ProjectedAttention(nn.Module):
         """Return what each position of x gathers from the source: (N, C_value, H, W)."""
         query, key = self.query(x).flatten(2), self.key(source).flatten(2)
         output: Tensor = self.attention(query, key, self.value(source).flatten(2))
-        return output.unflatten(2, x.shape[-2:])
+        result: Tensor = output.unflatten(2, x.shape[-2:])
+        return result
 
 
 def _project_twice(in_channels: int, channels: int, norm: Norm) -> nn.Sequential:

@@ -104,7 +104,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features of a normalised image."""
         if self._multiple == 1:
-            return self.body(x)
+            output: list[Tensor] = self.body(x)
+            return output
         height, width = x.shape[-2:]
         below = (height + self._multiple - 1) // self._multiple * self._multiple - height
         right = (width + self._multiple - 1) // self._multiple * self._multiple - width

@@ -52,7 +52,8 @@ def plug_after(module: nn.Module, name: str, plugin: nn.Module) -> None:
 
 
 def _run_plugins(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    return module.get_submodule("plugins")(output)
+    result: Tensor = module.get_submodule("plugins")(output)
+    return result
 
 
 class Neck(nn.Module):

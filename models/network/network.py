@@ -135,14 +135,16 @@ class SegmentationNetwork(nn.Module):
         return self._classify(self.decoder(self._encode(image))), pose
 
     def _classify(self, features: Tensor) -> Tensor:
-        return self.classifier(self.refine(features))
+        output: Tensor = self.classifier(self.refine(features))
+        return output
 
     def _finish(self, logits: Tensor, size: torch.Size, pose: Tensor | None) -> Tensor:
         return self.warp.restore(resize(logits, size, self.decoder.align_corners), pose)
 
     def _encode(self, x: Tensor) -> list[Tensor]:
         try:
-            return self.neck(self.encoder(x))
+            output: list[Tensor] = self.neck(self.encoder(x))
+            return output
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise

@@ -89,12 +89,14 @@ class FusedLevel(nn.Module):
         ]
         weights = self.weights(maps)
         mixed = torch.stack([weights[:, i : i + 1] * x for i, x in enumerate(maps)]).sum(dim=0)
-        return self.expand(mixed)
+        output: Tensor = self.expand(mixed)
+        return output
 
     def weights(self, maps: list[Tensor]) -> Tensor:
         """Return (N, L, H, W), summing to 1 over the levels at every pixel."""
         scores = [score(x) for score, x in zip(self.scores, maps, strict=True)]
-        return self.weigh(torch.cat(scores, dim=1)).softmax(dim=1)
+        output: Tensor = self.weigh(torch.cat(scores, dim=1)).softmax(dim=1)
+        return output
 
 
 def _fit(channels: int, width: int, stride: int, wanted: int, norm: Norm) -> nn.Module:

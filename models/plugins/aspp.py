@@ -58,7 +58,10 @@ class AtrousPyramid(nn.Module):
         """Return the projection of all branches."""
         mean = self.pool(x.mean(dim=(2, 3), keepdim=True))
         mean = mean.expand(-1, -1, *x.shape[-2:])
-        return self.project(torch.cat([mean, *(branch(x) for branch in self.branches)], dim=1))
+        output: Tensor = self.project(
+            torch.cat([mean, *(branch(x) for branch in self.branches)], dim=1)
+        )
+        return output
 
 
 def rates_at_stride(stride: int) -> tuple[int, ...]:

@@ -62,13 +62,15 @@ class AttentionGate(nn.Module):
 
     def forward(self, skip: Tensor, deeper: Tensor) -> Tensor:
         """Return W (α · skip)."""
-        return self.out(skip * self.weights(skip, deeper))
+        output: Tensor = self.out(skip * self.weights(skip, deeper))
+        return output
 
     def weights(self, skip: Tensor, deeper: Tensor) -> Tensor:
         """Return α (N, 1, H, W), within 0 … 1."""
         if self.variant == "simple":
             signal = self.deeper(resize(deeper, skip.shape[-2:], self.align_corners))
-            return self.score((self.skip(skip) + signal).relu()).sigmoid()
+            output: Tensor = self.score((self.skip(skip) + signal).relu()).sigmoid()
+            return output
         height, width = skip.shape[-2:]
         # A side of one pixel cannot be halved: it is doubled first (1 // side is 0 otherwise).
         compared = self.skip(F.pad(skip, (0, 1 // width, 0, 1 // height)))

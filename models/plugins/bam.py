@@ -63,7 +63,8 @@ class BottleneckAttention(nn.Module):
         channel = self.channel(x.mean(dim=(2, 3), keepdim=True))  # (N, C, 1, 1)
         spatial = self.spatial(x)  # (N, 1, H, W)
         energy = channel + spatial if self.variant == "paper" else channel * spatial
-        return x + x * energy.sigmoid()
+        output: Tensor = x + x * energy.sigmoid()
+        return output
 
 
 def _with_hidden_norms(convs: list[nn.Module], width: int, norm: Norm) -> list[nn.Module]:

@@ -43,4 +43,5 @@ class ChannelAttention(nn.Module):
             if self.energy == "official":
                 energy = energy.amax(dim=2, keepdim=True) - energy
             answer = (energy.softmax(dim=2) @ wide).to(x.dtype)
-        return self.gamma * answer.unflatten(2, x.shape[-2:]) + x
+        output: Tensor = self.gamma * answer.unflatten(2, x.shape[-2:]) + x
+        return output

@@ -53,7 +53,8 @@ class SpatialGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the gates (N, 1, H, W)."""
         extremes = torch.cat([x.amax(dim=1, keepdim=True), x.mean(dim=1, keepdim=True)], dim=1)
-        return self.norm(self.conv(extremes)).sigmoid()
+        output: Tensor = self.norm(self.conv(extremes)).sigmoid()
+        return output
 
 
 class ConvolutionalBlockAttention(nn.Module):

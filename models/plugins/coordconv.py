@@ -44,7 +44,10 @@ class CoordConv(ConvolutionLike):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return conv([input, x, y])."""
-        return super().forward(input) + self.coordinates(coordinate_maps(input, self.radius))
+        output: Tensor = super().forward(input) + self.coordinates(
+            coordinate_maps(input, self.radius)
+        )
+        return output
 
 
 def coordinate_maps(x: Tensor, radius: bool = False) -> Tensor:

@@ -43,4 +43,5 @@ class CoordinateAttention(nn.Module):
         rows, columns = mixed.split([height, width], dim=2)
         row_gate = self.rows(rows).sigmoid()  # (N, C, H, 1)
         column_gate = self.columns(columns.transpose(2, 3)).sigmoid()  # (N, C, 1, W)
-        return x * row_gate * column_gate
+        output: Tensor = x * row_gate * column_gate
+        return output

@@ -50,7 +50,8 @@ class CrissCrossAttention(nn.Module):
         from_row = row @ value.permute(0, 2, 3, 1)  # (N, H, W, C)
         # Contiguous before they are added, or `torch.export` ties the graph to their strides.
         from_column = from_column.permute(0, 3, 2, 1).contiguous()
-        return from_column + from_row.permute(0, 3, 1, 2).contiguous()
+        output: Tensor = from_column + from_row.permute(0, 3, 1, 2).contiguous()
+        return output
 
     @staticmethod
     def _weights(query: Tensor, key: Tensor) -> Tensor:

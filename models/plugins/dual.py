@@ -40,4 +40,5 @@ class DualAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x with what both attentions add."""
-        return x + (self.position(x) - x) + (self.channel(x) - x)
+        output: Tensor = x + (self.position(x) - x) + (self.channel(x) - x)
+        return output

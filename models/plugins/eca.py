@@ -31,4 +31,5 @@ class EfficientChannelAttention(nn.Module):
         """Return x, each channel times its gate in (0, 1)."""
         means = x.mean(dim=(2, 3)).unsqueeze(1)  # (N, 1, C)
         gate = self.mix(means).sigmoid().squeeze(1)  # (N, C)
-        return x * gate[:, :, None, None]
+        output: Tensor = x * gate[:, :, None, None]
+        return output

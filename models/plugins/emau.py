@@ -95,7 +95,8 @@ class Bases(nn.Module):
         """Divide by the norm over positions or channels (dimension 1)."""
         if self.variant == "mmseg":
             return F.normalize(x, p=order, dim=1)
-        return x / (1e-6 + x.norm(p=order, dim=1, keepdim=True))
+        output: Tensor = x / (1e-6 + x.norm(p=order, dim=1, keepdim=True))
+        return output
 
     def _remember(self, bases: Tensor) -> None:
         """Move the stored bases towards the mean over the batch and over all processes."""
@@ -152,4 +153,5 @@ class ExpectationMaximization(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ReLU(x + W ReLU(reconstruction))."""
         reconstruction = self.bases(self.project(x).flatten(2))
-        return (x + self.out(reconstruction.unflatten(2, x.shape[-2:]).relu())).relu()
+        output: Tensor = (x + self.out(reconstruction.unflatten(2, x.shape[-2:]).relu())).relu()
+        return output

@@ -75,8 +75,10 @@ class ContextEncoding(nn.Module):
     def describe(self, x: Tensor) -> Tensor:
         """Return the description e (N, C)."""
         residuals = self.encoding(self.project(x))  # (N, codes, C)
-        return self.norm(residuals.unsqueeze(3)).squeeze(3).relu().mean(dim=1)
+        output: Tensor = self.norm(residuals.unsqueeze(3)).squeeze(3).relu().mean(dim=1)
+        return output
 
     def gated(self, x: Tensor, description: Tensor) -> Tensor:
         """Return ReLU(x + x · σ(W e)) for a description e."""
-        return (x + x * self.gate(description).sigmoid()[:, :, None, None]).relu()
+        output: Tensor = (x + x * self.gate(description).sigmoid()[:, :, None, None]).relu()
+        return output

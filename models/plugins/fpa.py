@@ -89,4 +89,5 @@ class FeaturePyramidAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return master ⊙ pyramid + global."""
         mean = self.mean(x.mean(dim=(2, 3), keepdim=True))  # (N, out, 1, 1)
-        return self.master(x) * self.pyramid(x) + mean
+        output: Tensor = self.master(x) * self.pyramid(x) + mean
+        return output

@@ -58,4 +58,5 @@ class GlobalAttentionUpsample(nn.Module):
         deeper = self.reduce(deeper)
         weight = self.gate(self.weigh(deeper.mean(dim=(2, 3), keepdim=True)))
         grown = resize(deeper, skip.shape[-2:], self.align_corners)
-        return grown + self.skip(skip) * weight
+        output: Tensor = grown + self.skip(skip) * weight
+        return output

@@ -56,7 +56,8 @@ class GlobalContext(nn.Module):
         if self.mask is None:
             return x.mean(dim=(2, 3), keepdim=True)
         weights = self.mask(x).flatten(2).softmax(dim=2)  # (N, 1, L)
-        return (x.flatten(2) @ weights.to(x.dtype).transpose(1, 2)).unsqueeze(3)
+        output: Tensor = (x.flatten(2) @ weights.to(x.dtype).transpose(1, 2)).unsqueeze(3)
+        return output
 
 
 def _transform(channels: int, width: int) -> nn.Sequential:

@@ -64,5 +64,6 @@ class GhostModule(nn.Module):
         """Return the maps and their ghosts."""
         maps = self.primary(x)
         if self.ghosts is None:
-            return maps
+            output: Tensor = maps
+            return output
         return torch.cat([maps, self.ghosts(maps)], dim=1)[:, : self.out_channels]

@@ -55,4 +55,5 @@ class GroupedConv(nn.Conv2d):
         y = super().forward(input)
         if not self.shuffle:
             return y
-        return y.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+        output: Tensor = y.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+        return output

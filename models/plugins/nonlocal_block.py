@@ -82,7 +82,8 @@ class NonLocal(nn.Module):
             if self.pairwise == "concatenation":
                 query, key = self._concatenation(query, key)
             answer = self.attention(query, key, value)
-        return self.out(answer.unflatten(2, x.shape[-2:])) + x
+        output: Tensor = self.out(answer.unflatten(2, x.shape[-2:])) + x
+        return output
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return θ (N, D, L), φ (N, D, M) and g (N, D, M)."""

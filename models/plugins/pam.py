@@ -40,4 +40,5 @@ class PositionAttention(nn.Module):
             project(x).flatten(2) for project in (self.query, self.key, self.value)
         )
         answer = self.attention(query, key, value)
-        return self.gamma * answer.unflatten(2, x.shape[-2:]) + x
+        output: Tensor = self.gamma * answer.unflatten(2, x.shape[-2:]) + x
+        return output

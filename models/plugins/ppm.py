@@ -50,7 +50,8 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the 3x3 convolution of the pyramid."""
-        return self.bottleneck(self.pyramid(x))
+        output: Tensor = self.bottleneck(self.pyramid(x))
+        return output
 
     def pyramid(self, x: Tensor) -> Tensor:
         """Return cat[x, p1, p2, p3, p6] (N, C + bins · width, H, W)."""

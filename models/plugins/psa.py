@@ -78,7 +78,8 @@ class PSABranch(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             weights = scores.to(torch.promote_types(scores.dtype, torch.float32)).softmax(dim=1)
         answer = x.flatten(2) @ weights.to(x.dtype)
-        return answer.unflatten(2, x.shape[-2:])
+        output: Tensor = answer.unflatten(2, x.shape[-2:])
+        return output
 
     def _scores(self, predicted: Tensor) -> Tensor:
         """Return the scores (N, L, L): a column for each position that receives."""
@@ -196,7 +197,8 @@ class PointwiseSpatialAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x + γ · context(x)."""
-        return x + self.gamma * self.context(x)
+        output: Tensor = x + self.gamma * self.context(x)
+        return output
 
 
 def cut_out(
@@ -236,7 +238,8 @@ def _shift(cells: Tensor, length: int, fill: float) -> Tensor:
     centre = (cells.shape[-1] - 1) // 2
     rows = F.pad(cells, (length, length), value=fill)[..., centre + 1 : centre + 1 + 2 * length]
     flat = rows.flatten(-2)[..., length - 1 : length - 1 + length * (2 * length - 1)]
-    return flat.unflatten(-1, (length, 2 * length - 1))[..., :length]
+    output: Tensor = flat.unflatten(-1, (length, 2 * length - 1))[..., :length]
+    return output
 
 
 class Sampling:

@@ -65,7 +65,8 @@ class ReceptiveFieldBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ReLU(scale · branches + shortcut)."""
         joined = self.join(torch.cat([branch(x) for branch in self.branches], dim=1))
-        return self.act(self.scale * joined + self.shortcut(x))
+        output: Tensor = self.act(self.scale * joined + self.shortcut(x))
+        return output
 
 
 def _width(channels: int, variant: str) -> int:

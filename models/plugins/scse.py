@@ -43,5 +43,6 @@ class SpatialChannelExcitation(nn.Module):
         """Return the joined map."""
         channel, spatial = self.channel(x), x * self.spatial(x).sigmoid()
         if self.fuse == "add":
-            return channel + spatial
+            output: Tensor = channel + spatial
+            return output
         return torch.maximum(channel, spatial) if self.fuse == "max" else channel * spatial

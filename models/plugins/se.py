@@ -32,4 +32,5 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x, each channel times its gate in (0, 1)."""
         means = x.mean(dim=(2, 3), keepdim=True)  # (N, C, 1, 1)
-        return x * self.excite(self.act(self.squeeze(means))).sigmoid()
+        output: Tensor = x * self.excite(self.act(self.squeeze(means))).sigmoid()
+        return output

@@ -91,7 +91,9 @@ def record_calls(encoder: Encoder) -> tuple[list[Call], list[Tensor]]:
         if module is body:
             continue
 
-        def record(module: nn.Module, args: tuple, output: object, name: str = name) -> None:
+        def record(
+            module: nn.Module, args: tuple[object, ...], output: object, name: str = name
+        ) -> None:
             if isinstance(output, Tensor):
                 given = args[0] if args and isinstance(args[0], Tensor) else None
                 calls.append(Call(name, module, given, output))

@@ -38,7 +38,7 @@ _STATE_KEYS = ("state_dict", "model_state_dict", "model")
 
 # All that a pickle may call, beside torch's storages: each only builds a value from its arguments.
 _TYPES = {("collections", "OrderedDict"): OrderedDict, ("torch", "Size"): torch.Size}
-_FUNCTIONS = {
+_FUNCTIONS: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
     ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
