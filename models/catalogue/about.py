@@ -1,14 +1,17 @@
 """Metadata of architectures and plug-ins, parsed from their modules' docstrings.
 
-Every architecture and plug-in has one file with the paper on top, in fields:
+Every architecture and plug-in has one file with the paper on top:
 
     Name: one line.
 
     Paper:   authors, "title", venue year, https://…
     Idea:    …            (or Head: for an architecture)
     Differs: …
-    Licence: …            (if public code must not be copied)
     Shape:   …
+
+`FIELDS` are all the fields there are; a blank line ends one. A docstring that reads otherwise is an
+error, and the tests read that of every entry. The text stands there and nowhere else: a record in
+code beside it would be a second copy, which nobody reads who opens the file.
 
 The command line and the tables in the docs print these records, so users read what is written above
 the code.
@@ -23,10 +26,29 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from maskzoo.models.errors import ZooError
+from maskzoo.models.errors import ZooError, did_you_mean
+
+FIELDS = {
+    "Paper": 'publications, each as: authors, "title", venue year, link',
+    "Idea": "what it computes, with formulas",
+    "Head": "how an architecture is built of its parts",
+    "Variants": "the published forms that an option chooses among",
+    "Training": "what only training computes",
+    "Mask": "PSA's window",
+    "Facts": "properties that surprise",
+    "Differs": "deviations from the paper",
+    "Cost": "weights and operations",
+    "Note": "when to use it, or not",
+    "Licence": "licence of the public code, where it must not be copied",
+    "Shape": "input -> output",
+}
+"""The fields of a docstring; others are refused, so that none is lost by a typing error."""
 
 _FIELD = re.compile(r"^([A-Z][a-z]+): +(?=\S)", flags=re.MULTILINE)
-_PAPER = re.compile(r'(?P<authors>[^"]*?),?\s*"(?P<title>[^"]+?),?"(?P<venue>.*)', re.DOTALL)
+_REFERENCE = re.compile(r"(?P<text>.*?)(?P<link>https?://\S+)", flags=re.DOTALL)
+_TITLE_AND_VENUE = re.compile(
+    r'"(?P<title>[^"]+?),?",?\s*(?P<venue>[^,;]*\b(?P<year>(19|20)\d\d))\b'
+)
 _OURS = "written from the paper's formulas, under this project's licence"
 
 
@@ -36,23 +58,17 @@ class Paper:
 
     Attributes:
         text: the reference as it is written, without the link.
+        title: of the publication.
+        venue: with its year, or the year alone for a preprint.
         year: of publication.
         link: where to read it.
     """
 
     text: str
+    title: str
+    venue: str
     year: int
     link: str
-
-    @property
-    def venue(self) -> str:
-        """The venue with its year, or the year alone for a preprint."""
-        return _reference(self.text)["venue"].strip(" ,;").split(",")[0].split(";")[0]
-
-    @property
-    def title(self) -> str:
-        """The title."""
-        return " ".join(_reference(self.text)["title"].split())
 
 
 @dataclass(frozen=True)
@@ -94,41 +110,47 @@ def read_about(name: str, constructor: type) -> About:
     """Return the record of `constructor`, from the docstring of its module.
 
     Raises:
-        ZooError: the docstring has no first line ``Name: what it does.``, or its ``Paper`` no year
-            or no link.
+        ZooError: the docstring has no first line ``Name: what it does.``, no paper with year and
+            link, or a field that is not in `FIELDS`.
     """
-    text = inspect.cleandoc(sys.modules[constructor.__module__].__doc__ or "")
+    module = constructor.__module__
+    text = inspect.cleandoc(sys.modules[module].__doc__ or "")
     first, _, rest = text.partition("\n")
-    fields = dict(_read_fields(rest))
-    papers = tuple(_read_papers(fields.pop("Paper", "")))
     title, _, idea = first.rstrip(".").partition(": ")
-    if not idea or not papers:
-        raise ZooError(
-            f"{constructor.__module__}: its docstring needs a first line `Name: what it does.` "
-            "and a field `Paper:` with year and link"
-        )
-    file = constructor.__module__.replace(".", "/") + ".py"
-    return About(name, title, idea, papers, file, fields)
+    if not idea:
+        raise ZooError(f"{module}: its docstring needs a first line `Name: what it does.`")
+    fields = _read_fields(module, rest)
+    papers = tuple(_read_papers(module, fields.pop("Paper", "")))
+    return About(name, title, idea, papers, module.replace(".", "/") + ".py", fields)
 
 
-def _read_fields(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (field, text) with the hanging indentation taken away."""
+def _read_fields(module: str, text: str) -> dict[str, str]:
+    """Return field -> text, with the hanging indentation taken away; a blank line ends a field."""
+    fields: dict[str, str] = {}
     starts = list(_FIELD.finditer(text))
-    for at, start in enumerate(starts):
-        end = starts[at + 1].start() if at + 1 < len(starts) else len(text)
-        body = " " * 9 + text[start.end() : end]
-        yield start[1], inspect.cleandoc(body.split("\n\n", 1)[0])
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    for start, end in zip(starts, ends, strict=True):
+        if start[1] not in FIELDS:
+            hint = did_you_mean(start[1], list(FIELDS))
+            raise ZooError(f"{module}: its docstring has an unknown field {start[1]!r}{hint}")
+        fields[start[1]] = inspect.cleandoc(text[start.end() : end].split("\n\n", 1)[0])
+    return fields
 
 
-def _read_papers(text: str) -> Iterator[Paper]:
-    """Yield each reference that ends with a link."""
-    for reference, link in re.findall(r"(.*?)(https?://\S+)", text, flags=re.DOTALL):
-        words = " ".join(reference.split()).strip(" ,")
-        years = re.findall(r"\b(?:19|20)\d\d\b", words)
-        if years:
-            yield Paper(words, int(years[-1]), link.rstrip(",;."))
-
-
-def _reference(text: str) -> dict[str, str]:
-    found = _PAPER.search(text)
-    return found.groupdict() if found else {"authors": "", "title": text, "venue": ""}
+def _read_papers(module: str, text: str) -> Iterator[Paper]:
+    """Yield each reference; it ends with its link."""
+    references = list(_REFERENCE.finditer(text))
+    if not references:
+        raise ZooError(f"{module}: its docstring needs a field `Paper:` with year and link")
+    for reference in references:
+        words = " ".join(reference["text"].split()).strip(" ,")
+        found = _TITLE_AND_VENUE.search(words)
+        if found is None:
+            raise ZooError(f'{module}: its docstring needs a field `Paper:` with "title" and year')
+        yield Paper(
+            text=words,
+            title=found["title"],
+            venue=found["venue"].strip(),
+            year=int(found["year"]),
+            link=reference["link"].rstrip(",;."),
+        )

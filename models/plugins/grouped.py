@@ -1,8 +1,9 @@
 """Grouped convolution: groups of channels convolve apart, with a shuffle on request.
 
 Paper:   Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks",
-         NeurIPS 2012; the shuffle: Zhang et al., "ShuffleNet", CVPR 2018,
-         https://arxiv.org/abs/1707.01083
+         NeurIPS 2012,
+         https://papers.nips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html
+         the shuffle: Zhang et al., "ShuffleNet", CVPR 2018, https://arxiv.org/abs/1707.01083
 Idea:    g groups of channels convolve apart: 1/g of the weights (not of the biases) and of the
          operations. The shuffle interleaves the groups' outputs, so that the next grouped
          convolution mixes them.

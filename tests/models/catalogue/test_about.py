@@ -76,16 +76,26 @@ def test_a_docstring_is_read_field_by_field(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "reason"),
     [
-        'Thing.\n\nPaper:   A, "On Things", 2018, https://example.org',
-        "Thing: does a thing.\n\nIdea:    none",
-        'Thing: does a thing.\n\nPaper:   A, "On Things", 2018',
-        'Thing: does a thing.\n\nPaper:   A, "On Things", https://example.org',
+        ('Thing.\n\nPaper:   A, "On Things", 2018, https://example.org', "needs a first line"),
+        ("Thing: does a thing.\n\nIdea:    none", "needs a field `Paper:` with year and link"),
+        ('Thing: does a thing.\n\nPaper:   A, "On Things", 2018', "with year and link"),
+        (
+            'Thing: does a thing.\n\nPaper:   A, "On Things", https://example.org',
+            'with "title" and year',
+        ),
+        (
+            'Thing: does a thing.\n\nPaper:   A, "On Things", 2018, https://example.org\n'
+            "License: theirs",
+            "unknown field 'License'; did you mean 'Licence'?",
+        ),
     ],
 )
-def test_a_docstring_without_its_paper_or_its_line_is_refused(
-    text: str, monkeypatch: pytest.MonkeyPatch
+def test_a_docstring_that_is_not_of_this_form_is_refused(
+    text: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ZooError, match="written_here: its docstring needs"):
+    with pytest.raises(ZooError) as caught:
         read_about("thing", described(text, monkeypatch))
+    assert str(caught.value).startswith("written_here: its docstring ")
+    assert reason in str(caught.value)
