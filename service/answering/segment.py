@@ -146,7 +146,7 @@ def _open(order: Order, source: bytes | Path, header: ImageInfo, opened: ExitSta
 def _segment_rows(order: Order, rows: PixelRows, place: Workplace) -> Segmentation:
     """Segment an image tile by tile; runs in its own thread."""
     labels, shape = order.model.labels, (rows.height, rows.width)
-    label_map = place.arrays.array("labels", shape, id_type(labels.num_classes))
+    label_map = place.arrays.array("label_map", shape, id_type(labels.num_classes))
     confidence = None
     if order.predict_options.confidence:
         confidence = place.arrays.array("confidence", shape, np.float16)

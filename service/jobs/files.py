@@ -3,7 +3,7 @@
     FOLDER/jobs.sqlite
     FOLDER/incoming/…          uploads that are still coming in
     FOLDER/work/JOB/upload     the image, until the result is there
-    FOLDER/work/JOB/labels-WORKER, confidence-WORKER, result-WORKER     while the job runs
+    FOLDER/work/JOB/label_map-WORKER, confidence-WORKER, result-WORKER     while the job runs
     FOLDER/work/JOB/result.SUFFIX
 
 A worker that lost its job may continue for a moment beside the new one, so each has its own files.

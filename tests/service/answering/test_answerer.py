@@ -1,0 +1,94 @@
+"""Answers at once: refused by the header, counted while they are inside, measured."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from maskzoo.models.errors import ImageFormatError, ImageTooLargeError
+from maskzoo.service.answering.answerer import Answerer
+from maskzoo.service.errors import DeadlineError, ImageNeedsJobError, OverloadedError
+from maskzoo.service.observability.metrics import Metrics
+from maskzoo.service.scheduling.admission import Admission
+from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.network import run_batch
+from maskzoo.service.scheduling.queueing import BatchQueue
+from maskzoo.service.scheduling.workers import Workers
+
+PIXELS = 40 * 60  # of the fixture `png`
+
+
+def answer(order, data, write, *, inside: int = 0, job_max_pixels: int = 10**6):
+    """Return the answer, what was written, the admission and the metrics.
+
+    Args:
+        inside: pixels of an image that is inside already; the room is a million.
+    """
+
+    async def run():
+        workers = Workers(image_threads=1, network_threads=1)
+        queue = BatchQueue(max_batch_pixels=10**6, max_batch_items=8)
+        batcher = Batcher(partial(run_batch, workers), queue)
+        parts = Admission(10**6), Metrics()
+        answerer = Answerer(workers, parts[0], batcher, parts[1], job_max_pixels)
+        other = parts[0].admit(inside) if inside else nullcontext()
+        try:
+            with other:
+                return *await answerer.answer(order, data, partial(write, parts[0])), *parts
+        finally:
+            await batcher.close()
+            workers.close()
+
+    return asyncio.run(run())
+
+
+def held(admission, _answer) -> int:
+    return admission.pixels
+
+
+def test_an_image_holds_its_room_until_its_answer_is_written(make_order, png):
+    found, pixels, admission, metrics = answer(make_order(), png, held)
+    assert found.runs.areas[1] == 200
+    assert pixels >= PIXELS
+    assert admission.pixels == 0
+    assert list(found.timings.seconds) == ["decode", "queue", "network", "postprocess", "encode"]
+    assert f'pixels_total{{model="cells"}} {PIXELS}.0' in metrics.render().decode()
+
+
+@pytest.mark.parametrize(
+    ("job_max_pixels", "error", "message"),
+    [
+        (PIXELS, ImageNeedsJobError, "send it to POST /jobs"),
+        (PIXELS - 1, ImageTooLargeError, "at most"),
+    ],
+)
+def test_an_image_above_the_limit_is_sent_to_the_jobs_or_refused(
+    make_order, png, counted_model, job_max_pixels, error, message
+):
+    order = make_order(max_pixels=PIXELS - 1)
+    with pytest.raises(error, match=message) as caught:
+        answer(order, png, held, job_max_pixels=job_max_pixels)
+    assert type(caught.value) is error
+    assert counted_model.calls == 0
+
+
+def test_an_image_that_does_not_fit_beside_the_others_is_refused(make_order, png, counted_model):
+    with pytest.raises(OverloadedError):
+        answer(make_order(), png, held, inside=10**6)
+    assert counted_model.calls == 0
+
+
+def test_bytes_that_are_not_an_image_are_refused_by_the_name_of_the_file(make_order):
+    with pytest.raises(ImageFormatError, match=r"a\.png is not a readable image"):
+        answer(make_order(), b"hello", held)
+
+
+def test_a_deadline_that_has_passed_is_refused_before_the_work(make_order, png, counted_model):
+    order = replace(make_order(), deadline=0.0)
+    with pytest.raises(DeadlineError, match="deadline"):
+        answer(order, png, held)
+    assert counted_model.calls == 0

@@ -1,0 +1,64 @@
+"""Several images: each has its own outcome, and a full server is asked once more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+
+from maskzoo.models.errors import ImageFormatError
+from maskzoo.service.answering.several import answer_each
+from maskzoo.service.errors import OverloadedError
+from maskzoo.service.inputs.uploads import Upload
+from maskzoo.service.responses.timings import Timings
+
+ANSWER = SimpleNamespace(model="cells", class_names=lambda: {1: "cell"}, timings=Timings())
+
+
+def outcomes(answer, *names: str):
+    uploads = [Upload(b"", name) for name in names]
+    work = answer_each(
+        uploads, answer, media_type="image/png", suffix="png", path="/segment", request_id="r1"
+    )
+    return asyncio.run(work)
+
+
+def test_an_image_that_fails_is_a_problem_document_in_its_place(caplog):
+    async def answer(upload: Upload):
+        if upload.name == "b":
+            raise ImageFormatError("b is not a readable image")
+        if upload.name == "c":
+            raise RuntimeError("secret")
+        return ANSWER, upload.name.encode()
+
+    first, second, third = outcomes(answer, "a", "b", "c")
+    assert (first.name, first.status, first.body, first.suffix) == ("a", 200, b"a", "png")
+    assert first.headers == {
+        "Maskzoo-Model": "cells",
+        "Maskzoo-Classes": '{"1": "cell"}',
+        "Server-Timing": "",
+    }
+    problem = json.loads(second.body)
+    assert (second.status, second.media_type) == (400, "application/problem+json")
+    assert (problem["instance"], problem["request_id"]) == ("/segment", "r1")
+    assert third.status == 500
+    assert b"secret" not in third.body
+    assert "event=image_crash request_id=r1" in caplog.text
+
+
+def test_one_that_found_no_room_beside_the_others_is_tried_again_when_they_are_done():
+    inside, tries = 0, []
+
+    async def answer(upload: Upload):
+        nonlocal inside
+        tries.append(upload.name)
+        if inside or (upload.name == "c"):
+            raise OverloadedError(2)
+        inside += 1
+        await asyncio.sleep(0)
+        inside -= 1
+        return ANSWER, b""
+
+    found = outcomes(answer, "a", "b", "c")
+    assert [outcome.status for outcome in found] == [200, 200, 503]
+    assert tries == ["a", "b", "c", "b", "c"]
