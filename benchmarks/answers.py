@@ -24,8 +24,8 @@ from maskzoo.service.adapters.label_studio import encode_brush
 from maskzoo.service.errors import TooManyCornersError
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.formats import FORMATS, choose_format
-from maskzoo.service.responses.runs import LabelRuns
 from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.shapes.runs import LabelRuns
 
 NUM_CLASSES = 21
 LABELS = LabelSet(

@@ -108,7 +108,7 @@ COVERED_BY = {
     "service/responses/geotiff.py": "tests/service/inputs/test_georeference.py",
     "service/responses/images.py": "tests/service/responses/test_formats.py",
     "service/responses/mixed.py": "tests/service/routes/test_bodies.py",
-    "service/responses/places.py": "tests/service/inputs/test_georeference.py",
+    "service/shapes/places.py": "tests/service/inputs/test_georeference.py",
     "service/routes/adapters.py": "tests/service/adapters/test_routes.py",
     "service/routes/metrics.py": "tests/service/observability/test_metrics.py",
     "service/routes/oip.py": "tests/service/adapters/test_oip.py",

@@ -76,6 +76,21 @@ def test_neighbours_on_one_line_do_not_import_each_other_in_a_circle() -> None:
 
 # the whole tree
 
+MOST_FILES = 12
+CATALOGUES = {"models/architectures", "models/plugins", "maskzoo/commands"}
+"""Rooms of one file for each entry of a table."""
+
+
+def test_a_room_is_small_enough_to_see_at_a_glance() -> None:
+    rooms = {
+        file.parent.relative_to(ROOT).as_posix()
+        for package in ("models", "training", "service", "maskzoo")
+        for file in (ROOT / package).rglob("*.py")
+    }
+    sizes = {room: len([*(ROOT / room).glob("[!_]*.py")]) for room in rooms - CATALOGUES}
+    assert {room: size for room, size in sizes.items() if size > MOST_FILES} == {}
+
+
 MOST_MODULES = 10
 """Of the longest chain of modules that import each other: who reads one reads at most so many."""
 

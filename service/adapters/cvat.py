@@ -16,7 +16,7 @@ import numpy as np
 from maskzoo.service.errors import BadRequestError
 from maskzoo.service.inputs.json_bodies import decode_base64, load_object
 from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.polygons import find_polygons, signed_area
+from maskzoo.service.shapes.polygons import find_polygons, signed_area
 
 MaskFormat = Literal["flat", "rle"]
 

@@ -17,7 +17,7 @@ from maskzoo.models.spec import describe_mistakes
 from maskzoo.service.errors import BadParameterError, BadRequestError
 from maskzoo.service.inputs.json_bodies import decode_base64, load_object
 from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.bilevel import encode_class
+from maskzoo.service.shapes.bilevel import encode_class
 
 JSON_TYPE = "application/json"
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.shapes.runs import LabelRuns
 
 _SIZES = (3, 4, 8, 16)
 _LONGEST = 1 << _SIZES[-1]

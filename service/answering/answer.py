@@ -14,8 +14,8 @@ from maskzoo.service.answering.order import Order
 from maskzoo.service.answering.segment import Workplace, segment_image
 from maskzoo.service.inputs.georeference import read_georeference
 from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.runs import LabelRuns
 from maskzoo.service.responses.timings import Timings
+from maskzoo.service.shapes.runs import LabelRuns
 
 
 async def answer_image(

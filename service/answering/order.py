@@ -10,8 +10,8 @@ from maskzoo.service.answering.finish import check_answerable
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.responses.answer import AnswerNeeds
-from maskzoo.service.responses.polygons import MAX_CORNERS
 from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.shapes.polygons import MAX_CORNERS
 
 _MAX_PROBABILITIES = 2**26  # values: 256 MB of float32 while they are computed
 

@@ -10,9 +10,9 @@ import numpy as np
 from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.inputs.georeference import GeoReference
-from maskzoo.service.responses.polygons import MAX_CORNERS
-from maskzoo.service.responses.runs import LabelRuns
 from maskzoo.service.responses.timings import Timings
+from maskzoo.service.shapes.polygons import MAX_CORNERS
+from maskzoo.service.shapes.runs import LabelRuns
 
 
 @dataclass(frozen=True, kw_only=True)

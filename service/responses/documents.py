@@ -8,11 +8,11 @@ from typing import Any
 
 from maskzoo.models.labels import hex_colour
 from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.coco import encode_document, encode_rle
 from maskzoo.service.responses.images import encode_indexed
-from maskzoo.service.responses.places import place_outlines
-from maskzoo.service.responses.polygons import Ring, find_polygons, write_coordinates
 from maskzoo.service.schemas import ClassResult, SegmentOptions, SegmentResult
+from maskzoo.service.shapes.coco import encode_document, encode_rle
+from maskzoo.service.shapes.places import place_outlines
+from maskzoo.service.shapes.polygons import Ring, find_polygons, write_coordinates
 
 Polygons = dict[int, list[list[Ring]]]
 

@@ -8,7 +8,7 @@ import pytest
 from maskzoo.service.adapters.cvat import encode_mask, flatten_mask
 from maskzoo.service.adapters.label_studio import encode_brush, parse_config
 from maskzoo.service.errors import BadParameterError
-from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.shapes.runs import LabelRuns
 
 MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
 CONFIG = """<View><Image name="image" value="$photo"/><!-- a comment -->

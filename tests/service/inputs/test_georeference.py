@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from maskzoo.service.inputs.georeference import read_georeference, to_lonlat
-from maskzoo.service.responses.polygons import signed_area
+from maskzoo.service.shapes.polygons import signed_area
 
 UTM_33N, METRES = 32633, 0.5
 SCALE = (33550, 12, 3, (METRES, METRES, 0.0), True)

@@ -16,8 +16,8 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.service.errors import BadParameterError, NotAcceptableError
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.formats import FORMATS, choose_format
-from maskzoo.service.responses.runs import LabelRuns
 from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.shapes.runs import LabelRuns
 
 LABELS = LabelSet(names=("ground", "cell"), colours=((0, 0, 0), (40, 200, 120)), background=0)
 MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from maskzoo.service.errors import TooManyCornersError
-from maskzoo.service.responses.polygons import (
+from maskzoo.service.shapes.polygons import (
     _walk,
     find_polygons,
     signed_area,

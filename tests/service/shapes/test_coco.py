@@ -14,8 +14,8 @@ from pycocotools import mask as reference
 from pycocotools.coco import COCO
 
 from maskzoo.models.labels import LabelSet
-from maskzoo.service.responses.coco import compress_counts, encode_document, encode_rle
-from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.shapes.coco import compress_counts, encode_document, encode_rle
+from maskzoo.service.shapes.runs import LabelRuns
 
 VECTOR = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
 

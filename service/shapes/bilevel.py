@@ -15,7 +15,7 @@ import zlib
 
 import numpy as np
 
-from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.shapes.runs import LabelRuns
 
 _LONGEST = 258  # bytes of one "again"
 _ADLER = 65521

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskzoo.service.responses.bilevel import encode_class
-from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.shapes.bilevel import encode_class
+from maskzoo.service.shapes.runs import LabelRuns
 
 RANDOM = np.random.default_rng(0)
 MAPS = {

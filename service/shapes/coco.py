@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskzoo.models.labels import LabelSet
-from maskzoo.service.responses.runs import LabelRuns
+from maskzoo.service.shapes.runs import LabelRuns
 
 
 def compress_counts(counts: np.ndarray) -> str:

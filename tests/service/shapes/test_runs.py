@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from maskzoo.service.responses.runs import LabelRuns, Scan
+from maskzoo.service.shapes.runs import LabelRuns, Scan
 
 VECTOR = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
 
