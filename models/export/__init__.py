@@ -1,1 +1,1 @@
-"""Export to other runtimes: a wrapper, ONNX, and parity checks."""
+"""Export to other runtimes: a wrapper, ONNX, and the engines' own formats."""

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from maskzoo.models.export.onnx import export_onnx, export_program
-from maskzoo.models.export.parity import check_onnx
 from maskzoo.models.network.attention import set_attention_mode
 from maskzoo.models.registry import ARCHITECTURES
+from tests.models.parity import check_onnx
 from tests.models.tiny import (
     CLASSES,
     at_unit_scale,

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from maskzoo.models.export.onnx import export_program, exportable, write_onnx
-from maskzoo.models.export.parity import PARITY_SHAPES, check_onnx
 from maskzoo.models.network import attention
 from maskzoo.models.registry import ARCHITECTURES, PLUGINS
 from tests.models.covering import NETWORKS, Plan, covering, fitting_sites, keeps
+from tests.models.parity import PARITY_SHAPES, check_onnx
 from tests.models.tiny import (
     CLASSES,
     at_unit_scale,

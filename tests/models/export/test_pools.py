@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from maskzoo.models.export.onnx import export_onnx
-from maskzoo.models.export.parity import check_onnx
 from maskzoo.models.export.pools import CeilAvgPool2d, use_portable_pools
 from maskzoo.models.registry import create_model
+from tests.models.parity import check_onnx
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 8), (9, 5), (1, 6), (1, 1), (2, 3)])
