@@ -13,6 +13,7 @@ Job ids are made by this server and looked up in the store before they become a 
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import secrets
@@ -25,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from maskzoo.service.errors import DiskFullError
+from maskzoo.service.jobs.disk import allocate, is_disk_full
 from maskzoo.service.jobs.records import JobRecord
 
 _ORPHAN_S = 3600
@@ -77,13 +79,26 @@ class JobFiles:
         return self._work / job.id / f"{name}-{job.worker}"
 
     def write_result(self, job: JobRecord, suffix: str, body: bytes) -> Path:
-        """Write the result durably; return its path."""
+        """Write the result durably; return its path.
+
+        It appears completely or not at all: a complete file is renamed to the result.
+
+        Raises:
+            DiskFullError: there is no room for it.
+        """
         folder = self._work / job.id
         part = self.scratch(job, "result")
-        part.write_bytes(body)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        return part.rename(folder / f"result.{suffix}")
+        try:
+            with part.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            return part.rename(folder / f"result.{suffix}")
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            if is_disk_full(error):
+                raise DiskFullError() from error
+            raise
 
     def drop_inputs(self, job_id: str) -> None:
         """Remove everything but the result of a job that has ended."""
@@ -124,8 +139,14 @@ class JobArrays:
     job: JobRecord
 
     def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """Return an array of zeros."""
-        return np.memmap(self.files.scratch(self.job, name), dtype, "w+", shape=shape)
+        """Return an array of zeros, whose disk space is allocated.
+
+        Raises:
+            DiskFullError: there is no room for it.
+        """
+        path = self.files.scratch(self.job, name)
+        allocate(path, math.prod(shape) * np.dtype(dtype).itemsize)
+        return np.memmap(path, dtype, "r+", shape=shape)
 
     def release(self, array: np.ndarray) -> None:
         """Drop an array from memory; its pages are read again on use."""
