@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+_LONGEST_NAME = 100
+
 
 class ZooError(Exception):
     """Base of all errors about wrong input; the message is for the person who gave the input."""
@@ -33,7 +35,7 @@ class UnknownNameError(ZooError):
         self.name = name
         self.allowed = sorted(allowed)
         self.suggestions = suggest(name, self.allowed)
-        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, self.allowed)}")
+        super().__init__(f"unknown {kind} {shown(name)}{did_you_mean(name, self.allowed)}")
 
     def members(self) -> dict[str, Any]:
         """Return the existing names, and those close to the given one."""
@@ -121,8 +123,8 @@ class ImageTooLargeError(ImageError):
         self.height = height
         self.max_pixels = max_pixels
         super().__init__(
-            f"image is {width} x {height} = {width * height / 1e6:.1f} megapixels; at most "
-            f"{max_pixels / 1e6:.1f} are allowed: scale it down or raise the limit"
+            f"image is {width} x {height} = {megapixels(width * height)} megapixels; at most "
+            f"{megapixels(max_pixels)} are allowed: scale it down or raise the limit"
         )
 
     def members(self) -> dict[str, Any]:
@@ -134,9 +136,24 @@ class DataError(ZooError):
     """A data set cannot be trained on or evaluated as it is."""
 
 
+def megapixels(pixels: int) -> str:
+    """Return millions of pixels with one decimal, of integers of any size."""
+    tenths = (pixels + 50_000) // 100_000
+    return f"{tenths // 10}.{tenths % 10}"
+
+
+def shown(value: object, *, most: int = 80) -> str:
+    """Return `repr(value)` for a message, cut after `most` characters: it may come from outside."""
+    if isinstance(value, str | bytes):
+        return f"{value[:most]!r}" + ("…" if len(value) > most else "")
+    text = repr(value)
+    return text[:most] + ("…" if len(text) > most else "")
+
+
 def suggest(name: str, allowed: Iterable[str]) -> list[str]:
     """Return up to three names close to `name`, best first."""
-    return difflib.get_close_matches(name.lower(), list(allowed), n=3, cutoff=0.6)
+    start = name[:_LONGEST_NAME].lower()  # comparing takes time with the square of the length
+    return difflib.get_close_matches(start, list(allowed), n=3, cutoff=0.6)
 
 
 def did_you_mean(name: str, allowed: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from maskzoo.models.errors import ImageTooLargeError, ZooError
+from maskzoo.models.errors import ImageTooLargeError, ZooError, megapixels, shown
 
 
 class RequestError(ZooError):
@@ -57,7 +57,7 @@ class UnsupportedMediaTypeError(RequestError):
 
     def __init__(self, given: str, accepted: Sequence[str], advice: str = "") -> None:
         self.accepted = list(accepted)
-        message = f"cannot read a body of type {given!r}; send {' or '.join(self.accepted)}"
+        message = f"cannot read a body of type {shown(given)}; send {' or '.join(self.accepted)}"
         super().__init__(message + (f" ({advice})" if advice else ""))
 
     def members(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class NotAcceptableError(RequestError):
 
     def __init__(self, accept: str, offered: Sequence[str]) -> None:
         self.offered = list(offered)
-        super().__init__(f"cannot answer as {accept!r}; offered: {', '.join(self.offered)}")
+        super().__init__(f"cannot answer as {shown(accept)}; offered: {', '.join(self.offered)}")
 
     def members(self) -> dict[str, Any]:
         """Return the media types that could be sent."""
@@ -228,8 +228,8 @@ class ImageNeedsJobError(ImageTooLargeError):
     def __init__(self, width: int, height: int, max_pixels: int) -> None:
         super().__init__(width, height, max_pixels)
         self.args = (
-            f"image is {width} x {height} = {width * height / 1e6:.1f} megapixels; POST /segment "
-            f"accepts at most {max_pixels / 1e6:.1f}: send it to POST /jobs",
+            f"image is {width} x {height} = {megapixels(width * height)} megapixels; POST /segment "
+            f"accepts at most {megapixels(max_pixels)}: send it to POST /jobs",
         )
 
     def members(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from maskzoo.service.problems import MEDIA_TYPE
 from maskzoo.service.schemas import ProblemDocument
@@ -31,6 +32,14 @@ def image_body(
         content["application/json"] = {"schema": dict(json_schema)}
     content |= {"application/octet-stream": BINARY, "image/*": BINARY}
     return {"required": True, "content": content}
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the request body of a route that parses its JSON itself."""
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": model.model_json_schema()}},
+    }
 
 
 def problem_responses(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:

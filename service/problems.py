@@ -20,8 +20,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from maskzoo.models import errors as zoo
+from maskzoo.models.errors import shown
 from maskzoo.models.memory import is_out_of_memory
 from maskzoo.service import errors
+
+_MAX_TEXT = 1000  # characters of a detail
+_MAX_ITEMS = 100  # of a list of names or mistakes
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -94,15 +98,16 @@ class Problem:
 
     def document(self, *, path: str, request_id: str) -> dict[str, Any]:
         """Return the document for the request to `path`."""
+        detail = _cut(self.detail)
         return {
             "type": f"/docs#problem-{self.kind.slug}",
             "title": self.kind.title,
             "status": self.kind.status,
-            "detail": self.detail,
-            "instance": path,
-            "error": self.detail,
+            "detail": detail,
+            "instance": _cut(path),
+            "error": detail,
             "request_id": request_id,
-            **self.members,
+            **{name: _cut(value) for name, value in self.members.items()},
         }
 
     def response(self, *, path: str, request_id: str) -> Response:
@@ -110,7 +115,7 @@ class Problem:
         is_oip = path == "/v2" or path.startswith("/v2/")
         document = self.document(path=path, request_id=request_id)
         if is_oip:
-            document = {"error": self.detail}
+            document = {"error": document["detail"]}
         return Response(
             json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
             status_code=self.kind.status,
@@ -136,6 +141,15 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, zoo.UnknownNameError) and error.kind == "model":
         kind = UNKNOWN_MODEL
     return Problem(kind, str(error), error.members(), _headers(error))
+
+
+def _cut(value: Any) -> Any:
+    """Return a text or a list of texts of limited length: it may repeat what a client sent."""
+    if isinstance(value, str):
+        return value if len(value) <= _MAX_TEXT else value[:_MAX_TEXT] + "…"
+    if isinstance(value, list):
+        return [_cut(item) for item in value[:_MAX_ITEMS]]
+    return value
 
 
 def table_of_problems() -> list[Kind]:
@@ -181,4 +195,4 @@ def _mistake(item: Mapping[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] in ("missing", "value_error"):
         return f"{place}: {message}" if place else message
-    return f"{place}: {message}, given {item['input']!r}"
+    return f"{place}: {message}, given {shown(item['input'])}"

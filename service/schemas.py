@@ -7,12 +7,19 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from maskzoo.models.errors import ZooError, did_you_mean
+from maskzoo.models.errors import ZooError, did_you_mean, shown
 from maskzoo.models.inference.tta import parse_tta
 
 FormatName = Literal["png", "json", "geojson", "npz", "tiff", "mixed"]
 VariantName = Literal["indexed", "color", "overlay", "confidence", "cutout"]
 MaskName = Literal["none", "rle", "coco", "polygons", "png"]
+MAX_NAME = 200
+"""Characters of the name of a model, with its version."""
+
+MOST_IMAGES = 1000
+"""Images of one request that any server may be set to accept."""
+
+_MAX_HINTS = 5
 _MAX_TTA_COST = 32  # runs of the network at the image's size
 ModeName = Literal["auto", "whole", "resize", "tiled"]
 
@@ -24,6 +31,7 @@ class SegmentOptions(BaseModel):
 
     model: str | None = Field(
         default=None,
+        max_length=MAX_NAME,
         description="Name of the model, as in `GET /models`; by default the default model.",
     )
     format: FormatName | None = Field(
@@ -39,6 +47,7 @@ class SegmentOptions(BaseModel):
     )
     masks: str = Field(
         default="rle",
+        max_length=64,
         description="Masks in the JSON, separated by commas: `none`, `rle` (COCO run lengths of "
         "each class), `polygons` (of each class, along pixel edges), `coco` (a COCO "
         "document), `png` (the indexed PNG of all classes, in base64).",
@@ -68,12 +77,14 @@ class SegmentOptions(BaseModel):
     )
     tta: str = Field(
         default="none",
+        max_length=128,
         description="Test-time augmentation: `none`, `flip` (2 views), `d4` (8 views, for images "
         "without an upper side), `multiscale`, `multiscale:0.5,1,2` or several joined"
         " by `+`. The network runs once per view.",
     )
     classes: str | None = Field(
         default=None,
+        max_length=4096,
         description="Names or ids of the classes to keep, separated by commas; the others become "
         "background or, if the model has none, no class.",
     )
@@ -100,7 +111,10 @@ class SegmentOptions(BaseModel):
             [] if not isinstance(values, dict) else sorted(set(values) - set(cls.model_fields))
         )
         if unknown:
-            hints = [f"{key!r}{did_you_mean(key, list(cls.model_fields))}" for key in unknown]
+            known = list(cls.model_fields)
+            hints = [f"{shown(key)}{did_you_mean(key, known)}" for key in unknown[:_MAX_HINTS]]
+            more = len(unknown) - len(hints)
+            hints += [f"and {more} more"] if more else []
             raise ValueError("unknown option " + "; unknown option ".join(hints))
         return values
 
@@ -273,6 +287,6 @@ def _check_words(words: Iterable[str], allowed: tuple[str, ...]) -> None:
     unknown = [word for word in words if word not in allowed]
     if unknown:
         raise ValueError(
-            f"unknown {unknown[0]!r}{did_you_mean(unknown[0], allowed)}; "
+            f"unknown {shown(unknown[0])}{did_you_mean(unknown[0], allowed)}; "
             f"allowed: {', '.join(allowed)}"
         )

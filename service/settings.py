@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from maskzoo.models.bundles.shipped import SHIPPED_FOLDER
+from maskzoo.service.schemas import MOST_IMAGES
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     max_images: int = Field(
         default=16,
         ge=1,
+        le=MOST_IMAGES,
         description="Images per request; `max_bytes` limits their total size.",
     )
     url_input: bool = Field(

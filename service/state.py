@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
+
+from maskzoo.service.schemas import MAX_NAME
 
 if TYPE_CHECKING:
     from maskzoo.service.answering.answerer import Answerer
@@ -52,6 +54,9 @@ def _owner(request: Request) -> str:
     return cast(str, getattr(request.state, "api_key", None) or "")
 
 
+ModelName = Annotated[
+    str, Path(max_length=MAX_NAME, description="A model, `name@version`, or an alias.")
+]
 ServicesDep = Annotated[Services, Depends(_services)]
 RequestId = Annotated[str, Depends(_request_id)]
 Owner = Annotated[str, Depends(_owner)]

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from maskzoo.service.errors import BadRequestError
-from maskzoo.service.inputs.json_bodies import decode_base64, load_object
+from maskzoo.service.inputs.base64_text import decode_base64
+from maskzoo.service.inputs.json_text import parse_object
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.shapes.polygons import find_polygons, signed_area
 
@@ -27,7 +28,7 @@ def parse_request(body: bytes) -> tuple[bytes, float]:
     Raises:
         BadRequestError: no image, or a threshold that is no number.
     """
-    document = load_object(body)
+    document = parse_object(body)
     image, threshold = document.get("image"), document.get("threshold") or 0
     if not isinstance(image, str) or not image:
         raise BadRequestError("'image' is the image in base64")

@@ -15,7 +15,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from maskzoo.models.spec import describe_mistakes
 from maskzoo.service.errors import BadParameterError, BadRequestError
-from maskzoo.service.inputs.json_bodies import decode_base64, load_object
+from maskzoo.service.inputs.base64_text import decode_base64
+from maskzoo.service.inputs.json_text import parse_object
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.shapes.bilevel import encode_class
 
@@ -42,7 +43,7 @@ def parse_request(body: bytes, media_type: str) -> tuple[bytes, Parameters]:
         if not body:
             raise BadRequestError("the body is empty; send the bytes of an image")
         return body, Parameters()
-    document = load_object(body)
+    document = parse_object(body)
     image = document.get("inputs")
     if not isinstance(image, str) or not image:
         raise BadRequestError("'inputs' is the image in base64")

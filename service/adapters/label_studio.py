@@ -13,14 +13,25 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+from pydantic import BaseModel, Field, ValidationError
 
 from maskzoo.service.errors import BadParameterError
+from maskzoo.service.inputs.json_text import parse_object
+from maskzoo.service.problems import list_mistakes
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.shapes.runs import LabelRuns
 
 _SIZES = (3, 4, 8, 16)
 _LONGEST = 1 << _SIZES[-1]
-_MAX_CONFIG = 1_000_000
+_MAX_CONFIG = 1_000_000  # characters of XML
+_MAX_TASKS = 64
+
+
+class PredictRequest(BaseModel):
+    """A request to /predict; further members are ignored."""
+
+    tasks: list[dict[str, Any]] = Field(max_length=_MAX_TASKS)
+    label_config: str = Field(max_length=_MAX_CONFIG)
 
 
 @dataclass(frozen=True)
@@ -39,14 +50,28 @@ class BrushConfig:
     labels: tuple[str, ...]
 
 
+def parse_request(body: bytes) -> tuple[PredictRequest, BrushConfig]:
+    """Read a request to /predict and the configuration in it.
+
+    Raises:
+        BadRequestError: the body is not a JSON object.
+        BadParameterError: members are missing or wrong, or there are no brushes.
+    """
+    try:
+        request = PredictRequest.model_validate(parse_object(body))
+    except ValidationError as error:
+        raise BadParameterError(list_mistakes(error)) from None
+    return request, parse_config(request.label_config)
+
+
 def parse_config(xml: str) -> BrushConfig:
     """Read the first brush control and its image.
 
     Raises:
         BadParameterError: it cannot be read, or has no brushes.
     """
-    if len(xml) > _MAX_CONFIG or "<!" in xml.replace("<!--", ""):  # no entities, so no bombs
-        raise BadParameterError(["label_config: too long, or holds a document type"])
+    if "<!" in xml.replace("<!--", ""):  # no entities, so no bombs
+        raise BadParameterError(["label_config: holds a document type"])
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:

@@ -16,8 +16,8 @@ from maskzoo.service.errors import (
     UrlFailedError,
     UrlRefusedError,
 )
+from maskzoo.service.inputs.base64_text import decode_base64
 from maskzoo.service.inputs.fetching import Fetcher
-from maskzoo.service.inputs.json_bodies import decode_base64
 from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.settings import Settings
 

@@ -14,13 +14,14 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from maskzoo.service.errors import BadParameterError, BadRequestError
-from maskzoo.service.inputs.json_bodies import decode_base64, load_object
+from maskzoo.service.inputs.base64_text import decode_base64
+from maskzoo.service.inputs.json_text import parse_object
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 DATATYPES: dict[str, type[np.generic]] = {
@@ -30,15 +31,22 @@ DATATYPES: dict[str, type[np.generic]] = {
 }
 
 
+MAX_JSON_NUMBERS = 2**22
+"""Numbers of all tensors in JSON; more are sent as binary data."""
+
+_MAX_DIGITS = 12
+_Name = Annotated[str, Field(max_length=200)]
+
+
 class InputTensor(BaseModel):
     """One input, as the JSON describes it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
+    name: _Name
     shape: list[int] = Field(max_length=8)
-    datatype: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    datatype: str = Field(max_length=16)
+    parameters: dict[_Name, bool | int | float | str] = Field(default_factory=dict)
     data: Any = None
 
 
@@ -47,17 +55,17 @@ class OutputWish(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    name: _Name
+    parameters: dict[_Name, bool | int | float | str] = Field(default_factory=dict)
 
 
 class InferRequest(BaseModel):
     """The JSON of a request."""
 
-    id: str | None = None
+    id: _Name | None = None
     inputs: list[InputTensor] = Field(min_length=1, max_length=8)
     outputs: list[OutputWish] = Field(default_factory=list, max_length=8)
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[_Name, bool | int | float | str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,12 +97,13 @@ def parse_inference(body: bytes, header_length: str | None) -> Inference:
     """
     length = len(body)
     if header_length is not None:
-        if not header_length.isdecimal() or not 0 < int(header_length[:12]) <= len(body):
+        is_number = header_length.isdecimal() and len(header_length) <= _MAX_DIGITS
+        if not is_number or not 0 < int(header_length) <= len(body):
             raise BadRequestError(
                 f"{HEADER_LENGTH} is {header_length[:20]!r} and the body has {len(body)} bytes"
             )
         length = int(header_length)
-    document = load_object(body[:length])
+    document = parse_object(body[:length], max_numbers=MAX_JSON_NUMBERS)
     try:
         request = InferRequest.model_validate(document)
     except ValidationError as error:

@@ -8,15 +8,16 @@ Every other member is an option of the request, under its name in the query.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskzoo.service.errors import BadParameterError, BadRequestError, UploadTooLargeError
+from maskzoo.service.inputs.base64_text import decode_base64
+from maskzoo.service.inputs.json_text import parse_object
 from maskzoo.service.inputs.uploads import Submission, Upload
+
+BASE64: dict[str, Any] = {"contentEncoding": "base64"}
 
 
 class ImageMember(BaseModel):
@@ -24,7 +25,9 @@ class ImageMember(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    image: str | None = Field(default=None, description="Base64, or a data: URL of it.")
+    image: Annotated[str, Field(json_schema_extra=BASE64)] | None = Field(
+        default=None, description="Base64, or a data: URL of it."
+    )
     url: str | None = Field(
         default=None, max_length=4096, description="Only where the server allows it."
     )
@@ -45,7 +48,7 @@ def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> Submission:
         BadParameterError: members of an image are wrong.
         UploadTooLargeError: the images have more than `max_bytes` together.
     """
-    document = load_object(body)
+    document = parse_object(body)
     is_many = "images" in document
     listed = document.pop("images", None)
     single = {key: document.pop(key) for key in ImageMember.model_fields if key in document}
@@ -63,37 +66,6 @@ def parse_body(body: bytes, *, max_bytes: int, max_images: int) -> Submission:
     if sum(len(image.data) for image in images) > max_bytes:
         raise UploadTooLargeError(max_bytes)
     return Submission(images, document, is_many)
-
-
-def load_object(body: bytes) -> dict[str, Any]:
-    """Parse a body that is a JSON object.
-
-    Raises:
-        BadRequestError: it is not JSON, or not an object.
-    """
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"the body is not valid JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise BadRequestError(f"the body is a JSON {type(document).__name__}, not an object")
-    return document
-
-
-def decode_base64(text: str) -> bytes:
-    """Decode base64, or a data: URL of base64; white space is skipped.
-
-    Raises:
-        BadRequestError: it is neither.
-    """
-    if text.startswith("data:"):
-        head, comma, text = text.partition(",")
-        if not comma or not head.endswith(";base64"):
-            raise BadRequestError("a data: URL must be base64, as in 'data:image/png;base64,…'")
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadRequestError(f"'image' is not base64: {error}") from None
 
 
 def _read_member(given: Any, index: int) -> Upload:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from maskzoo.models.errors import shown
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.problems import list_mistakes
 from maskzoo.service.schemas import SegmentOptions
@@ -24,7 +25,10 @@ def merge_options(query: SegmentOptions, fields: Mapping[str, Any]) -> SegmentOp
     unequal = [key for key in fields if key in given and str(given[key]) != str(fields[key])]
     if unequal:
         raise BadParameterError(
-            [f"{key}: {given[key]!r} in the query, {fields[key]!r} in the body" for key in unequal]
+            [
+                f"{key}: {shown(given[key])} in the query, {shown(fields[key])} in the body"
+                for key in unequal
+            ]
         )
     try:
         return SegmentOptions.model_validate({**fields, **given})

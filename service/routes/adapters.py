@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from maskzoo.models.errors import ZooError
@@ -17,32 +17,30 @@ from maskzoo.service.adapters.label_studio_images import find_image
 from maskzoo.service.adapters.run import run_image
 from maskzoo.service.inputs.bodies import JSON_TYPE, base64_room, read_limited, refuse_coding
 from maskzoo.service.inputs.uploads import Upload
+from maskzoo.service.openapi import json_body
 from maskzoo.service.problems import problem_of
-from maskzoo.service.state import Services, ServicesDep
+from maskzoo.service.scheduling.lifetime import within_timeout
+from maskzoo.service.state import ModelName, Services, ServicesDep
 
 router = APIRouter(tags=["other protocols"])
 
-_MAX_TASKS = 64
-
-
-async def _read(request: Request, services: Services) -> bytes:
-    refuse_coding(request, [JSON_TYPE])
-    return await read_limited(request, base64_room(services.settings.max_bytes))
-
 
 @router.post("/huggingface/{model}", summary="Hugging Face image segmentation")
-async def segment_huggingface(request: Request, services: ServicesDep, model: str) -> Response:
+async def segment_huggingface(
+    request: Request, services: ServicesDep, model: ModelName
+) -> Response:
     """Raw bytes, or `{"inputs": base64, "parameters": {…}}`; gives `[{score, label, mask}]`."""
-    body = await _read(request, services)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    image, parameters = await asyncio.to_thread(huggingface.parse_request, body, media_type)
-    write = partial(huggingface.encode_segments, parameters=parameters)
-    written = await run_image(request, services, Upload(image), write, model=model)
-    return Response(written, media_type="application/json")
+    async with _within_timeout(request, services):
+        body = await _read(request, services)
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        image, parameters = await asyncio.to_thread(huggingface.parse_request, body, media_type)
+        write = partial(huggingface.encode_segments, parameters=parameters)
+        written = await run_image(request, services, Upload(image), write, model=model)
+    return Response(written, media_type=JSON_TYPE)
 
 
 @router.get("/cvat/{model}", summary="A CVAT function's labels")
-async def describe_cvat(services: ServicesDep, model: str) -> dict[str, Any]:
+async def describe_cvat(services: ServicesDep, model: ModelName) -> dict[str, Any]:
     """What belongs into the annotations of a Nuclio function that forwards here."""
     loaded = await services.manager.get(model)
     return cvat.describe_function(loaded.name, list(loaded.labels.names), loaded.labels.background)
@@ -52,25 +50,19 @@ async def describe_cvat(services: ServicesDep, model: str) -> dict[str, Any]:
 async def segment_cvat(
     request: Request,
     services: ServicesDep,
-    model: str,
+    model: ModelName,
     mask_format: Annotated[
         cvat.MaskFormat,
         Query(alias="format", description="`flat` for Nuclio, `rle` for `points` of stored masks."),
     ] = "flat",
 ) -> Response:
     """`{"image": base64, "threshold": 0.5}`; gives `[{confidence, label, type, mask, points}]`."""
-    body = await _read(request, services)
-    image, threshold = await asyncio.to_thread(cvat.parse_request, body)
-    write = partial(cvat.encode_shapes, threshold=threshold, mask_format=mask_format)
-    written = await run_image(request, services, Upload(image), write, model=model)
-    return Response(written, media_type="application/json")
-
-
-class PredictRequest(BaseModel):
-    """What Label Studio sends to /predict; further members are its own business."""
-
-    tasks: list[dict[str, Any]] = Field(max_length=_MAX_TASKS)
-    label_config: str
+    async with _within_timeout(request, services):
+        body = await _read(request, services)
+        image, threshold = await asyncio.to_thread(cvat.parse_request, body)
+        write = partial(cvat.encode_shapes, threshold=threshold, mask_format=mask_format)
+        written = await run_image(request, services, Upload(image), write, model=model)
+    return Response(written, media_type=JSON_TYPE)
 
 
 @router.get("/label-studio/health", summary="Label Studio: is the backend there?")
@@ -82,31 +74,57 @@ async def label_studio_health() -> dict[str, str]:
 
 @router.post("/label-studio/setup", summary="Label Studio: begin")
 @router.post("/label-studio/{model}/setup", include_in_schema=False)
-async def label_studio_setup(services: ServicesDep, model: str | None = None) -> dict[str, str]:
+async def label_studio_setup(
+    services: ServicesDep, model: ModelName | None = None
+) -> dict[str, str]:
     """Says which model answers; nothing is kept."""
     loaded = await services.manager.get(model)
     return {"model_version": f"{loaded.name}@{loaded.version}"}
 
 
-@router.post("/label-studio/predict", summary="Label Studio: predictions")
+@router.post(
+    "/label-studio/predict",
+    summary="Label Studio: predictions",
+    openapi_extra={"requestBody": json_body(label_studio.PredictRequest)},
+)
 @router.post("/label-studio/{model}/predict", include_in_schema=False)
 async def label_studio_predict(
-    request: Request, services: ServicesDep, asked: PredictRequest, model: str | None = None
+    request: Request, services: ServicesDep, model: ModelName | None = None
 ) -> Response:
     """One prediction for each task; one that fails is empty and says why in `error`."""
-    loaded = await services.manager.get(model)
-    version = f"{loaded.name}@{loaded.version}"
-    config = label_studio.parse_config(asked.label_config)
-    results = []
-    for task in asked.tasks:
-        try:
-            upload = await find_image(task, config.image_key, services.settings)
-            write = partial(label_studio.describe_prediction, config=config)
-            prediction = await run_image(request, services, upload, write, model=loaded.name)
-        except ZooError as error:
-            problem = problem_of(error)
-            prediction = {"result": [], "score": 0.0, "error": problem.detail}
-        results.append({**prediction, "model_version": version})
+    async with _within_timeout(request, services):
+        body = await _read(request, services)
+        asked, config = await asyncio.to_thread(label_studio.parse_request, body)
+        loaded = await services.manager.get(model)
+        version = f"{loaded.name}@{loaded.version}"
+        results = []
+        for task in asked.tasks:
+            prediction = await _predict(request, services, task, config, loaded.name)
+            results.append({**prediction, "model_version": version})
     document = {"results": results, "model_version": version}
-    body = await asyncio.to_thread(json.dumps, document)  # run lengths may be very many
-    return Response(body, media_type=JSON_TYPE)
+    text = await asyncio.to_thread(json.dumps, document)  # run lengths may be very many
+    return Response(text, media_type=JSON_TYPE)
+
+
+async def _predict(
+    request: Request,
+    services: Services,
+    task: dict[str, Any],
+    config: label_studio.BrushConfig,
+    model: str,
+) -> dict[str, Any]:
+    write = partial(label_studio.describe_prediction, config=config)
+    try:
+        upload = await find_image(task, config.image_key, services.settings)
+        return await run_image(request, services, upload, write, model=model)
+    except ZooError as error:
+        return {"result": [], "score": 0.0, "error": problem_of(error).detail}
+
+
+def _within_timeout(request: Request, services: Services) -> AbstractAsyncContextManager[None]:
+    return within_timeout(request, limit_s=services.settings.request_timeout_s)
+
+
+async def _read(request: Request, services: Services) -> bytes:
+    refuse_coding(request, [JSON_TYPE])
+    return await read_limited(request, base64_room(services.settings.max_bytes))

@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 
 from maskzoo.service.bundles.summaries import summarise_model
 from maskzoo.service.errors import AdminTokenError
-from maskzoo.service.schemas import ModelSummary, ProblemDocument
-from maskzoo.service.state import ServicesDep
+from maskzoo.service.schemas import MAX_NAME, ModelSummary, ProblemDocument
+from maskzoo.service.state import ModelName, ServicesDep
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ router = APIRouter(
     },
 )
 
-ModelName = Annotated[str, Path(description="A model, `name@version`, or an alias.")]
+AliasName = Annotated[str, Path(max_length=64, description="A name that is not a model's.")]
 
 
 class AliasTarget(BaseModel):
@@ -59,7 +59,7 @@ class AliasTarget(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str = Field(min_length=1, max_length=200, description="`name` or `name@version`.")
+    model: str = Field(min_length=1, max_length=MAX_NAME, description="`name` or `name@version`.")
 
 
 @router.post(
@@ -86,7 +86,7 @@ async def unload_model(name: ModelName, services: ServicesDep) -> ModelSummary:
 
 
 @router.put("/aliases/{alias}", summary="Let an alias mean a model")
-async def set_alias(alias: str, target: AliasTarget, services: ServicesDep) -> dict[str, str]:
+async def set_alias(alias: AliasName, target: AliasTarget, services: ServicesDep) -> dict[str, str]:
     """Switch all requests that follow in one step; requests in flight keep their model."""
     services.manager.set_alias(alias, target.model)
     logger.info("event=admin_alias alias=%s model=%s", alias, target.model)
@@ -94,7 +94,7 @@ async def set_alias(alias: str, target: AliasTarget, services: ServicesDep) -> d
 
 
 @router.delete("/aliases/{alias}", summary="Forget an alias")
-async def remove_alias(alias: str, services: ServicesDep) -> dict[str, str]:
+async def remove_alias(alias: AliasName, services: ServicesDep) -> dict[str, str]:
     """Return the aliases that are left."""
     services.manager.aliases.remove(alias)
     logger.info("event=admin_alias alias=%s model=none", alias)

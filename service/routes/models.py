@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from maskzoo.service.bundles.summaries import summarise_model
 from maskzoo.service.schemas import Limits, ModelDetail, ModelList
-from maskzoo.service.state import ServicesDep
+from maskzoo.service.state import ModelName, ServicesDep
 
 router = APIRouter(tags=["models"])
 
@@ -23,7 +23,7 @@ async def list_models(services: ServicesDep) -> ModelList:
 
 
 @router.get("/models/{name}", summary="Describe one model")
-async def show_model(name: str, services: ServicesDep) -> ModelDetail:
+async def show_model(name: ModelName, services: ServicesDep) -> ModelDetail:
     """The bundle's record: network, classes, preprocessing, metrics and where it came from."""
     entry = services.manager.entry(name)
     manifest = entry.manifest.model_dump(mode="json") if entry.manifest else None

@@ -16,7 +16,8 @@ from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.inputs.bodies import JSON_TYPE, base64_room, read_limited, refuse_coding
 from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.responses.answer import AnswerNeeds
-from maskzoo.service.state import Services, ServicesDep
+from maskzoo.service.scheduling.lifetime import within_timeout
+from maskzoo.service.state import ModelName, Services, ServicesDep
 
 
 class Refusal(BaseModel):
@@ -61,7 +62,9 @@ async def list_models(services: ServicesDep) -> dict[str, list[str]]:
 
 @router.get("/models/{model}", summary="A model's inputs and outputs")
 @router.get("/models/{model}/versions/{version}", include_in_schema=False)
-async def metadata(services: ServicesDep, model: str, version: str | None = None) -> dict[str, Any]:
+async def metadata(
+    services: ServicesDep, model: ModelName, version: ModelName | None = None
+) -> dict[str, Any]:
     """What it takes and gives, and its classes."""
     loaded = await _get(services, model, version)
     return describe_model(model, loaded.version, loaded.labels)
@@ -69,7 +72,9 @@ async def metadata(services: ServicesDep, model: str, version: str | None = None
 
 @router.get("/models/{model}/ready", summary="Can a model work?")
 @router.get("/models/{model}/versions/{version}/ready", include_in_schema=False)
-async def model_ready(services: ServicesDep, model: str, version: str | None = None) -> Response:
+async def model_ready(
+    services: ServicesDep, model: ModelName, version: ModelName | None = None
+) -> Response:
     """200 where it is in memory, 503 where it is not."""
     entry = services.manager.entry(_full_name(model, version))
     is_ready = entry.state == "ready"
@@ -81,35 +86,36 @@ async def model_ready(services: ServicesDep, model: str, version: str | None = N
     "/models/{model}/versions/{version}/infer", include_in_schema=False, response_class=Response
 )
 async def infer(
-    request: Request, services: ServicesDep, model: str, version: str | None = None
+    request: Request, services: ServicesDep, model: ModelName, version: ModelName | None = None
 ) -> Response:
     """Input `image` (BYTES, files) or `pixels` (UINT8); outputs `mask`, `confidence`, `png`.
 
     Tensors are JSON, or bytes behind the JSON by the binary tensor data extension.
     """
-    refuse_coding(request, [JSON_TYPE])
-    settings = services.settings
-    body = await read_limited(request, base64_room(settings.max_bytes))
-    header_length = request.headers.get(HEADER_LENGTH)
-    inference = await asyncio.to_thread(parse_inference, body, header_length)
-    names = wanted_outputs(inference)
-    limits = {"max_images": settings.max_images, "max_pixels": settings.max_pixels}
-    images = await services.workers.on_image(read_images, inference, **limits)
-    loaded = await _get(services, model, version)
-    uploads = [Upload(image, f"image {number}") for number, image in enumerate(images)]
-    answers = await run_images(
-        request,
-        services,
-        uploads,
-        lambda answer: answer,
-        model=loaded.name,
-        needs=AnswerNeeds(needs_confidence="confidence" in names),
-    )
-    outputs = await services.workers.on_image(build_outputs, names, answers)
-    head = {"model_name": model, "model_version": loaded.version}
-    if inference.request.id is not None:
-        head["id"] = inference.request.id
-    answer_body, length = await asyncio.to_thread(write_answer, head, outputs, inference)
+    async with within_timeout(request, limit_s=services.settings.request_timeout_s):
+        refuse_coding(request, [JSON_TYPE])
+        settings = services.settings
+        body = await read_limited(request, base64_room(settings.max_bytes))
+        header_length = request.headers.get(HEADER_LENGTH)
+        inference = await asyncio.to_thread(parse_inference, body, header_length)
+        names = wanted_outputs(inference)
+        limits = {"max_images": settings.max_images, "max_pixels": settings.max_pixels}
+        images = await services.workers.on_image(read_images, inference, **limits)
+        loaded = await _get(services, model, version)
+        uploads = [Upload(image, f"image {number}") for number, image in enumerate(images)]
+        answers = await run_images(
+            request,
+            services,
+            uploads,
+            lambda answer: answer,
+            model=loaded.name,
+            needs=AnswerNeeds(needs_confidence="confidence" in names),
+        )
+        outputs = await services.workers.on_image(build_outputs, names, answers)
+        head = {"model_name": model, "model_version": loaded.version}
+        if inference.request.id is not None:
+            head["id"] = inference.request.id
+        answer_body, length = await asyncio.to_thread(write_answer, head, outputs, inference)
     if length is None:
         return Response(answer_body, media_type="application/json")
     return Response(

@@ -29,7 +29,7 @@ from maskzoo.service.responses.formats import (
 from maskzoo.service.responses.multipart import content_type
 from maskzoo.service.responses.outcomes import write_array, write_outcomes
 from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
-from maskzoo.service.schemas import SegmentOptions, SegmentResult
+from maskzoo.service.schemas import MOST_IMAGES, SegmentOptions, SegmentResult
 from maskzoo.service.state import RequestId, Services, ServicesDep
 
 router = APIRouter(tags=["segment"])
@@ -39,12 +39,12 @@ _BODY = image_body(
     json_schema={
         "type": "object",
         "properties": {
-            "image": {"type": "string", "description": "Base64 of an image file."},
-            "url": {"type": "string", "description": "Where the server allows it."},
+            **ImageMember.model_json_schema()["properties"],
             "images": {
                 "type": "array",
                 "items": ImageMember.model_json_schema(),
                 "minItems": 1,
+                "maxItems": MOST_IMAGES,
             },
         },
         "description": "One of `image`, `url` and `images`; options are further members.",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from maskzoo.models.errors import shown
 from maskzoo.service.errors import BadParameterError, ClientGoneError, DeadlineError
 
 T = TypeVar("T")
@@ -35,8 +36,20 @@ def read_timeout(request: Request, *, limit_s: float) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise BadParameterError([f"{TIMEOUT_HEADER}: a positive number of seconds, not {given!r}"])
+        raise BadParameterError(
+            [f"{TIMEOUT_HEADER}: a positive number of seconds, not {shown(given)}"]
+        )
     return min(seconds, limit_s)
+
+
+def within_timeout(request: Request, *, limit_s: float) -> AbstractAsyncContextManager[None]:
+    """Cancel the block when the time limit of the request is over; see `read_timeout`.
+
+    Raises:
+        BadParameterError: the header is not a positive number.
+        DeadlineError: the time is over.
+    """
+    return deadline(read_timeout(request, limit_s=limit_s))
 
 
 @asynccontextmanager

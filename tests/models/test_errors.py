@@ -13,6 +13,8 @@ from maskzoo.models.errors import (
     UnknownNameError,
     ZooError,
     did_you_mean,
+    megapixels,
+    shown,
 )
 
 
@@ -31,6 +33,22 @@ def test_a_close_name_is_suggested():
     assert str(error) == "unknown architecture 'danett'; did you mean 'danet'?"
     assert error.suggestions[0] == "danet"
     assert error.allowed == ["danet", "fcn", "pspnet"]
+
+
+def test_a_message_shows_no_more_than_the_start_of_what_was_given():
+    error = UnknownNameError("architecture", "x" * 10**6, ["danet"])
+    assert str(error) == f"unknown architecture '{'x' * 80}'…; known: danet"
+    assert shown("x" * 80) == f"'{'x' * 80}'"
+    assert shown([1] * 1000) == "[" + "1, " * 26 + "1…"
+    assert shown(b"ab", most=1) == "b'a'…"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "text"), [(0, "0.0"), (50_000_000, "50.0"), (1_249_999, "1.2"), (1_250_000, "1.3")]
+)
+def test_megapixels_have_one_decimal(pixels, text):
+    assert megapixels(pixels) == text
+    assert len(megapixels(10**800)) == 797
 
 
 def test_case_does_not_hide_a_suggestion():

@@ -47,6 +47,7 @@ EXAMPLES = [
     (errors.DiskFullError(), 507),
     (errors.JobsOffError(), 503),
     (errors.JobNotFoundError("j"), 404),
+    (errors.JobLostError(3), 500),
     (errors.JobNotDoneError("running", 0.5), 409),
     (errors.ImageNeedsJobError(9, 9, 10), 413),
     (RuntimeError("secret of the house"), 500),
@@ -95,6 +96,20 @@ def test_what_an_error_holds_is_in_its_document(error, members):
     document = problem_of(error).document(path="/p", request_id="r")
     own = {"type", "title", "status", "detail", "instance", "error", "request_id"}
     assert {name: document[name] for name in document.keys() - own} == members
+
+
+def test_a_document_is_short_whatever_the_error_repeats():
+    mistakes = ["x" * 10**5] * 10**4
+    document = problem_of(errors.BadParameterError(mistakes)).document(
+        path="/" + "p" * 10**6, request_id="r"
+    )
+    assert len(document["detail"]) == 1001
+    assert document["error"] == document["detail"]
+    assert document["instance"].endswith("p…")
+    assert len(document["mistakes"]) == 100
+    assert max(map(len, document["mistakes"])) == 1001
+    oip = problem_of(errors.BadParameterError(mistakes)).response(path="/v2/x", request_id="r")
+    assert len(oip.body) < 5000
 
 
 def test_memory_that_ran_out_anywhere_is_a_507_that_says_what_helps():

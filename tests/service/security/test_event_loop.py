@@ -1,0 +1,122 @@
+"""No single body keeps the others waiting: health is asked for while each is worked on.
+
+The bodies are those that once held the event loop or the interpreter for seconds; 43 MB of `[],`
+took 16 s. The limit here is generous, for machines that are busy with something else.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+SIZE = 4_000_000
+LONGEST_S = 0.5
+
+
+def in_json(before: bytes, element: bytes, after: bytes) -> bytes:
+    return before + element * (SIZE // len(element)) + after
+
+
+BODIES: dict[str, tuple[str, bytes]] = {
+    "empty lists": ("/segment", in_json(b'{"images":[', b"[],", b"[]]}")),
+    "empty objects": ("/segment", in_json(b'{"x":[', b"{},", b"{}]}")),
+    "members": ("/segment", in_json(b"{", b'"a":1,', b'"b":1}')),
+    "quotes": ("/segment", in_json(b'{"x":"', b'\\"', b'"}')),
+    "backslashes": ("/segment", in_json(b'{"x":"', b"\\\\", b'"}')),
+    "escapes": ("/segment", in_json(b'{"image":"', b"\\u0041", b'"}')),
+    "classes": ("/segment", in_json(b'{"image":"aGk=","classes":"', b"0,", b'0"}')),
+    "model": ("/segment", in_json(b'{"image":"aGk=","model":"', b"n", b'"}')),
+    "tta": ("/segment", in_json(b'{"image":"aGk=","tta":"', b"flip+", b'flip"}')),
+    "masks": ("/segment", in_json(b'{"image":"aGk=","masks":"', b"rle,", b'rle"}')),
+    "base64": ("/segment", in_json(b'{"image":"', b"A", b'"}')),
+    "white space": ("/segment", in_json(b'{"image":"', b"A ", b'"}')),
+    "long name": ("/segment", in_json(b'{"', b"k", b'":1}')),
+    "numbers": ("/v2/models/cells/infer", in_json(b'{"inputs":[{"data":[', b"0,", b"0]}]}")),
+    "tensors": ("/v2/models/cells/infer", in_json(b'{"inputs":[', b"{},", b"{}]}")),
+    "inputs": ("/huggingface/cells", in_json(b'{"inputs":"', b"A", b'"}')),
+    "threshold": ("/cvat/cells", in_json(b'{"image":"aGk=","threshold":', b"1", b"}")),
+    "tasks": ("/label-studio/predict", in_json(b'{"tasks":[', b"{},", b"{}]}")),
+    "xml": ("/label-studio/predict", in_json(b'{"tasks":[],"label_config":"', b"<a>", b'"}')),
+}
+
+
+class Watchdog:
+    """Asks for /healthz again and again, and keeps the longest time that it took."""
+
+    def __init__(self, address: str) -> None:
+        self.longest = 0.0
+        self._client = httpx.Client(base_url=address, timeout=60)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Watchdog:
+        """Start."""
+        assert self._client.get("/healthz").status_code == 200
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._stop.set()
+        self._thread.join()
+        self._client.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            started = time.perf_counter()
+            assert self._client.get("/healthz").status_code == 200
+            self.longest = max(self.longest, time.perf_counter() - started)
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_does_not_hold_the_others_up(serve, counted_model, name):
+    address = serve(counted_model)
+    path, body = BODIES[name]
+    headers = {"Content-Type": "application/json"}
+    with Watchdog(address) as watchdog:
+        answer = httpx.post(address + path, content=body, headers=headers, timeout=60)
+    assert 400 <= answer.status_code < 500, answer.text[:300]
+    assert len(answer.content) < 5000, "what was sent is not sent back"
+    assert watchdog.longest < LONGEST_S
+
+
+def form_with(fields: dict[str, str]) -> dict[str, tuple[str | None, bytes | str]]:
+    return {name: (None, value) for name, value in fields.items()}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"classes": "0," * 2_000_000},
+        {"tta": "x+" * 4000},
+        {f"option {number}": "x" for number in range(30)},
+        {"k" * 4000: "x"},
+        {"model": "n" * 16_000},
+    ],
+    ids=["too long", "views", "many unknown", "long name", "model"],
+)
+def test_the_fields_of_a_form_are_as_short(serve, counted_model, png, fields):
+    address = serve(counted_model)
+    with Watchdog(address) as watchdog:
+        answer = httpx.post(
+            f"{address}/segment", files={"file": png, **form_with(fields)}, timeout=60
+        )
+    assert 400 <= answer.status_code < 500
+    assert len(answer.content) < 5000
+    assert watchdog.longest < LONGEST_S
+
+
+def test_the_longest_options_that_are_taken_are_answered(client, png):
+    longest: dict[str, Callable[[], str]] = {
+        "classes": lambda: ",".join(["0", "1"] * 1023),
+        "masks": lambda: ",".join(["rle"] * 16),
+    }
+    for name, value in longest.items():
+        answer = client.post("/segment", params={"format": "json", name: value()}, content=png)
+        assert answer.status_code == 200, answer.text
+        json.loads(answer.content)
