@@ -90,7 +90,10 @@ def test_an_allowed_import_is_not_taken_for_a_forbidden_one(tmp_path: Path) -> N
     [
         ("maskzoo", ["torch", "numpy", "lightning", "albumentations", "fastapi", "typer"]),
         ("maskzoo.service.app", ["lightning", "albumentations", "maskzoo.training", "timm"]),
-        ("maskzoo.models.inference.predictor", ["timm", "torchvision", "openvino", "onnxruntime"]),
+        (
+            "maskzoo.models.inference.predictor",
+            ["timm", "torchvision", "openvino", "onnxruntime", "tifffile"],
+        ),
         ("maskzoo.training.run.fit", ["fastapi", "maskzoo.service"]),
     ],
 )
