@@ -31,7 +31,7 @@ CHECK = "check.npz"
 MODEL = {"openvino": "model.xml", "onnxruntime": "model.onnx"}
 
 
-class Score(BaseModel):
+class PrecisionScore(BaseModel):
     """The loss in mean IoU by a lower precision, measured through the predictor.
 
     Attributes:
@@ -49,7 +49,7 @@ class Score(BaseModel):
     mean_iou: float
 
 
-class Record(BaseModel):
+class ArtefactRecord(BaseModel):
     """The record in `engine.json`.
 
     Attributes:
@@ -70,7 +70,7 @@ class Record(BaseModel):
     weights_sha256: str
     made_with: dict[str, str]
     agreement: float
-    score: Score | None = None
+    score: PrecisionScore | None = None
     files: dict[str, str]
 
 
@@ -82,7 +82,7 @@ class Artefact:
         record: the content of its `engine.json`.
     """
 
-    def __init__(self, folder: Path, record: Record) -> None:
+    def __init__(self, folder: Path, record: ArtefactRecord) -> None:
         self.folder = folder
         self.record = record
 
@@ -117,7 +117,7 @@ def store_artefact(
     bundle: Path,
     name: str,
     weights_sha256: str,
-    make: Callable[[Path], Record],
+    make: Callable[[Path], ArtefactRecord],
     *,
     out: Path | None = None,
 ) -> Artefact:
@@ -159,10 +159,10 @@ def cache_folder(weights_sha256: str) -> Path:
     return Path(root) / "maskzoo" / "engines" / weights_sha256[:32]
 
 
-def _read(folder: Path) -> Record | None:
+def _read(folder: Path) -> ArtefactRecord | None:
     """Return the record in `folder`; None if it is missing or has another schema."""
     try:
-        return Record.model_validate_json((folder / RECORD).read_bytes())
+        return ArtefactRecord.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError):
         return None
 

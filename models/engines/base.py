@@ -15,7 +15,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 @dataclass(frozen=True)
-class Choice:
+class EngineChoice:
     """The reason for an engine, and the precision of its weights.
 
     Args:
@@ -47,7 +47,7 @@ class Engine(Protocol):
     num_classes: int
     takes_pixels: bool
     precision: str
-    choice: Choice | None
+    choice: EngineChoice | None
 
     def run(self, batch: Tensor) -> Tensor:
         """Return float32 logits (N, K, h, w) for a batch (N, C, H, W).

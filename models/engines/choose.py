@@ -20,7 +20,7 @@ from maskzoo.models.engines.artefact import (
     cache_folder,
     find_artefacts,
 )
-from maskzoo.models.engines.base import Choice, Engine, EngineName
+from maskzoo.models.engines.base import Engine, EngineChoice, EngineName
 from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
 from maskzoo.models.engines.device import choose_device
 from maskzoo.models.engines.eager import EagerEngine
@@ -94,7 +94,7 @@ def _in_bfloat16(bundle: Path, manifest: Manifest) -> Engine:
 
 
 def _because(engine: Engine, reason: str, weights: str = "fp32") -> Engine:
-    engine.choice = Choice(reason, weights)
+    engine.choice = EngineChoice(reason, weights)
     return engine
 
 

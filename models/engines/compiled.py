@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.base import EngineChoice
 from maskzoo.models.engines.device import choose_device
 from maskzoo.models.engines.precision import autocast, half_type, name_precision
 from maskzoo.models.network.network import SegmentationNetwork
@@ -34,7 +34,7 @@ class CompiledEngine:
 
     name = "torch-compile"
     takes_pixels = False
-    choice: Choice | None = None
+    choice: EngineChoice | None = None
 
     def __init__(
         self,

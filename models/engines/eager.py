@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.base import EngineChoice
 from maskzoo.models.engines.device import choose_device
 from maskzoo.models.engines.precision import (
     autocast,
@@ -31,7 +31,7 @@ class EagerEngine:
 
     name = "torch"
     takes_pixels = False
-    choice: Choice | None = None
+    choice: EngineChoice | None = None
 
     def __init__(
         self, network: nn.Module, *, in_channels: int, num_classes: int, device: str = "auto"

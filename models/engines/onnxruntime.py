@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.base import EngineChoice
 from maskzoo.models.engines.device import choose_device
 from maskzoo.models.errors import EngineError
 
@@ -46,7 +46,7 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
     takes_pixels = False
-    choice: Choice | None = None
+    choice: EngineChoice | None = None
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.base import EngineChoice
 from maskzoo.models.errors import EngineError
 from maskzoo.models.preprocessing import Preprocessing
 
@@ -48,7 +48,7 @@ class OpenVinoEngine:
 
     name = "openvino"
     takes_pixels = True
-    choice: Choice | None = None
+    choice: EngineChoice | None = None
 
     def __init__(
         self,

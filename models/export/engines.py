@@ -14,7 +14,7 @@ from maskzoo.models.engines.artefact import (
     CHECK,
     MODEL,
     Artefact,
-    Record,
+    ArtefactRecord,
     store_artefact,
 )
 from maskzoo.models.engines.base import EngineName, Precision
@@ -71,7 +71,7 @@ def export_engine(
         [to_channels(image, channels) for image in images or ()] or generated_images(channels),
     )
 
-    def make(folder: Path) -> Record:
+    def make(folder: Path) -> ArtefactRecord:
         path = folder / MODEL[engine]
         if engine == "openvino":
             _write_openvino(network, path, precision)
@@ -86,7 +86,7 @@ def export_engine(
                 f"at least {LEAST_AGREEMENT:.1%} are required"
             )
         check.save(folder / CHECK)
-        return Record(
+        return ArtefactRecord(
             engine=engine,
             precision=precision,
             weights_sha256=manifest.weights_sha256,

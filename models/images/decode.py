@@ -151,20 +151,20 @@ def decode_image(
     """
     data, name = (_read(source), str(source)) if isinstance(source, Path) else (source, name)
     stream = io.BytesIO(data)
-    found = sniff_format(stream, name)
-    if found == "TIFF":
+    file_format = sniff_format(stream, name)
+    if file_format == "TIFF":
         return _decode_tiff(stream, name, max_pixels)
-    with _open(stream, found, name, max_pixels) as image:
-        header = _header(image, found, data)
+    with _open(stream, file_format, name, max_pixels) as image:
+        header = _header(image, file_format, data)
         _check_pixels(header.width, header.height, max_pixels)
         try:
             pixels, alpha, scaling = _pixels(image, data, name, header.bit_depth)
         except ImageError:
             raise
         except Exception as error:  # Pillow's readers raise almost anything on bad bytes
-            raise ImageDamagedError(f"{name} is a damaged {found} file: {error}") from error
+            raise ImageDamagedError(f"{name} is a damaged {file_format} file: {error}") from error
         orientation = _orientation(image)  # again: a PNG may keep its EXIF behind the pixels
-    info = replace(_turned(header, orientation), alpha=alpha, scaling=scaling)
+    info = replace(_oriented(header, orientation), alpha=alpha, scaling=scaling)
     return DecodedImage(_own(to_upright(pixels, orientation)), info)
 
 
@@ -188,14 +188,14 @@ def read_header(source: bytes | Path, *, name: str = "image") -> ImageInfo:
 
 
 def _read_header(stream: BinaryIO, name: str) -> ImageInfo:
-    found = sniff_format(stream, name)
-    if found == "TIFF":
+    file_format = sniff_format(stream, name)
+    if file_format == "TIFF":
         from maskzoo.models.images.tiff import read_tiff_header  # as in _decode_tiff
 
         return _tiff_info(read_tiff_header(stream, name))
-    with _open(stream, found, name, None) as image:
+    with _open(stream, file_format, name, None) as image:
         stream.seek(0)
-        return _header(image, found, stream.read(32))
+        return _header(image, file_format, stream.read(32))
 
 
 def _read(path: Path) -> bytes:
@@ -205,23 +205,25 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _open(stream: BinaryIO, found: str, name: str, max_pixels: int | None) -> ImageFile.ImageFile:
+def _open(
+    stream: BinaryIO, file_format: str, name: str, max_pixels: int | None
+) -> ImageFile.ImageFile:
     """Open with the reader of the sniffed format.
 
     `Image.open` is not used: it warns of images of more than 89 megapixels and refuses others, by
     a global limit, where ours is the caller's.
     """
-    size = {"GIF": gif_size, "WEBP": webp_size}.get(found, _no_size)(stream, name)
+    size = {"GIF": gif_size, "WEBP": webp_size}.get(file_format, _no_size)(stream, name)
     _check_pixels(*size, max_pixels)
-    if found == "GIF" and Image.MAX_IMAGE_PIXELS is not None:
+    if file_format == "GIF" and Image.MAX_IMAGE_PIXELS is not None:
         _check_pixels(*size, Image.MAX_IMAGE_PIXELS)
     stream.seek(0)
     try:
-        return _OPENERS[found](stream)
+        return _OPENERS[file_format](stream)
     except Image.DecompressionBombError:
         raise ImageTooLargeError(*size, 2 * (Image.MAX_IMAGE_PIXELS or 0)) from None
     except Exception as error:  # as in decode_image
-        raise ImageDamagedError(f"{name} is a damaged {found} file: {error}") from error
+        raise ImageDamagedError(f"{name} is a damaged {file_format} file: {error}") from error
 
 
 def _no_size(_stream: BinaryIO, _name: str) -> tuple[int, int]:
@@ -233,15 +235,15 @@ def _check_pixels(width: int, height: int, max_pixels: int | None) -> None:
         raise ImageTooLargeError(width, height, max_pixels)
 
 
-def _header(image: ImageFile.ImageFile, found: str, data: bytes) -> ImageInfo:
+def _header(image: ImageFile.ImageFile, file_format: str, data: bytes) -> ImageInfo:
     bits = 8
-    if found == "PNG":
+    if file_format == "PNG":
         bits = data[24]
     elif image.mode == "1":
         bits = 1
     has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
     header = ImageInfo(
-        format=found,
+        format=file_format,
         mode=image.mode,
         width=image.width,
         height=image.height,
@@ -253,12 +255,13 @@ def _header(image: ImageFile.ImageFile, found: str, data: bytes) -> ImageInfo:
         icc_profile="ignored" if image.info.get("icc_profile") else "none",
         scaling="none" if bits == 8 else "pending",
     )
-    late = found == "PNG" and "exif" not in image.info  # asking would decode the pixels
-    return header if late else _turned(header, _orientation(image))
+    # A PNG may keep its EXIF behind the pixels: asking for it would decode them.
+    is_late = file_format == "PNG" and "exif" not in image.info
+    return header if is_late else _oriented(header, _orientation(image))
 
 
-def _turned(info: ImageInfo, orientation: int) -> ImageInfo:
-    """Return `info` for an image whose EXIF says `orientation`."""
+def _oriented(info: ImageInfo, orientation: int) -> ImageInfo:
+    """Return `info` of an image, with sides swapped as EXIF `orientation` needs it."""
     if info.orientation == orientation:
         return info
     swapped = (info.orientation > 4) != (orientation > 4)
@@ -357,5 +360,4 @@ def _tiff_info(header: TiffHeader) -> ImageInfo:
         icc_profile="ignored" if header.has_icc_profile else "none",
         scaling="none" if header.mode.startswith("uint8") else "pending",
     )
-    turn = header.orientation if 1 <= header.orientation <= 8 else 1
-    return _turned(info, turn)
+    return _oriented(info, header.orientation if 1 <= header.orientation <= 8 else 1)

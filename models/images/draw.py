@@ -1,6 +1,6 @@
 """Label maps -> images: an indexed PNG of class ids, and an overlay.
 
-Shapes: labels (H, W) of class ids, pixels uint8 (H, W, 3) RGB.
+Shapes: label_map (H, W) of class ids, pixels uint8 (H, W, 3) RGB.
 
 The PNG is written here and not by Pillow: a label map is long runs of one byte, for which zlib's
 run-length strategy on rows that are subtracted from the row above is both faster and smaller than
@@ -25,39 +25,39 @@ _FILTER_UP = 2
 
 
 def encode_indexed_png(
-    labels: np.ndarray, label_set: LabelSet, text: Mapping[str, str] | None = None
+    label_map: np.ndarray, labels: LabelSet, text: Mapping[str, str] | None = None
 ) -> bytes:
-    """Encode class ids as a PNG with the palette of `label_set`.
+    """Encode class ids as a PNG with the palette of `labels`.
 
     Up to 256 classes the pixels are 8-bit palette indices, so a viewer shows the colours and a
     program reads the ids. Above, they are 16-bit grey values without a palette.
 
     Args:
-        labels: uint8 or uint16 (H, W).
+        label_map: uint8 or uint16 (H, W).
         text: written as tEXt chunks (iTXt where a value is not Latin-1).
 
     Raises:
-        ShapeError: `labels` is not (H, W), is empty, or has another type.
+        ShapeError: `label_map` is not (H, W), is empty, or has another type.
     """
-    if labels.ndim != 2 or labels.size == 0 or labels.dtype not in (np.uint8, np.uint16):
+    if label_map.ndim != 2 or label_map.size == 0 or label_map.dtype not in (np.uint8, np.uint16):
         raise ShapeError(
-            f"labels are {labels.dtype} {labels.shape}; a mask takes uint8 or uint16 (H, W)"
+            f"label map is {label_map.dtype} {label_map.shape}; a mask takes uint8 or uint16 (H, W)"
         )
-    height, width = labels.shape
-    wide = labels.dtype == np.uint16
-    depth, kind = (16, _GREY) if wide else (8, _INDEXED)
-    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    height, width = label_map.shape
+    has_palette = label_map.dtype == np.uint8
+    depth, colour_type = (8, _INDEXED) if has_palette else (16, _GREY)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     chunks = [_SIGNATURE, _chunk(b"IHDR", header)]
-    if not wide:
-        chunks.append(_chunk(b"PLTE", label_set.palette().tobytes()))
+    if has_palette:
+        chunks.append(_chunk(b"PLTE", labels.palette().tobytes()))
     chunks.extend(_text_chunk(key, value) for key, value in (text or {}).items())
-    chunks.append(_chunk(b"IDAT", _compress(labels)))
+    chunks.append(_chunk(b"IDAT", _compress(label_map)))
     chunks.append(_chunk(b"IEND", b""))
     return b"".join(chunks)
 
 
 def overlay(
-    pixels: np.ndarray, labels: np.ndarray, label_set: LabelSet, opacity: float = 0.5
+    pixels: np.ndarray, label_map: np.ndarray, labels: LabelSet, opacity: float = 0.5
 ) -> np.ndarray:
     """Tint `pixels` by the class colours.
 
@@ -69,28 +69,30 @@ def overlay(
     Raises:
         ShapeError: the two differ in size.
     """
-    if pixels.shape != (*labels.shape, 3):
-        raise ShapeError(f"image is {pixels.shape} and labels are {labels.shape}; sizes must match")
-    count = label_set.num_classes
-    colours = _paint(labels, label_set)
-    tinted = cv2.addWeighted(pixels, 1 - opacity, colours, opacity, 0)
-    plain = labels >= count
-    if label_set.background is not None:
-        plain |= labels == label_set.background
-    return cv2.copyTo(pixels, plain.view(np.uint8), tinted)
+    if pixels.shape != (*label_map.shape, 3):
+        raise ShapeError(
+            f"image is {pixels.shape} and label map is {label_map.shape}; sizes must match"
+        )
+    tinted = cv2.addWeighted(pixels, 1 - opacity, _paint(label_map, labels), opacity, 0)
+    is_plain = label_map >= labels.num_classes
+    if labels.background is not None:
+        is_plain |= label_map == labels.background
+    return cv2.copyTo(pixels, is_plain.view(np.uint8), tinted)
 
 
-def _paint(labels: np.ndarray, label_set: LabelSet) -> np.ndarray:
-    if labels.dtype == np.uint8:  # four times as fast as indexing
-        return cv2.LUT(cv2.merge([labels] * 3), label_set.palette()[None])
-    table = np.zeros((int(labels.max()) + 1 + label_set.num_classes, 3), np.uint8)
-    table[: label_set.num_classes] = label_set.colours
-    output: np.ndarray = table[labels]
-    return output
+def _paint(label_map: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """Return the colour of each pixel, uint8 (H, W, 3); ids without a class are black."""
+    if label_map.dtype == np.uint8:  # four times as fast as indexing
+        return cv2.LUT(cv2.merge([label_map] * 3), labels.palette()[None])
+    table = np.zeros((int(label_map.max()) + 1 + labels.num_classes, 3), np.uint8)
+    table[: labels.num_classes] = labels.colours
+    colours: np.ndarray = table[label_map]
+    return colours
 
 
-def _compress(labels: np.ndarray) -> bytes:
-    samples = labels if labels.dtype == np.uint8 else labels.astype(">u2").view(np.uint8)
+def _compress(label_map: np.ndarray) -> bytes:
+    """Return the compressed rows, each less the row above it: of a label map these are mostly 0."""
+    samples = label_map if label_map.dtype == np.uint8 else label_map.astype(">u2").view(np.uint8)
     rows = np.empty((samples.shape[0], samples.shape[1] + 1), np.uint8)
     rows[:, 0] = _FILTER_UP
     rows[0, 1:] = samples[0]

@@ -61,15 +61,15 @@ def sniff_format(stream: BinaryIO, name: str) -> str:
     head = stream.read(_HEAD_BYTES)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    for signature, found in _SIGNATURES:
+    for signature, file_format in _SIGNATURES:
         if head.startswith(signature):
-            return found
+            return file_format
     allowed = ", ".join(FORMATS)
     if not head:
         raise ImageFormatError(f"{name} is empty; send one of {allowed}")
-    for offset, signature, found in _REFUSED:
+    for offset, signature, other in _REFUSED:
         if head[offset:].startswith(signature):
-            raise ImageFormatError(f"{name} is {found}, which is not read; convert it to PNG")
+            raise ImageFormatError(f"{name} is {other}, which is not supported; convert it to PNG")
     raise ImageFormatError(f"{name} is not a readable image; allowed are {allowed}")
 
 

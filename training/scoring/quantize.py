@@ -16,7 +16,14 @@ import numpy as np
 import torch
 
 from maskzoo.models.bundles.bundle import Bundle, load_bundle
-from maskzoo.models.engines.artefact import CHECK, MODEL, Artefact, Record, Score, store_artefact
+from maskzoo.models.engines.artefact import (
+    CHECK,
+    MODEL,
+    Artefact,
+    ArtefactRecord,
+    PrecisionScore,
+    store_artefact,
+)
 from maskzoo.models.engines.check import CheckImages, generated_images
 from maskzoo.models.engines.choose import open_model
 from maskzoo.models.engines.eager import EagerEngine
@@ -69,7 +76,7 @@ def export_int8(
     if not opened.samples("train") or not opened.samples(split):
         raise DataError(f"{data} needs images in the splits train and {split}")
 
-    def make(folder: Path) -> Record:
+    def make(folder: Path) -> ArtefactRecord:
         path = folder / MODEL["openvino"]
         notify(f"calibrating on {min(CALIBRATION_IMAGES, len(opened.samples('train')))} images")
         _quantize(loaded, opened, path)
@@ -81,7 +88,7 @@ def export_int8(
         )
         check.save(folder / CHECK)
         agreement = check.agreement(open_model("openvino", path, manifest), manifest.preprocessing)
-        return Record(
+        return ArtefactRecord(
             engine="openvino",
             precision="int8",
             weights_sha256=manifest.weights_sha256,
@@ -94,7 +101,7 @@ def export_int8(
     return store_artefact(bundle, "openvino-int8", manifest.weights_sha256, make, out=out)
 
 
-def _refuse_loss(score: Score, max_drop: float) -> None:
+def _refuse_loss(score: PrecisionScore, max_drop: float) -> None:
     """Raise `ExportError` if int8 is worse than torch by more than `max_drop` points of 100."""
     drop = 100 * (score.mean_iou_torch - score.mean_iou)
     if drop > max_drop:
@@ -139,7 +146,7 @@ def _calibration_batches(bundle: Bundle, data: SegmentationData) -> Iterator[np.
 
 def _score(
     bundle: Bundle, data: SegmentationData, split: Split, path: Path, notify: Notify
-) -> Score:
+) -> PrecisionScore:
     """Score torch and the rounded network on one split."""
     manifest = bundle.manifest
     engines = {
@@ -156,7 +163,7 @@ def _score(
         if mean_iou is None:
             raise DataError(f"split {split} of {data.name} has no pixel that counts")
         scores[name] = mean_iou
-    return Score(
+    return PrecisionScore(
         data=data.name,
         split=split,
         images=len(samples),

@@ -9,16 +9,21 @@ from pathlib import Path
 import pytest
 
 from maskzoo.models.bundles.manifest import read_manifest
-from maskzoo.models.engines.artefact import Record, cache_folder, find_artefacts, store_artefact
+from maskzoo.models.engines.artefact import (
+    ArtefactRecord,
+    cache_folder,
+    find_artefacts,
+    store_artefact,
+)
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import BundleError, ExportError
 from tests.models import tiny
 
 
-def made_before(exported: Path) -> Callable[[Path], Record]:
+def made_before(exported: Path) -> Callable[[Path], ArtefactRecord]:
     """Make an artefact in no time: the same weights have been exported already."""
 
-    def make(folder: Path) -> Record:
+    def make(folder: Path) -> ArtefactRecord:
         (artefact,) = find_artefacts(exported, read_manifest(exported), "openvino")
         for name in artefact.record.files:
             shutil.copy(artefact.folder / name, folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from maskzoo.models.engines.base import Choice
+from maskzoo.models.engines.base import EngineChoice
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.bundles.summaries import summarise_classes, summarise_engine
 
@@ -22,7 +22,9 @@ def test_no_folder_of_the_server_is_told():
         name="torch",
         precision="float32",
         device="cpu",
-        choice=Choice("no exported engine runs; openvino does not run: /home/me/a/model.xml: gone"),
+        choice=EngineChoice(
+            "no exported engine runs; openvino does not run: /home/me/a/model.xml: gone"
+        ),
     )
     found = summarise_engine(SimpleNamespace(engine=engine))
     assert found.reason == "no exported engine runs; openvino does not run: model.xml: gone"

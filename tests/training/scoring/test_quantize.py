@@ -15,7 +15,7 @@ from rich.console import Console
 from maskzoo import Predictor
 from maskzoo.models.bundles.bundle import Bundle, load_bundle
 from maskzoo.models.bundles.manifest import read_manifest
-from maskzoo.models.engines.artefact import Score
+from maskzoo.models.engines.artefact import PrecisionScore
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.errors import DataError, ExportError
 from maskzoo.models.export.engines import to_openvino
@@ -100,7 +100,9 @@ def test_int8_is_refused_if_it_is_worse_by_more_than_allowed_and_stored_if_it_is
     is_stored: bool,
 ) -> None:
     bundle, data = trained
-    score = Score(data="d", split="val", images=3, mean_iou_torch=0.7, mean_iou=0.7 + change / 100)
+    score = PrecisionScore(
+        data="d", split="val", images=3, mean_iou_torch=0.7, mean_iou=0.7 + change / 100
+    )
     monkeypatch.setattr(module, "_score", lambda *_: score)
     if is_stored:
         artefact = export_int8(bundle, data, max_drop=max_drop, out=tmp_path)
