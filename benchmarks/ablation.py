@@ -1,4 +1,4 @@
-"""Which attention plug-ins help DeepLabV3+ on the two shipped data sets, at equal steps and seeds?
+"""Ablation: attention plug-ins in DeepLabV3+ on two data sets, at equal steps and seeds.
 
     python benchmarks/ablation.py DATA/nuclei DATA/aerial [-o runs/ablation] [--steps 300]
                                   [--seeds 0 1 2] [--only cbam dual]

@@ -3,8 +3,8 @@
     python benchmarks/answers.py [--width 1920] [--height 1080] [--repeats 5]
 
 Two label maps of 21 classes: regions with smooth edges, as networks give them, and with ragged
-ones, as noise gives them. Times are of one processor, the best of some, from a fresh label map,
-so that each format pays for the runs that it needs. `label runs` is the structure that most share.
+ones, as noise gives them. Times are the best of several on one processor, from a fresh label map,
+so that each format pays for the runs that it needs. Most formats share the structure `label runs`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def draw_map(width: int, height: int, *, is_ragged: bool) -> np.ndarray:
 
 
 def answer_of(label_map: np.ndarray) -> Answer:
-    """Return an answer that nobody has read anything of."""
+    """Return an answer in which nothing is cached yet."""
     height, width = label_map.shape
     pixels = np.random.default_rng(1).integers(0, 255, (34, 60, 3), np.uint8)
     return Answer(
@@ -67,7 +67,7 @@ def answer_of(label_map: np.ndarray) -> Answer:
 
 
 def rows() -> dict[str, Callable[[Answer], bytes]]:
-    """Return what writes each format, by its name."""
+    """Return the function that writes each format, by its name."""
     plain = SegmentOptions()
     found: dict[str, Callable[[Answer], bytes]] = {
         "label runs": lambda answer: bytes(5 * answer.runs.rows.starts.size),
@@ -95,7 +95,7 @@ def rows() -> dict[str, Callable[[Answer], bytes]]:
 
 
 def measure(write: Callable[[Answer], bytes], labels: np.ndarray, repeats: int) -> str:
-    """Return the best time and the size, or why there is none."""
+    """Return the best time and the size, or the reason for a refusal."""
     best, size = float("inf"), 0
     for _ in range(repeats):
         answer = answer_of(labels)

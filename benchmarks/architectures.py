@@ -1,4 +1,4 @@
-"""What each architecture costs to run: parameters, GMAC, memory, and time on each engine.
+"""The cost of each architecture: parameters, GMAC, memory, and time on each engine.
 
     python benchmarks/architectures.py [--encoder tu-resnet18] [--size 512] [--runs 5]
                                        [--threads 1] [--only danet unet]
@@ -6,8 +6,8 @@
 Every architecture is built with random weights, written as ONNX once, and measured in a process of
 its own. Puts a table into docs/pareto.md: processor milliseconds for one image (the least of the
 runs, engines taking turns; OpenVINO in bfloat16 only where the processor has it), images in a
-processor second of the fastest, how far it comes towards the matrix peak of its own precision, and
-the peak of the resident memory above what it was before torch's first image.
+processor second of the fastest, its fraction of the matrix peak in its own precision, and the peak
+of the resident memory above that before torch's first image.
 
 The matrix peaks are those of torch's product of two square matrices, the best of three sizes,
 measured by each process between its runs; the table takes the best of all.

@@ -1,18 +1,16 @@
-"""CamVid with 11 classes from scratch on a processor: three rounds of training, a row of scores.
+"""CamVid with 11 classes, trained from scratch on a CPU in three rounds.
 
     python benchmarks/camvid.py ../shared/data/camvid --out runs/camvid [--steps 4000 1400 3600]
 
--P, or the folder of this file would come first in the search for modules.
-
-The first round sees the images small, where a crop holds most of one: what a street looks like is
-learnt soonest so. The second starts from its bundle at the size of the test. The third goes on
-without class weights: they make the network find the rare classes, and find them where they are
-not. Each is an ordinary `maskzoo train data --preset scratch`, and goes on where it stood if the
-script is started again. What it took is counted on the processors, so a run that is paused
-meanwhile, or has neighbours, costs as much. Only train is learnt from. Val chooses the step that is
+The first round uses small images, of which a crop shows most: that way the network learns the
+layout of a street soonest. The second starts from the first one's bundle, at the size of the test.
+The third continues without class weights, which make the network find rare classes, also where they
+are not. Each is an ordinary `maskzoo train data --preset scratch`, and resumes if the script is
+started again. Time is processor time, so pauses and other work do not count. Only train is learnt
+from. Val chooses the step that is
 kept, and the test images are scored at the end, by `maskzoo evaluate`.
 
-The licence of the data, CC BY-NC, forbids to ship the weights.
+The licence of the data, CC BY-NC, does not permit shipping the weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Does a JPEG that is decoded at half its size give the same classes? Why the service does not.
+"""Decoding of JPEGs at half their size: the effect on classes, and why the service does not do it.
 
     python benchmarks/draft.py DATA/aerial [--sides 512 384 256]
 

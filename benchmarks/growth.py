@@ -1,4 +1,4 @@
-"""How time and memory grow: with pixels, batch, classes, loaded models, and the tiled image.
+"""Scaling of time and memory with pixels, batch, classes, loaded models, and tiled images.
 
     python benchmarks/growth.py [--runs 5] [--megapixels 4 9 16 25 50 100] [--models 1 2 4 8 16]
 

@@ -1,4 +1,4 @@
-"""Four times as much work as the service can do, for a minute: is it still honest?
+"""Overload: four times the service's capacity for a minute, with a verdict on its promises.
 
     python benchmarks/overload.py [--seconds 60] [--factor 4]
 

@@ -1,10 +1,10 @@
-"""How much a network's answer changes when its input is padded: why batches never pad.
+"""The effect of padding on a network's classes, and why batches are never padded.
 
     python benchmarks/padding.py
 
-Crops of odd sizes are segmented as they are, and padded (border repeated, right and below) to the
-next multiple of 32, 64 or 128 and cut back. The script prints the fraction of
-pixels whose class changes.
+Crops of odd sizes are segmented unpadded, and padded (border repeated, right and below) to the next
+multiple of 32, 64 or 128 and cut back. The script prints the fraction of pixels whose class
+changes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What every benchmark says of itself, and how its figures get into a page of docs.
+"""Parts shared by the benchmarks: facts about the machine, tables, and writing into docs.
 
-A page holds text of people and parts that scripts write, between `<!-- NAME -->` and
+A page holds hand-written text, and parts that scripts write between `<!-- NAME -->` and
 `<!-- end NAME -->`.
 """
 

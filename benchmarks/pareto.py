@@ -1,4 +1,4 @@
-"""Which architecture gives most for its time? Equal training, mean IoU against latency.
+"""Mean IoU against latency of every architecture, after equal training.
 
     python benchmarks/pareto.py DATA/nuclei DATA/aerial [--steps 250] [--out runs/pareto]
                                 [--only danet unet]
@@ -6,8 +6,8 @@
 Every architecture is trained by `maskzoo train` on the same narrow ResNet-18 from random weights,
 with one recipe and seed and an equal number of steps (`benchmarks/runs.py`), and scored on the test
 split. Latency is that of the bundles of the first data set, exported for OpenVINO: one image of
-512 x 512 through the predictor, with the engine that it takes by itself, the least of some runs;
-bundles take turns.
+512 x 512 through the predictor, with its default engine, the least of several runs; bundles
+take turns.
 A run that is finished is not run again, so the script can be stopped and started. Puts table and
 plot into docs/pareto.md.
 """

@@ -121,9 +121,9 @@ def peers(bundle: Path, temporary: Path) -> list[Contender]:
 def ours(bundle: Path, data: Path, *, trained: bool) -> list[Contender]:
     """Return our rows; one that cannot be exported says why.
 
-    bfloat16 is what `auto` takes for the shipped bundle. Random weights tell no class from another
-    by more than it rounds, so there it is asked for, and int8 may lose any score; the times are
-    those of trained ones.
+    `auto` chooses bfloat16 for the shipped bundle. With random weights, classes are closer than its
+    rounding, so there it is requested by name, and int8 may lose any score; the times equal those
+    of trained weights.
     """
     rows = []
     export = ("--engine", "openvino", "--check", str(PHOTO))
@@ -175,7 +175,7 @@ def choose(one: Contender, images: list[bytes], seconds: float) -> None:
 
 
 def compare(one: Contender, server: Running, truth: dict[bytes, np.ndarray]) -> None:
-    """Hold the server's masks against torch's.
+    """Compare the server's masks with torch's.
 
     Raises:
         RuntimeError: too many pixels differ.

@@ -1,4 +1,4 @@
-"""Training runs of `maskzoo train`, made once and remembered: what comparisons are made of."""
+"""Training runs of `maskzoo train` for comparisons, each run once and stored."""
 
 from __future__ import annotations
 

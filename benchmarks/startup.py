@@ -1,4 +1,4 @@
-"""How soon `maskzoo serve` is ready, with one model and with all that ship, and what it imports.
+"""Start-up time of `maskzoo serve`, with one model and with all shipped ones, and its imports.
 
     python benchmarks/startup.py [--runs 5]
 

@@ -2,7 +2,7 @@
 
     python benchmarks/training.py [--pairs unet/resnet34,…] [--steps 6] [--threads 2]
 
--P, or this file would be taken for the package it measures. Puts its table into docs/training.md.
+Puts its table into docs/training.md.
 
 Step: maskzoo's own training step and a plain fp32 loop as the documentation of
 segmentation_models_pytorch shows it (its Dice plus cross-entropy, AdamW, gradient clipping), on
@@ -49,7 +49,7 @@ from maskzoo.training.run.build import make_step, open_batches
 from maskzoo.training.run.parts import RunContext
 from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 
-sys.path.append(str(Path(__file__).parent))  # last, so that this file hides no package
+sys.path.append(str(Path(__file__).parent))
 from page import DOCS, about, put, table
 
 CLASSES = 5

@@ -49,9 +49,9 @@ class LabelSet(BaseModel):
                 f"number of colours ({len(self.colours)}) must match "
                 f"number of names ({len(self.names)})"
             )
-        twice = sorted({name for name in self.names if self.names.count(name) > 1})
-        if twice:
-            raise ValueError(f"class names must differ; given twice: {', '.join(twice)}")
+        duplicates = sorted({name for name in self.names if self.names.count(name) > 1})
+        if duplicates:
+            raise ValueError(f"class names must differ; given twice: {', '.join(duplicates)}")
         if self.background is not None and not 0 <= self.background < len(self.names):
             raise ValueError(f"background {self.background} is not a class id")
         if 0 <= self.ignore_index < len(self.names):

@@ -15,7 +15,7 @@ class RequestError(ZooError):
     """A request cannot be answered.
 
     Attributes:
-        retry_after_s: seconds after which the same request may succeed; None if waiting is no help.
+        retry_after_s: seconds after which the same request may succeed; None if that cannot help.
     """
 
     retry_after_s: int | None = None

@@ -1,8 +1,8 @@
-"""What every peer does with an image: Pillow, torch in fp32, Pillow; as tutorials write it.
+"""The handler of every peer: Pillow, torch in fp32, Pillow, as tutorials write it.
 
-The servers beside this file call it each in the way that its own documentation shows, so that
-they differ in nothing but the server. Settings come by the environment: BENCH_BUNDLE, BENCH_PORT,
-BENCH_THREADS (of torch), BENCH_WORKERS (processes) and BENCH_BATCH (the largest batch).
+Each server beside this file calls it as its own documentation shows, so that they differ only in
+the server. Settings come by the environment: BENCH_BUNDLE, BENCH_PORT, BENCH_THREADS (of torch),
+BENCH_WORKERS (processes) and BENCH_BATCH (the largest batch).
 
 Letters: C channels, H W pixels.
 """

@@ -1,4 +1,4 @@
-"""The load: a few clients, each of which asks again when it has its answer.
+"""The load: a few clients in a closed loop.
 
 Every server gets the same bytes: a form with one JPEG in the field `file`. Clients are threads
 with a connection each, by the standard library: it takes less of the processor from the servers
@@ -28,12 +28,12 @@ _TIMEOUT_S = 120
 
 @dataclass
 class Round:
-    """What one load did.
+    """The result of one load.
 
     Args:
         seconds: from the first request to the last answer.
         latencies: seconds of each answer, in no order.
-        failures: answers that were no mask.
+        failures: answers without a mask.
     """
 
     seconds: float = 0.0

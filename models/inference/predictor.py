@@ -262,8 +262,7 @@ class Predictor:
     def logits(
         self, images: Sequence[np.ndarray], options: PredictOptions = DEFAULT_OPTIONS
     ) -> list[np.ndarray]:
-        """Return the float32 logits (K, H, W) of images of one size, in as few runs as memory
-        allows.
+        """Return the float32 logits (K, H, W) of images of one size.
 
         A server runs the tiles of `segment_rows` with it, several at a time, in mode ``whole``.
         With more than one view, logits are the logarithms of the mean probabilities.

@@ -139,7 +139,7 @@ def _parse_scales(text: str, mistakes: list[str]) -> tuple[float, ...]:
         except ValueError:
             scale = float("nan")
         if not _MIN_SCALE <= scale <= _MAX_SCALE:
-            mistakes.append(f"scale {word!r} is no number from {_MIN_SCALE} to {_MAX_SCALE}")
+            mistakes.append(f"scale {word!r} is not a number from {_MIN_SCALE} to {_MAX_SCALE}")
         scales.append(scale)
     return tuple(scales)
 

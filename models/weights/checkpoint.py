@@ -95,8 +95,9 @@ class Foreign:
 
 
 class _Call:
-    """One of `_FUNCTIONS`, made anew for each use: a pickle may also set attributes of what it
-    names, and must not reach the function that everybody shares.
+    """One of `_FUNCTIONS`, wrapped anew for each use.
+
+    A pickle may set attributes of what it names, and must not reach the shared function.
     """
 
     __slots__ = ("_function",)

@@ -26,7 +26,7 @@ def parse_request(body: bytes) -> tuple[bytes, float]:
     """Return the image and the least confidence of a class, of `{"image": base64, "threshold"}`.
 
     Raises:
-        BadRequestError: no image, or a threshold that is no number.
+        BadRequestError: no image, or a threshold that is not a number.
     """
     document = parse_object(body)
     image, threshold = document.get("image"), document.get("threshold") or 0

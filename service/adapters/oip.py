@@ -122,5 +122,5 @@ def build_outputs(
 
 def _as_bmp(pixels: np.ndarray) -> bytes:
     done, data = cv2.imencode(".bmp", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    assert done, "OpenCV encodes any uint8 picture"
+    assert done, "OpenCV encodes any uint8 image"
     return data.tobytes()

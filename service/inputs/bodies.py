@@ -63,8 +63,7 @@ def announced_bytes(headers: Headers) -> int:
 
 
 async def limited(request: Request, max_body: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """Yield the body; raise by its announced length at once, and by its actual length as it
-    arrives.
+    """Yield the body while its announced and its actual length are within the limit.
 
     Args:
         max_body: bytes of the whole body.

@@ -15,7 +15,7 @@ from maskzoo.models.images.draw import encode_indexed_png, overlay
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.schemas import SegmentOptions
 
-# 0.4 to 0.7 of the time of OpenCV level 1 on two pictures of 1920 x 1080, at about its size.
+# 0.4 to 0.7 of the time of OpenCV level 1 on two images of 1920 x 1080, at about its size.
 _FAST = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
@@ -82,5 +82,5 @@ def _encode(pixels: np.ndarray) -> bytes:
         order = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
         pixels = cv2.cvtColor(pixels, order)
     done, data = cv2.imencode(".png", pixels, _FAST)
-    assert done, "OpenCV encodes any uint8 picture"
+    assert done, "OpenCV encodes any uint8 image"
     return data.tobytes()

@@ -129,15 +129,15 @@ def _write_header() -> np.ndarray:
     parts = [(0b101, 3), (286 - 257, 5), (0, 5), (len(order) - 4, 4)]
     parts += [(of_widths.get(symbol, 0), 3) for symbol in order]
 
-    def say(width: int) -> tuple[int, int]:
+    def code(width: int) -> tuple[int, int]:
         return codes[width], of_widths[width]
 
     def zeros(count: int) -> list[tuple[int, int]]:
-        return [say(18), (count - 11, 7)]
+        return [code(18), (count - 11, 7)]
 
-    parts += [say(_WIDTHS[0]), *zeros(138), *zeros(254 - 138)]
-    parts += [say(_WIDTHS[symbol]) for symbol in range(255, 286)]
-    return np.array([*parts, say(1)])  # the only distance, 1, has a code of one bit
+    parts += [code(_WIDTHS[0]), *zeros(138), *zeros(254 - 138)]
+    parts += [code(_WIDTHS[symbol]) for symbol in range(255, 286)]
+    return np.array([*parts, code(1)])  # the only distance, 1, has a code of one bit
 
 
 def _again_codes() -> tuple[np.ndarray, np.ndarray]:

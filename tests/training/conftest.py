@@ -42,7 +42,7 @@ MakeConfig = Callable[..., TrainConfig]
 
 
 def scene(number: int, size: tuple[int, int] = (48, 48)) -> tuple[np.ndarray, np.ndarray]:
-    """Return a noisy picture with a bright disc, and its mask of 0 and 1."""
+    """Return a noisy image with a bright disc, and its mask of 0 and 1."""
     random = np.random.default_rng(number)
     height, width = size
     rows, columns = np.mgrid[:height, :width]

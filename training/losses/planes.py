@@ -19,8 +19,7 @@ def planes(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def at_truth(values: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
-    """Return (N, P): the value in `values` (N, K, P) of each pixel's class; arbitrary if not
-    `counted`."""
+    """Return (N, P): each pixel's value in `values` (N, K, P) at its class, if `counted`."""
     return values.gather(1, torch.where(counted, truth, 0)[:, None])[:, 0]
 
 

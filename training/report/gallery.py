@@ -78,8 +78,7 @@ class Gallery:
         return images[: len(self.scores) - self._num_best()]
 
     def _num_best(self) -> int:
-        """Return the number of best images to show: half of few images, so that none is shown
-        twice."""
+        """Return the number of best images to show; of few images, half."""
         return min(SHOWN, len(self.scores) // 2)
 
     def _offer(

@@ -185,23 +185,22 @@ def _conclude(parts: Parts) -> TrainResult:
     context, run_dir = parts.context, parts.context.run_dir
     collector = ReportCollector(context.data.labels)
     predictor, evaluation = score_best(parts, on_scored=collector)
-    picture = run_dir / "predictions.png"
-    draw_predictions(picture, predictor, context.data, split=scored_split(context.data))
+    predictions = run_dir / "predictions.png"
+    draw_predictions(predictions, predictor, context.data, split=scored_split(context.data))
     bundle, metrics = write_bundle(parts, evaluation)
     details = json.dumps(evaluation.to_json(), indent=1)
     (run_dir / EVALUATION).write_text(details, encoding="utf-8")
     report = write_report(run_dir, evaluation, collector)
     export_bundle(parts, bundle)
     context.notify(evaluation_table(evaluation))
-    context.notify(f"bundle: {bundle}\npicture: {picture}\nreport: {report}")
+    context.notify(f"bundle: {bundle}\npredictions: {predictions}\nreport: {report}")
     return TrainResult(bundle, metrics, run_dir)
 
 
 def _planned(
     machine: RunPlan[MachineConfig], context: RunContext, network: SegmentationNetwork
 ) -> RunConfig:
-    """Decide the remaining values, show the plan, write `plan.json`; all ranks use rank 0's
-    plan."""
+    """Decide the remaining values, show and write the plan; all ranks use rank 0's."""
     fabric = context.fabric
     plan = resolve(
         machine,

@@ -54,7 +54,6 @@ def evaluate_bundle(
 
 
 def open_as_trained(manifest: Manifest, data: Path) -> SegmentationData:
-    """Open data as the bundle's training did: with the same split and as many bad samples left
-    out."""
+    """Open data as the bundle's training did, with its seed and its `allow_bad`."""
     recipe = manifest.provenance.recipe or {}
     return open_dataset(data, seed=recipe.get("seed", 0), allow_bad=recipe.get("allow_bad", 0))

@@ -151,8 +151,8 @@ def test_tiles_take_views_too():
         ("flop", "unknown view 'flop'; did you mean 'flip'"),
         ("", "unknown view ''"),
         ("flip:2", "'flip' takes no '2'"),
-        ("multiscale:1,huge", "scale 'huge' is no number from 0.25 to 4.0"),
-        ("multiscale:9", "scale '9' is no number"),
+        ("multiscale:1,huge", "scale 'huge' is not a number from 0.25 to 4.0"),
+        ("multiscale:9", "scale '9' is not a number"),
     ],
 )
 def test_wrong_words_are_refused(words, reason):

@@ -154,7 +154,9 @@ def test_rare_classes_are_sought_where_crops_are_smaller_than_images() -> None:
 
 
 @pytest.mark.parametrize(("has_up", "turns"), [(True, 0.0), (None, 0.0), (False, 0.5)])
-def test_pictures_are_turned_only_if_they_have_no_up(has_up: bool | None, turns: float) -> None:
+def test_images_are_rotated_only_if_they_have_no_upper_side(
+    has_up: bool | None, turns: float
+) -> None:
     augment = plan(has_up=has_up).config.augment
     assert (augment.flip_vertical, augment.rotate90) == (turns, turns)
     assert plan("augment.rotate90=1", has_up=has_up).config.augment.rotate90 == 1

@@ -243,7 +243,7 @@ def test_out_of_memory_with_one_image_says_what_to_do(
 
 
 def _failing(*bad: int) -> type[SegmentationLoss]:
-    """Return a loss that is no number in the steps `bad`, counted from 0."""
+    """Return a loss that is NaN in the steps `bad`, counted from 0."""
 
     class Failing(SegmentationLoss):
         calls = 0
