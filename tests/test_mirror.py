@@ -94,7 +94,7 @@ COVERED_BY = {
     "service/jobs/documents.py": "tests/service/routes/test_jobs.py",
     "service/jobs/intake.py": "tests/service/routes/test_jobs.py",
     "service/jobs/records.py": "tests/service/jobs/test_sqlite.py",
-    "service/jobs/runner.py": "tests/service/routes/test_jobs.py",
+    "service/jobs/room.py": "tests/service/jobs/test_runner.py",
     "service/jobs/work.py": "tests/service/routes/test_jobs.py",
     "service/responses/answer.py": "tests/service/responses/test_formats.py",
     "service/responses/archive.py": "tests/service/responses/test_formats.py",

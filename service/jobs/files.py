@@ -100,6 +100,11 @@ class JobFiles:
                 raise DiskFullError() from error
             raise
 
+    def drop_scratch(self, job: JobRecord) -> None:
+        """Remove the files of a job's worker."""
+        for path in (self._work / job.id).glob(f"*-{job.worker}"):
+            path.unlink(missing_ok=True)
+
     def drop_inputs(self, job_id: str) -> None:
         """Remove everything but the result of a job that has ended."""
         folder = self._work / job_id

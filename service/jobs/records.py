@@ -95,8 +95,12 @@ class JobRecord:
 class JobStore(Protocol):
     """Storage of job records. Methods are called from threads, in any number of processes."""
 
-    def add(self, job: JobRecord) -> None:
-        """Store a job; when this returns, it survives the process."""
+    def add(self, job: JobRecord, *, max_active: int | None = None) -> bool:
+        """Store a job; when this returns, it survives the process.
+
+        Args:
+            max_active: jobs that may wait or run, with this one; False if there are as many.
+        """
 
     def get(self, job_id: str) -> JobRecord | None:
         """Return a job; None if it does not exist."""
@@ -125,6 +129,9 @@ class JobStore(Protocol):
 
     def count_active(self) -> int:
         """Return the number of jobs that wait or run."""
+
+    def active(self) -> list[JobRecord]:
+        """Return the jobs that wait or run."""
 
     def finished_before(self, time: float) -> list[str]:
         """Return the ids of jobs that ended before a time."""

@@ -11,24 +11,27 @@ import asyncio
 import logging
 import os
 import secrets
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from maskzoo.models.images.decode import ImageInfo
 from maskzoo.service.errors import (
+    DiskFullError,
     JobNotFoundError,
     JobsOffError,
     OverloadedError,
     StoppedError,
 )
 from maskzoo.service.jobs.files import JobFiles
+from maskzoo.service.jobs.folder import JobFolder, NoJobsError
 from maskzoo.service.jobs.progress import JobProgress
 from maskzoo.service.jobs.records import JobRecord, JobResult, JobStore
-from maskzoo.service.jobs.sqlite import SqliteJobStore
+from maskzoo.service.jobs.room import JobRoom, Place
 from maskzoo.service.problems import problem_of
 from maskzoo.service.settings import Settings
 
@@ -37,7 +40,6 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_STORE_FILE = "jobs.sqlite"
 _POLL_S = 1.0  # how soon jobs of other processes are seen
 _SWEEP_S = 60.0
 
@@ -73,8 +75,8 @@ class Jobs:
         self._worker = worker
         self._clock = clock
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._store: JobStore | None = None
-        self._files: JobFiles | None = None
+        self._folder = JobFolder(settings.job_folder, free_bytes=settings.job_free_bytes)
+        self._room = JobRoom(settings.max_jobs)
         self._arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._working: dict[str, JobProgress] = {}
@@ -83,16 +85,11 @@ class Jobs:
         # The store has its own thread, so that a query never waits for work.
         self._store_thread = ThreadPoolExecutor(1, thread_name_prefix="job-store")
 
-    @property
-    def folder(self) -> Path:
-        """Folder of the jobs."""
-        return self.settings.job_folder
-
     async def start(self) -> None:
         """Take over the jobs of an earlier process; without any, nothing is created on disk."""
-        if (self.folder / _STORE_FILE).exists():
-            with suppress(JobsOffError):  # logged, and reported to clients that send a job
-                await self._open()
+        with suppress(JobsOffError, DiskFullError):  # logged
+            await self._ask(lambda store, files: None)
+        self._start_tasks()
 
     def stop(self) -> None:
         """Take no more jobs, and return running ones to the queue for the next process."""
@@ -109,42 +106,63 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._worker.close()
-        if self._store is not None:
-            await self._ask(self._store.close)
+        await self._in_thread(self._folder.close)
         self._store_thread.shutdown(wait=False)
 
-    async def files(self) -> JobFiles:
-        """Return the files, ready for an upload.
+    @asynccontextmanager
+    async def reserve(self, num_bytes: int) -> AsyncIterator[Place]:
+        """Reserve the room for a new job while its upload is read; nothing else is left behind.
 
-        Raises:
-            JobsOffError: the folder cannot be used.
-        """
-        if self._files is None:
-            await self._open()
-        assert self._files is not None, "opening makes it"
-        return self._files
-
-    async def check_room(self) -> None:
-        """Raise an error if too many jobs wait.
+        Args:
+            num_bytes: upper bound of the upload.
 
         Raises:
             OverloadedError: too many jobs wait; with an estimate of the time to retry.
+            DiskFullError: the disk is full.
             JobsOffError: the folder cannot be used.
             StoppedError: the service is stopping.
         """
         if self._is_stopping:
             raise StoppedError("the service is stopping; send the job again")
-        store = await self._opened()
-        active = await self._ask(store.count_active)
-        if active >= self.settings.max_jobs:
-            wait = self._seconds_per_job / self.settings.job_threads
-            raise OverloadedError(max(1, min(3600, round(wait))))
+        wait = round(self._seconds_per_job / self.settings.job_threads)
+        place = Place(num_bytes)
+        take = partial(self._room.take, place=place, retry_after_s=max(1, min(3600, wait)))
+        try:
+            await self._ask(take, is_new=True)
+            yield place
+        except OSError as error:
+            if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+                raise  # not of the disk
+            raise await self._in_thread(self._folder.refusal, error) from error
+        finally:
+            await asyncio.shield(self._in_thread(self._room.give_back, place))
 
-    async def accept(self, job: JobRecord, upload: Path) -> None:
-        """Accept a job; when this returns, it survives the process."""
-        files, store = await self.files(), await self._opened()
-        await self._ask(files.take_in, upload, job.id)
-        await self._ask(store.add, job)
+    async def grow(self, place: Place, info: ImageInfo) -> None:
+        """Reserve the disk space for the work on an upload.
+
+        Raises:
+            DiskFullError: the disk is full.
+        """
+        await self._ask(partial(self._room.grow, place=place, info=info), is_new=True)
+
+    async def accept(self, job: JobRecord, place: Place) -> None:
+        """Accept a job; when this returns, it survives the process.
+
+        Raises:
+            OverloadedError: another process on the folder took the last place.
+        """
+
+        def accept(store: JobStore, files: JobFiles) -> None:
+            try:
+                files.take_in(place.upload, job.id)
+                if not store.add(job, max_active=self.settings.max_jobs):
+                    raise OverloadedError(max(1, min(3600, round(self._seconds_per_job))))
+            except BaseException:
+                files.remove(job.id)
+                raise
+            self._room.give_back(place)
+
+        await self._ask(accept, is_new=True)
         self._arrived.set()
         logger.info("event=job_accepted job=%s request_id=%s", job.id, job.request_id)
 
@@ -154,10 +172,10 @@ class Jobs:
         Raises:
             JobNotFoundError: there is none.
         """
-        if self._store is None and not (self.folder / _STORE_FILE).exists():
-            raise JobNotFoundError(job_id)
-        store = await self._opened()
-        job = await self._ask(store.get, job_id)
+        try:
+            job = await self._ask(lambda store, _: store.get(job_id))
+        except NoJobsError:
+            raise JobNotFoundError(job_id) from None
         if job is None or job.owner != owner:
             raise JobNotFoundError(job_id)
         return job
@@ -178,86 +196,86 @@ class Jobs:
             before = job
             await asyncio.sleep(every_s)
 
+    async def result_path(self, job: JobRecord, name: str) -> Path:
+        """Return the path of a result."""
+        return await self._ask(lambda _, files: files.result(job.id, name))
+
     async def cancel(self, job: JobRecord) -> None:
         """Cancel a job that has not ended, or delete one that has; remove its files."""
-        files, store = await self.files(), await self._opened()
-        if await self._ask(store.cancel, job.id, now=self._clock()):
+
+        def cancel(store: JobStore, files: JobFiles) -> bool:
+            was_active = store.cancel(job.id, now=self._clock())
+            if not was_active:
+                store.remove(job.id)
+            files.remove(job.id)
+            return was_active
+
+        if await self._ask(cancel):
             logger.info("event=job_cancelled job=%s", job.id)
             if job.id in self._working:
                 self._working[job.id].stop()
-        else:
-            await self._ask(store.remove, job.id)
-        await self._ask(files.remove, job.id)
 
     async def sweep(self) -> None:
         """Delete expired jobs, and files that belong to none."""
-        files, store = await self.files(), await self._opened()
-        limit = self._clock() - self.settings.job_keep_s
-        for job_id in await self._ask(store.finished_before, limit):
-            await self._ask(files.remove, job_id)
-            await self._ask(store.remove, job_id)
-            logger.info("event=job_expired job=%s", job_id)
-        await self._ask(files.remove_orphans, lambda name: store.get(name) is not None)
 
-    async def _opened(self) -> JobStore:
-        if self._store is None:
-            await self._open()
-        assert self._store is not None, "opening makes it"
-        return self._store
+        def sweep(store: JobStore, files: JobFiles) -> None:
+            for job_id in store.finished_before(self._clock() - self.settings.job_keep_s):
+                files.remove(job_id)
+                store.remove(job_id)
+                logger.info("event=job_expired job=%s", job_id)
+            files.remove_orphans(lambda name: store.get(name) is not None)
+            self._folder.keep_ballast()
 
-    async def _open(self) -> None:
-        try:
-            files, store = await self._ask(self._open_folder)
-        except (OSError, sqlite3.Error) as error:
-            logger.error("event=jobs_off folder=%s error=%r", self.folder, error)
-            raise JobsOffError() from error
-        if self._store is not None:  # another request was faster
-            await self._ask(store.close)
-            return
-        self._files, self._store = files, store
+        await self._ask(sweep)
+
+    def _start_tasks(self) -> None:
         self._tasks = [
             *(asyncio.create_task(self._work()) for _ in range(self.settings.job_threads)),
             asyncio.create_task(self._sweep_now_and_then()),
         ]
 
-    def _open_folder(self) -> tuple[JobFiles, JobStore]:
-        files = JobFiles(self.folder, free_bytes=self.settings.job_free_bytes)
-        return files, SqliteJobStore(self.folder / _STORE_FILE)
-
     async def _sweep_now_and_then(self) -> None:
         while True:
             try:
                 await self.sweep()
+            except (JobsOffError, DiskFullError):
+                pass  # logged by the folder
             except Exception:  # the next one may do better
                 logger.exception("event=job_sweep_failed")
             await asyncio.sleep(_SWEEP_S)
 
     async def _work(self) -> None:
-        store = await self._opened()
         while not self._is_stopping:
             try:
                 self._arrived.clear()
-                lease_s = self.settings.job_lease_s
-                job = await self._ask(store.claim, self._name, now=self._clock(), lease_s=lease_s)
+                job, files = await self._ask(self._claim)
                 if job is not None:
-                    await self._do(job)
+                    await self._do(job, files)
                     continue
+            except (JobsOffError, DiskFullError):
+                pass  # logged by the folder; jobs wait until it is back
             except Exception:  # the store is unavailable: jobs wait until it is back
                 logger.exception("event=job_store_failed")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), _POLL_S)
 
-    async def _do(self, job: JobRecord) -> None:
+    def _claim(self, store: JobStore, files: JobFiles) -> tuple[JobRecord | None, JobFiles]:
+        lease_s = self.settings.job_lease_s
+        return store.claim(self._name, now=self._clock(), lease_s=lease_s), files
+
+    async def _do(self, job: JobRecord, files: JobFiles) -> None:
         """Work on one job to its end, renewing its lease meanwhile."""
-        store, begun = await self._opened(), time.perf_counter()
+        begun = time.perf_counter()
         progress = self._working[job.id] = JobProgress()
         keeping = asyncio.create_task(self._keep(job, progress))
         result: JobResult | None = None
         error: dict[str, Any] | None = None
         try:
-            result = await self._worker.work(job, await self.files(), progress)
+            result = await self._worker.work(job, files, progress)
         except (StoppedError, asyncio.CancelledError) as stop:
-            await asyncio.shield(self._ask(store.give_back, job))  # unless it was cancelled
+            await asyncio.shield(
+                self._ask(lambda store, _: store.give_back(job))
+            )  # unless it was cancelled
             if isinstance(stop, asyncio.CancelledError):
                 raise
             return
@@ -269,25 +287,42 @@ class Jobs:
         finally:
             keeping.cancel()
             del self._working[job.id]
-        if await self._ask(store.finish, job, now=self._clock(), error=error, result=result):
-            await self._ask((await self.files()).drop_inputs, job.id)
+
+        def finish(store: JobStore, files: JobFiles) -> bool:
+            files.drop_scratch(job)  # first: on a full disk it makes room for the record
+            has_ended = store.finish(job, now=self._clock(), error=error, result=result)
+            if has_ended:
+                files.drop_inputs(job.id)
+            return has_ended
+
+        if await self._ask(finish):
             elapsed = time.perf_counter() - begun
             self._seconds_per_job += 0.3 * (elapsed - self._seconds_per_job)
             logger.info("event=job_ended job=%s ok=%s s=%.1f", job.id, error is None, elapsed)
 
     async def _keep(self, job: JobRecord, progress: JobProgress) -> None:
         """Renew the lease; stop the work if the job was cancelled or lost to another worker."""
-        store, lease_s = await self._opened(), self.settings.job_lease_s
+        lease_s = self.settings.job_lease_s
+
+        def renew(store: JobStore, _: JobFiles) -> bool:
+            lease = self._clock() + lease_s
+            return store.renew(job, done=progress.done, total=progress.total, lease=lease)
+
         while not progress.is_stopped:
             await asyncio.sleep(min(1.0, lease_s / 5))
-            now = self._clock()
-            held = await self._ask(
-                store.renew, job, done=progress.done, total=progress.total, lease=now + lease_s
-            )
-            if not held:
+            try:
+                is_held = await self._ask(renew)
+            except NoJobsError:
+                is_held = False
+            except (JobsOffError, DiskFullError):
+                continue  # the folder may come back before another worker takes the job
+            if not is_held:
                 progress.stop()
 
-    async def _ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function of the store or the files in their thread."""
+    async def _ask(self, work: Callable[[JobStore, JobFiles], T], *, is_new: bool = False) -> T:
+        """Run a function of the store and the files in their thread; see `JobFolder.run`."""
+        return await self._in_thread(partial(self._folder.run, work, is_new=is_new))
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._store_thread, lambda: work(*args, **kwargs))

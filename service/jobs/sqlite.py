@@ -25,6 +25,7 @@ from maskzoo.service.schemas import SegmentOptions
 _TYPES = {"float": "REAL", "int": "INTEGER"}
 _JSON = ("info", "options", "error", "result")
 _BUSY_S = 30
+_COUNT = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"
 
 Execute = Callable[..., sqlite3.Cursor]
 """Runs SQL with its values, in one transaction."""
@@ -39,27 +40,21 @@ class SqliteJobStore:
             path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
         self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        columns = ", ".join(_column(field.name, str(field.type)) for field in fields(JobRecord))
-        with self._transaction() as execute:
-            execute(f"CREATE TABLE IF NOT EXISTS jobs ({columns})")
-            execute("CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created)")
-            there = {row["name"] for row in execute("PRAGMA table_info(jobs)")}
-        wanted = {field.name for field in fields(JobRecord)}
-        if there != wanted:
+        try:
+            self._prepare(path)
+        except BaseException:
             self.close()
-            raise sqlite3.DatabaseError(
-                f"{path} has the columns {sorted(there)} of another version, not {sorted(wanted)}: "
-                "let that version finish its jobs, then remove the file"
-            )
+            raise
 
-    def add(self, job: JobRecord) -> None:
-        """Store a job."""
+    def add(self, job: JobRecord, *, max_active: int | None = None) -> bool:
+        """Store a job; False if `max_active` jobs wait or run already."""
         values = _to_row(job)
         marks = ", ".join("?" * len(values))
         with self._transaction() as execute:
+            if max_active is not None and execute(_COUNT).fetchone()[0] >= max_active:
+                return False
             execute(f"INSERT INTO jobs ({', '.join(values)}) VALUES ({marks})", *values.values())
+        return True
 
     def get(self, job_id: str) -> JobRecord | None:
         """Return a job; None if it does not exist."""
@@ -130,8 +125,13 @@ class SqliteJobStore:
     def count_active(self) -> int:
         """Return the number of jobs that wait or run."""
         with self._transaction(write=False) as execute:
-            sql = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"
-            return int(execute(sql).fetchone()[0])
+            return int(execute(_COUNT).fetchone()[0])
+
+    def active(self) -> list[JobRecord]:
+        """Return the jobs that wait or run."""
+        with self._transaction(write=False) as execute:
+            sql = "SELECT * FROM jobs WHERE state IN ('queued', 'running')"
+            return [_of_row(row) for row in execute(sql).fetchall()]
 
     def finished_before(self, time: float) -> list[str]:
         """Return the ids of jobs that ended before a time."""
@@ -148,6 +148,22 @@ class SqliteJobStore:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _prepare(self, path: Path) -> None:
+        """Create the table if it is missing, and check its columns."""
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        columns = ", ".join(_column(field.name, str(field.type)) for field in fields(JobRecord))
+        with self._transaction() as execute:
+            execute(f"CREATE TABLE IF NOT EXISTS jobs ({columns})")
+            execute("CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created)")
+            there = {row["name"] for row in execute("PRAGMA table_info(jobs)")}
+        wanted = {field.name for field in fields(JobRecord)}
+        if there != wanted:
+            raise sqlite3.DatabaseError(
+                f"{path} has the columns {sorted(there)} of another version, not {sorted(wanted)}: "
+                "let that version finish its jobs, then remove the file"
+            )
 
     def _update_held(self, job: JobRecord, changes: str, *values: object) -> bool:
         """Update a job if its worker still holds it."""
@@ -167,10 +183,11 @@ class SqliteJobStore:
             self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
                 yield lambda sql, *values: self._connection.execute(sql, values)
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk ends it by itself
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
 
 def _column(name: str, kind: str) -> str:

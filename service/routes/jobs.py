@@ -16,6 +16,7 @@ from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import read_header
 from maskzoo.service.answering.finish import check_answerable
 from maskzoo.service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
+from maskzoo.service.inputs.bodies import announced_bytes
 from maskzoo.service.inputs.options import merge_options
 from maskzoo.service.jobs.documents import JobDocument, describe_job
 from maskzoo.service.jobs.intake import receive
@@ -73,19 +74,17 @@ async def create_job(
     format of the result is chosen now, by `format` or the Accept header.
     """
     jobs = services.jobs
-    files = await jobs.files()
-    await jobs.check_room()
-    announced = request.headers.get("content-length", "")
-    files.check_space(int(announced) if announced.isdecimal() and len(announced) < 20 else 0)
-    upload = files.new_upload()
-    try:
-        intake = await receive(request, upload, max_bytes=services.settings.job_max_bytes)
+    limit = services.settings.job_max_bytes
+    announced = announced_bytes(request.headers) or limit  # a chunked body announces nothing
+    async with jobs.reserve(min(announced, limit)) as place:
+        intake = await receive(request, place.upload, max_bytes=limit)
         options = merge_options(query, intake.fields)
         await _check(services, options, request.headers.get("accept"))
-        info = await services.workers.on_image(read_header, upload, name=intake.name)
-        limit = services.settings.job_max_pixels
-        if info.width * info.height > limit:
-            raise ImageTooLargeError(info.width, info.height, limit)
+        info = await services.workers.on_image(read_header, place.upload, name=intake.name)
+        max_pixels = services.settings.job_max_pixels
+        if info.width * info.height > max_pixels:
+            raise ImageTooLargeError(info.width, info.height, max_pixels)
+        await jobs.grow(place, info)
         job = JobRecord(
             secrets.token_hex(16),
             created=time.time(),
@@ -96,9 +95,7 @@ async def create_job(
             file_name=intake.name,
             request_id=request_id,
         )
-        await jobs.accept(job, upload)
-    finally:
-        upload.unlink(missing_ok=True)
+        await jobs.accept(job, place)
     headers = {"Location": f"/jobs/{job.id}", "Retry-After": "1", "Cache-Control": "no-store"}
     return JSONResponse(_document(services, job), status_code=202, headers=headers)
 
@@ -158,7 +155,7 @@ async def fetch_result(job_id: JobId, services: ServicesDep, owner: Owner) -> Re
     job = await services.jobs.get(job_id, owner=owner)
     if job.state != "done" or job.result is None:
         raise JobNotDoneError(job.state, job.progress)
-    path = (await services.jobs.files()).result(job.id, job.result.file)
+    path = await services.jobs.result_path(job, job.result.file)
     if not path.is_file():
         raise JobNotFoundError(job_id)
     return FileResponse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from maskzoo.models.images.decode import decode_image
+from maskzoo.service.guards.keys import hash_key
 
 
 def large_image(height: int = 150, width: int = 200) -> np.ndarray:
@@ -349,3 +351,38 @@ def test_a_job_has_a_limit_of_corners_of_its_own(start, model, body, monkeypatch
     failed = wait_for(client, job, "failed")
     assert failed["error"]["type"].endswith("#problem-too-many-corners")
     assert failed["error"]["max_corners"] == 3
+
+
+def test_a_job_is_its_owners_alone_on_every_route(start, model, body):
+    keys = {name: {"Authorization": f"Bearer {name}-key"} for name in ("ann", "bob")}
+    client = start(model, api_keys=" ".join(f"{name}={hash_key(f'{name}-key')}" for name in keys))
+    job = client.post("/jobs", content=body, headers=keys["ann"]).json()["id"]
+    path = f"/jobs/{job}"
+    deadline = time.monotonic() + 30
+    while client.get(path, headers=keys["ann"]).json()["state"] != "done":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for method, address in [
+        ("GET", path),
+        ("GET", f"{path}/events"),
+        ("GET", f"{path}/result"),
+        ("DELETE", path),
+    ]:
+        answer = client.request(method, address, headers=keys["bob"])
+        assert answer.status_code == 404, (method, address)
+        assert answer.json()["type"].endswith("#problem-unknown-job")
+    assert client.get(path, headers=keys["ann"]).json()["state"] == "done"
+    assert "event: state" in client.get(f"{path}/events", headers=keys["ann"]).text
+    assert client.get(f"{path}/result", headers=keys["ann"]).status_code == 200
+    assert client.delete(path, headers=keys["ann"]).status_code == 204
+    assert client.get(path, headers=keys["ann"]).status_code == 404
+
+
+def test_of_sixty_jobs_at_once_as_many_are_accepted_as_there_are_places(start, held, body):
+    client = start(held, max_jobs=3)
+    with ThreadPoolExecutor(60) as pool:
+        answers = list(pool.map(lambda _: client.post("/jobs", content=body), range(60)))
+    held.release.set()
+    assert sorted(answer.status_code for answer in answers) == [202] * 3 + [503] * 57
+    for answer in answers:
+        assert int(answer.headers["retry-after"]) >= 1

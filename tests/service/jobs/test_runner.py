@@ -1,0 +1,293 @@
+"""The runner: leases, expiry, and room for new jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+
+from maskzoo.models.images.decode import ImageInfo
+from maskzoo.service.errors import DiskFullError, JobsOffError, OverloadedError, StoppedError
+from maskzoo.service.jobs.records import JobRecord, JobResult
+from maskzoo.service.jobs.runner import Jobs
+from maskzoo.service.jobs.sqlite import SqliteJobStore
+from maskzoo.service.settings import Settings
+
+INFO = ImageInfo(
+    format="PNG",
+    mode="uint8x3",
+    width=3,
+    height=2,
+    bit_depth=8,
+    pages=1,
+    orientation=1,
+    exif_transposed=False,
+    alpha="none",
+    icc_profile="none",
+    scaling="none",
+)
+JOB = JobRecord("a", created=10.5, info=INFO)
+
+
+class Worker:
+    """Holds each job until `release` is set; a stopped one ends as a real one does."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.release = asyncio.Event()
+        self.stopped: list[str] = []
+
+    async def work(self, job, files, progress) -> JobResult:
+        """Hold a job."""
+        self.started.set()
+        while not self.release.is_set():
+            if progress.is_stopped:
+                self.stopped.append(job.id)
+                raise StoppedError("stopped")
+            await asyncio.sleep(0.005)
+        path = files.write_result(job, "png", b"mask")
+        return JobResult(path.name, "image/png", 4, "cells", "1", "{}", "")
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def jobs_of(tmp_path, **settings) -> tuple[Jobs, Worker, Clock]:
+    known = {"state_folder": tmp_path, "job_free_bytes": 0, **settings}
+    worker, clock = Worker(), Clock()
+    return Jobs(Settings(**known), worker, clock=clock), worker, clock
+
+
+async def accept(jobs: Jobs, job_id: str = "a") -> JobRecord:
+    async with jobs.reserve(10) as place:
+        place.upload.write_bytes(b"image")
+        job = replace(JOB, id=job_id)
+        await jobs.accept(job, place)
+    return job
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(30):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
+async def state_of(jobs: Jobs, job_id: str = "a") -> str:
+    return (await jobs.get(job_id, owner="")).state
+
+
+def left_in(tmp_path) -> list[str]:
+    return [
+        path.name for part in ("incoming", "work") for path in (tmp_path / "jobs" / part).iterdir()
+    ]
+
+
+def test_the_lease_is_renewed_while_a_job_is_worked_on(tmp_path):
+    async def main():
+        jobs, worker, clock = jobs_of(tmp_path, job_lease_s=0.3)
+        await jobs.start()
+        await accept(jobs)
+        await worker.started.wait()
+        other = SqliteJobStore(tmp_path / "jobs" / "jobs.sqlite")
+        for _ in range(5):  # each step is less than the lease, all of them are more
+            clock.now += 0.25
+
+            async def is_renewed():
+                return (await jobs.get("a", owner="")).lease == pytest.approx(clock.now + 0.3)
+
+            await until(is_renewed)
+            assert other.claim("thief", now=clock.now, lease_s=10) is None
+        worker.release.set()
+
+        async def is_done():
+            return await state_of(jobs) == "done"
+
+        await until(is_done)
+        assert (await jobs.get("a", owner="")).attempts == 1
+        other.close()
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_job_whose_lease_was_taken_is_stopped_and_ends_nothing(tmp_path):
+    async def main():
+        jobs, worker, clock = jobs_of(tmp_path, job_lease_s=0.05)
+        await jobs.start()
+        await accept(jobs)
+        await worker.started.wait()
+        other = SqliteJobStore(tmp_path / "jobs" / "jobs.sqlite")
+        assert other.claim("thief", now=clock.now + 100, lease_s=1000).worker == "thief"
+
+        async def is_stopped():
+            return worker.stopped == ["a"]
+
+        await until(is_stopped)
+        job = other.get("a")
+        assert (job.state, job.worker, job.result, job.attempts) == ("running", "thief", None, 2)
+        assert [path.name for path in (tmp_path / "jobs/work/a").iterdir()] == ["upload"]
+        other.close()
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_result_is_kept_for_its_time_and_no_longer(tmp_path):
+    async def main():
+        jobs, worker, clock = jobs_of(tmp_path, job_keep_s=1000)
+        worker.release.set()
+        await jobs.start()
+        await accept(jobs)
+
+        async def is_done():
+            return await state_of(jobs) == "done"
+
+        await until(is_done)
+        for later in (0, 999):
+            clock.now = 1000 + later
+            await jobs.sweep()
+            assert await state_of(jobs) == "done"
+            assert (tmp_path / "jobs/work/a/result.png").exists()
+        clock.now = 2001
+        await jobs.sweep()
+        with pytest.raises(Exception, match="there is no job 'a'"):
+            await state_of(jobs)
+        assert left_in(tmp_path) == []
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_places_are_reserved_before_the_upload_and_given_back(tmp_path):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path, max_jobs=3)
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(jobs.reserve(10))
+            with pytest.raises(OverloadedError) as refused:
+                await stack.enter_async_context(jobs.reserve(10))
+            assert refused.value.retry_after_s >= 1
+        for job_id in "abc":
+            await accept(jobs, job_id)
+        with pytest.raises(OverloadedError):
+            await accept(jobs, "d")
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_two_processes_on_a_folder_share_its_places(tmp_path):
+    async def main():
+        first, _, _ = jobs_of(tmp_path, max_jobs=1)
+        second, _, _ = jobs_of(tmp_path, max_jobs=1)
+        async with first.reserve(10) as place:
+            place.upload.write_bytes(b"image")
+            await accept(second, "b")  # its process does not know of the other's upload
+            with pytest.raises(OverloadedError):
+                await first.accept(replace(JOB, id="a"), place)
+        assert left_in(tmp_path) == ["b"]
+        await first.close()
+        await second.close()
+
+    asyncio.run(main())
+
+
+def test_space_is_reserved_for_uploads_that_are_still_coming_in(tmp_path, monkeypatch):
+    free = 1_000_000
+    usage = type("Usage", (), {"free": property(lambda self: free)})()
+    monkeypatch.setattr("maskzoo.service.jobs.files.shutil.disk_usage", lambda _: usage)
+
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path, job_free_bytes=100_000)
+        async with jobs.reserve(600_000):
+            with pytest.raises(DiskFullError):
+                async with jobs.reserve(300_001):
+                    pass
+            async with jobs.reserve(300_000):
+                pass
+        async with jobs.reserve(900_000) as place:  # what was given back is free again
+            info = replace(JOB.info, width=600, height=300)  # 5 bytes a pixel: 900 000
+            place.upload.write_bytes(b"")
+            await jobs.grow(place, info)
+            with pytest.raises(DiskFullError):
+                await jobs.grow(place, replace(info, width=601))
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (errno.ENOSPC, DiskFullError),
+        (errno.EDQUOT, DiskFullError),
+        (errno.EROFS, JobsOffError),
+        (errno.ENOENT, JobsOffError),
+        (errno.EACCES, JobsOffError),
+    ],
+)
+def test_an_upload_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, number, error):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path)
+
+        async def upload():
+            async with jobs.reserve(10) as place:
+                place.upload.write_bytes(b"ima")
+                raise OSError(number, os.strerror(number))
+
+        with pytest.raises(error):
+            await upload()
+        assert left_in(tmp_path) == []
+        await accept(jobs)
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_job_that_the_store_refuses_leaves_no_file(tmp_path):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path)
+        async with jobs.reserve(10) as place:
+            place.upload.write_bytes(b"image")
+            with pytest.raises(UnicodeEncodeError):
+                await jobs.accept(replace(JOB, file_name="\ud800"), place)
+        assert left_in(tmp_path) == []
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_job_whose_lease_ran_out_is_taken_up_on_a_full_disk_too(small_disk, fill):
+    async def main():
+        jobs, worker, _ = jobs_of(small_disk)
+        await accept(jobs)
+        await jobs.close()
+        store = SqliteJobStore(small_disk / "jobs" / "jobs.sqlite")
+        store.claim("killed", now=1, lease_s=1)
+        store.close()
+        fill(small_disk / "full")
+        jobs, worker, _ = jobs_of(small_disk)
+        worker.release.set()
+        await jobs.start()
+
+        async def has_ended():
+            return await state_of(jobs) in ("done", "failed")
+
+        await until(has_ended)
+        await jobs.close()
+
+    asyncio.run(main())
