@@ -56,8 +56,8 @@ class DisentangledNonLocal(nn.Module):
         query = query - query.mean(dim=2, keepdim=True)
         key = key - key.mean(dim=2, keepdim=True)
         unary = self.mask(x).flatten(2).softmax(dim=2).to(value.dtype)  # (N, 1, L)
-        answer = self.attention(query, key, value) + value @ unary.transpose(1, 2)
-        output: Tensor = self.out(answer.unflatten(2, x.shape[-2:])) + x
+        context = self.attention(query, key, value) + value @ unary.transpose(1, 2)
+        output: Tensor = self.out(context.unflatten(2, x.shape[-2:])) + x
         return output
 
 

@@ -68,6 +68,7 @@ class EMANet(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the attended map."""
         x = features[5]
-        answer = self.after(self.emau(self.before(x)))
-        output: Tensor = answer if self.fuse is None else self.fuse(torch.cat([x, answer], dim=1))
+        output: Tensor = self.after(self.emau(self.before(x)))
+        if self.fuse is not None:
+            output = self.fuse(torch.cat([x, output], dim=1))
         return output

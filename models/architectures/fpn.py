@@ -61,22 +61,23 @@ class FPN(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the merged levels at the size of f2."""
         sizes = {level: features[level].shape[-2:] for level in (5, 4, 3, 2)}
-        merged = []
-        above: Tensor | None = None
+        semantic = []  # s5 … s2
+        p: Tensor | None = None  # p5 … p2
         for lateral, branch, level in zip(self.laterals, self.branches, sizes, strict=True):
-            above = _top_down(lateral(features[level]), above)
-            x = above
+            p = _top_down(lateral(features[level]), p)
+            s = p
             for step, conv in enumerate(cast(nn.ModuleList, branch), start=1):
-                x = conv(x)
+                s = conv(s)
                 if level > 2:
-                    x = resize(x, sizes[level - step], self.align_corners)
-            merged.append(x)
+                    s = resize(s, sizes[level - step], self.align_corners)
+            semantic.append(s)
         if self.merge == "concatenate":
-            return torch.cat(merged, dim=1)
-        return torch.stack(merged).sum(dim=0)
+            return torch.cat(semantic, dim=1)
+        return torch.stack(semantic).sum(dim=0)
 
 
-def _top_down(lateral: Tensor, above: Tensor | None) -> Tensor:
-    if above is None:
+def _top_down(lateral: Tensor, deeper: Tensor | None) -> Tensor:
+    """Return p_k of a lateral map and p_{k+1}."""
+    if deeper is None:
         return lateral
-    return lateral + F.interpolate(above, size=lateral.shape[-2:], mode="nearest")
+    return lateral + F.interpolate(deeper, size=lateral.shape[-2:], mode="nearest")

@@ -62,7 +62,7 @@ class LinkNet(Decoder):
 def _crop(x: Tensor, size: torch.Size) -> Tensor:
     """Return the top left part of that size.
 
-    By indices: a slice asks whether it cuts anything, and the answer at one size would be
+    By indices: a slice asks whether it cuts anything, and what holds at one size would be
     fixed in an exported network.
     """
     for dim, length in zip((2, 3), size, strict=True):

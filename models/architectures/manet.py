@@ -6,9 +6,9 @@ Head:    x = PAB(f5); for k = 4, 3, 2, 1: x = MFAB(x, f_k)
          PAB:  y_i = x_i + sum_j softmax_j(q_i · k_j) v_j, then conv 3x3
          MFAB: h = up(conv 1x1 (conv 3x3 (x))); h = h · (SE(h) + SE(f_k));
                conv 3x3, conv 3x3 of cat[h, f_k]
-Differs: smp's PAB normalises its map over all pairs of positions at once and reads the answer
+Differs: smp's PAB normalises its map over all pairs of positions at once and reads the output
          (N, L, C) as (N, C, H, W), which mixes channels with positions. Here each position's
-         weights sum to 1 and the answer is transposed.
+         weights sum to 1 and the output is transposed.
 Shape:   f1 … f5 -> (N, channels[-1], h1, w1), the size of f1; of f0 with a fifth width
 """
 
@@ -91,10 +91,10 @@ class PositionWiseAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return conv(x + attention(x))."""
-        answer = self.attention(
+        context = self.attention(
             self.query(x).flatten(2), self.key(x).flatten(2), self.value(x).flatten(2)
         )
-        output: Tensor = self.out(x + answer.unflatten(2, x.shape[-2:]))
+        output: Tensor = self.out(x + context.unflatten(2, x.shape[-2:]))
         return output
 
 

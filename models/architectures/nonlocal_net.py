@@ -25,7 +25,7 @@ class NonLocalNet(ContextHead):
         reduction: g, θ and φ are channels / reduction wide.
         pairwise: the function f, see `models.plugins.nonlocal_block`.
         scale: whether the embedded Gaussian's scores are divided by the root of their width.
-        subsample: whether and where the positions that answer are pooled by 2.
+        subsample: whether and where the positions of keys and values are pooled by 2.
     """
 
     def __init__(

@@ -55,10 +55,10 @@ class UNet(Decoder):
         x = features[5]
         for level, convolutions in zip((4, 3, 2, 1, 0), self.levels, strict=False):
             skip = features[level]
-            above = resize(x, skip.shape[-2:], self.align_corners)
+            up = resize(x, skip.shape[-2:], self.align_corners)
             if level and skip.shape[1]:
-                above = torch.cat([above, self.select(level, skip, x)], dim=1)
-            x = convolutions(above)
+                up = torch.cat([up, self.select(level, skip, x)], dim=1)
+            x = convolutions(up)
         return x
 
     def select(self, level: int, skip: Tensor, deeper: Tensor) -> Tensor:

@@ -60,10 +60,10 @@ class UPerNet(Decoder):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the fused pyramid at the size of f2."""
-        pyramid = [self.ppm(features[5])]
+        pyramid = [self.ppm(features[5])]  # p5, then p4 … p2 in front of it
         for lateral, feature in zip(reversed(self.laterals), features[4:1:-1], strict=True):
-            above = resize(pyramid[0], feature.shape[-2:], self.align_corners)
-            pyramid.insert(0, lateral(feature) + above)
+            up = resize(pyramid[0], feature.shape[-2:], self.align_corners)
+            pyramid.insert(0, lateral(feature) + up)
         levels = [smooth(level) for smooth, level in zip(self.smooth, pyramid[:3], strict=True)]
         levels.append(pyramid[3])
         size = levels[0].shape[-2:]

@@ -160,6 +160,11 @@ def start_at_zero(layer: ConvNormAct) -> None:
         nn.init.zeros_(parameter)
 
 
+def as_float32(x: Tensor) -> Tensor:
+    """Return x in float32, or as it is in float64."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def resize(x: Tensor, size: tuple[int, int] | torch.Size, align_corners: bool = False) -> Tensor:
     """Resize a feature map to (height, width), bilinearly.
 

@@ -17,6 +17,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from maskzoo.models.network.layers import as_float32
+
 
 class ChannelAttention(nn.Module):
     """Attention over the C channels; the identity at its start.
@@ -38,10 +40,10 @@ class ChannelAttention(nn.Module):
         """Return β · attention(x) + x."""
         maps = x.flatten(2)  # (N, C, L)
         with torch.autocast(x.device.type, enabled=False):
-            wide = maps if maps.dtype == torch.float64 else maps.float()
-            energy = wide @ wide.transpose(1, 2)  # (N, C, C)
+            maps = as_float32(maps)
+            energy = maps @ maps.transpose(1, 2)  # (N, C, C)
             if self.energy == "official":
                 energy = energy.amax(dim=2, keepdim=True) - energy
-            answer = (energy.softmax(dim=2) @ wide).to(x.dtype)
-        output: Tensor = self.gamma * answer.unflatten(2, x.shape[-2:]) + x
+            context = (energy.softmax(dim=2) @ maps).to(x.dtype)
+        output: Tensor = self.gamma * context.unflatten(2, x.shape[-2:]) + x
         return output

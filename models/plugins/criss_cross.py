@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from maskzoo.models.network.layers import as_float32
+
 
 class CrissCrossAttention(nn.Module):
     """Attention over row and column, `recurrence` times; the identity at its start.
@@ -58,8 +60,7 @@ class CrissCrossAttention(nn.Module):
         """Return the softmax over column and row (N, H, W, H + W), in fp32 under autocast."""
         height = query.shape[2]
         with torch.autocast(query.device.type, enabled=False):
-            wide = torch.float64 if query.dtype == torch.float64 else torch.float32
-            query, key = query.to(wide), key.to(wide)
+            query, key = as_float32(query), as_float32(key)
             column = query.permute(0, 3, 2, 1) @ key.permute(0, 3, 1, 2)  # (N, W, H, H)
             row = query.permute(0, 2, 3, 1) @ key.permute(0, 2, 1, 3)  # (N, H, W, W)
             own = torch.eye(height, dtype=torch.bool, device=query.device)

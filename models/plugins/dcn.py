@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from maskzoo.models.network.layers import as_float32
 from maskzoo.models.plugins.convolution import ConvolutionLike
 
 Operator = Literal["torchvision", "torch"]
@@ -72,17 +73,16 @@ class DeformableConv(ConvolutionLike):
         """
         assert not isinstance(self.padding, str), "padding is in pixels"
         function = deform_conv2d if self.operator == "torchvision" else deform_conv2d_in_torch
-        wide = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             y = function(
-                x.to(wide),
-                offset.to(wide),
-                self.weight.to(wide),
-                None if self.bias is None else self.bias.to(wide),
+                as_float32(x),
+                as_float32(offset),
+                as_float32(self.weight),
+                None if self.bias is None else as_float32(self.bias),
                 self.stride,
                 self.padding,
                 self.dilation,
-                None if mask is None else mask.to(wide),
+                None if mask is None else as_float32(mask),
             )
         return y.to(x.dtype)
 
@@ -155,13 +155,13 @@ def deform_conv2d_in_torch(
     groups = offset.shape[1] // (2 * taps)
     # Sizes are written out, and only constants and the batch are merged: `torch.export` proves that
     # for every size. So the taps go with the batch.
-    moved_y, moved_x = (
+    offset_y, offset_x = (
         part.contiguous() for part in offset.unflatten(1, (groups, taps, 2)).unbind(3)
     )
-    y = moved_y + _taps(x, rows, sides, 0, stride, padding, dilation)  # (N, G, k², h, w)
-    x_ = moved_x + _taps(x, columns, sides, 1, stride, padding, dilation)
+    place_y = offset_y + _taps(x, rows, sides, 0, stride, padding, dilation)  # (N, G, k², h, w)
+    place_x = offset_x + _taps(x, columns, sides, 1, stride, padding, dilation)
     # grid_sample without align_corners: pixel centres at (2 i + 1) / size - 1.
-    grid = torch.stack([(2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
+    grid = torch.stack([(2 * place_x + 1) / width - 1, (2 * place_y + 1) / height - 1], dim=-1)
     images = x.unflatten(1, (groups, 1, x.shape[1] // groups)).expand(-1, -1, taps, -1, -1, -1)
     sampled = F.grid_sample(
         images.flatten(0, 2),  # (N·G·k², C/G, H, W)

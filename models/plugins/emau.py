@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 
 from maskzoo.models.errors import SpecError
-from maskzoo.models.network.layers import ConvNormAct, Norm, start_at_zero
+from maskzoo.models.network.layers import ConvNormAct, Norm, as_float32, start_at_zero
 
 
 class Bases(nn.Module):
@@ -76,8 +76,7 @@ class Bases(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the positions made of K bases; in training also move the average."""
         with torch.autocast(x.device.type, enabled=False):
-            wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-            weights, bases = self._fit(x.to(wide))
+            weights, bases = self._fit(as_float32(x))
             if self.training:
                 self._remember(bases)
             return (bases @ weights.transpose(1, 2)).to(x.dtype)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from maskzoo.models.network.layers import ConvNormAct, Norm, create_norm
+from maskzoo.models.network.layers import ConvNormAct, Norm, as_float32, create_norm
 
 
 class Encoding(nn.Module):
@@ -36,13 +36,12 @@ class Encoding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return e_k for every codeword."""
         with torch.autocast(x.device.type, enabled=False):
-            wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-            positions = x.flatten(2).transpose(1, 2).to(wide)  # (N, L, C)
+            positions = as_float32(x.flatten(2).transpose(1, 2))  # (N, L, C)
             weights = self._assign(positions)
             gathered = weights.transpose(1, 2) @ positions  # (N, codes, C)
-            answer = gathered - weights.sum(dim=1).unsqueeze(2) * self.codewords
+            residuals = gathered - weights.sum(dim=1).unsqueeze(2) * self.codewords
         # Sums over positions: fp32 under autocast, half precision only in a network of that type.
-        return answer.to(self.codewords.dtype)
+        return residuals.to(self.codewords.dtype)
 
     def _assign(self, positions: Tensor) -> Tensor:
         """Return a_ik (N, L, codes), which sum to 1 over the codes."""

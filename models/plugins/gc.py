@@ -44,12 +44,12 @@ class GlobalContext(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x · σ(scale(c)) + add(c)."""
         context = self._pool(x)
-        answer = x
+        output = x
         if self.scale is not None:
-            answer = answer * self.scale(context).sigmoid()
+            output = output * self.scale(context).sigmoid()
         if self.add is not None:
-            answer = answer + self.add(context)
-        return answer
+            output = output + self.add(context)
+        return output
 
     def _pool(self, x: Tensor) -> Tensor:
         """Return the context c (N, C, 1, 1)."""

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskzoo.models.network.attention import Attention
-from maskzoo.models.network.layers import ConvNormAct, Norm, start_at_zero
+from maskzoo.models.network.layers import ConvNormAct, Norm, as_float32, start_at_zero
 
 Pairwise = Literal["embedded_gaussian", "gaussian", "dot_product", "concatenation"]
 
@@ -77,12 +77,12 @@ class NonLocal(nn.Module):
         """Return W y + x."""
         query, key, value = self._project(x)
         if self.pairwise == "dot_product":
-            answer = _dot_product(query, key, value)
+            context = _dot_product(query, key, value)
         else:
             if self.pairwise == "concatenation":
                 query, key = self._concatenation(query, key)
-            answer = self.attention(query, key, value)
-        output: Tensor = self.out(answer.unflatten(2, x.shape[-2:])) + x
+            context = self.attention(query, key, value)
+        output: Tensor = self.out(context.unflatten(2, x.shape[-2:])) + x
         return output
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,9 +106,8 @@ class NonLocal(nn.Module):
 def _dot_product(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Return g φᵀ θ / M in fp32, since the sums over positions overflow fp16."""
     with torch.autocast(query.device.type, enabled=False):
-        wide = torch.float64 if value.dtype == torch.float64 else torch.float32
-        context = value.to(wide) @ key.to(wide).transpose(1, 2) / key.shape[2]  # (N, D, D)
-        return (context @ query.to(wide)).to(value.dtype)
+        products = as_float32(value) @ as_float32(key).transpose(1, 2) / key.shape[2]  # (N, D, D)
+        return (products @ as_float32(query)).to(value.dtype)
 
 
 def _halve(x: Tensor) -> Tensor:

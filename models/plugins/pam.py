@@ -39,6 +39,6 @@ class PositionAttention(nn.Module):
         query, key, value = (
             project(x).flatten(2) for project in (self.query, self.key, self.value)
         )
-        answer = self.attention(query, key, value)
-        output: Tensor = self.gamma * answer.unflatten(2, x.shape[-2:]) + x
+        context = self.attention(query, key, value)
+        output: Tensor = self.gamma * context.unflatten(2, x.shape[-2:]) + x
         return output

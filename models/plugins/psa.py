@@ -26,11 +26,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskzoo.models.errors import ShapeError, SpecError
-from maskzoo.models.network.layers import ConvNormAct, Norm, resize
+from maskzoo.models.network.layers import ConvNormAct, Norm, as_float32, resize
 
 Direction = Literal["collect", "distribute", "both"]
 Outside = Literal["zero", "exclude"]
 Variant = Literal["official", "mmseg"]
+Compact = Literal["no", "plain", "transposed"]
 
 
 class PSABranch(nn.Module):
@@ -43,7 +44,7 @@ class PSABranch(nn.Module):
         mask_size: height and width of the window.
         sampling: how the map shrinks.
         distribute: whether a position predicts its meaning to others.
-        compact: whether there is no window; `turned` then transposes the map.
+        compact: whether there is no window; `transposed` then transposes the map.
         outside: what positions out of reach are to the softmax.
     """
 
@@ -55,7 +56,7 @@ class PSABranch(nn.Module):
         sampling: Sampling,
         *,
         distribute: bool,
-        compact: Literal["no", "plain", "turned"] = "no",
+        compact: Compact = "no",
         outside: Outside = "zero",
         norm: Norm = "batch",
     ) -> None:
@@ -76,9 +77,9 @@ class PSABranch(nn.Module):
         x = self.sampling.shrink(self.reduce(x))
         scores = self._scores(self.attention(x))
         with torch.autocast(x.device.type, enabled=False):
-            weights = scores.to(torch.promote_types(scores.dtype, torch.float32)).softmax(dim=1)
-        answer = x.flatten(2) @ weights.to(x.dtype)
-        output: Tensor = answer.unflatten(2, x.shape[-2:])
+            weights = as_float32(scores).softmax(dim=1)
+        context = x.flatten(2) @ weights.to(x.dtype)
+        output: Tensor = context.unflatten(2, x.shape[-2:])
         return output
 
     def _scores(self, predicted: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ class PSABranch(nn.Module):
                 f"{predicted.shape[2]} x {predicted.shape[3]} after shrinking; use compact=False"
             )
         scores = predicted.flatten(2)
-        return scores.transpose(1, 2) if self.compact == "turned" else scores
+        return scores.transpose(1, 2) if self.compact == "transposed" else scores
 
 
 class PointwiseSpatialAttention(nn.Module):
@@ -134,10 +135,11 @@ class PointwiseSpatialAttention(nn.Module):
             )
         inner = width or max(1, channels // 4)
         single = direction != "both"
-        turned = "collect" if sampling.variant == "mmseg" and single else "distribute"
+        transposed = "collect" if sampling.variant == "mmseg" and single else "distribute"
         self.sampling = sampling
         self.branches = nn.ModuleDict()
         for name in ("collect", "distribute"):
+            layout: Compact = "transposed" if name == transposed else "plain"
             if direction in (name, "both"):
                 self.branches[name] = PSABranch(
                     channels,
@@ -145,7 +147,7 @@ class PointwiseSpatialAttention(nn.Module):
                     mask_size,
                     sampling,
                     distribute=name == "distribute",
-                    compact="no" if not compact else "turned" if name == turned else "plain",
+                    compact=layout if compact else "no",
                     outside=outside,
                     norm=norm,
                 )
@@ -155,8 +157,8 @@ class PointwiseSpatialAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the context (N, C, H, W)."""
-        answers = [branch(x) for branch in self.branches.values()]
-        return self.sampling.grow(self.proj(torch.cat(answers, dim=1)), x)
+        contexts = [branch(x) for branch in self.branches.values()]
+        return self.sampling.grow(self.proj(torch.cat(contexts, dim=1)), x)
 
 
 class PointwiseSpatialAttentionBlock(nn.Module):
