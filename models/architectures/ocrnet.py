@@ -74,7 +74,11 @@ class OCRNet(Decoder):
         self.out_channels = width
         coarse = coarse_channels or max(1, setup.encoder_channels[4] // 4)
         self.coarse = AuxiliaryHead(
-            setup.encoder_channels[4], coarse, setup.num_classes, norm=self.norm
+            setup.encoder_channels[4],
+            coarse,
+            setup.num_classes,
+            norm=self.norm,
+            dropout=self.dropout,
         )
         self.bottleneck = ConvNormAct(setup.encoder_channels[5], width, 3, norm=self.norm)
         inner = attention_channels or max(1, width // 2)

@@ -89,7 +89,9 @@ class Decoder(nn.Module):
         if self.uses_auxiliary and setup.auxiliary is not False:
             in_channels = setup.encoder_channels[4]
             width = setup.auxiliary_channels or max(1, in_channels // 4)
-            self.auxiliary = AuxiliaryHead(in_channels, width, setup.num_classes, norm=setup.norm)
+            self.auxiliary = AuxiliaryHead(
+                in_channels, width, setup.num_classes, norm=setup.norm, dropout=setup.dropout
+            )
             self.aux_weights["fcn"] = 0.4
 
     def forward(self, features: list[Tensor]) -> Tensor:

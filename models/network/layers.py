@@ -128,11 +128,17 @@ class AuxiliaryHead(nn.Sequential):
     """
 
     def __init__(
-        self, in_channels: int, channels: int, num_classes: int, *, norm: Norm = "batch"
+        self,
+        in_channels: int,
+        channels: int,
+        num_classes: int,
+        *,
+        norm: Norm = "batch",
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.conv = ConvNormAct(in_channels, channels, 3, norm=norm)
-        self.classifier = Classifier(channels, num_classes)
+        self.classifier = Classifier(channels, num_classes, dropout=dropout)
 
 
 def create_norm(norm: Norm, channels: int) -> nn.Module:

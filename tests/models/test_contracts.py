@@ -15,6 +15,7 @@ from torch import nn
 
 from maskzoo.models.export.onnx import export_onnx, export_program
 from maskzoo.models.network.attention import set_attention_mode
+from maskzoo.models.network.layers import Classifier
 from maskzoo.models.registry import ARCHITECTURES
 from tests.models.parity import check_onnx
 from tests.models.tiny import (
@@ -168,3 +169,11 @@ def test_onnx_runtime_gives_the_same_logits_at_other_sizes_and_batches(name, tmp
     path = export_onnx(network, tmp_path / "network.onnx")
     parities = check_onnx(network, path, tolerance=1e-4)
     assert len({parity.shape for parity in parities}) >= 3
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_dropout_reaches_every_classifier(name):
+    network = build(name, dropout=0.37)
+    assert network.classifier.dropout.p == 0.37
+    classifiers = [module for module in network.modules() if isinstance(module, Classifier)]
+    assert {classifier.dropout.p for classifier in classifiers} == {0.37}

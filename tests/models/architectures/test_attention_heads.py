@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
@@ -223,3 +224,15 @@ def test_psanet_has_the_branches_of_its_direction(direction):
 @pytest.mark.parametrize("name", ["danet", "nonlocal", "dnlnet", "ocrnet", "isanet"])
 def test_attention_goes_through_the_module_whose_mode_an_exporter_can_set(name):
     assert any(isinstance(module, Attention) for module in build(name).modules())
+
+
+@pytest.mark.parametrize("size", [(9, 11), (8, 8), (16, 5), (1, 15)])
+def test_isanets_windows_are_of_the_map_padded_by_half_on_either_side(size):
+    decoder, side = build("isanet", window=4).decoder, 4
+    height, width = size
+    down, right = -height % side, -width % side
+    x = torch.arange(1.0, height * width + 1).reshape(1, 1, height, width)
+    padded = F.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
+    cut = padded.unflatten(3, (-1, side)).unflatten(2, (-1, side))
+    torch.testing.assert_close(decoder._windows(x), cut, rtol=0, atol=0)
+    torch.testing.assert_close(decoder._join(cut, height, width), x, rtol=0, atol=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -139,6 +140,28 @@ def test_new_metrics_change_the_manifest_and_the_card_and_nothing_else(bundle):
         "bundle.json",
         "model.safetensors",
     }
+
+
+@pytest.mark.parametrize("refused", ["README.md", "bundle.json"])
+def test_new_metrics_that_cannot_be_stored_leave_the_file_and_no_part_of_it(
+    bundle, monkeypatch, refused
+):
+    before = {file.name: file.read_bytes() for file in bundle.iterdir()}
+    replace = os.replace
+
+    def refuse(source, target):
+        if Path(target).name == refused:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(BundleError, match=r"metrics cannot be saved in .*: No space left"):
+        save_metrics(bundle, BundleMetrics(mean_iou=0.83))
+    after = {file.name: file.read_bytes() for file in bundle.iterdir()}
+    assert after.keys() == before.keys()
+    assert after[refused] == before[refused]
+    assert after["bundle.json"] == before["bundle.json"], "the manifest is written last"
+    assert after["model.safetensors"] == before["model.safetensors"]
 
 
 def test_saving_again_replaces_the_bundle_and_leaves_nothing_behind(tmp_path):

@@ -94,6 +94,14 @@ def test_an_overlay_of_many_classes_mixes_alike():
     np.testing.assert_array_equal(found[0], [many.colours[0], many.colours[299], (0, 0, 0)])
 
 
+@pytest.mark.parametrize("ids", [np.uint8, np.uint16])
+def test_an_overlay_leaves_ignored_pixels_where_the_ignored_id_follows_the_classes(ids):
+    ignoring = LabelSet.from_names(["sky", "road", "car"], ignore_index=3)
+    pixels = np.full((1, 4, 3), 90, np.uint8)
+    found = overlay(pixels, np.array([[0, 1, 2, 3]], ids), ignoring, opacity=1)
+    np.testing.assert_array_equal(found[0], [*ignoring.colours, (90, 90, 90)])
+
+
 def test_an_overlay_needs_equal_sizes():
     with pytest.raises(ShapeError, match="sizes must match"):
         overlay(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), LABELS)

@@ -10,7 +10,12 @@ import torch
 import torch.nn.functional as F
 
 from maskzoo.models.inference import postprocess
-from maskzoo.models.inference.postprocess import resize_logits, to_label_map
+from maskzoo.models.inference.postprocess import (
+    id_type,
+    resize_logits,
+    to_label_map,
+    to_probabilities,
+)
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -75,14 +80,44 @@ def test_the_height_of_the_strips_makes_no_difference(monkeypatch, strip_values)
     np.testing.assert_array_equal(found[1], expected[1])
 
 
-def test_ties_go_to_the_lower_id():
-    assert not to_label_map(torch.zeros(4, 3, 3), (3, 3), (3, 3))[0].any()
+@pytest.mark.parametrize("classes", [1, 2, 4, 300])
+@pytest.mark.parametrize("size", [(3, 3), (9, 70), (2, 40_000)])
+def test_ties_go_to_the_lower_id(classes, size):
+    labels, confidence = to_label_map(torch.zeros(classes, 3, 3), size, size)
+    assert not labels.any()
+    np.testing.assert_allclose(confidence, 1 / classes, rtol=1e-3)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 4, 300])
+def test_ties_of_probabilities_go_to_the_lower_id(classes):
+    labels, confidence, planes = to_probabilities(np.zeros((classes, 3, 3), np.float32))
+    assert not labels.any()
+    np.testing.assert_allclose(confidence, 1 / classes, rtol=1e-3)
+    np.testing.assert_allclose(planes, 1 / classes, rtol=1e-3)
+
+
+def test_ties_of_the_highest_two_go_to_the_lower_of_them():
+    values = torch.tensor([0.0, 7.0, 3.0, 7.0])[:, None, None].expand(-1, 2, 2)
+    assert (to_label_map(values, (5, 5), (5, 5))[0] == 1).all()
 
 
 def test_confidence_can_be_left_out():
     labels, confidence = to_label_map(logits(3, 4, 4), (8, 8), (8, 8), confidence=False)
     assert confidence is None
     np.testing.assert_array_equal(labels, to_label_map(logits(3, 4, 4), (8, 8), (8, 8))[0])
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"), [(1, np.uint8), (256, np.uint8), (257, np.uint16), (300, np.uint16)]
+)
+def test_ids_of_up_to_256_classes_take_a_byte(classes, expected):
+    assert id_type(classes) is expected
+    values = torch.zeros(classes, 4, 4)
+    values[classes - 1] = 5
+    labels, _ = to_label_map(values, (4, 4), (4, 4))
+    assert labels.dtype == expected
+    assert (labels == classes - 1).all()
+    assert to_probabilities(values.numpy())[0].dtype == expected
 
 
 def test_more_than_256_classes_need_16_bits():

@@ -69,3 +69,28 @@ def test_wrong_tiles_are_refused_all_at_once():
         lay_tiles((500, 500), (16, 128), 1.0)
     assert "tile size is 16 x 128; a side needs 64 or more" in str(caught.value)
     assert "overlap is 1.0; it is a fraction of the tile from 0 to 0.75" in str(caught.value)
+
+
+def test_a_tile_between_two_others_weighs_the_same_from_either_side():
+    first, middle, last = lay_tiles((1, 320), (128, 128), 0.25).columns.weights()
+    shared = 32
+    np.testing.assert_allclose(middle, middle[::-1], rtol=1e-6)
+    np.testing.assert_allclose(first, last[::-1], rtol=1e-6)
+    assert np.flatnonzero(middle)[0] == shared // 4
+    assert np.flatnonzero(middle)[-1] == 127 - shared // 4
+    assert first[-shared // 2 - 1] > 0.5 > first[-shared // 2], "the border is in the middle"
+
+
+@pytest.mark.parametrize(("overlap", "is_allowed"), [(0, True), (0.75, True), (0.751, False)])
+def test_the_largest_overlap_is_three_quarters(overlap, is_allowed):
+    if is_allowed:
+        assert lay_tiles((500, 500), (64, 64), overlap).num_tiles > 1
+    else:
+        with pytest.raises(SpecError, match=r"overlap is 0\.751"):
+            lay_tiles((500, 500), (64, 64), overlap)
+
+
+def test_the_smallest_tile_has_a_side_of_64():
+    assert lay_tiles((64, 65), (64, 64), 0).num_tiles == 2
+    with pytest.raises(SpecError, match="tile size is 64 x 63"):
+        lay_tiles((64, 65), (64, 63), 0)

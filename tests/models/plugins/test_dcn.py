@@ -128,3 +128,21 @@ def test_mistake_a_convolution_over_a_stretched_map():
     dcn = DeformableConv(nn.Conv2d(4, 6, 3, stride=2, padding=1))
     assert (dcn.kernel_size, dcn.stride) == ((3, 3), (2, 2))
     assert dcn(torch.randn(1, 4, 9, 12)).shape == (1, 6, 5, 6)
+
+
+@pytest.mark.parametrize("kernel", [(1, 7), (7, 1), (3, 5)])
+@pytest.mark.parametrize(
+    ("stride", "dilation"), [((1, 1), (1, 1)), ((1, 2), (1, 1)), ((2, 1), (1, 2))]
+)
+def test_plain_torch_equals_torchvision_where_the_axes_differ(kernel, stride, dilation):
+    torch.manual_seed(0)
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    conv = nn.Conv2d(4, 6, kernel, stride=stride, padding=padding, dilation=dilation)
+    x = torch.randn(2, 4, 16, 18)
+    shape, taps = conv(x).shape[-2:], kernel[0] * kernel[1]
+    offset = torch.randn(2, 2 * taps, *shape)
+    mask = torch.rand(2, taps, *shape)
+    arguments = (x, offset, conv.weight, conv.bias, stride, padding, dilation, mask)
+    torch.testing.assert_close(
+        deform_conv2d_in_torch(*arguments), deform_conv2d(*arguments), atol=1e-5, rtol=0
+    )

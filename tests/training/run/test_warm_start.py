@@ -64,3 +64,21 @@ def test_a_bundle_records_which_bundle_its_run_started_from(discs, tiny, tmp_pat
     assert load_bundle(second.bundle).manifest.provenance.recipe["model"]["start_from"] == str(
         first.bundle
     )
+
+
+def test_the_classifier_stays_fresh_where_as_many_classes_have_other_names(tmp_path):
+    path, fresh = bundle(tmp_path), network()
+    before = fresh.classifier.conv.weight.clone()
+    said = start_from(fresh, LabelSet.from_names(["x", "y"]), path)
+    assert "classifiers at random: its classes are class_0, class_1" in said
+    assert torch.equal(fresh.classifier.conv.weight, before)
+    key = "decoder.levels.0.0.conv.weight"
+    assert torch.equal(fresh.state_dict()[key], load_bundle(path).network.state_dict()[key])
+
+
+def test_the_classifier_stays_fresh_where_the_classes_have_another_order(tmp_path):
+    path, fresh = bundle(tmp_path), network()
+    before = fresh.classifier.conv.weight.clone()
+    names = LabelSet.generic(2).names[::-1]
+    assert "classifiers at random" in start_from(fresh, LabelSet.from_names(names), path)
+    assert torch.equal(fresh.classifier.conv.weight, before)
