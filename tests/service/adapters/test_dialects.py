@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from maskzoo.models.labels import LabelSet
 from maskzoo.service.adapters.cvat import encode_mask, flatten_mask
-from maskzoo.service.adapters.label_studio import encode_brush, parse_config
+from maskzoo.service.adapters.label_studio import describe_prediction, encode_brush, parse_config
 from maskzoo.service.errors import BadParameterError
+from maskzoo.service.responses.answer import Answer
 from maskzoo.service.shapes.runs import LabelRuns
 
 MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
@@ -104,3 +106,27 @@ def test_a_labelling_configuration_names_its_brush_and_image():
 def test_a_configuration_that_cannot_be_used_is_refused(xml, reason):
     with pytest.raises(BadParameterError, match=reason):
         parse_config(xml)
+
+
+def prediction(**confidences: float) -> dict[str, object]:
+    """Return the prediction of 3 pixels of ground, 2 of `nucleus` and 1 of `x`."""
+    ids = np.array([[0, 0, 0], [1, 1, 2]], np.uint8)
+    by_class = [confidences["ground"], confidences["nucleus"], confidences["x"]]
+    answer = Answer(
+        model="cells",
+        labels=LabelSet.from_names(["ground", "nucleus", "x"]),
+        runs=LabelRuns(ids),
+        confidence=np.array(by_class, np.float16)[ids],
+        pixels=None,
+        mode="whole",
+        info=None,
+        request_id="r1",
+    )
+    return describe_prediction(answer, parse_config(CONFIG))
+
+
+def test_the_score_of_a_task_is_weighted_by_the_area_of_its_labels():
+    found = prediction(ground=0.125, nucleus=0.75, x=0.25)
+    assert [result["score"] for result in found["result"]] == [0.75, 0.25]
+    assert found["score"] == round((2 * 0.75 + 0.25) / 3, 4)
+    assert [result["value"]["brushlabels"] for result in found["result"]] == [["nucleus"], ["x"]]

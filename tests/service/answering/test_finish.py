@@ -36,6 +36,25 @@ def test_class_1_wins_from_the_threshold_on(threshold: float, ids: list[list[int
 
 
 @pytest.mark.parametrize(
+    ("threshold", "ids"),
+    [
+        (0.25, [1, 1, 1, 1]),
+        (0.26, [0, 1, 1, 1]),
+        (0.5, [0, 1, 1, 1]),
+        (0.51, [0, 0, 1, 0]),
+        (0.75, [0, 0, 1, 0]),
+        (0.76, [0, 0, 0, 0]),
+    ],
+)
+def test_a_pixel_of_just_the_threshold_is_class_1(threshold: float, ids: list[int]):
+    before = segmentation([[0, 0, 1, 1]], [[0.75, 0.5, 0.75, 0.5]])  # class 1: 0.25, 0.5, 0.75, 0.5
+    after = finish(before, SegmentOptions(threshold=threshold), TWO)
+    assert after.label_map.tolist() == [ids]
+    assert after.label_map.dtype == np.uint8
+    assert after.confidence.dtype == np.float16
+
+
+@pytest.mark.parametrize(
     ("background", "expected"), [(None, [[255, 1, 255]]), (0, [[0, 1, 0]]), (2, [[2, 1, 2]])]
 )
 def test_classes_that_are_not_kept_become_the_background_or_no_class(background, expected):
@@ -70,6 +89,14 @@ def test_the_original_orientation_is_that_of_the_file(orientation: int):
     np.testing.assert_array_equal(after.confidence, stored)
     np.testing.assert_array_equal(after.probabilities, planes)
     assert finish(before, SegmentOptions(), TWO, orientation=orientation) is before
+
+
+def test_the_original_orientation_needs_neither_confidence_nor_probabilities():
+    options = SegmentOptions(orientation="original")
+    after = finish(segmentation([[0, 1]]), options, TWO, orientation=6)
+    assert after.label_map.tolist() == [[1], [0]]
+    assert after.confidence is None
+    assert after.probabilities is None
 
 
 def test_a_threshold_needs_two_classes():

@@ -225,3 +225,38 @@ def test_watching_goes_on_after_a_poll_that_failed(tmp_path, caplog, play, write
 
     play(scenario, [tmp_path])
     assert "rescan_failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("is_put_back", "error"), [(False, ModelBrokenError), (True, ModelLoadingError)]
+)
+def test_a_bundle_that_is_removed_while_it_loads_answers_nobody(
+    tmp_path, play, write_bundle, held_loader, is_put_back, error
+):
+    """Put back before the load ends, its files are whole again; the entry is gone all the same."""
+    served, aside = tmp_path / "served", tmp_path / "aside"
+    for name in ("cells", "roofs"):
+        write_bundle(served / name, name)
+
+    async def scenario(manager: ModelManager) -> None:
+        waiting = asyncio.create_task(manager.get("cells"))
+        while not held_loader.paths:
+            await asyncio.sleep(0.001)
+        entry = manager.entry("cells")
+        assert entry.state == "loading"
+        (served / "cells").rename(aside)
+        await manager.rescan()
+        await manager.rescan()
+        assert list(manager.entries) == ["roofs"]
+        if is_put_back:
+            aside.rename(served / "cells")
+        held_loader.release.set()
+        with pytest.raises(error):
+            await waiting
+        assert entry.loaded is None
+        assert manager.num_bytes == 0
+        assert not manager.evictions, "nothing that served was dropped"
+        with pytest.raises(UnknownNameError):
+            await manager.get("cells")
+
+    play(scenario, [served], load=held_loader)

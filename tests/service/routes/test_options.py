@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from maskzoo import load_bundle, save_bundle
 
 
 def labels_of(answer) -> np.ndarray:
@@ -121,3 +126,45 @@ def test_another_image_has_another_tag_and_a_star_never_matches(client, png, enc
     assert client.post("/segment", content=image).headers["etag"] != tag
     star = client.post("/segment", content=png, headers={"If-None-Match": "*"})
     assert star.status_code == 200
+
+
+def test_the_confidence_has_the_orientation_of_the_file_too(client, png):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(png)).save(stream, "PNG", exif=exif)
+    original = arrays_of(
+        client.post("/segment?format=npz&orientation=original", content=stream.getvalue())
+    )
+    plain = arrays_of(client.post("/segment?format=npz", content=png))
+    assert original["confidence"].shape == original["labels"].shape == (40, 60)
+    assert len(np.unique(plain["confidence"])) > 1
+    assert np.array_equal(original["confidence"], plain["confidence"])
+
+
+def test_the_answer_of_a_replaced_bundle_has_another_tag(start, bundles, tmp_path, png):
+    folder = tmp_path / "served"
+    shutil.copytree(bundles / "cells", folder / "cells")
+    client = start(bundles=(folder,))
+    tag = client.post("/segment", content=png).headers["etag"]
+    held = {"If-None-Match": tag}
+    assert client.post("/segment", content=png, headers=held).status_code == 304
+
+    bundle = load_bundle(folder / "cells")
+    with torch.no_grad():
+        bundle.network.classifier.conv.bias += 1
+    labels, preprocessing = bundle.manifest.labels, bundle.manifest.preprocessing
+    save_bundle(
+        folder / "cells", bundle.network, name="cells", labels=labels, preprocessing=preprocessing
+    )
+    manager = client.app.state.services.manager
+
+    async def settle() -> None:
+        await manager.rescan()
+        await manager.rescan()
+        await asyncio.gather(*manager._loads.values())
+
+    client.portal.call(settle)
+    answer = client.post("/segment", content=png, headers=held)
+    assert answer.status_code == 200
+    assert answer.headers["etag"] != tag

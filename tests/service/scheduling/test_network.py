@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,8 @@ from starlette.testclient import TestClient
 
 from maskzoo import PredictOptions, Predictor
 from maskzoo.service.app import create_app
-from maskzoo.service.scheduling.network import NetworkAccess
+from maskzoo.service.scheduling.network import Bucket, NetworkAccess, TileBucket
+from maskzoo.service.scheduling.queueing import BatchQueue, Item
 from maskzoo.service.settings import Settings
 
 
@@ -170,3 +172,53 @@ def test_a_real_network_gives_over_http_what_its_predictor_gives(bundles, encode
         ]:
             found = labels_of(client.post(f"/segment?model=cells&{query}", content=encode(pixels)))
             assert (found == predictor.segment(pixels, options).label_map).all()
+
+
+BUCKETS = [
+    Bucket("predictor", (64, 64), PredictOptions()),
+    TileBucket("predictor", (64, 64), PredictOptions()),
+]
+OTHERS = {
+    "predictor": "another predictor",
+    "input_size": (64, 96),
+    "size": (64, 96),
+    "options": PredictOptions(tta="flip"),
+}
+OTHER_OPTIONS = {
+    "mode": "whole",
+    "max_side": 64,
+    "tta": "d4",
+    "overlap": 0.5,
+    "confidence": False,
+    "probabilities": True,
+}
+
+
+def batch_sizes(*buckets: Bucket | TileBucket) -> list[int]:
+    """Return how many items of these buckets run in each batch."""
+    queue = BatchQueue(max_batch_pixels=100, max_batch_items=10)
+    for bucket in buckets:
+        queue.put(Item(bucket, 10, "work", entered=0.0))
+    sizes = []
+    while queue:
+        sizes.append(len(queue.take(1.0)[0]))
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("bucket", "name"), [(bucket, field.name) for bucket in BUCKETS for field in fields(bucket)]
+)
+def test_buckets_that_differ_in_one_field_never_share_a_batch(bucket, name):
+    assert batch_sizes(bucket, replace(bucket), bucket) == [3]
+    assert batch_sizes(bucket, replace(bucket, **{name: OTHERS[name]}), bucket) == [2, 1]
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+@pytest.mark.parametrize("name", [field.name for field in fields(PredictOptions)])
+def test_buckets_that_differ_in_one_option_never_share_a_batch(bucket, name):
+    changed = replace(bucket.options, **{name: OTHER_OPTIONS[name]})
+    assert batch_sizes(bucket, replace(bucket, options=changed)) == [1, 1]
+
+
+def test_a_bucket_and_a_bucket_of_tiles_never_share_a_batch():
+    assert batch_sizes(*BUCKETS) == [1, 1]
