@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
+    """Keep the requested shard of the matrix; after all other plug-ins, put the browser last."""
+    keep_shard(config, items)
+    yield
+    put_browser_last(items)
+
+
+def keep_shard(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the tests of the matrix that are not in the requested shard."""
     given = config.getoption("shard")
     part, _, parts = given.partition("/")
@@ -31,6 +42,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def put_browser_last(items: list[pytest.Item]) -> None:
+    """Move the tests marked `browser` to the end, whatever the order of the others.
+
+    Playwright's synchronous interface keeps an event loop running in the main thread for as long
+    as the browser is open. In that time no test can call `asyncio.run`.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,45 @@
+"""The order of the tests: none depends on it, but those with a browser run last."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from tests.conftest import put_browser_last
+
+
+class FakeItem:
+    """A collected test that has a marker, or none."""
+
+    def __init__(self, name: str, marker: str | None = None) -> None:
+        self.name = name
+        self.marker = marker
+
+    def get_closest_marker(self, name: str) -> str | None:
+        """Return the marker of this name."""
+        return self.marker if self.marker == name else None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_browser_comes_last_in_any_order_and_the_others_keep_theirs(seed):
+    items = [FakeItem(f"page {number}", "browser") for number in range(5)]
+    items += [FakeItem(f"slow {number}", "slow") for number in range(5)]
+    items += [FakeItem(f"plain {number}") for number in range(5)]
+    random.Random(seed).shuffle(items)
+    before = list(items)
+    put_browser_last(items)
+    assert [item.marker == "browser" for item in items] == [False] * 10 + [True] * 5
+    assert items[:10] == [item for item in before if item.marker != "browser"]
+    assert items[10:] == [item for item in before if item.marker == "browser"]
+
+
+def test_no_test_of_this_run_follows_one_with_a_browser(request):
+    marked = [item.get_closest_marker("browser") is not None for item in request.session.items]
+    assert marked == sorted(marked)
+
+
+def test_no_event_loop_is_running_between_the_tests():
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        asyncio.get_running_loop()
