@@ -136,7 +136,7 @@ def test_mmsegmentation_transposes_the_other_compact_map():
             8, Sampling(1, variant), direction=direction, mask_size=(3, 4), compact=True
         )
         turned[variant, direction] = [
-            name for name, branch in module.branches.items() if branch.compact == "turned"
+            name for name, branch in module.branches.items() if branch.compact == "transposed"
         ]
     assert turned == {
         ("official", "collect"): [],
