@@ -76,6 +76,6 @@ async def _ask_label_studio(path: str, settings: Settings, transport: Transport)
                 if received > settings.max_bytes:
                     raise UploadTooLargeError(settings.max_bytes)
                 chunks.append(chunk)
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         raise UrlFailedError("Label Studio cannot be reached") from None
     return b"".join(chunks)

@@ -18,14 +18,29 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 
+from maskzoo.models.errors import shown
 from maskzoo.service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
 
 PORTS = {"https": 443, "http": 80}
 MAX_REDIRECTS = 3
 _UNICAST = ipaddress.ip_network("2000::/3")
-_TUNNELS = [
+_SPECIAL = [  # what the registries of IANA keep for other uses; Pythons differ in what they know
     ipaddress.ip_network(text)
-    for text in ("2001::/32", "2002::/16", "64:ff9b::/96", "64:ff9b:1::/48", "192.88.99.0/24")
+    for text in (
+        "0.0.0.0/8",
+        "100.64.0.0/10",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "240.0.0.0/4",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "3fff::/20",
+    )
 ]
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -40,7 +55,7 @@ def is_public(address: str) -> bool:
         return False
     if not parsed.is_global or parsed.is_multicast or parsed.is_reserved:
         return False
-    if any(parsed.version == tunnel.version and parsed in tunnel for tunnel in _TUNNELS):
+    if any(parsed.version == network.version and parsed in network for network in _SPECIAL):
         return False
     return parsed.version == 4 or parsed in _UNICAST
 
@@ -83,6 +98,8 @@ class Fetcher:
             raise UrlFailedError(f"no image within {self.timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL):
             raise UrlFailedError("the connection failed") from None
+        except ValueError:  # of an address that the library reads otherwise than we do
+            raise UrlRefusedError("it is not a valid URL") from None
 
     async def _follow(self, url: str, max_bytes: int) -> bytes:
         no_reuse = httpx.Limits(max_keepalive_connections=0)  # a connection belongs to one host
@@ -95,6 +112,8 @@ class Fetcher:
                 try:
                     if not answer.is_redirect:
                         return await _read(answer, max_bytes)
+                    if not answer.has_redirect_location:
+                        raise UrlFailedError("its server sent a redirect without an address")
                     url = urljoin(url, answer.headers["location"])
                 finally:
                     await answer.aclose()
@@ -121,7 +140,7 @@ class Fetcher:
         except ValueError:
             raise UrlRefusedError("it is not a valid URL") from None
         if parts.scheme not in PORTS:
-            raise UrlRefusedError(f"its scheme is {parts.scheme!r}; allowed: https, http")
+            raise UrlRefusedError(f"its scheme is {shown(parts.scheme)}; allowed: https, http")
         if not parts.hostname:
             raise UrlRefusedError("it names no host")
         if parts.username is not None or parts.password is not None:

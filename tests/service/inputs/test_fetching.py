@@ -19,6 +19,8 @@ PRIVATE = [
     *("fd00:ec2::254", "fec0::1", "ff02::1", "2001:db8::1"),
     *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "::ffff:8.8.8.8"),  # IPv4 inside
     *("64:ff9b::7f00:1", "64:ff9b:1::1", "2002:7f00:1::", "2001:0:7f00:1::"),  # NAT64, tunnels
+    *("192.0.0.8", "192.0.0.170", "198.51.100.7", "203.0.113.7", "0.1.2.3"),  # whatever Python
+    *("3fff::1", "3fff:fff::1", "2001:2::1", "2001:20::1", "2001:1::1", "5f00::1", "4000::1"),
     *("", "localhost", "0x7f000001"),
 ]
 
@@ -28,7 +30,10 @@ def test_an_address_of_no_public_host_is_never_asked(address):
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", PUBLIC, "2606:4700:4700::1111"])
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", PUBLIC, "2606:4700:4700::1111", "2001:4860:4860::8888", "3ffe::1", "172.32.0.1"],
+)
 def test_a_public_address_may_be_asked(address):
     assert is_public(address)
 
@@ -53,7 +58,8 @@ class Web:
         """Answer by the table of pages."""
         server_name = request.extensions["sni_hostname"]
         self.asked.append((request.url.host, request.headers["host"], server_name))
-        return self.pages[f"{server_name}{request.url.raw_path.decode()}"]
+        path = request.url.raw_path.decode()
+        return self.pages.get(f"{server_name}{path}", httpx.Response(404))
 
     def fetch(self, url: str, *, max_bytes: int = 1000, **settings: object) -> bytes:
         """Fetch by this web."""
@@ -120,6 +126,28 @@ def test_a_redirect_is_checked_like_the_first_address(target, reason):
     with pytest.raises(UrlRefusedError, match=reason):
         net.fetch("https://good/a")
     assert len(net.asked) == 1
+
+
+ODD_TARGETS = [
+    *("http://[", "http://[::1", "https://good:99999999999", "\x00", "http://\ud800/"),
+    *("https://ä" + "x" * 80 + "/", "https://" + "a." * 200 + "/", "https://xn--/", "", "///", "%"),
+    *("https://good/" + "\u202e", "https://good/\x7f", "https://good/ b", "?", "#"),
+    *("https://good\\@inner/", "https:good", "https://./", "https://good./", "https://*/"),
+]
+
+
+@pytest.mark.parametrize("target", ODD_TARGETS)
+def test_an_odd_url_fails_in_words_at_once_or_behind_a_redirect(target):
+    moved = httpx.Response(302, headers={"Location": target.encode("utf-8", "surrogatepass")})
+    net = web(good_a=moved)
+    for url in (target, "https://good/a"):
+        with pytest.raises((UrlRefusedError, UrlFailedError)):
+            net.fetch(url)
+
+
+def test_a_redirect_to_nowhere_is_a_failure():
+    with pytest.raises(UrlFailedError, match="redirect without an address"):
+        web(good_a=httpx.Response(302)).fetch("https://good/a")
 
 
 def test_a_harmless_redirect_is_followed_and_an_endless_one_is_not():
