@@ -52,7 +52,7 @@ def bundles() -> str:
         ("bundle", "network", "classes", "mean IoU, test", "foreground IoU", "foreground Dice"),
         (
             (
-                f"[`{item.name}`](models/pretrained/{item.name}/README.md)",
+                f"[`{item.name}`](models/pretrained/{item.name})",
                 item.spec.architecture,
                 ", ".join(item.labels.names),
                 *(
