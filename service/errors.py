@@ -102,7 +102,8 @@ class ModelLoadingError(RequestError):
 class ModelBrokenError(RequestError):
     """The model's bundle exists and cannot be used."""
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, retry_after_s: int | None = None) -> None:
+        self.retry_after_s = retry_after_s
         super().__init__(f"model {name!r} cannot be served: {reason}")
 
 

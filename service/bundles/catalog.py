@@ -108,7 +108,10 @@ def _bundles_in(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
 
 def _children(folder: Path) -> list[Path]:
     try:
-        return sorted(child for child in folder.iterdir() if child.is_dir())
+        # Hidden folders are what a replacement was cut off in the middle of, or somebody's trash.
+        return sorted(
+            child for child in folder.iterdir() if child.is_dir() and child.name[0] != "."
+        )
     except OSError:  # the folder is gone, or not readable by this process
         return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from maskzoo.models.bundles.manifest import Manifest, read_manifest
-from maskzoo.models.errors import ZooError
+from maskzoo.models.errors import BundleError, ZooError
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.bundles.catalog import Fingerprint, FoundBundle, natural_key
 from maskzoo.service.bundles.segmenter import Segmenter
@@ -61,6 +62,8 @@ class ModelEntry:
         reason: why the bundle failed; of a ready model, why the newer bundle is not used.
         last_used: by the manager's clock.
         is_waiting: whether it is being loaded to take over the bare name from another version.
+        num_failures: loads that failed since one succeeded.
+        failed_at: when the last one failed, by the manager's clock.
     """
 
     name: str
@@ -76,6 +79,8 @@ class ModelEntry:
     reason: str | None = None
     last_used: float = 0.0
     is_waiting: bool = False
+    num_failures: int = 0
+    failed_at: float = 0.0
 
     @classmethod
     def of(cls, found: FoundBundle) -> ModelEntry:
@@ -90,7 +95,7 @@ class ModelEntry:
             fingerprint=found.fingerprint,
         )
         try:
-            manifest = read_manifest(found.path)
+            manifest = read_record(found.path)
         except Exception as error:  # one bad bundle must not hide the others
             entry.fail(error)
             return entry
@@ -134,6 +139,21 @@ class ModelEntry:
         # Clients read this: the paths of the server are not for them.
         text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
         return text.replace(str(self.path), self.name)
+
+
+def read_record(path: Path) -> Manifest:
+    """Read the record of a bundle, and refuse one that no answer in JSON could hold.
+
+    Raises:
+        BundleError: it is missing, wrong, or holds what JSON or UTF-8 cannot write.
+    """
+    manifest = read_manifest(path)
+    try:
+        document = manifest.model_dump(mode="json")
+        json.dumps(document, allow_nan=False, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: its record cannot be written as JSON: {error}") from None
+    return manifest
 
 
 def short_version(manifest: Manifest) -> str:

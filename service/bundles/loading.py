@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskzoo.models.bundles.manifest import WEIGHTS_FILE, Manifest, read_manifest
 from maskzoo.models.errors import BundleError
-from maskzoo.service.bundles.entries import ModelEntry
+from maskzoo.service.bundles.entries import ModelEntry, read_record
 from maskzoo.service.bundles.memory import resident_bytes, tensor_bytes
 from maskzoo.service.bundles.segmenter import LoadModel, Segmenter
 
@@ -38,7 +38,7 @@ def load_whole(load: LoadModel, path: Path) -> LoadedBundle:
     """
     started, before = time.perf_counter(), resident_bytes()
     for _ in range(_TRIES):
-        manifest = read_manifest(path)
+        manifest = read_record(path)
         predictor = load(path)
         if read_manifest(path) == manifest:
             grown = max(0, resident_bytes() - before)

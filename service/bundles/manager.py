@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,6 +41,8 @@ from maskzoo.service.errors import (
 logger = logging.getLogger(__name__)
 
 _LOAD_THREADS = 2
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 10.0, 300.0  # the time doubles with each failure
+_MOST_FAILURES = 10  # more change nothing
 
 
 class ModelManager:
@@ -134,12 +137,13 @@ class ModelManager:
         entry.last_used = self._clock()
         if entry.state == "unloaded":
             raise ModelUnloadedError(entry.name)
-        if entry.loaded is None and entry.state != "failed":
+        if entry.loaded is None and (entry.state != "failed" or self._retry_in_s(entry) <= 0):
             await asyncio.wait([self._start(entry)], timeout=self._wait_s)
         if entry.loaded is not None:
             return replace(entry.loaded, name=entry.name)  # other versions change who is bare
         if entry.state == "failed":
-            raise ModelBrokenError(name, entry.reason or "")
+            retry_after_s = max(1, math.ceil(self._retry_in_s(entry)))
+            raise ModelBrokenError(name, entry.reason or "", retry_after_s)
         raise ModelLoadingError(name, retry_after_s=max(1, round(self._wait_s)))
 
     async def load(self, name: str) -> ModelEntry:
@@ -241,6 +245,11 @@ class ModelManager:
             is_out = entry is not None and entry.state == "unloaded"
             self._start_new(self.table.add(bundle, is_out=is_out))
 
+    def _retry_in_s(self, entry: ModelEntry) -> float:
+        """Return the seconds until a failed bundle is tried again; the disk may be back by then."""
+        wait_s = min(_FIRST_RETRY_S * 2 ** max(0, entry.num_failures - 1), _LONGEST_RETRY_S)
+        return entry.failed_at + wait_s - self._clock()
+
     def _start_new(self, entry: ModelEntry) -> None:
         """Load a new bundle where it takes over a name, or where everything is kept loaded."""
         if entry.state == "found" and (
@@ -266,6 +275,8 @@ class ModelManager:
             loaded = await loop.run_in_executor(self._loader, load_whole, self._load, entry.path)
         except Exception as error:
             entry.is_waiting = False
+            entry.num_failures = min(entry.num_failures + 1, _MOST_FAILURES)
+            entry.failed_at = self._clock()
             entry.fail(error)
             self.table.publish()
             return
@@ -283,7 +294,7 @@ class ModelManager:
         entry.manifest, entry.base, entry.reason = new.manifest, new.manifest.name, None
         if not entry.is_numbered:
             entry.version = short_version(new.manifest)
-        entry.state, entry.is_waiting = "ready", False
+        entry.state, entry.is_waiting, entry.num_failures = "ready", False, 0
         entry.loaded = LoadedModel(
             name=entry.name,
             version=entry.version,

@@ -31,6 +31,14 @@ def test_names_and_versions_come_from_the_path(tmp_path):
     ]
 
 
+def test_a_hidden_folder_is_not_a_bundle(tmp_path):
+    """`save_bundle` leaves `.cells.XXXX.old` when it is killed between its renames."""
+    put(tmp_path / ".cells.a1b2.old")
+    put(tmp_path / ".trash" / "1")
+    put(tmp_path / "cells")
+    assert [one.path for one in find_bundles([tmp_path])] == [tmp_path / "cells"]
+
+
 def test_a_bundle_that_two_folders_show_is_found_once(tmp_path):
     put(tmp_path / "cells")
     assert len(find_bundles([tmp_path / "cells", tmp_path])) == 1

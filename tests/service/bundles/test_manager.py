@@ -159,6 +159,42 @@ def test_a_broken_bundle_that_is_repaired_is_served(tmp_path, play, settle, writ
     play(scenario, [tmp_path])
 
 
+def test_a_bundle_that_failed_is_tried_again_after_a_time_that_grows(
+    tmp_path, play, write_bundle, counting_loader
+):
+    write_bundle(tmp_path / "cells")
+    loader, now = counting_loader(broken="cells"), [0.0]
+
+    async def scenario(manager: ModelManager) -> None:
+        for seconds, num_loads in [(0, 1), (9.9, 1), (10, 2), (29.9, 2), (30, 3), (69, 3), (70, 4)]:
+            now[0] = seconds
+            with pytest.raises(ModelBrokenError, match="weights are damaged") as caught:
+                await manager.get("cells")
+            assert len(loader.paths) == num_loads, seconds
+            assert caught.value.retry_after_s >= 1
+        loader.broken = ""
+        now[0] = 150.0
+        assert (await manager.get("cells")).name == "cells"
+        assert manager.entry("cells").num_failures == 0
+
+    play(scenario, [tmp_path], load=loader, clock=lambda: now[0])
+
+
+def test_a_bundle_whose_record_failed_is_tried_again_too(tmp_path, play, write_bundle):
+    path = write_bundle(tmp_path / "cells")
+    record, now = (path / MANIFEST_FILE).read_bytes(), [0.0]
+    (path / MANIFEST_FILE).rename(tmp_path / "away")
+
+    async def scenario(manager: ModelManager) -> None:
+        with pytest.raises(ModelBrokenError):
+            await manager.get("cells")
+        (path / MANIFEST_FILE).write_bytes(record)
+        now[0] = 10.0
+        assert (await manager.get("cells")).manifest == read_manifest(path)
+
+    play(scenario, [tmp_path], clock=lambda: now[0])
+
+
 def test_a_new_version_takes_over_the_name_only_when_it_is_loaded(
     tmp_path, play, settle, write_bundle, held_loader
 ):
