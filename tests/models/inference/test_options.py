@@ -27,6 +27,12 @@ def test_an_option_out_of_its_range_is_refused_with_the_range(options, message: 
         PredictOptions(**options)
 
 
+def test_the_ends_of_the_ranges_are_allowed() -> None:
+    options = PredictOptions(max_side=1, overlap=0.75)
+    assert (options.max_side, options.overlap) == (1, 0.75)
+    assert PredictOptions(overlap=0).overlap == 0
+
+
 def test_two_mistakes_are_listed_together() -> None:
     with pytest.raises(SpecError, match="2 mistake"):
         PredictOptions(overlap=-1, max_side=-1)

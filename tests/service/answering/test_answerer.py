@@ -76,6 +76,11 @@ def test_an_image_above_the_limit_is_sent_to_the_jobs_or_refused(
     assert counted_model.calls == 0
 
 
+def test_an_image_of_just_the_limit_is_answered_at_once(make_order, png, counted_model):
+    answer(make_order(max_pixels=PIXELS), png, held, job_max_pixels=0)
+    assert counted_model.calls == 1
+
+
 def test_an_image_that_does_not_fit_beside_the_others_is_refused(make_order, png, counted_model):
     with pytest.raises(OverloadedError):
         answer(make_order(), png, held, inside=10**6)

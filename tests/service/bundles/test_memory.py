@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from maskzoo.models.inference.predictor import Predictor
+from maskzoo.service.bundles.loading import estimate_bytes
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.bundles.memory import tensor_bytes
 
@@ -39,6 +42,37 @@ def test_memory_is_measured_and_the_least_recently_used_leaves(tmp_path, play, w
         assert first.predictor.segment is not None, "a request that holds it can go on"
 
     play(scenario, [tmp_path], load=load_real, clock=lambda: next(ticks))
+
+
+@pytest.mark.parametrize(("missing", "evictions"), [(0, {}), (1, {"memory": 1})])
+def test_a_model_leaves_only_where_a_byte_is_missing(
+    tmp_path, play, write_bundle, missing, evictions
+):
+    for name in ("a", "b"):
+        write_bundle(tmp_path / name, name)
+
+    async def scenario(manager: ModelManager) -> None:
+        first = await manager.get("a")
+        manager.max_bytes = first.num_bytes + estimate_bytes(manager.entry("b")) - missing
+        await manager.get("b")
+        assert manager.evictions == evictions
+        assert (manager.entry("a").loaded is None) == bool(evictions)
+
+    play(scenario, [tmp_path], load=load_real)
+
+
+@pytest.mark.parametrize(("missing", "loading"), [(0, ["a", "b"]), (1, ["a"])])
+def test_as_many_models_are_preloaded_as_just_fit(tmp_path, play, write_bundle, missing, loading):
+    for name in ("a", "b", "c"):
+        write_bundle(tmp_path / name, name)
+
+    async def scenario(manager: ModelManager) -> None:
+        needs = [estimate_bytes(manager.entry(name)) for name in ("a", "b")]
+        manager.max_bytes = sum(needs) - missing
+        manager.preload()
+        assert [entry.name for entry in manager._loads] == loading
+
+    play(scenario, [tmp_path])
 
 
 def test_a_pinned_model_stays_and_a_model_that_does_not_fit_beside_it_works_all_the_same(
