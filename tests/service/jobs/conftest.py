@@ -1,4 +1,4 @@
-"""A small disk that can be filled up."""
+"""Records of jobs, and a small disk that can be filled up."""
 
 from __future__ import annotations
 
@@ -9,6 +9,57 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from maskzoo.models.images.decode import ImageInfo
+from maskzoo.service.jobs.records import JobRecord, JobResult
+from maskzoo.service.schemas import SegmentOptions
+
+
+@pytest.fixture
+def info() -> ImageInfo:
+    """The header of a small TIFF."""
+    return ImageInfo(
+        format="TIFF",
+        mode="uint8x3",
+        width=3,
+        height=2,
+        bit_depth=8,
+        pages=1,
+        orientation=1,
+        exif_transposed=False,
+        alpha="none",
+        icc_profile="none",
+        scaling="none",
+    )
+
+
+@pytest.fixture
+def job(info: ImageInfo) -> JobRecord:
+    """A job that waits."""
+    return JobRecord(
+        "a",
+        created=10.5,
+        info=info,
+        owner="key-1",
+        options=SegmentOptions(mode="tiled", masks="rle"),
+        accept="image/png",
+        file_name="große Karte.tif",
+        request_id="r",
+    )
+
+
+@pytest.fixture
+def result() -> JobResult:
+    """What a job leaves."""
+    return JobResult(
+        file="result.png",
+        media_type="image/png",
+        num_bytes=7,
+        model="cells",
+        version="1",
+        classes='{"1": "Zelle"}',
+        timings="network;dur=1.0",
+    )
 
 
 @pytest.fixture

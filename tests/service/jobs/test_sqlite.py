@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from maskzoo.models.images.decode import ImageInfo
-from maskzoo.service.jobs.records import MAX_ATTEMPTS, JobRecord, JobResult
+from maskzoo.service.jobs.records import MAX_ATTEMPTS
 from maskzoo.service.jobs.sqlite import SqliteJobStore
 from maskzoo.service.schemas import SegmentOptions
 
@@ -26,50 +25,16 @@ def store(path):
     store.close()
 
 
-INFO = ImageInfo(
-    format="TIFF",
-    mode="uint8x3",
-    width=3,
-    height=2,
-    bit_depth=8,
-    pages=1,
-    orientation=1,
-    exif_transposed=False,
-    alpha="none",
-    icc_profile="none",
-    scaling="none",
-)
-JOB = JobRecord(
-    "a",
-    created=10.5,
-    owner="key-1",
-    info=INFO,
-    options=SegmentOptions(mode="tiled", masks="rle"),
-    accept="image/png",
-    file_name="große Karte.tif",
-    request_id="r",
-)
-RESULT = JobResult(
-    file="result.png",
-    media_type="image/png",
-    num_bytes=7,
-    model="cells",
-    version="1",
-    classes='{"1": "Zelle"}',
-    timings="network;dur=1.0",
-)
-
-
-def test_a_job_comes_back_as_it_was_also_from_the_file(store, path):
-    store.add(JOB)
-    assert store.get("a") == JOB
-    assert SqliteJobStore(path).get("a") == JOB
+def test_a_job_comes_back_as_it_was_also_from_the_file(store, path, job):
+    store.add(job)
+    assert store.get("a") == job
+    assert SqliteJobStore(path).get("a") == job
     assert store.get("b") is None
 
 
-def test_the_oldest_waits_shortest_and_each_job_goes_to_one_worker(store):
+def test_the_oldest_waits_shortest_and_each_job_goes_to_one_worker(store, job):
     for name, created in [("b", 2.0), ("a", 1.0)]:
-        store.add(replace(JOB, id=name, created=created))
+        store.add(replace(job, id=name, created=created))
     first = store.claim("w1", now=100, lease_s=10)
     assert (first.id, first.state, first.worker, first.attempts) == ("a", "running", "w1", 1)
     assert first.started == 100
@@ -79,54 +44,54 @@ def test_the_oldest_waits_shortest_and_each_job_goes_to_one_worker(store):
     assert store.count_active() == 2
 
 
-def test_fifty_jobs_and_eight_workers_of_two_processes(path):
+def test_fifty_jobs_and_eight_workers_of_two_processes(path, job):
     stores = [SqliteJobStore(path), SqliteJobStore(path)]
     for number in range(50):
-        stores[0].add(replace(JOB, id=str(number), created=number))
+        stores[0].add(replace(job, id=str(number), created=number))
 
     def work(worker: int) -> list[str]:
         taken = []
-        while job := stores[worker % 2].claim(str(worker), now=1, lease_s=10):
-            taken.append(job.id)
+        while held := stores[worker % 2].claim(str(worker), now=1, lease_s=10):
+            taken.append(held.id)
         return taken
 
     with ThreadPoolExecutor(8) as pool:
-        taken = [job for part in pool.map(work, range(8)) for job in part]
+        taken = [held for part in pool.map(work, range(8)) for held in part]
     assert sorted(taken, key=int) == [str(number) for number in range(50)]
     for store in stores:
         store.close()
 
 
-def test_progress_prolongs_the_lease_of_the_worker_alone(store):
-    store.add(JOB)
-    job = store.claim("w1", now=0, lease_s=10)
-    assert store.renew(job, done=3, total=12, lease=20)
+def test_progress_prolongs_the_lease_of_the_worker_alone(store, result, job):
+    store.add(job)
+    held = store.claim("w1", now=0, lease_s=10)
+    assert store.renew(held, done=3, total=12, lease=20)
     assert store.get("a").progress == 0.25
     assert store.claim("w2", now=15, lease_s=10) is None
     taken = store.claim("w2", now=21, lease_s=10)
     assert (taken.worker, taken.attempts, taken.done) == ("w2", 2, 0)
-    assert not store.renew(job, done=4, total=12, lease=99)
-    assert not store.finish(job, now=22, result=RESULT)
-    assert store.finish(taken, now=22, result=replace(RESULT, file="result.tif"))
+    assert not store.renew(held, done=4, total=12, lease=99)
+    assert not store.finish(held, now=22, result=result)
+    assert store.finish(taken, now=22, result=replace(result, file="result.tif"))
     done = store.get("a")
     assert (done.state, done.finished, done.progress) == ("done", 22, 1)
-    assert done.result == replace(RESULT, file="result.tif")
+    assert done.result == replace(result, file="result.tif")
 
 
-def test_a_job_that_takes_processes_down_is_given_up(store):
-    store.add(JOB)
+def test_a_job_that_takes_processes_down_is_given_up(store, job):
+    store.add(job)
     for attempt in range(MAX_ATTEMPTS):
         assert store.claim("w", now=100 * attempt, lease_s=10).attempts == attempt + 1
     assert store.claim("w", now=1000, lease_s=10) is None
-    job = store.get("a")
-    assert job.state == "failed"
-    assert job.error["detail"] == "3 server processes ended while they worked on this job"
-    assert job.error["type"] == "/docs#problem-internal"
-    assert (job.error["instance"], job.error["request_id"]) == ("/jobs/a", "r")
+    held = store.get("a")
+    assert held.state == "failed"
+    assert held.error["detail"] == "3 server processes ended while they worked on this job"
+    assert held.error["type"] == "/docs#problem-internal"
+    assert (held.error["instance"], held.error["request_id"]) == ("/jobs/a", "r")
 
 
-def test_options_that_were_not_given_stay_so(store):
-    store.add(replace(JOB, options=SegmentOptions(mode="tiled")))
+def test_options_that_were_not_given_stay_so(store, job):
+    store.add(replace(job, options=SegmentOptions(mode="tiled")))
     assert store.get("a").options.model_fields_set == {"mode"}
 
 
@@ -137,28 +102,28 @@ def test_a_file_of_another_version_is_refused_with_a_way_out(path):
         SqliteJobStore(path)
 
 
-def test_a_job_that_is_given_back_waits_again_and_the_attempt_does_not_count(store):
-    store.add(JOB)
+def test_a_job_that_is_given_back_waits_again_and_the_attempt_does_not_count(store, job):
+    store.add(job)
     store.give_back(store.claim("w", now=0, lease_s=10))
-    job = store.get("a")
-    assert (job.state, job.attempts) == ("queued", 0)
+    held = store.get("a")
+    assert (held.state, held.attempts) == ("queued", 0)
 
 
-def test_a_cancelled_job_is_its_workers_no_longer(store):
-    store.add(JOB)
-    job = store.claim("w", now=0, lease_s=10)
+def test_a_cancelled_job_is_its_workers_no_longer(store, job):
+    store.add(job)
+    held = store.claim("w", now=0, lease_s=10)
     assert store.cancel("a", now=5)
     assert not store.cancel("a", now=6)
     assert not store.cancel("b", now=6)
-    assert not store.renew(job, done=1, total=2, lease=20)
-    assert not store.finish(job, now=7, error={"status": 500})
+    assert not store.renew(held, done=1, total=2, lease=20)
+    assert not store.finish(held, now=7, error={"status": 500})
     assert store.get("a").state == "cancelled"
     assert store.count_active() == 0
 
 
-def test_what_ended_long_ago_is_listed_and_can_be_forgotten(store):
-    store.add(JOB)
-    store.add(replace(JOB, id="b"))
+def test_what_ended_long_ago_is_listed_and_can_be_forgotten(store, job):
+    store.add(job)
+    store.add(replace(job, id="b"))
     store.cancel("a", now=5)
     assert store.finished_before(5) == []
     assert store.finished_before(5.1) == ["a"]
@@ -167,9 +132,9 @@ def test_what_ended_long_ago_is_listed_and_can_be_forgotten(store):
     assert store.get("b") is not None
 
 
-def test_a_change_that_fails_leaves_nothing_behind(store):
-    store.add(JOB)
+def test_a_change_that_fails_leaves_nothing_behind(store, job):
+    store.add(job)
     with pytest.raises(sqlite3.IntegrityError):
-        store.add(JOB)
-    store.add(replace(JOB, id="b"))
+        store.add(job)
+    store.add(replace(job, id="b"))
     assert store.count_active() == 2
