@@ -135,21 +135,22 @@ class DecodedImage:
 
 
 def decode_image(
-    source: bytes | Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, name: str = "image"
+    source: bytes | Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, name: str | None = None
 ) -> DecodedImage:
     """Decode an image to upright RGB, as the module's table says.
 
     Args:
         source: the bytes of the file, or its path.
         max_pixels: the most pixels the header may announce; None allows any number.
-        name: what messages call the image when `source` is bytes.
+        name: what messages call the image; its path if None, or ``image`` where there is none.
 
     Raises:
         ImageFormatError: the bytes are not an image of an allowed format.
         ImageTooLargeError: the header announces too many pixels.
         ImageDamagedError: the image is truncated or corrupt.
     """
-    data, name = (_read(source), str(source)) if isinstance(source, Path) else (source, name)
+    name = _name_of(source, name)
+    data = _read(source, name) if isinstance(source, Path) else source
     stream = io.BytesIO(data)
     file_format = sniff_format(stream, name)
     if file_format == "TIFF":
@@ -168,17 +169,21 @@ def decode_image(
     return DecodedImage(_own(to_upright(pixels, orientation)), info)
 
 
-def read_header(source: bytes | Path, *, name: str = "image") -> ImageInfo:
+def read_header(source: bytes | Path, *, name: str | None = None) -> ImageInfo:
     """Return the facts in the header; no pixel is decoded.
 
     A PNG whose EXIF lies behind its pixels is reported as not rotated.
+
+    Args:
+        source: the bytes of the file, or its path.
+        name: what messages call the image; as in `decode_image`.
 
     Raises:
         ImageFormatError: the bytes are not an image of an allowed format.
         ImageDamagedError: the header is truncated or corrupt.
     """
+    name = _name_of(source, name)
     if isinstance(source, Path):
-        name = str(source)
         try:
             with source.open("rb") as stream:
                 return _read_header(stream, name)
@@ -198,11 +203,17 @@ def _read_header(stream: BinaryIO, name: str) -> ImageInfo:
         return _header(image, file_format, stream.read(32))
 
 
-def _read(path: Path) -> bytes:
+def _name_of(source: bytes | Path, name: str | None) -> str:
+    if name is not None:
+        return name
+    return str(source) if isinstance(source, Path) else "image"
+
+
+def _read(path: Path, name: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}") from None
+        raise ImageError(f"{name} cannot be read: {error.strerror}") from None
 
 
 def _open(

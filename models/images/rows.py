@@ -71,7 +71,7 @@ def open_image(
     *,
     header: ImageInfo | None = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
-    name: str = "image",
+    name: str | None = None,
 ) -> Iterator[OpenedImage]:
     """Open an image for reading from top to bottom; bytes are always decoded as a whole.
 
@@ -79,18 +79,18 @@ def open_image(
         source: the bytes of a file, or its path; of any format that `decode_image` reads.
         header: what `read_header` returned for the file, where the caller knows that already.
         max_pixels: the most pixels the header may announce; None allows any number.
-        name: what messages call the image when `source` is bytes.
+        name: what messages call the image; as in `decode_image`.
 
     Raises:
         ImageError: the file cannot be read, or announces too many pixels. A TIFF that is damaged
             further down may raise it when these rows are read.
     """
     if isinstance(source, Path):
-        header = header or read_header(source)
+        header = header or read_header(source, name=name)
         if header.format == "TIFF":
             from maskzoo.models.images.tiff_rows import open_tiff_rows  # as in decode_image
 
-            rows = open_tiff_rows(source, max_pixels=max_pixels)
+            rows = open_tiff_rows(source, max_pixels=max_pixels, name=name or str(source))
             if rows is not None:
                 with contextlib.closing(rows):
                     yield OpenedImage(rows, header)

@@ -31,29 +31,32 @@ _CHUNKY = 1
 _MAX_BAND_BYTES = 256_000_000
 
 
-def open_tiff_rows(path: Path, *, max_pixels: int | None) -> TiffRows | None:
+def open_tiff_rows(path: Path, *, max_pixels: int | None, name: str) -> TiffRows | None:
     """Open a TIFF by rows; None for rotated, palette, CMYK and float ones, which are read whole.
+
+    Args:
+        name: what messages call the image.
 
     Raises:
         ImageError: the file cannot be read, is damaged, or announces too many pixels.
     """
     try:
-        if not _is_row_readable(path, max_pixels):
+        if not _is_row_readable(path, max_pixels, name):
             return None
-        return TiffRows(path)
+        return TiffRows(path, name)
     except ImageError:
         raise
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}") from None
+        raise ImageError(f"{name} cannot be read: {error.strerror}") from None
     except Exception as error:  # on bad bytes tifffile raises almost anything
-        raise damaged_tiff(str(path), error) from error
+        raise damaged_tiff(name, error) from error
 
 
-def _is_row_readable(path: Path, max_pixels: int | None) -> bool:
+def _is_row_readable(path: Path, max_pixels: int | None, name: str) -> bool:
     with path.open("rb") as stream, tifffile.TiffFile(stream, _multifile=False) as file:
         page = file.pages.first
-        header = page_header(page, stream, str(path))
-        check_page(page, str(path), max_pixels)
+        header = page_header(page, stream, name)
+        check_page(page, name, max_pixels)
         colours = {_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB}
         if page.compression == JPEG:
             colours.add(_YCBCR)
@@ -79,8 +82,9 @@ class _Extent:
 class TiffRows:
     """The rows of the first page of a TIFF that `open_tiff_rows` takes."""
 
-    def __init__(self, path: Path) -> None:
-        self._name = str(path)
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
         self._file = tifffile.TiffFile(path, _multifile=False)
         page = self._file.pages.first
         self._page = page
@@ -118,7 +122,7 @@ class TiffRows:
         if page.planarconfig != _CHUNKY:
             shape = (page.samplesperpixel, self.height, self.width)
         stored = self._type.newbyteorder(self._file.byteorder)
-        mapped = np.memmap(self._name, stored, "r", page.dataoffsets[0], shape)
+        mapped = np.memmap(self._path, stored, "r", page.dataoffsets[0], shape)
         return mapped if page.planarconfig == _CHUNKY else np.moveaxis(mapped, 0, -1)
 
     def _decode_band(self, band: int) -> np.ndarray:

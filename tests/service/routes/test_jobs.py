@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -214,6 +215,25 @@ def test_a_job_that_fails_says_why_and_the_next_one_works(start, model, body):
     assert client.get(f"/jobs/{job}/result").status_code == 409
     model.logits = good
     wait_for(client, client.post("/jobs", content=body).json()["id"], "done")
+
+
+def test_a_refusal_names_the_clients_file_and_not_the_servers(start, model, body):
+    client = start(model)
+    files = {"file": ("scene.png", b"hello")}
+    assert client.post("/jobs", files=files).json()["detail"].startswith("scene.png is not a")
+    for name, data in (("cut.png", body[: len(body) // 2]), ("cut.tif", _cut_tiff())):
+        job = client.post("/jobs", files={"file": (name, data)}).json()["id"]
+        detail = wait_for(client, job, "failed")["error"]["detail"]
+        assert detail.startswith(f"{name} is ")
+        assert "upload" not in detail
+
+
+def _cut_tiff() -> bytes:
+    """A TIFF whose last strips are missing."""
+    stream = io.BytesIO()
+    options = {"photometric": "rgb", "rowsperstrip": 16, "compression": "zlib"}
+    tifffile.imwrite(stream, large_image(), **options)
+    return stream.getvalue()[:-200]
 
 
 def test_damage_that_shows_only_when_pixels_are_read_fails_the_job(start, model, body):
