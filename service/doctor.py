@@ -149,8 +149,9 @@ def _examine_bundles(diagnosis: Diagnosis, *, engine: str, device: str) -> None:
 def _examine_encoders(diagnosis: Diagnosis) -> None:
     """List the encoders that can start trained without a network."""
     try:
-        from maskzoo.models.weights.listing import local_weights
-    except ImportError:  # of timm or smp: reported with the packages
+        from maskzoo.models.catalogue.encoders import local_weights
+    except ImportError as error:
+        diagnosis.problems.append(f"the encoders cannot be listed: {error}")
         return
     for row in local_weights():
         words = ["builtin"] if row.is_builtin else []

@@ -195,5 +195,7 @@ def left_over(client) -> list[str]:
     """Return what uploads have left in the folder of the jobs."""
     folder = client.app.state.services.settings.job_folder
     return [
-        str(path) for path in folder.rglob("*") if path.is_file() and ".sqlite" not in path.name
+        str(path)
+        for path in folder.rglob("*")
+        if path.is_file() and ".sqlite" not in path.name and path.name != "ballast"
     ]
