@@ -56,7 +56,7 @@ class PluginSpec(BaseModel):
             try:
                 options[key.strip()] = yaml.safe_load(value)
             except yaml.YAMLError:
-                mistakes.append(f"option {item!r} has a value that is no YAML")
+                mistakes.append(f"option {item!r} has a value that is not YAML")
         if mistakes:
             raise SpecError(f"plug-in {text!r}", mistakes)
         return cls(name=match["name"], site=match["site"], options=options)

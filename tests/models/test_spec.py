@@ -39,7 +39,7 @@ def test_all_wrong_options_are_listed():
         PluginSpec.parse("cbam@head:one,two,three=[")
     assert len(caught.value.mistakes) == 3
     assert "'one' must read option=value" in str(caught.value)
-    assert "'three=[' has a value that is no YAML" in str(caught.value)
+    assert "'three=[' has a value that is not YAML" in str(caught.value)
 
 
 def test_a_spec_survives_json():
