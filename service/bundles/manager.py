@@ -247,7 +247,8 @@ class ModelManager:
 
     def _retry_in_s(self, entry: ModelEntry) -> float:
         """Return the seconds until a failed bundle is tried again; the disk may be back by then."""
-        wait_s = min(_FIRST_RETRY_S * 2 ** max(0, entry.num_failures - 1), _LONGEST_RETRY_S)
+        doublings = max(0, entry.num_failures - 1)
+        wait_s: float = min(_FIRST_RETRY_S * 2**doublings, _LONGEST_RETRY_S)
         return entry.failed_at + wait_s - self._clock()
 
     def _start_new(self, entry: ModelEntry) -> None:
