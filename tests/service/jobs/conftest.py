@@ -13,24 +13,13 @@ import pytest
 from maskzoo.models.images.decode import ImageInfo
 from maskzoo.service.jobs.records import JobRecord, JobResult
 from maskzoo.service.schemas import SegmentOptions
+from tests.service.headers import image_info
 
 
 @pytest.fixture
 def info() -> ImageInfo:
     """The header of a small TIFF."""
-    return ImageInfo(
-        format="TIFF",
-        mode="uint8x3",
-        width=3,
-        height=2,
-        bit_depth=8,
-        pages=1,
-        orientation=1,
-        exif_transposed=False,
-        alpha="none",
-        icc_profile="none",
-        scaling="none",
-    )
+    return image_info(format="TIFF")
 
 
 @pytest.fixture

@@ -10,26 +10,14 @@ from dataclasses import replace
 
 import pytest
 
-from maskzoo.models.images.decode import ImageInfo
 from maskzoo.service.errors import DiskFullError, JobsOffError, OverloadedError, StoppedError
 from maskzoo.service.jobs.records import JobRecord, JobResult
 from maskzoo.service.jobs.runner import Jobs
 from maskzoo.service.jobs.sqlite import SqliteJobStore
 from maskzoo.service.settings import Settings
+from tests.service.headers import image_info
 
-INFO = ImageInfo(
-    format="PNG",
-    mode="uint8x3",
-    width=3,
-    height=2,
-    bit_depth=8,
-    pages=1,
-    orientation=1,
-    exif_transposed=False,
-    alpha="none",
-    icc_profile="none",
-    scaling="none",
-)
+INFO = image_info()
 JOB = JobRecord("a", created=10.5, info=INFO)
 
 

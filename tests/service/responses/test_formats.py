@@ -11,31 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.errors import BadParameterError, NotAcceptableError
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.formats import FORMATS, choose_format
 from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.shapes.runs import LabelRuns
+from tests.service.headers import image_info
 
 LABELS = LabelSet(names=("ground", "cell"), colours=((0, 0, 0), (40, 200, 120)), background=0)
 MASK = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
 
 
-INFO = ImageInfo(
-    format="PNG",
-    mode="RGB",
-    width=4,
-    height=3,
-    bit_depth=8,
-    pages=1,
-    orientation=1,
-    exif_transposed=False,
-    alpha="none",
-    icc_profile="none",
-    scaling="none",
-)
+INFO = image_info(mode="RGB", width=4, height=3)
 
 
 def answer() -> Answer:
