@@ -60,7 +60,6 @@ COVERED_BY = {
     "models/sites/attach.py": "tests/models/test_plugins.py",
     "models/sites/downsampling.py": "tests/models/test_plugins.py",
     "models/sites/sites.py": "tests/models/test_plugins.py",
-    "models/sites/stages.py": "tests/models/test_plugins.py",
     # training
     "training/config/losses.py": "tests/training/losses/test_contracts.py",
     "training/config/section.py": "tests/training/config/test_settings.py",
