@@ -15,9 +15,9 @@ from maskzoo.training.data.find.description import find_description
 from maskzoo.training.data.find.layouts import find_pairs
 from maskzoo.training.data.find.splits import settle_splits
 from maskzoo.training.data.masks.census import take_census
-from maskzoo.training.data.masks.classlists import read_class_lists
 from maskzoo.training.data.masks.described import described_classes
 from maskzoo.training.data.masks.detect import detect, interpret_outlines
+from maskzoo.training.data.masks.lists.classlists import read_class_lists
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.description import FILE_NAME, Description
 from maskzoo.training.data.records.encoding import IGNORE

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from maskzoo.training.data.masks.decoding import decode_labels
-from maskzoo.training.data.masks.maskfile import read_raw_mask
+from maskzoo.training.data.masks.stored.maskfile import read_raw_mask
 from maskzoo.training.data.opening import inspect
 from tests.training.data.truth import (
     CLASS_COLOURS,

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from maskzoo.models.labels import LabelSet, distinct_colours
 from maskzoo.training.data.masks.census import take_census
-from maskzoo.training.data.masks.classlists import ClassList
 from maskzoo.training.data.masks.colours import interpret_colours, rare_neutrals
 from maskzoo.training.data.masks.known import interpret_known, recognise
-from maskzoo.training.data.masks.naming import name_by_lists
+from maskzoo.training.data.masks.lists.classlists import ClassList
+from maskzoo.training.data.masks.lists.naming import name_by_lists
 from maskzoo.training.data.masks.noise import find_peaks, interpret_noise
 from maskzoo.training.data.masks.values import interpret_values
 from maskzoo.training.data.records.encoding import MaskEncoding

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from maskzoo.models.images.orientation import to_upright
-from maskzoo.training.data.masks.maskfile import read_raw_mask
+from maskzoo.training.data.masks.stored.maskfile import read_raw_mask
 from maskzoo.training.data.records.rawmask import Annotations, RawMask
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from maskzoo.training.data.masks.decoding import decode_labels
-from maskzoo.training.data.masks.maskfile import pack_colours
+from maskzoo.training.data.masks.stored.maskfile import pack_colours
 from maskzoo.training.data.records.rawmask import RawMask
 from tests.training.data.codes import COLOURS, as_jpeg, rgb, table
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours
 from maskzoo.training.data.masks.census import Census
-from maskzoo.training.data.masks.classlists import ClassList
+from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.records.codes import unpack_colour
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.interpretation import Interpretation

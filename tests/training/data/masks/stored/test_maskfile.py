@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.masks.maskfile import NO_PLANE, pack_colours, read_raw_mask
+from maskzoo.training.data.masks.stored.maskfile import NO_PLANE, pack_colours, read_raw_mask
 
 IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
 COLOURS = np.array([[0x3C1098, 0x8429F6, 0x6EC1E4], [0x6EC1E4, 0x8429F6, 0x3C1098]], np.uint32)

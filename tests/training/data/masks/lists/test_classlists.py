@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maskzoo.training.data.masks.classlists import read_class_lists
+from maskzoo.training.data.masks.lists.classlists import read_class_lists
 
 FOREST = {0xFF0000: "tree", 0x00FF00: "grass"}
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.labels import LabelSet
-from maskzoo.training.data.masks.classlists import ClassList
+from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.opening import inspect, open_dataset
 from maskzoo.training.data.records.encoding import IGNORE
 from tests.training.data.codes import rgb, table

@@ -1,0 +1,1 @@
+"""Reading of mask files as stored."""
