@@ -2,6 +2,7 @@
 
 The rooms, each importing only those above it:
 
+    files     one walk of the folder, and one way to read people's text files
     records   what is known of a data set: samples, codes, encodings, findings, problems
     masks     mask files to codes, codes to class ids and names
     shapes    masks that are stored as outlines: COCO, YOLO, labelme
