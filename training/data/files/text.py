@@ -26,16 +26,16 @@ _MARKS = (  # UTF-32 before UTF-16: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 # An encoding is guessed if every character outside ASCII that it gives is of its script.
-_CJK = "一-鿿　-〿！-～"
+_CJK = "\u4e00-\u9fff\u3000-\u303f\uff01-\uff5e"  # ideographs, full-width signs
 _GUESSES = (
     ("GBK (Chinese)", "gb18030", rf"[{_CJK}]+"),
     ("Big5 (Chinese)", "big5", rf"[{_CJK}]+"),
     ("Shift-JIS (Japanese)", "cp932", rf"[ぁ-ヿ{_CJK}]+"),
     ("EUC-KR (Korean)", "cp949", r"[가-힣]+"),
-    ("Windows-1251 (Cyrillic)", "cp1251", r"[А-яЁё№«»–—]+"),
+    ("Windows-1251 (Cyrillic)", "cp1251", r"[\u0400-\u045f\u2013\u2014\u2116«»]+"),
 )
 _HIGH = re.compile(rb"[\x80-\xff]+")
-_WESTERN_LETTERS = re.compile(r"[À-ÖØ-öø-ÿŒœŠšŽžŸ°²³µ§–—‘’“”€]+")
+_WESTERN_LETTERS = re.compile(r"[À-ÖØ-öø-ÿŒœŠšŽžŸ°²³µ§\u2013-\u201d€]+")
 
 
 def read_text(path: Path, *, western: bool = False) -> str:
