@@ -37,6 +37,10 @@ ConfigFile = Annotated[
 AllowBad = Annotated[
     int, typer.Option("--allow-bad", min=0, help="Leave out up to this many samples with errors.")
 ]
+Masks = Annotated[
+    str | None,
+    typer.Option(help="The masks that are meant, where the folder can be read in several ways."),
+]
 EngineName = Annotated[
     str, typer.Option(help="auto, torch, torch-compile, openvino or onnxruntime.")
 ]

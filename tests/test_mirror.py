@@ -66,7 +66,6 @@ COVERED_BY = {
     "training/config/transforms.py": "tests/training/config/test_augment.py",
     "training/data/records/description.py": "tests/training/data/find/test_description.py",
     "training/data/records/facts.py": "tests/training/data/check/test_scan.py",
-    "training/data/records/index.py": "tests/training/data/find/test_pairing.py",
     "training/data/records/interpretation.py": "tests/training/data/masks/test_detect.py",
     "training/data/records/samples.py": "tests/training/data/find/test_splits.py",
     "training/loggers/csv_table.py": "tests/training/loggers/test_sinks.py",

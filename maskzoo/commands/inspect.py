@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from maskzoo.console import AllowBad, Data, Json, print_json
+from maskzoo.console import AllowBad, Data, Json, Masks, print_json
 
 
 def inspect(
@@ -16,6 +16,7 @@ def inspect(
     *,
     write: Annotated[bool, typer.Option("--write", help="Write dataset.yaml there.")] = False,
     overview: Annotated[Path | None, typer.Option(help="PNG to draw an overview into.")] = None,
+    masks: Masks = None,
     allow_bad: AllowBad = 0,
     as_json: Json = False,
 ) -> None:
@@ -28,7 +29,7 @@ def inspect(
     from maskzoo.training.loggers.progress import progress_bar
 
     with progress_bar("reading images and masks") as on_progress:
-        found = inspect_data(data, on_progress=on_progress)
+        found = inspect_data(data, masks=masks, on_progress=on_progress)
     print_json(found.to_json()) if as_json else print(report_table(found), end="")
     if write:
         print(f"wrote {write_description(found)}", file=sys.stderr)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from maskzoo.console import AllowBad, ConfigFile, Data, Preset, Settings
+from maskzoo.console import AllowBad, ConfigFile, Data, Masks, Preset, Settings
 
 
 def train(
@@ -33,6 +33,7 @@ def train(
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Run twenty steps and write a bundle.")
     ] = False,
+    masks: Masks = None,
     allow_bad: AllowBad = 0,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the settings as YAML and do nothing.")
@@ -50,6 +51,7 @@ def train(
         "model.architecture": arch,
         "model.encoder": encoder,
         "model.plugins": plugin,
+        "masks": masks,
         "allow_bad": allow_bad,
     }
     options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]

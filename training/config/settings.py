@@ -150,6 +150,8 @@ class TrainConfig(Section):
 
     seed: NonNegativeInt = 0
     """Seed of everything random."""
+    masks: str | None = None
+    """The masks that are meant, where the data can be read in several ways."""
     allow_bad: NonNegativeInt = 0
     """So many samples with errors are left out; more stop the run."""
     epochs: PositiveInt | Auto = "auto"

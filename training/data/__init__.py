@@ -9,9 +9,10 @@ The rooms, each importing only those above it:
     find      the images, masks and splits in a folder; dataset.yaml
     check     the facts of all files, what is wrong with them, the reports of an inspection
     feed      samples for the loaders: decoding, caching, cropping
+    choice    which of several readings of a folder is meant
     collect   from a folder to its findings: find, then scan, then settle classes and splits
     opening   inspect a folder, or open it for training
 
-Records and rooms know nothing of the orchestrators `collect` and `opening`; `feed` knows nothing
-of the checks.
+Records and rooms know nothing of the orchestrators `choice`, `collect` and `opening`; `feed` knows
+nothing of the checks.
 """

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.check.scan import OnProgress, scan
+from maskzoo.training.data.choice import choose
+from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.find.description import find_description
-from maskzoo.training.data.find.layouts import find_pairs
+from maskzoo.training.data.find.layouts import find_readings, read_described
 from maskzoo.training.data.find.splits import settle_splits
 from maskzoo.training.data.masks.census import take_census
 from maskzoo.training.data.masks.described import described_classes
@@ -23,8 +25,8 @@ from maskzoo.training.data.records.description import FILE_NAME, Description
 from maskzoo.training.data.records.encoding import IGNORE
 from maskzoo.training.data.records.facts import PairFacts
 from maskzoo.training.data.records.findings import Findings
-from maskzoo.training.data.records.index import FileIndex
 from maskzoo.training.data.records.interpretation import Interpretation
+from maskzoo.training.data.records.readings.index import FileIndex
 from maskzoo.training.data.records.samples import SPLITS, Pair, Sample
 
 
@@ -33,6 +35,7 @@ def collect_findings(
     *,
     seed: int = 0,
     description: Path | None = None,
+    masks: str | None = None,
     deep: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Findings:
@@ -42,15 +45,17 @@ def collect_findings(
         root: the folder, or a dataset.yaml.
         seed: seed of the splits, where neither folders nor dataset.yaml give them.
         description: a dataset.yaml that lies elsewhere.
+        masks: name of the reading that is meant, where the folder allows several.
         deep: decode the images too, which finds truncated ones and near-duplicates.
         on_progress: called with (done, total) while files are read.
 
     Raises:
         DataError: no image has a mask, or the codes of the masks cannot be classes.
+        ChoiceError: the folder can be read in several ways, and nobody chose.
         SpecError: the description is wrong.
     """
     root, described = find_description(root, description)
-    index = find_pairs(root, described.images, described.masks)
+    index = _find(Listing.of(root), described, masks)
     pairs, excluded = _without_excluded(index.pairs, described.exclude)
     reader = MaskReader(index.annotations, described.apply_exif_to_masks)
     facts = scan(pairs, reader, deep=deep, on_progress=on_progress)
@@ -82,6 +87,13 @@ def collect_findings(
             split_note,
         ),
     )
+
+
+def _find(listing: Listing, described: Description, masks: str | None) -> FileIndex:
+    """Return the images and masks: as described, else as found."""
+    if described.images is not None and described.masks is not None:
+        return read_described(listing, described.images, described.masks)
+    return choose(find_readings(listing), masks)
 
 
 def _without_excluded(

@@ -26,6 +26,7 @@ def inspect(
     root: Path,
     *,
     description: Path | None = None,
+    masks: str | None = None,
     seed: int = 0,
     deep: bool = True,
     on_progress: OnProgress | None = None,
@@ -35,17 +36,24 @@ def inspect(
     Args:
         root: the folder, or a dataset.yaml.
         description: a dataset.yaml that lies elsewhere.
+        masks: name of the reading that is meant, where the folder allows several.
         seed: seed of the splits, where neither folders nor dataset.yaml give them.
         deep: decode the images too, which finds truncated ones and near-duplicates.
         on_progress: called with (done, total) while files are read.
 
     Raises:
         DataError: no image has a mask, or the codes of the masks cannot be classes.
+        ChoiceError: the folder can be read in several ways, and nobody chose.
         SpecError: the description is wrong.
     """
     start = time.perf_counter()
     findings = collect_findings(
-        root, seed=seed, description=description, deep=deep, on_progress=on_progress
+        root,
+        seed=seed,
+        description=description,
+        masks=masks,
+        deep=deep,
+        on_progress=on_progress,
     )
     return Inspection(findings, find_problems(findings), time.perf_counter() - start)
 
@@ -55,6 +63,7 @@ def open_dataset(
     *,
     seed: int = 0,
     description: Path | None = None,
+    masks: str | None = None,
     allow_bad: int = 0,
     on_progress: OnProgress | None = None,
 ) -> SegmentationData:
@@ -64,6 +73,7 @@ def open_dataset(
         root: the folder, or a dataset.yaml.
         seed: seed of the splits, where neither folders nor dataset.yaml give them.
         description: a dataset.yaml that lies elsewhere.
+        masks: name of the reading that is meant, where the folder allows several.
         allow_bad: number of samples with errors that may be left out, with a note.
         on_progress: called with (done, total) while masks are read.
 
@@ -72,7 +82,12 @@ def open_dataset(
         SpecError: the description is wrong; lists every mistake.
     """
     inspection = inspect(
-        root, seed=seed, description=description, deep=False, on_progress=on_progress
+        root,
+        seed=seed,
+        description=description,
+        masks=masks,
+        deep=False,
+        on_progress=on_progress,
     )
     data = accept(inspection, allow_bad=allow_bad)
     for note in data.notes:

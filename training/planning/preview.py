@@ -24,7 +24,7 @@ def preview(
     root: Path, config: TrainConfig, path: Path, *, num_samples: int = 4, num_draws: int = 5
 ) -> Path:
     """Draw the samples of a run of `config` on the data at `root`; return the PNG's path."""
-    data = open_dataset(root, seed=config.seed, allow_bad=config.allow_bad)
+    data = open_dataset(root, seed=config.seed, masks=config.masks, allow_bad=config.allow_bad)
     planned = resolve(choose_machine(config), survey(data)).config
     augmentation = build_augmentation(
         planned.augment, crop=planned.loader.crop, ignore_index=data.labels.ignore_index

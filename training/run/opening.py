@@ -24,7 +24,7 @@ def open_data(
     """
     if is_new:
         return inspected(data, config, display)
-    return open_dataset(data, seed=config.seed, allow_bad=config.allow_bad)
+    return open_dataset(data, seed=config.seed, masks=config.masks, allow_bad=config.allow_bad)
 
 
 def inspected(data: Path, config: TrainConfig, display: Display) -> SegmentationData:
@@ -34,7 +34,7 @@ def inspected(data: Path, config: TrainConfig, display: Display) -> Segmentation
         DataError: more samples have errors than `config.allow_bad`.
     """
     with progress_bar("reading images and masks") as on_progress:
-        inspection = inspect(data, seed=config.seed, on_progress=on_progress)
+        inspection = inspect(data, masks=config.masks, seed=config.seed, on_progress=on_progress)
     try:
         opened = accept(inspection, allow_bad=config.allow_bad)
     except DataError:  # its message lists the errors, so the table omits them

@@ -56,4 +56,9 @@ def evaluate_bundle(
 def open_as_trained(manifest: Manifest, data: Path) -> SegmentationData:
     """Open data as the bundle's training did, with its seed and its `allow_bad`."""
     recipe = manifest.provenance.recipe or {}
-    return open_dataset(data, seed=recipe.get("seed", 0), allow_bad=recipe.get("allow_bad", 0))
+    return open_dataset(
+        data,
+        seed=recipe.get("seed", 0),
+        masks=recipe.get("masks"),
+        allow_bad=recipe.get("allow_bad", 0),
+    )

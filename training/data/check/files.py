@@ -60,7 +60,7 @@ def _size_problem(kind: str, title: str, cure: str, items: dict[str, ProblemItem
 
 
 def check_unpaired(findings: Findings) -> list[DataProblem]:
-    """Report images without a mask, masks without an image, and second masks of an image."""
+    """Report images without a mask, and masks without an image."""
     index = findings.index
     rows = (
         (
@@ -76,13 +76,6 @@ def check_unpaired(findings: Findings) -> list[DataProblem]:
             "no mask has this name",
             "image(s) have no mask; they are not used",
             "add masks with the same stems, or continue without these images",
-        ),
-        (
-            "second-mask",
-            index.second_masks,
-            "its image has another mask",
-            "mask(s) belong to images that have another mask; they are not used",
-            f"name the folders that are meant in {FILE_NAME} (keys images and masks)",
         ),
     )
     return [

@@ -113,36 +113,46 @@ class Listing:
         relative = path.relative_to(folder or self.root)
         return composed(relative.with_suffix("").as_posix())
 
-    def candidates(self, text: str, relative_to: Path | None = None) -> list[Path]:
+    def candidates(
+        self, text: str, relative_to: Path | None = None, *, by_name: bool = False
+    ) -> list[Path]:
         r"""Return the files that a name in a list may mean, `C:\data\img\1.png` included.
 
         The file at that path (from `relative_to`, or from the root) is the only one. Else it is
-        each file whose path ends with the longest part of the given one that any file has; and
-        where no file has its name, the same without regard to capitals.
+        each file whose path ends with the longest part of the given one that any file has, at
+        least its name and the folder above it; and where there is none, the same without regard to
+        capitals. For a bare name and for a path of another computer, the name is enough.
 
         Args:
             text: path or name, with slashes or backslashes.
             relative_to: the folder of the list; by default the root.
+            by_name: the name is enough for every path.
         """
         name = _with_slashes(text)
-        if not name:
-            return []
-        for base in (relative_to or self.root, self.root):
+        for base in (relative_to or self.root, self.root) if name else ():
             path = self._by_path.get(composed(os.path.normpath(base / name.lstrip("/"))))
             if path is not None:
                 return [path]
-        if Path(name).is_absolute() and Path(name).is_file():
+        is_absolute = name.startswith("/")
+        if is_absolute and Path(name).is_file():
             return [Path(name)]
-        for by_name, fold in ((self._by_name, composed), (self._by_folded_name, _folded)):
-            parts = [fold(part) for part in PurePosixPath(name).parts if part not in ("/", "..")]
-            alike = by_name.get(parts[-1], []) if parts else []
-            if alike:
-                return _closest(alike, parts, fold)
+        parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
+        least = 1 if by_name or is_absolute else min(2, len(parts))
+        for by_last, fold in ((self._by_name, composed), (self._by_folded_name, _folded)):
+            wanted = [fold(part) for part in parts]
+            found = _closest(by_last.get(wanted[-1], []), wanted, fold, least) if parts else []
+            if found:
+                return found
         return []
 
-    def resolve(self, text: str, relative_to: Path | None = None) -> Path | None:
-        """Return the only file that a name in a list may mean, None where it is none or several."""
-        found = self.candidates(text, relative_to)
+    def resolve(
+        self, text: str, relative_to: Path | None = None, *, by_name: bool = False
+    ) -> Path | None:
+        """Return the only file that a name in a list may mean, None where it is none or several.
+
+        The arguments are those of `candidates`.
+        """
+        found = self.candidates(text, relative_to, by_name=by_name)
         return found[0] if len(found) == 1 else None
 
     @cached_property
@@ -213,7 +223,8 @@ class _Walk:
 
 def _with_slashes(text: str) -> str:
     name = _SCHEME.sub("/", text.strip().strip("\"'").replace("\\", "/"))
-    return _DRIVE.sub("", name)
+    name, count = _DRIVE.subn("", name)
+    return f"/{name.lstrip('/')}" if count else name
 
 
 def _folded(name: str) -> str:
@@ -227,8 +238,10 @@ def _grouped(paths: Iterable[Path], fold: Callable[[str], str]) -> dict[str, lis
     return groups
 
 
-def _closest(paths: Sequence[Path], parts: Sequence[str], fold: Callable[[str], str]) -> list[Path]:
-    """Return the paths that share the most last parts with `parts`."""
+def _closest(
+    paths: Sequence[Path], parts: Sequence[str], fold: Callable[[str], str], least: int
+) -> list[Path]:
+    """Return the paths that share the most last parts with `parts`, at least so many."""
 
     def shared(path: Path) -> int:
         ours = [fold(part) for part in path.parts]
@@ -236,4 +249,5 @@ def _closest(paths: Sequence[Path], parts: Sequence[str], fold: Callable[[str], 
         return next((n for n, (one, other) in enumerate(pairs) if one != other), len(parts))
 
     scores = [shared(path) for path in paths]
-    return [path for path, score in zip(paths, scores, strict=True) if score == max(scores)]
+    most = max(scores, default=0)
+    return [path for path, n in zip(paths, scores, strict=True) if n == most and n >= least]

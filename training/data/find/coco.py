@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.find.files import list_files, named_folders, split_folders
+from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.find.pairing import unique_stems
-from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.find.words import split_folders
+from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Pair, Split
 from maskzoo.training.data.shapes.coco import (
     CocoDocument,
@@ -20,19 +21,21 @@ from maskzoo.training.data.shapes.coco import (
 )
 
 
-def find_coco(root: Path) -> FileIndex | None:
+def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
     """Find COCO json files in `root`, in `annotations`, or in the folders of the splits."""
     places = [
         root,
-        *named_folders(root, ("annotations", "annotation")),
-        *split_folders(root).values(),
+        *listing.named(root, ("annotations", "annotation")),
+        *split_folders(listing, root).values(),
     ]
-    files = sorted({file for place in places for file in place.glob("*.json")})
+    files = sorted(
+        {file for place in places for file in listing.files(place, {".json"}, deep=False)}
+    )
     contents = {file: content for file in files if (content := read_coco(file)) is not None}
     if not contents:
-        return None
+        return []
     by_name: dict[str, list[Path]] = defaultdict(list)
-    for path in list_files(root):
+    for path in listing.files(root):
         by_name[path.name].append(path)
     pairs: dict[Path, Pair] = {}
     unpaired: list[Path] = []
@@ -49,10 +52,12 @@ def find_coco(root: Path) -> FileIndex | None:
             images[int(row["id"])] = image
             pairs.setdefault(image, Pair(image.stem, image, file, split))
         documents.append(CocoDocument(content, images))
-    return FileIndex(
+    names = [listing.relative(file) for file in contents]
+    index = FileIndex(
         root,
         f"COCO json ({', '.join(dict.fromkeys(file.name for file in contents))})",
         unique_stems(list(pairs.values())),
+        Origin(", ".join(names), {"format": "coco", "annotations": names}),
         masks_without_image=tuple(unpaired),
         annotations=CocoPolygons.of(documents),
         notes=tuple(
@@ -60,6 +65,7 @@ def find_coco(root: Path) -> FileIndex | None:
             for name in sorted(coco_groups(documents))
         ),
     )
+    return [index] if pairs else []
 
 
 def _coco_image(name: str, found: list[Path], file: Path, root: Path) -> Path | None:

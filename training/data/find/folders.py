@@ -6,17 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
-from maskzoo.training.data.find.files import (
-    IMAGE_SUFFIXES,
-    list_files,
-    named_folders,
-    split_folders,
-    subfolders,
-)
+from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing
+from maskzoo.training.data.files.text import read_text, read_yaml
 from maskzoo.training.data.find.pairing import FolderPair, masks_among, pair_folders
-from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.find.words import split_folders
+from maskzoo.training.data.records.readings.index import FileIndex
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS
 from maskzoo.training.data.shapes.labelme import LabelmePolygons
 from maskzoo.training.data.shapes.yolo import YoloPolygons
@@ -63,15 +57,15 @@ MASK_FOLDERS = (
 _ANNOT_TAILS = ("annot", "_annot", "_labels", "_label", "_masks", "_mask", "_gt")
 
 
-def find_folders(root: Path) -> FileIndex | None:
+def find_folders(listing: Listing, root: Path) -> list[FileIndex]:
     """Find folders with images and with masks or annotations of matching names."""
     for layout, finder in FOLDER_LAYOUTS.items():
-        folders = finder(root)
+        folders = finder(listing, root)
         if folders:
-            index = read_folders(root, _layout_name(layout, folders), folders)
+            index = read_folders(listing, root, _layout_name(layout, folders), folders)
             if index is not None:
-                return index
-    return None
+                return [index]
+    return []
 
 
 def _layout_name(layout: str, folders: Sequence[FolderPair]) -> str:
@@ -86,28 +80,30 @@ def _layout_name(layout: str, folders: Sequence[FolderPair]) -> str:
     return layout
 
 
-def read_folders(root: Path, layout: str, folders: Sequence[FolderPair]) -> FileIndex | None:
+def read_folders(
+    listing: Listing, root: Path, layout: str, folders: Sequence[FolderPair]
+) -> FileIndex | None:
     """Pair the files of folders; masks are images, or else labelme's json, or else YOLO's text."""
-    index = pair_folders(root, layout, folders, IMAGE_SUFFIXES)
+    index = pair_folders(listing, layout, folders, IMAGE_SUFFIXES)
     if index.pairs:
         return index
-    index = pair_folders(root, f"{layout}, labelme", folders, {".json"})
+    index = pair_folders(listing, f"{layout}, labelme", folders, {".json"})
     if index.pairs:
         labelme = LabelmePolygons.of([pair.mask for pair in index.pairs])
         if labelme is not None:
             return replace(index, annotations=labelme)
-    index = pair_folders(root, f"{layout}, YOLO", folders, {".txt"})
+    index = pair_folders(listing, f"{layout}, YOLO", folders, {".txt"})
     if index.pairs:
-        yolo = YoloPolygons.of([pair.mask for pair in index.pairs], _yolo_names(root))
+        yolo = YoloPolygons.of([pair.mask for pair in index.pairs], _yolo_names(listing, root))
         if yolo is not None:
             return replace(index, annotations=yolo)
     return None
 
 
-def _yolo_names(root: Path) -> list[str]:
+def _yolo_names(listing: Listing, root: Path) -> list[str]:
     """Return the names of classes in YOLO's data file or in classes.txt."""
-    for file in sorted([*root.glob("*.yaml"), *root.glob("*.yml")]):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for file in listing.files(root, {".yaml", ".yml"}, deep=False):
+        content = read_yaml(file)
         names = content.get("names") if isinstance(content, dict) else None
         if isinstance(names, dict):
             return [str(names[key]) for key in sorted(names)]
@@ -115,31 +111,31 @@ def _yolo_names(root: Path) -> list[str]:
             return [str(name) for name in names]
     for path in (root / "classes.txt", root / "labels" / "classes.txt"):
         if path.is_file():
-            return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line]
+            return [line.strip() for line in read_text(path).splitlines() if line]
     return []
 
 
-def _folders_then_splits(root: Path) -> list[FolderPair]:
-    for images in named_folders(root, IMAGE_FOLDERS):
-        for masks in named_folders(root, MASK_FOLDERS):
-            ours, theirs = split_folders(images), split_folders(masks)
+def _folders_then_splits(listing: Listing, root: Path) -> list[FolderPair]:
+    for images in listing.named(root, IMAGE_FOLDERS):
+        for masks in listing.named(root, MASK_FOLDERS):
+            ours, theirs = split_folders(listing, images), split_folders(listing, masks)
             both = [split for split in SPLITS if split in ours and split in theirs]
             if both:
                 return [(ours[split], theirs[split], split) for split in both]
     return []
 
 
-def _splits_then_folders(root: Path) -> list[FolderPair]:
+def _splits_then_folders(listing: Listing, root: Path) -> list[FolderPair]:
     found: list[FolderPair] = []
-    for split, folder in split_folders(root).items():
-        images, masks = named_folders(folder, IMAGE_FOLDERS), named_folders(folder, MASK_FOLDERS)
+    for split, folder in split_folders(listing, root).items():
+        images, masks = listing.named(folder, IMAGE_FOLDERS), listing.named(folder, MASK_FOLDERS)
         if images and masks:
             found.append((images[0], masks[0], split))
     return found
 
 
-def _annot_folders(root: Path) -> list[FolderPair]:
-    children = {child.name.lower(): child for child in subfolders(root)}
+def _annot_folders(listing: Listing, root: Path) -> list[FolderPair]:
+    children = {child.name.lower(): child for child in listing.folders(root)}
     return [
         (children[name], children[name + tail], split)
         for name, split in SPLIT_FOLDERS.items()
@@ -148,24 +144,26 @@ def _annot_folders(root: Path) -> list[FolderPair]:
     ]
 
 
-def _two_folders(root: Path) -> list[FolderPair]:
-    images, masks = named_folders(root, IMAGE_FOLDERS), named_folders(root, MASK_FOLDERS)
+def _two_folders(listing: Listing, root: Path) -> list[FolderPair]:
+    images, masks = listing.named(root, IMAGE_FOLDERS), listing.named(root, MASK_FOLDERS)
     return [(images[0], masks[0], None)] if images and masks else []
 
 
-def _one_folder(root: Path) -> list[FolderPair]:
+def _one_folder(listing: Listing, root: Path) -> list[FolderPair]:
     """Return folders that hold images and masks side by side, or images and json."""
-    splits: list[FolderPair] = [(path, path, split) for split, path in split_folders(root).items()]
+    splits: list[FolderPair] = [
+        (path, path, split) for split, path in split_folders(listing, root).items()
+    ]
     folders = splits or [
-        (path, path, None) for path in [*named_folders(root, IMAGE_FOLDERS)[:1], root]
+        (path, path, None) for path in [*listing.named(root, IMAGE_FOLDERS)[:1], root]
     ]
     for folder, _, _ in folders:
-        if masks_among(list_files(folder)) or next(folder.glob("*.json"), None) is not None:
+        if masks_among(listing.files(folder)) or listing.files(folder, {".json"}, deep=False):
             return splits or [(folder, folder, None)]
     return []
 
 
-FOLDER_LAYOUTS: dict[str, Callable[[Path], list[FolderPair]]] = {
+FOLDER_LAYOUTS: dict[str, Callable[[Listing, Path], list[FolderPair]]] = {
     "images/SPLIT + masks/SPLIT": _folders_then_splits,
     "SPLIT/images + SPLIT/masks": _splits_then_folders,
     "SPLIT + SPLITannot": _annot_folders,

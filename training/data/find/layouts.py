@@ -1,7 +1,7 @@
-"""The table of folder layouts, tried from top to bottom.
+"""The table of finders: each returns all readings that it knows of a folder.
 
-A finder searches one folder and returns what it found there, or None. The folder itself is tried
-first, then the folders below it, two levels deep (`VOCdevkit/VOC2012`).
+Every finder is asked, for the folder itself and for those below it, two levels deep
+(`VOCdevkit/VOC2012`). Which reading is meant is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
 from maskzoo.training.data.find.coco import find_coco
-from maskzoo.training.data.find.files import IMAGE_SUFFIXES, split_folders, subfolders
 from maskzoo.training.data.find.folders import (
     IMAGE_FOLDERS,
     MASK_FOLDERS,
@@ -25,42 +24,45 @@ from maskzoo.training.data.find.folders import (
 from maskzoo.training.data.find.lists import absent_in_lists, find_lists
 from maskzoo.training.data.find.pairing import FolderPair
 from maskzoo.training.data.find.voc import find_voc
-from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.find.words import split_folders
+from maskzoo.training.data.records.readings.index import FileIndex
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS
 
-_MOST_FILES = 20_000  # counted to describe a folder
 _MOST_FOLDERS = 32  # searched in a folder
 _NOT_DATA = re.compile(r"\.|readme|licen[cs]e", re.IGNORECASE)  # beginnings of file names
 
 
-def find_pairs(root: Path, images: str | None = None, masks: str | None = None) -> FileIndex:
-    """Find the image and mask files below `root`.
-
-    Args:
-        root: the folder.
-        images, masks: folders below it, where a person names them; both may hold train, val, test.
+def find_readings(listing: Listing) -> list[FileIndex]:
+    """Return all readings of a folder, those of folders near the root first.
 
     Raises:
-        DataError: no layout fits; the message says what was expected and what is there.
+        DataError: no finder knows the folder; the message says what was expected and what is there.
     """
-    if not root.is_dir():
-        raise DataError(
-            f"{str(root)!r} is not a folder; give the folder that holds images and masks"
-        )
-    if images is not None and masks is not None:
-        return _pair_named(root, images, masks)
-    for base in _places(root):
+    readings: list[FileIndex] = []
+    for base in _places(listing):
         for finder in FINDERS:
-            index = finder(base)
-            if index is not None and index.pairs:
-                if base == root:
-                    return replace(index, root=root)
-                note = f"found in {base.relative_to(root)}"
-                return replace(index, root=root, base=base, notes=(note, *index.notes))
-    raise DataError(_nothing_found(root))
+            for index in finder(listing, base):
+                found = replace(index, root=listing.root)
+                if base != listing.root:
+                    note = f"found in {listing.relative(base)}"
+                    found = replace(found, base=base, notes=(note, *index.notes))
+                readings.append(found)
+        if readings:
+            return readings
+    raise DataError(_nothing_found(listing))
 
 
-def _pair_named(root: Path, images: str, masks: str) -> FileIndex:
+def read_described(listing: Listing, images: str, masks: str) -> FileIndex:
+    """Return the reading that a dataset.yaml describes.
+
+    Args:
+        listing: the files.
+        images, masks: folders below the root; both may hold train, val, test.
+
+    Raises:
+        DataError: there are no such folders, or no image has a mask.
+    """
+    root = listing.root
     ours, theirs = root / images, root / masks
     for folder in (ours, theirs):
         if not folder.is_dir():
@@ -68,11 +70,11 @@ def _pair_named(root: Path, images: str, masks: str) -> FileIndex:
                 f"folder {str(folder)!r} of the description does not exist; paths in dataset.yaml "
                 "are relative to its root"
             )
-    first, second = split_folders(ours), split_folders(theirs)
+    first, second = split_folders(listing, ours), split_folders(listing, theirs)
     both = [split for split in SPLITS if split in first and split in second]
     folders: list[FolderPair] = [(first[split], second[split], split) for split in both]
     folders = folders or [(ours, theirs, None)]
-    index = read_folders(root, "folders as described", folders)
+    index = read_folders(listing, root, "folders as described", folders)
     if index is None:
         raise DataError(
             f"no image in {str(ours)!r} has a mask in {str(theirs)!r}; give both the same stem"
@@ -80,27 +82,29 @@ def _pair_named(root: Path, images: str, masks: str) -> FileIndex:
     return index
 
 
-def _places(root: Path) -> Iterator[Path]:
+def _places(listing: Listing) -> Iterator[Path]:
     """Yield the folders to search, nearest first."""
-    root = _unwrapped(root)
+    root = _unwrapped(listing, listing.root)
     yield root
-    children = subfolders(root)
+    children = listing.folders(root)
     yield from children
     for child in children[:_MOST_FOLDERS]:
-        yield from subfolders(child)[:_MOST_FOLDERS]
+        yield from listing.folders(child)[:_MOST_FOLDERS]
 
 
-def _unwrapped(root: Path) -> Path:
+def _unwrapped(listing: Listing, root: Path) -> Path:
     """Return the single folder that an archive leaves in `root`, if there is nothing else."""
-    children = subfolders(root)
+    children = listing.folders(root)
     names = {*IMAGE_FOLDERS, *MASK_FOLDERS, *SPLIT_FOLDERS}
     if len(children) != 1 or children[0].name.lower() in names:
         return root
-    others = [path for path in root.iterdir() if path.is_file() and not _NOT_DATA.match(path.name)]
-    return root if others else _unwrapped(children[0])
+    files = listing.files(root, None, deep=False)
+    others = [path for path in files if not _NOT_DATA.match(path.name)]
+    return root if others else _unwrapped(listing, children[0])
 
 
-FINDERS: tuple[Callable[[Path], FileIndex | None], ...] = (
+Finder = Callable[[Listing, Path], list[FileIndex]]
+FINDERS: tuple[Finder, ...] = (
     find_voc,
     find_lists,
     find_folders,
@@ -108,30 +112,29 @@ FINDERS: tuple[Callable[[Path], FileIndex | None], ...] = (
 )
 
 
-def _nothing_found(root: Path) -> str:
+def _nothing_found(listing: Listing) -> str:
     """Return the message for a folder that no finder knows."""
-    if absent := absent_in_lists(root):
+    root = listing.root
+    if absent := absent_in_lists(listing, root):
         return f"no images with masks found in {str(root)!r}: {absent}"
     return (
-        f"no images with masks found in {str(root)!r}, which {_content(root)}; expected "
+        f"no images with masks found in {str(root)!r}, which {_content(listing)}; expected "
         "images/{train,val,test} + masks/{train,val,test}, or images + masks, with equal stems, "
         "or VOC, Cityscapes, ADE20K, CamVid, COCO json, YOLO or labelme polygons, or a CSV with "
         "the columns image and mask; or name the two folders in a dataset.yaml (keys images, masks)"
     )
 
 
-def _content(root: Path) -> str:
+def _content(listing: Listing) -> str:
     """Return what a folder holds, by the suffixes of its files, as a part of a sentence."""
-    counts = Counter(
-        path.suffix.lower() for path in islice(root.rglob("*"), _MOST_FILES) if path.is_file()
-    )
+    counts = Counter(suffix_of(path) for path in listing.all_files)
     if not counts:
         return "holds no files"
     files = ", ".join(
         f"{count} {suffix} file(s)" if suffix else f"{count} file(s) without a suffix"
         for suffix, count in counts.most_common(4)
     )
-    folders = ", ".join(f"{child.name}/" for child in subfolders(root)[:12]) or "none"
+    folders = ", ".join(f"{child.name}/" for child in listing.folders()[:12]) or "none"
     lack = ""
     if set(counts) & IMAGE_SUFFIXES:
         lack = "; a network cannot learn from images alone: each needs a mask"

@@ -8,15 +8,14 @@ semicolons, tabs or bars.
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.find.files import IMAGE_SUFFIXES, list_files
+from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing
+from maskzoo.training.data.files.text import read_text
 from maskzoo.training.data.find.pairing import unique_stems
-from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS, Pair, Split
 
 _IMAGE_COLUMNS = ("image", "images", "img", "image_path", "filename", "file")
@@ -34,21 +33,20 @@ class _ListRow:
     split: str
 
 
-def find_lists(root: Path) -> FileIndex | None:
+def find_lists(listing: Listing, root: Path) -> list[FileIndex]:
     """Find CSV files with columns image and mask, or text files with two paths on each line.
 
     Raises:
         DataError: a column of splits holds a word that is not a split.
     """
     pairs: dict[tuple[Path, Path], Pair] = {}
-    used: list[str] = []
+    used: list[Path] = []
     notes: list[str] = []
-    files = _ListedFiles(root)
-    for list_file in _list_files(root):
+    for list_file in _list_files(listing, root):
         rows = _rows(list_file)
-        used += [list_file.name] if rows else []
+        used += [list_file] if rows else []
         for row in rows:
-            image, mask = files.find(row.image), files.find(row.mask)
+            image, mask = listing.resolve(row.image, root), listing.resolve(row.mask, root)
             if image is None or mask is None:
                 name = row.image if image is None else row.mask
                 notes.append(f"{list_file.name} lists {name}, which does not exist: left out")
@@ -66,14 +64,23 @@ def find_lists(root: Path) -> FileIndex | None:
                     f"{before.split}: it stays there"
                 )
     if not pairs:
-        return None
-    layout = f"lists {', '.join(used)}"
-    return FileIndex(root, layout, unique_stems(list(pairs.values())), notes=tuple(notes))
+        return []
+    names = ", ".join(file.name for file in used)
+    index = FileIndex(
+        root,
+        f"lists {names}",
+        unique_stems(list(pairs.values())),
+        Origin(names),
+        helpers=tuple(used),
+        notes=tuple(notes),
+        is_listed=True,
+    )
+    return [index]
 
 
-def absent_in_lists(root: Path) -> str:
+def absent_in_lists(listing: Listing, root: Path) -> str:
     """Return a message about a list whose files do not exist; empty where there is no list."""
-    for list_file in _list_files(root):
+    for list_file in _list_files(listing, root):
         rows = _rows(list_file)
         if rows:
             return (
@@ -84,8 +91,8 @@ def absent_in_lists(root: Path) -> str:
     return ""
 
 
-def _list_files(root: Path) -> list[Path]:
-    return sorted([*root.glob("*.csv"), *root.glob("*.txt")])
+def _list_files(listing: Listing, root: Path) -> list[Path]:
+    return listing.files(root, {".csv", ".txt"}, deep=False)
 
 
 def _split(row: _ListRow, list_file: Path) -> Split | None:
@@ -104,8 +111,8 @@ def _split(row: _ListRow, list_file: Path) -> Split | None:
 def _rows(list_file: Path) -> list[_ListRow]:
     """Return the lines of a list; none where the file holds something else."""
     try:
-        text = list_file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        text = read_text(list_file, western=True)
+    except DataError:
         return []
     lines = [line for line in text.splitlines() if line.strip()]
     if list_file.suffix.lower() == ".csv" and (rows := _rows_of_table(lines)):
@@ -137,28 +144,3 @@ def _rows_of_table(lines: list[str]) -> list[_ListRow]:
 
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-class _ListedFiles:
-    """The files that a list may name."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def find(self, name: str) -> Path | None:
-        """Return the file that a name in a list means, or None."""
-        name = name.replace("\\", "/")
-        if not name:
-            return None
-        for path in (self._root / name, self._root / name.lstrip("/"), Path(name)):
-            if path.is_file():
-                return path
-        alike = self._by_name.get(name, [])
-        return alike[0] if len(alike) == 1 else None
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = defaultdict(list)
-        for path in list_files(self._root):
-            found[path.name].append(path)
-        return found

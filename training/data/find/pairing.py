@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from maskzoo.training.data.find.files import IMAGE_SUFFIXES, list_files
-from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, composed
+from maskzoo.training.data.records.readings.index import FileIndex, LeftOut, Origin
 from maskzoo.training.data.records.samples import Pair, Split
 
 _MOST_VOTES = 64  # masks that are asked for their affix
@@ -58,12 +58,12 @@ def masks_among(files: Sequence[Path]) -> list[Path]:
 
 
 def pair_folders(
-    root: Path, layout: str, folders: Sequence[FolderPair], mask_suffixes: Iterable[str]
+    listing: Listing, layout: str, folders: Sequence[FolderPair], mask_suffixes: Iterable[str]
 ) -> FileIndex:
     """Pair the images and masks of pairs of folders.
 
     Args:
-        root: the folder of the data.
+        listing: the files.
         layout: name of the layout, for people.
         folders: folder of images, folder of masks, and their split.
         mask_suffixes: lower-case suffixes of files that may be masks.
@@ -74,7 +74,7 @@ def pair_folders(
     second_masks: list[Path] = []
     suffixes = frozenset(mask_suffixes)
     for image_folder, mask_folder, split in folders:
-        images, masks = list_files(image_folder), list_files(mask_folder, suffixes)
+        images, masks = listing.files(image_folder), listing.files(mask_folder, suffixes)
         if image_folder == mask_folder and suffixes & IMAGE_SUFFIXES:
             masks = masks_among(masks)
             images = sorted(set(images) - set(masks))
@@ -85,13 +85,20 @@ def pair_folders(
         unpaired_images += [path for path in images if path not in used]
         unpaired_masks += [path for path in masks if path not in used]
         second_masks += duplicates
+    second = LeftOut("its image has another mask", tuple(second_masks))
+    image_folder, mask_folder, _ = folders[0]
+    images_and_masks = {
+        "images": listing.relative(image_folder),
+        "masks": listing.relative(mask_folder),
+    }
     return FileIndex(
-        root,
+        listing.root,
         layout,
         unique_stems(pairs),
+        Origin(listing.relative(mask_folder), images_and_masks),
         tuple(unpaired_images),
         tuple(unpaired_masks),
-        tuple(second_masks),
+        (second,) if second_masks else (),
     )
 
 
@@ -139,7 +146,7 @@ def match_stems(
 
 
 def _relative_stem(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
+    return composed(path.relative_to(folder).with_suffix("").as_posix())
 
 
 def _by_key(

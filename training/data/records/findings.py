@@ -10,8 +10,8 @@ from pathlib import Path
 from maskzoo.training.data.records.description import Description
 from maskzoo.training.data.records.encoding import MaskEncoding
 from maskzoo.training.data.records.facts import PairFacts
-from maskzoo.training.data.records.index import FileIndex
 from maskzoo.training.data.records.interpretation import Interpretation
+from maskzoo.training.data.records.readings.index import FileIndex
 from maskzoo.training.data.records.samples import Sample
 
 

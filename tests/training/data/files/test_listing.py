@@ -117,6 +117,14 @@ def test_a_name_of_several_files_means_none_of_them(tmp_path: Path) -> None:
     assert listing.candidates("") == listing.candidates("none.png") == []
 
 
+def test_a_path_with_a_folder_does_not_mean_a_file_in_another_one(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png")
+    listing = Listing.of(tmp_path)
+    assert listing.candidates("gone/1.png") == []
+    assert listing.resolve("gone/1.png", by_name=True) == tmp_path / "a/1.png"
+    assert listing.resolve("set/a/1.png") == tmp_path / "a/1.png"
+
+
 def test_a_list_may_name_a_file_elsewhere_by_its_whole_path(tmp_path: Path) -> None:
     touch(tmp_path, "elsewhere/1.png", "set/2.png")
     listing = Listing.of(tmp_path / "set")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskzoo.training.data.find.layouts import find_pairs
-from maskzoo.training.data.records.index import FileIndex
+from maskzoo.training.data.records.readings.index import FileIndex
+from tests.training.data.reading import find_pairs
 
 Touch = Callable[[Iterable[str]], None]
 FoundPairs = tuple[FileIndex, set[tuple[str, str, str | None]]]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.find.layouts import find_pairs
+from tests.training.data.reading import find_pairs
 
 LAYOUTS = {
     "splits below the folders": (

@@ -3,12 +3,14 @@ from __future__ import annotations
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.find.layouts import find_pairs
+from maskzoo.training.data.files.listing import Listing
+from maskzoo.training.data.find.layouts import read_described
+from tests.training.data.reading import find_pairs
 
 
 def test_named_folders_replace_the_search(tmp_path, touch):
     touch(["blue/a.jpg", "red/a.png", "images/z.jpg", "masks/z.png"])
-    pairs = find_pairs(tmp_path, "blue", "red").pairs
+    pairs = read_described(Listing.of(tmp_path), "blue", "red").pairs
     assert [pair.stem for pair in pairs] == ["a"]
 
 

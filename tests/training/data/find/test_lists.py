@@ -5,8 +5,8 @@ import csv
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.find.layouts import find_pairs
 from maskzoo.training.data.opening import inspect
+from tests.training.data.reading import find_pairs
 from tests.training.data.truth import (
     NUMBER,
     assert_truth,

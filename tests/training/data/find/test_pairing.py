@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from maskzoo.training.data.find.layouts import find_pairs
+from tests.training.data.reading import find_pairs
 
 
 def test_label_train_ids_win_over_label_ids(tmp_path, touch):
@@ -9,7 +9,7 @@ def test_label_train_ids_win_over_label_ids(tmp_path, touch):
     touch([f"gtFine/train/u/u_0_{name}.png" for name in masks])
     index = find_pairs(tmp_path)
     assert [pair.mask.stem for pair in index.pairs] == ["u_0_gtFine_labelTrainIds"]
-    assert [path.stem for path in index.second_masks] == ["u_0_gtFine_labelIds"]
+    assert [path.stem for left in index.left_out for path in left.files] == ["u_0_gtFine_labelIds"]
 
 
 def test_unpaired_files_are_kept_apart(tmp_path, touch):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.find.layouts import find_pairs
 from maskzoo.training.data.opening import open_dataset
 from tests.training.data.documents import (
     SQUARE,
     square_mask,
 )
+from tests.training.data.reading import find_pairs
 from tests.training.data.truth import (
     assert_truth,
     outlines,

@@ -1,0 +1,157 @@
+"""The choice among the readings of a folder: the one place where it is made.
+
+Readings that agree are one. A list beside the data is a person's word and stands over what names
+suggest. If several readings are left, the person is asked: `--masks NAME`, or a dataset.yaml.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from maskzoo.models.errors import UnknownNameError, ZooError
+from maskzoo.models.images.decode import read_header
+from maskzoo.training.data.files.listing import composed
+from maskzoo.training.data.masks.reader import MaskReader
+from maskzoo.training.data.records.codes import format_code
+from maskzoo.training.data.records.numbers import format_percent
+from maskzoo.training.data.records.rawmask import CodeKind
+from maskzoo.training.data.records.readings.choice import Choice, ChoiceError
+from maskzoo.training.data.records.readings.index import FileIndex, LeftOut
+from maskzoo.training.data.records.samples import SPLITS
+
+_SHOWN = 6  # values of a sample's mask
+
+
+def choose(readings: Sequence[FileIndex], masks: str | None = None) -> FileIndex:
+    """Return the reading that is meant.
+
+    Args:
+        readings: all readings of a folder, at least one.
+        masks: the name of the reading that a person chose; None where nobody did.
+
+    Raises:
+        ChoiceError: several readings differ, and nobody chose.
+        UnknownNameError: no reading has the name `masks`.
+    """
+    distinct = merge(readings)
+    if masks is not None:
+        return _without_others(_named(distinct, masks), distinct, f"--masks {masks} was chosen")
+    listed = [reading for reading in distinct if reading.is_listed]
+    left = listed or distinct
+    if len(left) > 1:
+        raise ChoiceError(left[0].root, [_choice(reading) for reading in left])
+    return _without_others(left[0], distinct, f"{left[0].layout} name other masks")
+
+
+def merge(readings: Sequence[FileIndex]) -> list[FileIndex]:
+    """Return the readings without those that another one contains, with unique names.
+
+    Of two with the same pairs the listed one stays, else the first.
+    """
+    kept: list[FileIndex] = []
+    contents = {id(reading): _content(reading) for reading in readings}
+    for reading in sorted(readings, key=lambda reading: not reading.is_listed):
+        ours = contents[id(reading)]
+        if any(_agrees(ours, contents[id(other)], other) for other in kept):
+            continue
+        kept = [
+            other
+            for other in kept
+            if other.is_listed or not contents[id(other)].items() <= ours.items()
+        ]
+        kept.append(reading)
+    taken = Counter(reading.origin.name for reading in kept)
+    return [reading if taken[reading.origin.name] == 1 else _longer(reading) for reading in kept]
+
+
+def _content(reading: FileIndex) -> dict[Path, object]:
+    """Return what each image is paired with."""
+    storage = None if reading.annotations is None else reading.annotations.storage
+    return {pair.image: (pair.mask, storage) for pair in reading.pairs}
+
+
+def _agrees(ours: dict[Path, object], theirs: dict[Path, object], other: FileIndex) -> bool:
+    """Tell whether a reading says nothing that `theirs` does not say, a list's choice included."""
+    if other.is_listed:  # what it leaves out, it leaves out on purpose
+        shared = ours.keys() & theirs.keys()
+        return bool(shared) and all(ours[image] == theirs[image] for image in shared)
+    return ours.items() <= theirs.items()
+
+
+def _longer(reading: FileIndex) -> FileIndex:
+    """Return a reading with its layout in its name, where two have the same name."""
+    name = f"{reading.origin.name} ({reading.layout})"
+    return replace(reading, origin=replace(reading.origin, name=name))
+
+
+def _named(readings: Sequence[FileIndex], masks: str) -> FileIndex:
+    wanted = composed(masks).strip("/").casefold()
+    for reading in readings:
+        if composed(reading.origin.name).casefold() == wanted:
+            return reading
+    raise UnknownNameError("masks", masks, [reading.origin.name for reading in readings])
+
+
+def _without_others(chosen: FileIndex, readings: Sequence[FileIndex], reason: str) -> FileIndex:
+    """Return the chosen reading, with the files of the others named as left out."""
+    used = {file for pair in chosen.pairs for file in (pair.image, pair.mask)}
+    others = {
+        file
+        for reading in readings
+        if reading is not chosen
+        for pair in reading.pairs
+        for file in (pair.image, pair.mask)
+    }
+    left = tuple(sorted(others - used - {*chosen.helpers}))
+    if not left:
+        return chosen
+    return replace(chosen, left_out=(*chosen.left_out, LeftOut(reason, left)))
+
+
+def _choice(reading: FileIndex) -> Choice:
+    counts = Counter[str](pair.split or "undivided" for pair in reading.pairs)
+    pair = reading.pairs[0]
+    return Choice(
+        reading.origin.name,
+        reading.layout,
+        {split: counts[split] for split in (*SPLITS, "undivided") if counts[split]},
+        _below(pair.image, reading.root),
+        _below(pair.mask, reading.root),
+        _values(reading),
+        reading.origin.yaml(),
+    )
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _values(reading: FileIndex) -> str:
+    """Return what the mask of the first sample holds, most frequent first."""
+    pair = reading.pairs[0]
+    try:
+        info = read_header(pair.image)
+        reader = MaskReader(reading.annotations)
+        raw = reader.read(pair.image, pair.mask, (info.height, info.width), info.orientation)
+    except (ZooError, OSError) as error:
+        return f"cannot be read ({str(error).removeprefix(f'{pair.mask}: ')})"
+    codes, counts = np.unique(raw.codes, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_SHOWN]
+    names = None if reading.annotations is None else ("background", *reading.annotations.names)
+    shown = [
+        f"{_code_text(int(codes[place]), raw.kind, names)} "
+        f"{format_percent(counts[place] / raw.codes.size, digits=3)}"
+        for place in order
+    ]
+    return ", ".join(shown) + (f" and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else "")
+
+
+def _code_text(code: int, kind: CodeKind, names: Sequence[str] | None) -> str:
+    if names is not None and code < len(names):
+        return names[code]
+    return format_code(code, kind)

@@ -1,0 +1,1 @@
+"""Readings of a folder: what each found, and the error that asks for a choice."""
