@@ -115,6 +115,8 @@ def _predict_here(
             print(f"error: {outcome.error}", file=sys.stderr)
         elif not as_json:
             print(_line(outcome))
+            for note in outcome.notes:
+                print(f"note: {outcome.files.image}: {note}", file=sys.stderr)
     if as_json:
         print_json([_document(outcome) for outcome in outcomes])
     num_failed = sum(outcome.error is not None for outcome in outcomes)
@@ -141,6 +143,7 @@ def _document(outcome: FileOutcome) -> dict[str, Any]:
         "height": outcome.height,
         "fractions": outcome.fractions,
         "seconds": outcome.seconds,
+        "notes": list(outcome.notes),
     }
 
 

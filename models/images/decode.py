@@ -18,20 +18,21 @@ compared with the pixel limit; only then are pixels decoded.
 | ICC profile, gamma chunk | ignored, and reported |
 | alpha (also of palettes, and colour keys) | laid over white (`ALPHA_BACKGROUND`) |
 | alpha that is 0 everywhere | ignored |
+| alpha of a TIFF that behaves as a band of data | ignored, and reported as ``band`` |
 | colour key of a 16-bit RGB PNG | ignored |
-| 16-bit PNG | the high byte: full range, as the PNG specification scales it |
-| integer TIFF over 8 bits | the top 8 of the bits in use, see below |
+| integer PNG or TIFF over 8 bits | the top 8 of the bits in use, see below |
 | signed TIFF with values below 0 | lowest..highest value to 0..255 |
 | float TIFF within 0..1 | 0..1 to 0..255 |
 | float TIFF of whole numbers within 0..255 | as they are |
 | other float TIFF | lowest..highest finite value to 0..255; NaN becomes the lowest |
+| GDAL's no-data value in a TIFF over 8 bits | counts for no range; becomes `NO_DATA_COLOUR` |
 | TIFF of 4 or more channels, or 2, without alpha | the first three, or the first one |
 | truncated or corrupt; a JPEG that lacks pixels | `ImageDamagedError` |
 | progressive JPEG without its last scans | what the others show |
 | JPEG of more than 200 scans | `ImageFormatError`, before decoding |
 | more pixels than allowed | `ImageTooLargeError`, before decoding |
 
-Integer TIFFs of more than 8 bits. Cameras put 10, 12 or 14 bits into 16-bit files, and tools put 8
+Integers of more than 8 bits. Cameras put 10, 12 or 14 bits into 16-bit files, and tools put 8
 bits there. Dividing by 257 would leave 16 grey levels of 12 bits; stretching each image between
 its own extremes would make its brightness depend on single pixels. The rule is between the two:
 the depth in use is the smallest of 8, 10, 12, 14, 16, 24, 32, 48, 64 that holds the largest colour
@@ -70,7 +71,7 @@ from maskzoo.models.errors import (
 )
 from maskzoo.models.images.jpeg import JpegScans, check_complete, decode_fast
 from maskzoo.models.images.orientation import to_upright
-from maskzoo.models.images.samples import composite, grey_to_rgb
+from maskzoo.models.images.samples import composite, grey_to_rgb, scale_to_8_bits
 from maskzoo.models.images.sniff import gif_size, sniff_format, webp_size
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ class ImageInfo:
         pages: pages or frames in the file; the first is used.
         orientation: the EXIF number, 1 if there is none.
         exif_transposed: whether the pixels were rotated or mirrored.
-        alpha: ``none``, ``opaque``, ``composited`` or ``ignored``; ``present`` if only the header
-            was read.
+        alpha: ``none``, ``opaque``, ``composited``, ``ignored``, or ``band`` if it is a band of
+            data; ``present`` if only the header was read.
         icc_profile: ``none`` or ``ignored``.
         scaling: how samples became 8 bits, ``none`` if they were; ``pending`` if only the header
             was read.
@@ -124,6 +125,18 @@ class ImageInfo:
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain JSON values."""
         return asdict(self)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of the file was left out or changed, as lines for a person."""
+        remarks = []
+        if self.alpha == "band":
+            remarks.append("a band is flagged as alpha but holds data; it is not used")
+        if self.bit_depth > 8 and self.scaling != "pending":
+            remarks.append(f"{self.bit_depth}-bit samples: {self.scaling}")
+        if self.format == "TIFF" and self.pages > 1:
+            remarks.append(f"the first of {self.pages} pages is used")
+        return tuple(remarks)
 
 
 @dataclass(frozen=True)
@@ -307,21 +320,17 @@ def _pixels(
     """Return pixels before orientation, what was done to alpha, how samples were scaled."""
     if image.format in ("JPEG", "MPO"):
         return _jpeg_pixels(image, data, name), "none", "none"
-    if image.mode.startswith("I;16"):
-        return _grey_16(image)
+    if bits == 16:
+        return _deep_png(image, data)
     image.load()
-    scaling = "none"
-    if bits != 8:
-        scaling = "high byte of 16 used bits of 16" if bits == 16 else f"{bits} bits to 8"
-    has_key = "transparency" in image.info and not (image.mode == "RGB" and bits == 16)
-    if image.mode in _ALPHA_MODES or has_key:
+    scaling = "none" if bits == 8 else f"{bits} bits to 8"
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
         rgba = np.asarray(image.convert("RGBA"))
         pixels, done = composite(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].copy())
         return pixels, done, scaling
     if image.mode not in _PLAIN_MODES:
         raise ImageFormatError(f"{name} has pixels of kind {image.mode}; save it as RGB")
-    ignored = "ignored" if "transparency" in image.info else "none"
-    return np.asarray(image.convert("RGB")), ignored, scaling
+    return np.asarray(image.convert("RGB")), "none", scaling
 
 
 def _jpeg_pixels(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
@@ -338,14 +347,23 @@ def _own(pixels: np.ndarray) -> np.ndarray:
     return np.require(pixels, requirements=["C", "W"])
 
 
-def _grey_16(image: ImageFile.ImageFile) -> tuple[np.ndarray, str, str]:
-    samples = np.asarray(image)
-    pixels = grey_to_rgb((samples >> 8).astype(np.uint8))
-    scaling = "high byte of 16 used bits of 16"
+def _deep_png(image: ImageFile.ImageFile, data: bytes) -> tuple[np.ndarray, str, str]:
+    """Return what `_pixels` returns for 16 bits, of which Pillow keeps the high byte of colours."""
+    from imagecodecs import png_decode  # as in `_decode_tiff`, imported where it is needed
+
+    samples = png_decode(data)
+    samples = samples[..., None] if samples.ndim == 2 else samples
+    has_alpha = image.mode in _ALPHA_MODES  # png_decode turns a colour key into alpha
+    scaled, scaling = scale_to_8_bits(samples[..., : 3 if samples.shape[2] >= 3 else 1], 16)
+    pixels = scaled if scaled.shape[2] == 3 else grey_to_rgb(scaled[..., 0])
     key = image.info.get("transparency")
-    if not isinstance(key, int):
-        return pixels, "none", scaling
-    pixels, done = composite(pixels, np.where(samples == key, 0, 255).astype(np.uint8))
+    if has_alpha:  # of full range, as the PNG specification has it
+        pixels, done = composite(pixels, (samples[..., -1] >> 8).astype(np.uint8))
+    elif isinstance(key, int):
+        shown = np.where(samples[..., 0] == key, 0, 255).astype(np.uint8)
+        pixels, done = composite(pixels, shown)
+    else:
+        done = "none" if key is None else "ignored"
     return pixels, done, scaling
 
 

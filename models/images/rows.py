@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -57,8 +57,7 @@ class OpenedImage:
 
     Args:
         rows: its upright pixels.
-        info: what the decoder found and did; of a file whose rows are decoded as they are needed,
-            what its header says.
+        info: what the decoder found and did.
     """
 
     rows: PixelRows
@@ -93,7 +92,7 @@ def open_image(
             rows = open_tiff_rows(source, max_pixels=max_pixels, name=name or str(source))
             if rows is not None:
                 with contextlib.closing(rows):
-                    yield OpenedImage(rows, header)
+                    yield OpenedImage(rows, replace(header, alpha=rows.alpha, scaling=rows.scaling))
                 return
     decoded = decode_image(source, max_pixels=max_pixels, name=name)
     yield OpenedImage(ArrayRows(decoded.pixels), decoded.info)

@@ -13,7 +13,12 @@ from PIL import Image
 ALPHA_BACKGROUND = (255, 255, 255)
 """The colour that shows through transparent pixels."""
 
+NO_DATA_COLOUR = (124, 116, 104)
+"""The colour of samples that are missing: ImageNet's mean, close to 0 for a network."""
+
+NO_DATA_LEFT_OUT = ", no-data left out"
 _DEPTHS = (8, 10, 12, 14, 16, 24, 32, 48, 64)
+_FEWEST_LEVELS = 32  # of a band of data; soft alpha of one or a few strengths has fewer
 
 
 def scale_to_8_bits(samples: np.ndarray, bits: int) -> tuple[np.ndarray, str]:
@@ -36,6 +41,41 @@ def scale_to_8_bits(samples: np.ndarray, bits: int) -> tuple[np.ndarray, str]:
         return samples.astype(np.uint8), "none"
     used = bits if bits not in (16, 32, 64) else significant_bits(samples, bits)
     return (samples >> (used - 8)).astype(np.uint8), f"high byte of {used} used bits of {bits}"
+
+
+def scale_valid(samples: np.ndarray, bits: int, gaps: np.ndarray | None) -> tuple[np.ndarray, str]:
+    """Scale samples as `scale_to_8_bits` does; those that are missing count for nothing.
+
+    Args:
+        gaps: where samples are missing, in the shape of `samples`; None where none is. What these
+            become has no meaning: see `fill_gaps`.
+    """
+    if gaps is None:
+        return scale_to_8_bits(samples, bits)
+    valid = samples[~gaps]
+    neutral = valid[0] if valid.size else samples.dtype.type(0)
+    scaled, rule = scale_to_8_bits(np.where(gaps, neutral, samples), bits)
+    return scaled, rule + NO_DATA_LEFT_OUT
+
+
+def fill_gaps(colours: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """Return uint8 colours (H, W, 1 or 3) with `NO_DATA_COLOUR` where samples are missing."""
+    fill = np.array(NO_DATA_COLOUR if colours.shape[2] == 3 else NO_DATA_COLOUR[1:2], np.uint8)
+    return np.where(gaps, fill, colours)
+
+
+def is_alpha(counts: np.ndarray) -> bool:
+    """Tell whether a band that is flagged as alpha behaves as one, from its histogram.
+
+    GDAL flags the fourth band of an 8-bit file as alpha unless it is told otherwise, near infrared
+    too. Alpha is opaque in half of the visible pixels or more, or has few levels.
+
+    Args:
+        counts: pixels of each level, from 0 to the highest of the depth in use.
+    """
+    visible = int(counts[1:].sum())
+    levels = int(np.count_nonzero(counts[1:-1]))
+    return levels < _FEWEST_LEVELS or 2 * int(counts[-1]) >= visible
 
 
 def significant_bits(samples: np.ndarray, bits: int) -> int:

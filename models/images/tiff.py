@@ -26,8 +26,16 @@ from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
 )
+from maskzoo.models.images.gdal import missing, read_no_data
 from maskzoo.models.images.jpeg import check_segment
-from maskzoo.models.images.samples import composite, grey_to_rgb, scale_to_8_bits
+from maskzoo.models.images.samples import (
+    composite,
+    fill_gaps,
+    grey_to_rgb,
+    is_alpha,
+    scale_to_8_bits,
+    scale_valid,
+)
 
 JPEG = 7
 _COMPRESSIONS = {
@@ -228,13 +236,20 @@ def _to_rgb(samples: np.ndarray, page: tifffile.TiffPage, name: str) -> tuple[np
     kind = int(page.extrasamples[0]) if page.extrasamples and base > 0 else 0
     has_alpha = kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA)
     channels = base if has_alpha else samples.shape[2]
-    colours, scaling = scale_to_8_bits(samples[..., : 3 if channels >= 3 else 1], bits)
+    colours = samples[..., : 3 if channels >= 3 else 1]
+    # 8-bit samples are not scaled: they stay what the file stores.
+    gaps = None if bits <= 8 else missing(colours, read_no_data(page))
+    colours, scaling = scale_valid(colours, bits, gaps)
     if photometric == _MIN_IS_WHITE:
         colours = 255 - colours
+    if gaps is not None:
+        colours = fill_gaps(colours, gaps)
     pixels = colours if colours.shape[2] == 3 else grey_to_rgb(colours[..., 0])
     if not has_alpha:
         return pixels, "none", scaling
     alpha, _ = scale_to_8_bits(samples[..., base], bits)
+    if not is_alpha(np.bincount(alpha.ravel(), minlength=256)):
+        return pixels, "band", scaling
     pixels, done = composite(pixels, alpha, premultiplied=kind == _ASSOCIATED_ALPHA)
     return pixels, done, scaling
 

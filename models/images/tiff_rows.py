@@ -1,10 +1,10 @@
 """TIFF files read a few rows at a time: strips or tiles, chunky or planar, 8 or 16 bits.
 
 The rules of `models.images.decode` need to know the whole image in two places: the depth in
-use of 16-bit samples, and whether alpha is 0 everywhere. Both are looked up in a first pass, band
-by band. A band is a strip, or a row of tiles.
+use of 16-bit samples, and whether a channel that is flagged as alpha behaves as alpha. Both are
+looked up in a first pass, a row of segments (strips or tiles) at a time.
 
-Shapes: a band is (rows, W, S), with S samples for each pixel.
+Shapes: a row of segments is (rows, W, S), with S samples for each pixel.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ import numpy as np
 import tifffile
 
 from maskzoo.models.errors import ImageError
+from maskzoo.models.images.gdal import missing, read_no_data
 from maskzoo.models.images.jpeg import check_segment
 from maskzoo.models.images.samples import (
     ALPHA_BACKGROUND,
+    NO_DATA_LEFT_OUT,
     composite,
+    fill_gaps,
     grey_to_rgb,
+    is_alpha,
     significant_bits,
 )
 from maskzoo.models.images.tiff import JPEG, alpha_kind, check_page, damaged_tiff, page_header
@@ -72,11 +76,18 @@ def _is_row_readable(path: Path, max_pixels: int | None, name: str) -> bool:
 
 @dataclass(frozen=True)
 class _Extent:
-    """What the first pass finds: the depth in use of colours and alpha, and whether alpha is 0."""
+    """What the first pass finds.
+
+    Args:
+        colour_bits, alpha_bits: the depths in use.
+        alpha: as in `ImageInfo`; only ``composited`` changes pixels.
+        has_gaps: whether samples are missing.
+    """
 
     colour_bits: int
     alpha_bits: int
-    has_alpha: bool
+    alpha: str = "none"
+    has_gaps: bool = False
 
 
 class TiffRows:
@@ -92,9 +103,13 @@ class TiffRows:
         self._type = np.dtype(page.dtype)
         self._alpha_kind = alpha_kind(page)
         self._base = page.samplesperpixel - len(page.extrasamples)
+        # 8-bit samples stay what the file stores, as in `models.images.tiff`.
+        self._no_data = read_no_data(page) if page.bitspersample > 8 else None
         self._mapped = self._map() if page.is_contiguous else None
         self._band: tuple[int, np.ndarray] | None = None
         self._extent = self._look_through()
+        self.alpha = self._extent.alpha
+        self.scaling = self._describe_scaling()
 
     def close(self) -> None:
         """Close the file."""
@@ -169,17 +184,40 @@ class TiffRows:
         """Read the whole image once, if the rules need it."""
         bits = int(self._page.bitspersample)
         if bits == 8 and not self._alpha_kind:
-            return _Extent(8, 8, has_alpha=False)
-        colour_bits = alpha_bits = 8
-        has_alpha = False
+            return _Extent(8, 8)
+        colour_bits, has_gaps = 8, False
+        levels = np.zeros(1 << bits, np.int64)  # of alpha
         for samples in self._bands():
             if bits > 8:
-                colour_bits = max(colour_bits, significant_bits(self._colours(samples), bits))
+                colours = self._colours(samples)
+                gaps = missing(colours, self._no_data)
+                has_gaps = has_gaps or gaps is not None
+                valid = colours if gaps is None else colours[~gaps]
+                colour_bits = max(colour_bits, significant_bits(valid, bits))
             if self._alpha_kind:
-                alpha = samples[..., self._base]
-                alpha_bits = max(alpha_bits, significant_bits(alpha, bits))
-                has_alpha = has_alpha or bool(alpha.any())
-        return _Extent(colour_bits, alpha_bits, has_alpha)
+                alpha = samples[..., self._base].ravel()
+                levels += np.bincount(alpha, minlength=len(levels))
+        alpha_bits = significant_bits(np.flatnonzero(levels), bits)
+        in_8_bits = levels[: 1 << alpha_bits].reshape(256, -1).sum(1)
+        return _Extent(colour_bits, alpha_bits, self._judge_alpha(in_8_bits), has_gaps)
+
+    def _judge_alpha(self, levels: np.ndarray) -> str:
+        """Return what becomes of alpha with this histogram, as `composite` decides it."""
+        if not self._alpha_kind:
+            return "none"
+        if not levels[:-1].any():
+            return "opaque"
+        if not levels[1:].any():
+            return "ignored"
+        return "composited" if is_alpha(levels) else "band"
+
+    def _describe_scaling(self) -> str:
+        """Return what `ImageInfo.scaling` says of the decoded image."""
+        bits = int(self._page.bitspersample)
+        if bits == 8:
+            return "none"
+        rule = f"high byte of {self._extent.colour_bits} used bits of {bits}"
+        return rule + (NO_DATA_LEFT_OUT if self._extent.has_gaps else "")
 
     def _bands(self) -> Iterator[np.ndarray]:
         height = 256 if self._mapped is not None else _band_height(self._page)
@@ -191,11 +229,15 @@ class TiffRows:
         return samples[..., : 3 if channels >= 3 else 1]
 
     def _to_rgb(self, samples: np.ndarray) -> np.ndarray:
-        colours = _high_byte(self._colours(samples), self._extent.colour_bits)
+        stored = self._colours(samples)
+        colours = _high_byte(stored, self._extent.colour_bits)
         if int(self._page.photometric) == _MIN_IS_WHITE:
             colours = 255 - colours
+        gaps = missing(stored, self._no_data)
+        if gaps is not None:
+            colours = fill_gaps(colours, gaps)
         pixels = colours if colours.shape[2] == 3 else grey_to_rgb(colours[..., 0])
-        if not self._extent.has_alpha:
+        if self._extent.alpha != "composited":
             return np.ascontiguousarray(pixels)
         alpha = _high_byte(samples[..., self._base], self._extent.alpha_bits)
         if not alpha.any():  # `composite` would take a channel of zeros for one that is not filled

@@ -48,6 +48,7 @@ class FileOutcome:
         fractions: of the pixels, 0 to 1, by the name of each class that occurs, largest first.
         seconds: time by stage.
         error: why it has no mask.
+        notes: what of the file was left out or changed.
     """
 
     files: OutputFiles
@@ -56,6 +57,7 @@ class FileOutcome:
     fractions: dict[str, float] | None = None
     seconds: dict[str, float] | None = None
     error: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def predict_files(
@@ -114,7 +116,8 @@ def _predict_file(
     files.mask.parent.mkdir(parents=True, exist_ok=True)
     files.mask.write_bytes(encode_indexed_png(label_map, labels))
     height, width = label_map.shape
-    return FileOutcome(files, height, width, _fractions(label_map, labels), seconds)
+    fractions, notes = _fractions(label_map, labels), opened.info.remarks
+    return FileOutcome(files, height, width, fractions, seconds, notes=notes)
 
 
 def _fractions(label_map: np.ndarray, labels: LabelSet) -> dict[str, float]:

@@ -19,7 +19,7 @@ from maskzoo.models.errors import (
 )
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.jpeg import MAX_SCANS
-from maskzoo.models.images.rows import ArrayRows, PixelRows, open_rows
+from maskzoo.models.images.rows import ArrayRows, PixelRows, open_image, open_rows
 from maskzoo.models.images.tiff_rows import TiffRows
 from tests.models.images.files import with_scans, with_strip
 
@@ -48,7 +48,10 @@ def in_pieces(source: PixelRows, step: int) -> np.ndarray:
 
 
 def check(path: Path) -> None:
-    expected = decode_image(path).pixels
+    decoded = decode_image(path)
+    expected = decoded.pixels
+    with open_image(path) as opened:
+        assert opened.info == decoded.info
     for step in (1, 30, 83):
         with open_rows(path) as source:
             assert isinstance(source, TiffRows)
@@ -78,17 +81,32 @@ def test_planes_of_their_own_are_put_together(tmp_path, kind):
 
 
 @pytest.mark.parametrize("extra", ["unassalpha", "assocalpha", "unspecified"])
-@pytest.mark.parametrize("alpha", [0, 255, "mixed"])
+@pytest.mark.parametrize("alpha", [0, 255, "mixed", "feathered"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_a_fourth_channel_follows_the_rules_of_the_whole_image(tmp_path, extra, alpha, dtype):
     path = tmp_path / "image.tif"
     scale = 257 if dtype == "uint16" else 1
     values = samples(4, 255 * scale, dtype)
-    if alpha != "mixed":
+    if alpha == "feathered":
+        values[:, 40:, 3] = 255 * scale
+    elif alpha != "mixed":
         values[..., 3] = int(alpha) * scale
     values[:20, :, 3] = 0 if alpha != 255 else 255 * scale  # a strip in which nothing is opaque
     tifffile.imwrite(
         path, values, photometric="rgb", extrasamples=[extra], rowsperstrip=10, compression="zlib"
+    )
+    check(path)
+
+
+@pytest.mark.parametrize("photometric", ["rgb", "minisblack", "miniswhite"])
+@pytest.mark.parametrize("value", [0, 65535])
+def test_no_data_is_left_out_of_the_depth_in_use(tmp_path, photometric, value):
+    path = tmp_path / "image.tif"
+    values = samples(3 if photometric == "rgb" else 1, 4000, "uint16")
+    values[:30, 20:] = value
+    tag = (42113, "s", 0, str(value), True)
+    tifffile.imwrite(
+        path, values, photometric=photometric, extratags=[tag], rowsperstrip=10, compression="zlib"
     )
     check(path)
 

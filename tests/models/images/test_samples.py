@@ -51,14 +51,14 @@ def test_grey_alpha_png_of_16_bits_is_composited():
 def test_colour_key_of_a_16_bit_grey_png_is_transparent():
     samples = np.array([[1000, 1001]], np.uint16)
     data = png(2, 1, 16, 0, samples.astype(">u2").tobytes(), b"tRNS" + struct.pack(">H", 1000))
-    np.testing.assert_array_equal(decode_image(data).pixels[0, :, 0], [255, 3])
+    np.testing.assert_array_equal(decode_image(data).pixels[0, :, 0], [255, 1001 >> 2])
 
 
 def test_colour_key_of_a_16_bit_colour_png_is_ignored():
     samples = np.full((1, 2, 3), 1000, ">u2")
     data = png(2, 1, 16, 2, samples.tobytes(), b"tRNS" + struct.pack(">HHH", 1000, 1000, 1000))
     decoded = decode_image(data)
-    assert (decoded.pixels == 3).all()
+    assert (decoded.pixels == 1000 >> 2).all()
     assert decoded.info.alpha == "ignored"
 
 
@@ -78,9 +78,23 @@ def test_1_bit_images_become_black_and_white(file_format):
     np.testing.assert_array_equal(decoded.pixels[..., 0], np.where(bits, 255, 0))
 
 
+@pytest.mark.parametrize(("channels", "colour"), [(1, 0), (2, 4), (3, 2), (4, 6)])
+def test_a_camera_s_12_bits_in_a_16_bit_png_are_read_as_in_a_tiff(channels, colour):
+    """The high byte would leave 16 of the 256 levels, all of them nearly black."""
+    samples = np.full((16, 16, channels), 65535, np.uint16)
+    samples[..., :3] = np.linspace(0, 4095, 256).round().reshape(16, 16, 1)
+    if channels == 2:
+        samples[..., 1] = 65535
+    decoded = decode_image(png(16, 16, 16, colour, samples.astype(">u2").tobytes()))
+    np.testing.assert_array_equal(decoded.pixels[..., 0], samples[..., 0] >> 4)
+    assert decoded.info.scaling == "high byte of 12 used bits of 16"
+    assert decoded.info.remarks == ("16-bit samples: high byte of 12 used bits of 16",)
+
+
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF"])
 def test_alpha_is_laid_over_white(file_format):
-    alpha = scene()[..., 1]
+    alpha = scene()[..., 1].copy()
+    alpha[:, WIDTH // 3 :] = 255
     rgba = np.dstack([scene(), alpha])
     options = {"lossless": True, "exact": True} if file_format == "WEBP" else {}
     decoded = decode_image(encode(Image.fromarray(rgba), file_format, **options))

@@ -11,6 +11,7 @@ import tifffile
 from maskzoo.models.errors import ImageDamagedError, ImageFormatError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.models.images.jpeg import MAX_SCANS
+from maskzoo.models.images.samples import NO_DATA_COLOUR
 from tests.models.images.files import with_scans, with_strip
 
 
@@ -143,6 +144,62 @@ def test_associated_alpha_is_not_multiplied_again():
     samples = np.array([[[50, 50, 50, 128], [10, 20, 30, 255]]], np.uint8)
     decoded = decode_image(tiff(samples, photometric="rgb", extrasamples=["assocalpha"]))
     np.testing.assert_array_equal(decoded.pixels[0], [[177, 177, 177], [10, 20, 30]])
+
+
+def no_data(text: str) -> list[tuple[int, str, int, str, bool]]:
+    return [(42113, "s", 0, text, True)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("int16", -9999),
+        ("float32", -9999),
+        ("float32", np.finfo(np.float32).min),
+        ("float32", np.nan),
+        ("uint16", 65535),
+        ("float64", 1e20),
+    ],
+)
+def test_no_data_counts_for_no_range(dtype, value):
+    samples = (colours("float64", 1) * (1 if dtype.startswith("f") else 4000)).astype(dtype)
+    expected = decode_image(tiff(samples, photometric="rgb")).pixels
+    missing = samples.copy()
+    missing[:6] = value
+    tags = no_data(f"{value:.17g}")
+    decoded = decode_image(tiff(missing, photometric="rgb", extratags=tags))
+    np.testing.assert_array_equal(decoded.pixels[6:], expected[6:])
+    assert (decoded.pixels[:6] == NO_DATA_COLOUR).all()
+    assert decoded.info.scaling.endswith(", no-data left out")
+
+
+def test_an_image_without_any_data_has_the_colour_of_no_data():
+    samples = np.full((4, 5), -9999, np.int16)
+    decoded = decode_image(tiff(samples, extratags=no_data("-9999")))
+    assert (decoded.pixels == NO_DATA_COLOUR[1]).all()
+
+
+@pytest.mark.parametrize("text", ["", "none", "-9999", "1e400"])
+def test_a_tag_that_no_sample_can_hold_changes_nothing(text):
+    samples = colours("uint16", 4000)
+    found = decode_image(tiff(samples, photometric="rgb", extratags=no_data(text)))
+    np.testing.assert_array_equal(found.pixels, samples >> 4)
+
+
+def test_8_bit_samples_stay_as_they_are_whatever_is_no_data():
+    samples = colours()
+    samples[:6] = 0
+    found = decode_image(tiff(samples, photometric="rgb", extratags=no_data("0")))
+    np.testing.assert_array_equal(found.pixels, samples)
+
+
+def test_near_infrared_that_is_flagged_as_alpha_is_not_laid_over_white():
+    samples = np.random.default_rng(0).integers(0, 200, (40, 50, 4), dtype=np.uint8)
+    samples[:10] = 0  # a collar
+    decoded = decode_image(tiff(samples, photometric="rgb", extrasamples=["unassalpha"]))
+    np.testing.assert_array_equal(decoded.pixels, samples[..., :3])
+    assert decoded.info.alpha == "band"
+    assert decoded.info.remarks == ("a band is flagged as alpha but holds data; it is not used",)
 
 
 @pytest.mark.parametrize("channels", [4, 5, 8])
