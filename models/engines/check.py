@@ -90,10 +90,11 @@ def central_part(pixels: np.ndarray) -> np.ndarray:
 def generated_images(in_channels: int) -> list[np.ndarray]:
     """Return images of soft blobs and noise, of several sizes and contrasts; always the same."""
     random = np.random.default_rng(0)
-    return [_blobs(random, size, in_channels) for size in _SIZES]
+    return [blobs(random, size, in_channels) for size in _SIZES]
 
 
-def _blobs(random: np.random.Generator, size: tuple[int, int], channels: int) -> np.ndarray:
+def blobs(random: np.random.Generator, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Return an image uint8 (H, W, C) of soft blobs with some noise."""
     height, width = size
     coarse = random.uniform(0, 255, (height // 16, width // 16, channels)).astype(np.float32)
     soft = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -21,6 +21,7 @@ from maskzoo.models.engines.artefact import (
     find_artefacts,
 )
 from maskzoo.models.engines.base import Engine, EngineChoice, EngineName
+from maskzoo.models.engines.batches import check_batches
 from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
 from maskzoo.models.engines.device import choose_device
 from maskzoo.models.engines.eager import EagerEngine
@@ -85,6 +86,7 @@ def _in_bfloat16(bundle: Path, manifest: Manifest) -> Engine:
             raise EngineError("this processor has no bfloat16; choose engine openvino")
         images = CheckImages.load(artefact.folder / CHECK)
         agreement = images.agreement(engine, manifest.preprocessing)
+        check_batches(engine, manifest.preprocessing)
         _log.info("%s in bfloat16: torch's class for %.3f %%", manifest.name, 100 * agreement)
         return engine
     raise EngineError(
@@ -115,6 +117,7 @@ def _compiled(bundle: Path, manifest: Manifest, device: str) -> Engine:
         engine = CompiledEngine(network, manifest.spec, device=device, half=half)
         agreement = check.agreement(engine, manifest.preprocessing)
         if agreement >= LEAST_AGREEMENT:
+            check_batches(engine, manifest.preprocessing)
             return engine
         if engine.dtype is None:
             break
@@ -170,7 +173,7 @@ def _seconds(artefact: Artefact, engines: dict[Artefact, Engine], manifest: Mani
 
 
 def _open(artefact: Artefact, manifest: Manifest, device: str, *, check: bool) -> Engine:
-    """Load an exported engine, and compare its classes with torch's if `check`."""
+    """Load an exported engine; check its batches and, if `check`, its classes against torch's."""
     artefact.verify()
     kind = artefact.record.engine
     engine = open_model(kind, artefact.model, manifest, device=device)
@@ -191,6 +194,7 @@ def _open(artefact: Artefact, manifest: Manifest, device: str, *, check: bool) -
                 f"{artefact.folder} gives torch's class for {agreement:.3%} of the check pixels, "
                 f"less than {LEAST_AGREEMENT:.1%}; export it again"
             )
+    check_batches(engine, manifest.preprocessing)
     return engine
 
 

@@ -18,6 +18,7 @@ from maskzoo.models.engines.artefact import (
     store_artefact,
 )
 from maskzoo.models.engines.base import EngineName, Precision
+from maskzoo.models.engines.batches import check_batches
 from maskzoo.models.engines.check import LEAST_AGREEMENT, CheckImages, generated_images
 from maskzoo.models.engines.choose import open_model
 from maskzoo.models.engines.eager import EagerEngine
@@ -57,7 +58,8 @@ def export_engine(
         BundleError: the bundle is damaged.
         ExportError: the engine's package is missing, the network cannot be converted, or the
             engine gives other classes than torch for more than 0.1 % of the check pixels.
-        EngineError: the engine cannot run the exported file.
+        EngineError: the engine cannot run the exported file, or treats a batch otherwise than its
+            images alone.
     """
     loaded = load_bundle(bundle)
     manifest, network = loaded.manifest, loaded.network.eval()
@@ -85,6 +87,7 @@ def export_engine(
                 f"{engine} gives torch's class for {agreement:.3%} of the check pixels; "
                 f"at least {LEAST_AGREEMENT:.1%} are required"
             )
+        check_batches(written, manifest.preprocessing)
         check.save(folder / CHECK)
         return ArtefactRecord(
             engine=engine,

@@ -24,6 +24,7 @@ from maskzoo.models.engines.artefact import (
     PrecisionScore,
     store_artefact,
 )
+from maskzoo.models.engines.batches import check_batches
 from maskzoo.models.engines.check import CheckImages, generated_images
 from maskzoo.models.engines.choose import open_model
 from maskzoo.models.engines.eager import EagerEngine
@@ -87,7 +88,9 @@ def export_int8(
             engine, manifest.preprocessing, generated_images(manifest.spec.in_channels)
         )
         check.save(folder / CHECK)
-        agreement = check.agreement(open_model("openvino", path, manifest), manifest.preprocessing)
+        written = open_model("openvino", path, manifest)
+        agreement = check.agreement(written, manifest.preprocessing)
+        check_batches(written, manifest.preprocessing)
         return ArtefactRecord(
             engine="openvino",
             precision="int8",
