@@ -64,6 +64,7 @@ COVERED_BY = {
     "training/config/losses.py": "tests/training/losses/test_contracts.py",
     "training/config/section.py": "tests/training/config/test_settings.py",
     "training/config/transforms.py": "tests/training/config/test_augment.py",
+    "training/data/records/shape.py": "tests/training/data/drawing/test_painter.py",
     "training/data/records/description.py": "tests/training/data/find/test_description.py",
     "training/data/records/facts.py": "tests/training/data/check/test_scan.py",
     "training/data/records/interpretation.py": "tests/training/data/masks/test_detect.py",

@@ -4,8 +4,9 @@ The rooms, each importing only those above it:
 
     files     one walk of the folder, and one way to read people's text files
     records   what is known of a data set: samples, codes, encodings, findings, problems
+    drawing   shapes to pixels: the painter of all formats
     masks     mask files to codes, codes to class ids and names
-    shapes    masks that are stored as outlines: COCO, YOLO, labelme
+    shapes    masks that are stored as shapes: COCO, YOLO, labelme …
     find      the images, masks and splits in a folder; dataset.yaml
     check     the facts of all files, what is wrong with them, the reports of an inspection
     feed      samples for the loaders: decoding, caching, cropping

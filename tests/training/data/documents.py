@@ -14,7 +14,7 @@ def coco_document(rows, categories):
         {
             "image_id": n,
             "category_id": category,
-            "segmentation": [[8 * place, 0, 8 * place + 7, 0, 8 * place + 7, 47, 8 * place, 47]],
+            "segmentation": [[8 * place, 0, 8 * place + 8, 0, 8 * place + 8, 48, 8 * place, 48]],
         }
         for n, (_, drawn) in enumerate(rows)
         for place, category in enumerate(drawn)
@@ -30,6 +30,14 @@ SQUARE = [[4, 2], [12, 2], [12, 10], [4, 10]]
 
 
 def square_mask() -> np.ndarray:
+    """Return the square as pycocotools draws it: eight pixels wide."""
+    mask = np.zeros((24, 32), np.uint8)
+    mask[2:10, 4:12] = 1
+    return mask
+
+
+def labelme_square_mask() -> np.ndarray:
+    """Return the square as labelme exports it: with the pixels on its outline."""
     mask = np.zeros((24, 32), np.uint8)
     mask[2:11, 4:13] = 1
     return mask

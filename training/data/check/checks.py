@@ -16,6 +16,7 @@ from maskzoo.training.data.check.classes import (
 )
 from maskzoo.training.data.check.files import check_readable, check_sizes, check_unpaired
 from maskzoo.training.data.check.leakage import check_duplicates, check_near_duplicates
+from maskzoo.training.data.check.shapes import check_shapes
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.problems import DataProblem
 
@@ -29,6 +30,7 @@ def find_problems(findings: Findings) -> tuple[DataProblem, ...]:
 CHECKS: tuple[Callable[[Findings], list[DataProblem]], ...] = (
     check_readable,
     check_sizes,
+    check_shapes,
     check_codes,
     check_presence,
     check_number,

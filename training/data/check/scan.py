@@ -137,6 +137,7 @@ def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
         solid={code: n for code, n in _counts(_filled_blocks(raw.codes)).items() if code in kept},
         sha256=sha256,
         palette=palette,
+        tally=raw.tally,
     )
 
 

@@ -16,9 +16,10 @@ from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Pair, Split
 from maskzoo.training.data.shapes.coco import (
     CocoDocument,
     CocoPolygons,
-    coco_groups,
+    coco_notes,
     read_coco,
 )
+from maskzoo.training.data.shapes.fields import identifier
 
 
 def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
@@ -42,16 +43,21 @@ def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
     documents: list[CocoDocument] = []
     for file, content in contents.items():
         split = _split_in_name(file, root)
-        images: dict[int, Path] = {}
+        images: dict[str, Path] = {}
         for row in content["images"]:
-            name = str(row["file_name"])
+            if not isinstance(row, dict) or "id" not in row or "file_name" not in row:
+                raise DataError(
+                    f"{file}: an image lacks its id or file_name ({str(row)[:80]}); export the "
+                    "json again, or take this entry out"
+                )
+            name = str(row["file_name"]).replace("\\", "/")
             image = _coco_image(name, by_name[Path(name).name], file, root)
             if image is None:
                 unpaired.append(Path(name))
                 continue
-            images[int(row["id"])] = image
+            images[identifier(row["id"])] = image
             pairs.setdefault(image, Pair(image.stem, image, file, split))
-        documents.append(CocoDocument(content, images))
+        documents.append(CocoDocument(file, content, images))
     names = [listing.relative(file) for file in contents]
     index = FileIndex(
         root,
@@ -60,10 +66,7 @@ def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
         Origin(", ".join(names), {"format": "coco", "annotations": names}),
         masks_without_image=tuple(unpaired),
         annotations=CocoPolygons.of(documents),
-        notes=tuple(
-            f"category {name!r} has no shape and is the name of a group: it is not a class"
-            for name in sorted(coco_groups(documents))
-        ),
+        notes=tuple(coco_notes(documents)),
     )
     return [index] if pairs else []
 

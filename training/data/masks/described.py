@@ -9,7 +9,7 @@ from maskzoo.models.labels import Colour, LabelSet, distinct_colours
 from maskzoo.training.data.records.codes import Code, parse_code, parse_codes, unpack_colour
 from maskzoo.training.data.records.description import BACKGROUND_NAME, FILE_NAME, Description
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
-from maskzoo.training.data.records.rawmask import CodeKind
+from maskzoo.training.data.records.rawmask import VOID, CodeKind
 
 
 def described_classes(
@@ -35,6 +35,8 @@ def described_classes(
     if description.encoding == "names":
         rows = _values_of_names(rows, drawn)
     table = {code: label for label, codes in rows for code in parse_codes(codes, kind)}
+    if description.encoding == "names":
+        table[VOID] = IGNORE
     names = tuple(entry.name for entry in classes)
     background = names.index(description.background) if description.background else None
     labels = LabelSet(names=names, colours=_colours(description), background=background)

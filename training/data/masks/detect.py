@@ -18,9 +18,11 @@ from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.masks.lists.naming import name_by_lists
 from maskzoo.training.data.masks.noise import find_peaks, interpret_noise
 from maskzoo.training.data.masks.values import interpret_values
-from maskzoo.training.data.records.encoding import MaskEncoding
+from maskzoo.training.data.records.description import BACKGROUND_NAME
+from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.facts import MaskFacts
 from maskzoo.training.data.records.interpretation import Interpretation
+from maskzoo.training.data.records.rawmask import VOID
 
 
 def detect(
@@ -52,10 +54,10 @@ def detect(
 
 
 def interpret_outlines(names: Sequence[str], storage: str) -> Interpretation:
-    """Return the encoding of drawn outlines: 0 is the background, n + 1 is class n."""
-    background = "background" if "background" not in names else "nothing"
+    """Return the encoding of drawn outlines: 0 is the background, n + 1 is class n, or `VOID`."""
+    background = BACKGROUND_NAME if BACKGROUND_NAME not in names else "nothing"
     every = (background, *names)
     colours = ((0, 0, 0), *distinct_colours(len(names)))
     labels = LabelSet(names=every, colours=colours, background=0)
-    table = tuple((code, code) for code in range(len(every)))
+    table = (*((code, code) for code in range(len(every))), (VOID, IGNORE))
     return Interpretation(MaskEncoding("values", table), labels, storage, ())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from maskzoo.models.images.orientation import to_upright
+from maskzoo.training.data.drawing.painter import paint
 from maskzoo.training.data.masks.stored.maskfile import read_raw_mask
-from maskzoo.training.data.records.rawmask import Annotations, RawMask
+from maskzoo.training.data.records.rawmask import RawMask
+from maskzoo.training.data.records.shape import Annotations
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ class MaskReader:
         if self.annotations is None:
             raw = read_raw_mask(mask)
         else:
-            raw = self.annotations.draw(image, mask, size)
+            # Orientations 5 to 8 swap the sides: unrotated shapes are drawn before the turn.
+            is_swapped = self.apply_exif and orientation >= 5
+            shapes = self.annotations.read(image, mask)
+            raw = paint(shapes, self.annotations.names, size[::-1] if is_swapped else size)
         if not self.apply_exif:
             return raw
         codes = to_upright(np.ascontiguousarray(raw.codes), orientation)
-        return RawMask(codes, raw.kind, raw.mode, raw.palette)
+        return replace(raw, codes=codes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskzoo.training.data.records.rawmask import CodeKind
+from maskzoo.training.data.records.rawmask import CodeKind, ShapeTally
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class MaskFacts:
         upper: the same for the upper half alone.
         solid: blocks of 2 x 2 pixels that each code fills. Classes fill areas, noise does not.
         sha256: hash of the file, or of the drawn mask.
+        tally: as in `RawMask`.
     """
 
     kind: CodeKind
@@ -30,6 +31,7 @@ class MaskFacts:
     solid: Mapping[int, int]
     sha256: str
     palette: Mapping[int, int] | None = None
+    tally: ShapeTally | None = None
 
     def as_colours(self) -> dict[int, int]:
         """Return the counts by packed colour."""

@@ -1,4 +1,4 @@
-"""Masks as stored, and the protocol of painters that draw them from annotations.
+"""Masks as stored, and what became of the annotations that they were drawn from.
 
 Shapes: codes are (H, W). A code is a stored value, or a colour packed as 0xRRGGBB.
 """
@@ -6,14 +6,40 @@ Shapes: codes are (H, W). A code is a stored value, or a colour packed as 0xRRGG
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 CodeKind = Literal["values", "colours"]
+VOID = 255  # of drawn shapes: pixels to ignore
+NO_PIXEL = "smaller than a pixel, or outside the image"  # a kind of shape that is not drawn
+
+
+@dataclass(frozen=True)
+class ShapeTally:
+    """What became of the annotations of one image: `found` is the sum of the three others.
+
+    Args:
+        found: number of annotations.
+        drawn: those that have pixels in the mask.
+        covered: those whose pixels all belong to smaller shapes.
+        not_drawn: the others by kind; a kind reads well after its number.
+        examples: some of those that are not drawn, with their kind.
+        damaged: those that cannot be what their tool wrote; they are in `not_drawn` too.
+        names: annotations that are not drawn by class, where it is known.
+        scaled_from: (H, W) that the annotations were made for, where they were scaled.
+    """
+
+    found: int
+    drawn: int
+    covered: int
+    not_drawn: Mapping[str, int]
+    examples: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    names: Mapping[str, int] = field(default_factory=dict)
+    scaled_from: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -25,12 +51,14 @@ class RawMask:
         kind: what `codes` are.
         mode: pixel mode of the file: `L`, `P`, `RGB`, `RGBA`, `1`, `I;16`, `onehot` …
         palette: index → packed colour, for mode `P`.
+        tally: what became of the annotations that the mask is drawn from; None for files.
     """
 
     codes: npt.NDArray[np.integer]
     kind: CodeKind
     mode: str
     palette: Mapping[int, int] | None = None
+    tally: ShapeTally | None = None
 
     @property
     def height_width(self) -> tuple[int, int]:
@@ -47,30 +75,3 @@ class RawMask:
             table[list(self.palette)] = list(self.palette.values())
         colours: npt.NDArray[np.uint32] = table[np.clip(self.codes, 0, 255)]
         return colours
-
-
-class Annotations(Protocol):
-    """Draws the masks of a data set that stores outlines and not pixels.
-
-    Attributes:
-        storage: what reports call it.
-        names: the classes without the background.
-    """
-
-    @property
-    def storage(self) -> str: ...
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-
-    def draw(self, image: Path, file: Path, size: tuple[int, int]) -> RawMask:
-        """Draw the mask of an image.
-
-        Args:
-            image: file of the image.
-            file: file of its annotation.
-            size: upright (H, W) of the image.
-
-        Raises:
-            DataError: the annotation is damaged.
-        """

@@ -1,28 +1,47 @@
-"""labelme: one json for each image, with `shapes` of labelled points."""
+"""labelme: one json for each image, with `shapes` of labelled points.
+
+Masks equal labelme's own export (`labelme_export_json`), where shapes have an area. Lines and
+points have none: the export draws them ten pixels wide, which no one labelled.
+"""
 
 from __future__ import annotations
 
-import json
+import base64
+import binascii
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.records.rawmask import RawMask
-from maskzoo.training.data.shapes.drawing import as_mask, blank, checked_names, fill
+from maskzoo.training.data.files.text import read_json
+from maskzoo.training.data.records.shape import (
+    Area,
+    Bitmap,
+    Ellipse,
+    ImageShapes,
+    NotDrawn,
+    Points,
+    Rings,
+    Shape,
+    meaning,
+)
+from maskzoo.training.data.shapes.fields import checked_names, image_shapes, points_of, size_of
+
+_ROTATED = {"rotation", "oriented_rectangle", "quadrilateral"}
+_NO_AREA = {"line": "lines", "linestrip": "lines", "point": "points", "points": "points"}
 
 
 @dataclass(frozen=True)
 class LabelmePolygons:
-    """The outlines of labelme files.
+    """The shapes of labelme files.
 
     Args:
-        names: the labels, sorted, without the background.
+        names: the labels, sorted, without the background and what is ignored.
         storage: what reports call them.
     """
 
@@ -35,57 +54,90 @@ class LabelmePolygons:
         labels: set[str] = set()
         for file in files:
             try:
-                labels |= {str(shape.get("label")) for shape in _shapes(file)}
+                rows = _content(file)["shapes"]
             except DataError:
                 continue  # reported when it is drawn, unless no file is of labelme
-        names = sorted(labels - {"_background_", "background"})
+            labels |= {str(row.get("label")) for row in rows if isinstance(row, dict)}
+        names = sorted(label for label in labels if isinstance(meaning(label), str))
         return cls(checked_names(names, "labelme")) if names else None
 
-    def draw(self, image: Path, file: Path, size: tuple[int, int]) -> RawMask:
-        """See `Annotations.draw`."""
-        shapes = _shapes(file)
-        canvas = blank(size)
-        for shape in shapes:
-            label = str(shape.get("label"))
-            value = self.names.index(label) + 1 if label in self.names else 0
-            fill(canvas, _outline(shape), value)
-        return as_mask(canvas)
+    def read(self, image: Path, file: Path) -> ImageShapes:
+        """See `Annotations.read`."""
+        content = _content(file)
+        items = (
+            _read(row, f"{image.name}, shape {number}")
+            for number, row in enumerate(content["shapes"], start=1)
+        )
+        return image_shapes(items, size_of(content, "imageHeight", "imageWidth"))
 
 
-def _shapes(file: Path) -> Sequence[Mapping[str, Any]]:
-    """Return the shapes in a labelme file.
+def _content(file: Path) -> Mapping[str, Any]:
+    """Return the content of a labelme file.
 
     Raises:
         DataError: the file is damaged, or not of labelme.
     """
-    content = _read_json(file)
+    content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
-        raise DataError("the file lacks labelme's list 'shapes'; label this image again")
-    return [shape for shape in content["shapes"] if isinstance(shape, dict)]
+        raise DataError(f"{file}: the file lacks labelme's list 'shapes'; label this image again")
+    return content
 
 
-def _outline(shape: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    """Return a shape as a polygon (n, 2) of x and y; an empty one where it has no area."""
-    points = np.asarray(shape.get("points", []), np.float64).reshape(-1, 2)
-    match shape.get("shape_type", "polygon"):
-        case "rectangle" if len(points) == 2:
-            (left, top), (right, bottom) = points
-            return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-        case "circle" if len(points) == 2:
-            radius = float(np.hypot(*(points[1] - points[0])))
-            angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-            circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-            return np.asarray(points[0] + radius * circle)
-        case "polygon":
-            return points
-    return np.empty((0, 2))  # points and lines have no area
-
-
-@lru_cache(maxsize=8)
-def _read_json(file: Path) -> Any:
+def _read(row: Any, label: str) -> Shape | NotDrawn:
+    """Return an entry of `shapes` as a shape, or why it has none."""
+    if not isinstance(row, dict):
+        return NotDrawn("damaged (not an object of json)", label, is_damaged=True)
+    name = str(row.get("label"))
+    label = f"{label}, {name!r}"
+    kind = row.get("shape_type") or "polygon"
+    points = points_of(row.get("points"))
+    if kind in _NO_AREA:
+        return NotDrawn(_NO_AREA[kind], label, name)
+    if points is None:
+        return NotDrawn("damaged (points that are not pairs of numbers)", label, name, True)
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"the file cannot be read as json ({error}); label this image again"
-        ) from error
+        area = _area(kind, points, row)
+    except ValueError as error:
+        return NotDrawn(f"damaged ({error})", label, name, True)
+    if area is None:
+        return NotDrawn(f"of type {kind!r} with {len(points)} points", label, name)
+    return Shape(meaning(name), area, label)
+
+
+def _area(kind: str, points: Points, row: Mapping[str, Any]) -> Area | None:
+    """Return the area of a shape; None where its points do not make one of its type.
+
+    Raises:
+        ValueError: its mask is damaged.
+    """
+    if kind == "mask" and len(points) == 2:
+        left, top = points.astype(int).min(0).tolist()
+        return Bitmap(_bitmap(row.get("mask")), left, top)
+    if kind == "circle" and len(points) == 2:
+        radius = float(np.hypot(*(points[1] - points[0])))
+        x, y = points[0].tolist()
+        return Ellipse((x, y), (radius, radius), border=True)
+    if kind == "rectangle" and len(points) == 2:
+        (left, top), (right, bottom) = points.min(0), points.max(0)
+        points = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+        return Rings((points,), border=True)
+    if kind == "polygon" and len(points) >= 3:
+        return Rings((points,), border=True)
+    if (kind == "rectangle" or kind in _ROTATED) and len(points) == 4:
+        return Rings((points,), border=True)
+    return None
+
+
+def _bitmap(text: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return the pixels of a mask, a PNG in base64.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        data = base64.b64decode(str(text), validate=True)
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.asarray(image.convert("L") if image.mode not in ("1", "L", "P") else image)
+    except (binascii.Error, OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"the mask is not a PNG in base64: {error}") from None
+    return np.asarray(pixels, np.bool_)

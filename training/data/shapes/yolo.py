@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.records.rawmask import RawMask
-from maskzoo.training.data.shapes.drawing import as_mask, blank, checked_names, fill
+from maskzoo.training.data.files.text import read_text
+from maskzoo.training.data.records.shape import ImageShapes, NotDrawn, Rings, Shape
+from maskzoo.training.data.shapes.fields import checked_names, image_shapes
+
+_FARTHEST = 1.1  # a coordinate beyond is not a fraction; a little outside is cut at the border
+_BOX = 5  # numbers in a line
 
 
 @dataclass(frozen=True)
@@ -34,37 +39,65 @@ class YoloPolygons:
             names: names that are known, in the order of the ids.
 
         Returns:
-            None where no line of any file is a polygon (a box has five numbers).
+            None where no line of any file is of YOLO.
         """
         highest = -1
         for file in files:
-            for row in _yolo_rows(file):
-                highest = max(highest, int(row[0]))
+            try:
+                lines = read_text(file).splitlines()
+            except DataError:
+                continue  # reported when it is drawn
+            for line in lines:
+                numbers = _numbers(line)
+                if numbers is not None and len(numbers) >= _BOX and numbers[0].is_integer():
+                    highest = max(highest, int(numbers[0]))
         if highest < 0:
             return None
         every = [*names, *(f"class_{index}" for index in range(len(names), highest + 1))]
         return cls(checked_names(every, "YOLO"))
 
-    def draw(self, image: Path, file: Path, size: tuple[int, int]) -> RawMask:
-        """See `Annotations.draw`."""
-        canvas = blank(size)
-        height, width = canvas.shape
-        for row in _yolo_rows(file):
-            points = np.asarray(row[1:]).reshape(-1, 2) * (width, height)
-            fill(canvas, points, int(row[0]) + 1)
-        return as_mask(canvas)
+    def read(self, image: Path, file: Path) -> ImageShapes:
+        """See `Annotations.read`."""
+        items = (
+            self._read(line, f"{file.name}, line {number} ({_short(line)})")
+            for number, line in enumerate(read_text(file).splitlines(), start=1)
+            if line.strip()
+        )
+        return image_shapes(items, is_relative=True)
+
+    def _read(self, line: str, label: str) -> Shape | NotDrawn:
+        """Return a line as a shape, or why it has none."""
+        numbers = _numbers(line)
+        if numbers is None:
+            kind = "damaged (a line is a class and points, all numbers)"
+            return NotDrawn(kind, label, is_damaged=True)
+        if not numbers[0].is_integer():
+            return NotDrawn("of a class that is not a whole number", label)
+        if numbers[0] < 0:
+            return NotDrawn("of a negative class", label)
+        name = self.names[int(numbers[0])]
+        if len(numbers) == _BOX:
+            return NotDrawn("boxes without an outline", label, name)
+        if len(numbers) % 2 == 0:
+            kind = "with an odd number of coordinates (a confidence at the end?)"
+            return NotDrawn(kind, label, name)
+        if len(numbers) < _BOX + 2:
+            return NotDrawn("outlines of fewer than three points", label, name)
+        points = np.asarray(numbers[1:]).reshape(-1, 2)
+        if np.abs(points - 0.5).max() > _FARTHEST - 0.5:
+            kind = "with coordinates that are no fractions from 0 to 1 (pixels?)"
+            return NotDrawn(kind, label, name)
+        return Shape(name, Rings((points,)), label)
 
 
-def _yolo_rows(file: Path) -> list[list[float]]:
-    """Return the lines that are polygons: a class and at least three points."""
-    rows: list[list[float]] = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = [float(word) for word in line.split()]
-        except ValueError:
-            raise DataError(
-                f"line {number} holds {line[:40]!r}; a line is a class and points, all numbers"
-            ) from None
-        if len(row) >= 7 and len(row) % 2 == 1:
-            rows.append(row)
-    return rows
+def _numbers(line: str) -> list[float] | None:
+    """Return the numbers of a line that has any, or None where not all are finite numbers."""
+    try:
+        numbers = [float(word) for word in line.split()]
+    except ValueError:
+        return None
+    return numbers if numbers and all(map(math.isfinite, numbers)) else None
+
+
+def _short(line: str) -> str:
+    return repr(line.strip()[:40] + ("…" if len(line.strip()) > 40 else ""))

@@ -9,7 +9,7 @@ from maskzoo.training.data.masks.described import described_classes
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.data.records.encoding import IGNORE
 from tests.training.data.documents import (
-    square_mask,
+    labelme_square_mask,
     write_labelme,
 )
 
@@ -57,7 +57,9 @@ def test_polygon_classes_are_described_by_name(images):
     )
     data = open_dataset(images)
     assert data.labels.names == ("nothing", "animal")
-    assert all(np.array_equal(data.read(sample)[1], square_mask()) for sample in data.all_samples)
+    assert all(
+        np.array_equal(data.read(sample)[1], labelme_square_mask()) for sample in data.all_samples
+    )
 
 
 def test_a_polygon_class_that_does_not_exist_is_suggested(images):

@@ -31,7 +31,7 @@ def test_drawn_outlines_have_their_own_numbers():
     result = interpret_outlines(("cat", "dog"), "COCO polygons")
     assert result.labels.names == ("background", "cat", "dog")
     assert result.labels.background == 0
-    assert table(result) == {0: 0, 1: 1, 2: 2}
+    assert table(result) == {0: 0, 1: 1, 2: 2, 255: 255}
 
 
 def test_a_drawn_class_may_be_called_background():

@@ -8,7 +8,7 @@ import pytest
 
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.shapes.labelme import LabelmePolygons
-from tests.training.data.documents import square_mask, write_labelme
+from tests.training.data.documents import labelme_square_mask, write_labelme
 
 
 @pytest.fixture
@@ -33,4 +33,4 @@ def test_outlines_are_drawn_at_the_size_of_the_image(images: Path) -> None:
     file = images / "images" / "0.json"
     reader = MaskReader(LabelmePolygons(("cat",)))
     raw = reader.read(images / "images" / "0.jpg", file, (24, 32), 1)
-    assert np.array_equal(raw.codes, square_mask())
+    assert np.array_equal(raw.codes, labelme_square_mask())

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.drawing.painter import paint
 from maskzoo.training.data.opening import open_dataset
+from maskzoo.training.data.shapes.yolo import YoloPolygons
 from tests.training.data.documents import (
     SQUARE,
     square_mask,
 )
-from tests.training.data.reading import find_pairs
 from tests.training.data.truth import (
     assert_truth,
-    outlines,
+    strips,
     write_pairs,
 )
 
@@ -28,18 +29,52 @@ def test_yolo_is_drawn_with_the_names_of_its_own_file(images):
     assert np.array_equal(data.read(data.all_samples[0])[1], square_mask())
 
 
-def test_yolo_boxes_are_not_masks(images):
+def read_lines(folder, *lines, names=("dog", "cat")):
+    file = folder / "0.txt"
+    file.write_text("\n".join(lines))
+    return paint(YoloPolygons(names).read(folder / "0.png", file), names, (24, 32))
+
+
+def test_lines_that_are_no_polygons_are_counted_by_kind(tmp_path):
+    raw = read_lines(
+        tmp_path,
+        "0 0.1 0.1 0.9 0.1 0.9 0.9",
+        "1 0.5 0.5 0.2 0.2",
+        "1 0.5 0.5 0.2 0.2",
+        "-1 0.1 0.1 0.9 0.1 0.9 0.9",
+        "1 0.1 0.1 0.9 0.1 0.9 0.9 0.87",
+        "1 10 10 30 10 30 20",
+        "1 0.1 0.1 0.9 0.1 0.9 1.04",
+        "1 a b",
+        "",
+    )
+    assert (raw.tally.found, raw.tally.drawn, raw.tally.covered) == (8, 2, 0)
+    assert raw.tally.not_drawn == {
+        "boxes without an outline": 2,
+        "of a negative class": 1,
+        "with an odd number of coordinates (a confidence at the end?)": 1,
+        "with coordinates that are no fractions from 0 to 1 (pixels?)": 1,
+        "damaged (a line is a class and points, all numbers)": 1,
+    }
+    assert raw.tally.examples[0].startswith("0.txt, line 2 ('1 0.5 0.5 0.2 0.2'): boxes")
+    assert len(raw.tally.damaged) == 1
+
+
+def test_boxes_alone_are_refused_in_words(images):
     (images / "labels").mkdir()
-    (images / "labels" / "0.txt").write_text("0 0.5 0.5 0.2 0.2\n")
-    with pytest.raises(DataError, match="no images with masks"):
-        find_pairs(images)
+    for number in range(6):
+        (images / "labels" / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(DataError, match="6 boxes without an outline") as caught:
+        open_dataset(images)
+    assert "boxes alone do not tell" in str(caught.value)
 
 
 def test_yolo_text_is_read(tmp_path):
     def write(path, mask, number):
         lines = [
-            f"{label - 1} " + " ".join(f"{value:.6f}" for value in (points / (64, 48)).ravel())
-            for label, points in outlines(number)
+            f"{label - 1} " + " ".join(f"{value:.6f}" for value in (ring / (64, 48)).ravel())
+            for label, rings in strips(number)
+            for ring in rings
         ]
         path.write_text("\n".join(lines))
 

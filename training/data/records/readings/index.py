@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from maskzoo.training.data.records.rawmask import Annotations
 from maskzoo.training.data.records.samples import Pair
+from maskzoo.training.data.records.shape import Annotations
 
 YamlValue = str | Sequence["YamlValue"] | Mapping[str, "YamlValue"]
 

@@ -1,0 +1,1 @@
+"""Shapes to pixels: the painter of all formats."""
