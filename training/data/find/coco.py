@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.find.pairing import unique_stems
-from maskzoo.training.data.find.words import split_folders
+from maskzoo.training.data.find.words import split_folders, split_in_name
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
-from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Pair, Split
+from maskzoo.training.data.records.samples import Pair
 from maskzoo.training.data.shapes.coco import (
     CocoDocument,
     CocoPolygons,
@@ -42,7 +41,7 @@ def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
     unpaired: list[Path] = []
     documents: list[CocoDocument] = []
     for file, content in contents.items():
-        split = _split_in_name(file, root)
+        split = split_in_name(file, root)
         images: dict[str, Path] = {}
         for row in content["images"]:
             if not isinstance(row, dict) or "id" not in row or "file_name" not in row:
@@ -86,11 +85,11 @@ def _coco_image(name: str, found: list[Path], file: Path, root: Path) -> Path | 
     Raises:
         DataError: several images fit.
     """
-    split = _split_in_name(file, root)
+    split = split_in_name(file, root)
     narrower: tuple[Callable[[Path], bool], ...] = (
         lambda path: path.as_posix().endswith(f"/{name}"),
         lambda path: file.parent in path.parents,
-        lambda path: _split_in_name(path.parent / "_", root) == split,
+        lambda path: split_in_name(path.parent / "_", root) == split,
     )
     for is_meant in narrower:
         found = [path for path in found if is_meant(path)] or found
@@ -101,10 +100,3 @@ def _coco_image(name: str, found: list[Path], file: Path, root: Path) -> Path | 
             "into its `file_name`, or give the images different names"
         )
     return found[0] if found else None
-
-
-def _split_in_name(file: Path, root: Path) -> Split | None:
-    """Return the split that a word of the path below `root` stands for, or None."""
-    text = file.relative_to(root).with_suffix("").as_posix().lower()
-    words = re.findall(r"[a-z]+(?:2017)?", text)
-    return next((SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS), None)

@@ -14,6 +14,11 @@ from pathlib import Path
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
+from maskzoo.training.data.find.annotated import (
+    find_labelme_folders,
+    find_listed,
+    find_supervisely,
+)
 from maskzoo.training.data.find.coco import find_coco
 from maskzoo.training.data.find.folders import (
     IMAGE_FOLDERS,
@@ -21,8 +26,10 @@ from maskzoo.training.data.find.folders import (
     find_folders,
     read_folders,
 )
+from maskzoo.training.data.find.foreign import recognised
 from maskzoo.training.data.find.lists import absent_in_lists, find_lists
 from maskzoo.training.data.find.pairing import FolderPair
+from maskzoo.training.data.find.panoptic import find_panoptic
 from maskzoo.training.data.find.voc import find_voc
 from maskzoo.training.data.find.words import split_folders
 from maskzoo.training.data.records.readings.index import FileIndex
@@ -109,6 +116,10 @@ FINDERS: tuple[Finder, ...] = (
     find_lists,
     find_folders,
     find_coco,
+    find_panoptic,
+    find_listed,
+    find_supervisely,
+    find_labelme_folders,
 )
 
 
@@ -117,6 +128,8 @@ def _nothing_found(listing: Listing) -> str:
     root = listing.root
     if absent := absent_in_lists(listing, root):
         return f"no images with masks found in {str(root)!r}: {absent}"
+    if known := recognised(listing):
+        return f"no images with masks found in {str(root)!r}: {known}"
     return (
         f"no images with masks found in {str(root)!r}, which {_content(listing)}; expected "
         "images/{train,val,test} + masks/{train,val,test}, or images + masks, with equal stems, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from maskzoo.training.data.files.listing import Listing, composed
@@ -12,3 +13,12 @@ def split_folders(listing: Listing, folder: Path) -> dict[Split, Path]:
     """Return the sub-folders whose name stands for a split."""
     children = {composed(child.name).lower(): child for child in listing.folders(folder)}
     return {split: children[name] for name, split in SPLIT_FOLDERS.items() if name in children}
+
+
+def split_in_name(file: Path, root: Path) -> Split | None:
+    """Return the split that a word of the path below `root` stands for, or None."""
+    if not file.is_relative_to(root):
+        return None
+    text = file.relative_to(root).with_suffix("").as_posix().lower()
+    words = re.findall(r"[a-z]+(?:2017)?", text)
+    return next((SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS), None)

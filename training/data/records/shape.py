@@ -147,6 +147,19 @@ class ImageShapes:
     is_relative: bool = False
 
 
+@dataclass(frozen=True)
+class ListedImages:
+    """What a file says that holds the annotations of many images.
+
+    Args:
+        images: the annotations by the image's name or path, as the file writes it.
+        notes: decisions, as sentences for people.
+    """
+
+    images: tuple[tuple[str, ImageShapes], ...]
+    notes: tuple[str, ...] = ()
+
+
 class Annotations(Protocol):
     """Reads the shapes of a data set that stores shapes and not pixels.
 

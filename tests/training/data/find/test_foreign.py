@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.opening import inspect
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.json", '[{"labels": [{"poly2d": []}]}]', "BDD100K.*to_mask"),
+        ("a_polygons.json", '{"imgHeight": 1, "objects": []}', "labelIds"),
+        ("a.json", '{"objects": [{"label": "construction--flat--road"}]}', "Mapillary.*labels"),
+        (
+            "a.xml",
+            "<annotation><object><bndbox></bndbox></object></annotation>",
+            "VOC's xml of boxes",
+        ),
+        ("a.tfrecord", "x", "TFRecord files .*a.tfrecord"),
+        ("a.nii.gz", "x", "NIfTI"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named_with_what_helps(tmp_path, name, content, message):
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "images" / "0.jpg")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=message):
+        inspect(tmp_path)

@@ -1,0 +1,97 @@
+"""Formats that are known by name and not read, with the export that works."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from maskzoo.training.data.files.listing import Listing
+
+_HEAD = 1 << 16  # bytes that tell a format
+_MOST_FILES = 40  # looked into
+_CONTENT: tuple[tuple[str, re.Pattern[bytes], str], ...] = (
+    (
+        "BDD100K's label json",
+        re.compile(rb'"poly2d"'),
+        "download its 'Semantic Segmentation' masks (labels/sem_seg/masks), or make them with "
+        "`python -m bdd100k.label.to_mask -m sem_seg`",
+    ),
+    (
+        "Cityscapes' polygon json",
+        re.compile(rb'"imgHeight"'),
+        "take the *_labelIds.png of gtFine, or make them with cityscapesScripts "
+        "(csCreateTrainIdLabelImgs)",
+    ),
+    (
+        "Mapillary Vistas' polygon json",
+        re.compile(rb'"polygon"[\s\S]*"label":\s*"[a-z]+--|"label":\s*"[a-z]+--'),
+        "take the PNG files in its folder v2.0/labels (or v1.2/labels)",
+    ),
+    (
+        "a VIA 3 project",
+        re.compile(rb'"vid_list"|"via_pid"|"project"\s*:\s*\{\s*"pid"'),
+        "annotate with VIA 2 or export it as COCO",
+    ),
+    (
+        "V7's Darwin json",
+        re.compile(rb'"dataset_id"[\s\S]*"paths"|darwin'),
+        "export it from V7 as COCO, or as semantic masks",
+    ),
+    (
+        "Datumaro's json",
+        re.compile(rb'"items"\s*:[\s\S]*"annotations"|"dm_format_version"'),
+        "convert it with `datum convert -f coco_instances`",
+    ),
+    (
+        "Labelbox' export",
+        re.compile(rb'"data_row"|"Labeled Data"'),
+        "export its masks as PNG files, or convert it to COCO",
+    ),
+    (
+        "PASCAL VOC's xml of boxes",
+        re.compile(rb"<bndbox>"),
+        "boxes are labels for object detection; masks lie in SegmentationClass, or export the "
+        "outlines as COCO",
+    ),
+    (
+        "COCO captions or keypoints",
+        re.compile(rb'"caption"\s*:|"keypoints"\s*:'),
+        "take instances_*.json, which holds the outlines",
+    ),
+)
+_SUFFIXES = {
+    ".tfrecord": ("TFRecord files", "write the images and masks out as PNG files"),
+    ".record": ("TFRecord files", "write the images and masks out as PNG files"),
+    ".lmdb": ("an LMDB", "write the images and masks out as PNG files"),
+    ".parquet": ("Parquet files", "write the images and masks out as PNG files"),
+    ".nii": ("NIfTI volumes", "write their slices out as PNG or TIFF files"),
+    ".nii.gz": ("NIfTI volumes", "write their slices out as PNG or TIFF files"),
+    ".nrrd": ("NRRD volumes", "write their slices out as PNG or TIFF files"),
+    ".dcm": ("DICOM files", "write images and masks out as PNG or TIFF files"),
+    ".h5": ("HDF5 files", "write images and masks out as PNG, TIFF or .npy files"),
+    ".hdf5": ("HDF5 files", "write images and masks out as PNG, TIFF or .npy files"),
+    ".shp": ("shapefiles", "burn them into masks with `gdal_rasterize`"),
+    ".geojson": ("GeoJSON", "burn it into masks with `gdal_rasterize`"),
+}
+
+
+def recognised(listing: Listing) -> str:
+    """Return what a folder of an unknown layout holds and how to make it readable, or nothing."""
+    files = [
+        file for file in listing.all_files if file.suffix.lower() in (".json", ".xml", ".ndjson")
+    ]
+    for file in files[:_MOST_FILES]:
+        head = _head(file)
+        for name, pattern, cure in _CONTENT:
+            if pattern.search(head):
+                return f"{listing.relative(file)} is {name}, which is not read; {cure}"
+    for file in listing.all_files:
+        for suffix, (name, cure) in _SUFFIXES.items():
+            if file.name.lower().endswith(suffix):
+                return f"it holds {name} ({listing.relative(file)}), which are not read; {cure}"
+    return ""
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(_HEAD)
