@@ -82,6 +82,8 @@ def _listed(
             pairs.setdefault(image, Pair(image.stem, image, file, split or _own(image, root)))
             shapes.setdefault(image, found)
     names = [listing.relative(file) for file, _ in files]
+    has_shapes = any(found.shapes for found in shapes.values())
+    has_others = any(found.not_drawn for found in shapes.values())
     return FileIndex(
         root,
         f"{tool} ({', '.join(dict.fromkeys(file.name for file, _ in files))})",
@@ -90,6 +92,7 @@ def _listed(
         masks_without_image=tuple(unpaired),
         annotations=ListedShapes.of(shapes, tool),
         notes=tuple(dict.fromkeys(notes)),
+        is_bare=has_others and not has_shapes,
     )
 
 

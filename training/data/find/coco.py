@@ -58,13 +58,15 @@ def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
             pairs.setdefault(image, Pair(image.stem, image, file, split))
         documents.append(CocoDocument(file, content, images))
     names = [listing.relative(file) for file in contents]
+    polygons = CocoPolygons.of(documents)
     index = FileIndex(
         root,
         f"COCO json ({', '.join(dict.fromkeys(file.name for file in contents))})",
         unique_stems(list(pairs.values())),
         Origin(", ".join(names), {"format": "coco", "annotations": names}),
         masks_without_image=tuple(unpaired),
-        annotations=CocoPolygons.of(documents),
+        annotations=polygons,
+        is_bare=polygons.is_bare,
         notes=tuple(coco_notes(documents)),
     )
     return [index] if pairs else []

@@ -96,7 +96,7 @@ def read_folders(
     if index.pairs:
         yolo = YoloPolygons.of([pair.mask for pair in index.pairs], _yolo_names(listing, root))
         if yolo is not None:
-            return replace(index, annotations=yolo)
+            return replace(index, annotations=yolo, is_bare=yolo.is_bare)
     return None
 
 

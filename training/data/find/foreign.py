@@ -11,6 +11,11 @@ _HEAD = 1 << 16  # bytes that tell a format
 _MOST_FILES = 40  # looked into
 _CONTENT: tuple[tuple[str, re.Pattern[bytes], str], ...] = (
     (
+        "COCO's panoptic json without its PNG files",
+        re.compile(rb'"segments_info"'),
+        "put their folder, which has the name of the json, beside it; the images belong there too",
+    ),
+    (
         "BDD100K's label json",
         re.compile(rb'"poly2d"'),
         "download its 'Semantic Segmentation' masks (labels/sem_seg/masks), or make them with "
@@ -84,7 +89,7 @@ def recognised(listing: Listing) -> str:
         head = _head(file)
         for name, pattern, cure in _CONTENT:
             if pattern.search(head):
-                return f"{listing.relative(file)} is {name}, which is not read; {cure}"
+                return f"{listing.relative(file)} is {name}, which cannot be read; {cure}"
     for file in listing.all_files:
         for suffix, (name, cure) in _SUFFIXES.items():
             if file.name.lower().endswith(suffix):

@@ -55,8 +55,19 @@ def find_readings(listing: Listing) -> list[FileIndex]:
                     found = replace(found, base=base, notes=(note, *index.notes))
                 readings.append(found)
         if readings:
-            return readings
+            return _without_bare(readings)
     raise DataError(_nothing_found(listing))
+
+
+def _without_bare(readings: list[FileIndex]) -> list[FileIndex]:
+    """Return the readings from which masks can be drawn, with a note of the others, else all."""
+    kept = [index for index in readings if not index.is_bare]
+    notes = [
+        f"{index.origin.name}: no annotation has an outline (boxes): not used as masks"
+        for index in readings
+        if index.is_bare
+    ]
+    return [replace(index, notes=(*index.notes, *notes)) for index in kept] or readings
 
 
 def read_described(listing: Listing, images: str, masks: str) -> FileIndex:

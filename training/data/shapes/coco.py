@@ -110,6 +110,12 @@ class CocoPolygons:
                     images[image].rows.append((category, row))
         return cls(names, images)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether no annotation has an outline."""
+        rows = [row for image in self.images.values() for _, row in image.rows]
+        return bool(rows) and not any(row.get("segmentation") for row in rows)
+
     def read(self, image: Path, file: Path) -> ImageShapes:
         """See `Annotations.read`."""
         found = self.images.get(image, CocoImage(None))

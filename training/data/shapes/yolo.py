@@ -25,10 +25,12 @@ class YoloPolygons:
     Args:
         names: names of the classes, in the order of their ids.
         storage: what reports call them.
+        is_bare: whether no line of any file has an outline: boxes alone.
     """
 
     names: tuple[str, ...]
     storage: str = "YOLO polygons"
+    is_bare: bool = False
 
     @classmethod
     def of(cls, files: Sequence[Path], names: Sequence[str]) -> YoloPolygons | None:
@@ -42,6 +44,7 @@ class YoloPolygons:
             None where no line of any file is of YOLO.
         """
         highest = -1
+        most = 0
         for file in files:
             try:
                 lines = read_text(file).splitlines()
@@ -51,10 +54,11 @@ class YoloPolygons:
                 numbers = _numbers(line)
                 if numbers is not None and len(numbers) >= _BOX and numbers[0].is_integer():
                     highest = max(highest, int(numbers[0]))
+                    most = max(most, len(numbers))
         if highest < 0:
             return None
         every = [*names, *(f"class_{index}" for index in range(len(names), highest + 1))]
-        return cls(checked_names(every, "YOLO"))
+        return cls(checked_names(every, "YOLO"), is_bare=most <= _BOX)
 
     def read(self, image: Path, file: Path) -> ImageShapes:
         """See `Annotations.read`."""

@@ -11,6 +11,7 @@ from maskzoo.training.data.opening import inspect
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("a.json", '{"annotations": [{"segments_info": []}]}', "panoptic json without its PNG"),
         ("labels.json", '[{"labels": [{"poly2d": []}]}]', "BDD100K.*to_mask"),
         ("a_polygons.json", '{"imgHeight": 1, "objects": []}', "labelIds"),
         ("a.json", '{"objects": [{"label": "construction--flat--road"}]}', "Mapillary.*labels"),

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from maskzoo.models.errors import DataError
@@ -156,3 +157,14 @@ def test_a_json_of_boxes_alone_is_refused_in_words(images):
     ]
     with pytest.raises(DataError, match=r"no annotation has an outline .* 6 boxes"):
         coco(images, rows)
+
+
+def test_boxes_beside_masks_are_told_and_not_asked_about(images):
+    (images / "masks").mkdir()
+    for number in range(6):
+        mask = np.roll(square_mask(), number, axis=0)
+        Image.fromarray(mask).save(images / "masks" / f"{number}.png")
+    rows = [{"id": n, "image_id": n, "category_id": 3, "bbox": [1, 2, 3, 4]} for n in range(6)]
+    data = coco(images, rows)
+    assert data.labels.num_classes == 2
+    assert any("annotations.json: no annotation has an outline" in note for note in data.notes)

@@ -60,6 +60,7 @@ class FileIndex:
         annotations: draws the masks where they are not one file for each image.
         notes: decisions, as sentences for people.
         base: the folder below `root` that has the layout; None where that is `root` itself.
+        is_bare: no annotation has an outline (boxes alone), so that no mask can be drawn.
         is_listed: a list beside the data names the pairs, which settles what is meant.
     """
 
@@ -75,3 +76,4 @@ class FileIndex:
     notes: tuple[str, ...] = ()
     base: Path | None = None
     is_listed: bool = False
+    is_bare: bool = False
