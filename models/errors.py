@@ -111,6 +111,10 @@ class ImageFormatError(ImageError):
     """The bytes are not an image, or an image of a format that is not on the allow-list."""
 
 
+class ImageBandsError(ImageFormatError):
+    """The image has other bands than the network takes."""
+
+
 class ImageDamagedError(ImageError):
     """The image has a valid start but is truncated or corrupt."""
 

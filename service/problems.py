@@ -48,6 +48,7 @@ OUT_OF_MEMORY = Kind("out-of-memory", 507, "the image does not fit into memory")
 KINDS: dict[type[zoo.ZooError], Kind] = {
     zoo.ImageTooLargeError: Kind("too-many-pixels", 413, "the image has too many pixels"),
     zoo.ImageDamagedError: Kind("image-damaged", 400, "the image is truncated or corrupt"),
+    zoo.ImageBandsError: Kind("image-bands", 422, "the image has other bands than the model takes"),
     zoo.ImageError: Kind("image-undecodable", 400, "the upload is not an image that can be read"),
     zoo.UnknownNameError: BAD_PARAMETER,
     zoo.ShapeError: Kind("image-shape", 422, "the model cannot take an image of this shape"),

@@ -6,8 +6,8 @@ numbers in every worker and every epoch; `Compose.set_random_seed` before each s
 
 The crop with its random scale is our own: it cuts before it resizes, which costs only the crop's
 pixels. Outside the image it has the mean colour, and the ignored id in the mask, so an image
-smaller than the crop is padded. Shapes: uint8 (H, W, 3) and uint8 (H, W) in, the same types at the
-crop's size out.
+smaller than the crop is padded. Shapes: uint8 (H, W, C) and uint8 (H, W) in, the same types at the
+crop's size out. Images of bands keep their colours: what a change of hue means is known for RGB.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from maskzoo.models.errors import SpecError
+from maskzoo.models.images.bands import resize_bands
+from maskzoo.models.preprocessing import Bands
 from maskzoo.training.config.transforms import albumentations, has_argument, list_transforms
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Augmentation:
     crop: tuple[int, int]
     ignore_index: int
     compose: Any
+    fill: tuple[int, ...] = _FILL
 
     def __call__(self, image: Image, mask: Mask, seed: int) -> tuple[Image, Mask]:
         """Return the image and the mask, transformed, both of the crop's size."""
@@ -75,7 +78,7 @@ class Augmentation:
             cut = _window(mask, (top, left), (height, width), self.ignore_index)
             if self._is_mixed(cut):
                 break
-        window = _window(image, (top, left), (height, width), _FILL)
+        window = _window(image, (top, left), (height, width), self.fill)
         return _resize(window, crop, scale), _resize_labels(cut, crop)
 
     def _corner(
@@ -122,24 +125,53 @@ class Augmentation:
 
 
 def build_augmentation(
-    config: RunAugment, *, crop: tuple[int, int], ignore_index: int = 255
+    config: RunAugment,
+    *,
+    crop: tuple[int, int],
+    ignore_index: int = 255,
+    bands: Bands | None = None,
 ) -> Augmentation:
     """Build the augmentation of a run.
 
     Args:
-        config: transforms and probabilities.
+        config: transforms and probabilities; those of colours are for RGB alone.
         crop: height and width of the result.
         ignore_index: label of everything outside the image.
+        bands: of the images; None for RGB.
 
     Raises:
-        SpecError: an extra transform does not exist or rejects its options.
+        SpecError: an extra transform does not exist, rejects its options, or cannot take the bands.
     """
     if min(crop) < 1:
         raise SpecError("augmentation", [f"crop {crop} must be at least 1 x 1"])
-    return Augmentation(config, crop, ignore_index, _compose(config, ignore_index))
+    fill = _FILL if bands is None else tuple(band.fill for band in bands.channels)
+    compose = _compose(config, ignore_index, fill, is_rgb=bands is None)
+    if bands is not None:
+        _try_on_bands(config, crop, len(fill))
+    return Augmentation(config, crop, ignore_index, compose, fill)
 
 
-def _compose(config: RunAugment, ignore_index: int) -> Any:
+def _try_on_bands(config: RunAugment, crop: tuple[int, int], channels: int) -> None:
+    """Run the extra transforms on bands, once: many take three channels, or one, alone.
+
+    Raises:
+        SpecError: one of them cannot take so many channels.
+    """
+    image, mask = np.zeros((*crop, channels), np.uint8), np.zeros(crop, np.uint8)
+    for extra in config.extra:
+        transform = _build_extra(extra.model_copy(update={"p": 1.0}), 0)
+        try:
+            found = albumentations().Compose([transform])(image=image, mask=mask)["image"].shape
+        except Exception as error:  # albumentations and OpenCV raise almost anything
+            found, reason = None, f": {error}"
+        else:
+            reason = f": it gives {found}"
+        if found is None or found[2:] != (channels,):
+            message = f"{extra.name} cannot take images of {channels} band(s){reason}"
+            raise SpecError("augmentation", [message])
+
+
+def _compose(config: RunAugment, ignore_index: int, fill: tuple[int, ...], *, is_rgb: bool) -> Any:
     library = albumentations()
     steps: list[Any] = []
 
@@ -154,18 +186,19 @@ def _compose(config: RunAugment, ignore_index: int) -> Any:
         "Rotate",
         limit=(-config.rotate, config.rotate),
         border_mode=cv2.BORDER_CONSTANT,
-        fill=_FILL,
+        # OpenCV turns four channels at a time, and more share one colour of the corners.
+        fill=fill if len(fill) <= 4 else round(sum(fill) / len(fill)),
         fill_mask=ignore_index,
     )
     add(
-        config.colour,
+        config.colour if is_rgb else 0.0,
         "ColorJitter",
         brightness=(1 - config.brightness, 1 + config.brightness),
         contrast=(1 - config.contrast, 1 + config.contrast),
         saturation=(1 - config.saturation, 1 + config.saturation),
         hue=(-config.hue, config.hue),
     )
-    add(config.grey, "ToGray")
+    add(config.grey if is_rgb else 0.0, "ToGray")
     add(config.blur, "GaussianBlur", blur_limit=(3, 5))
     add(config.noise, "GaussNoise", std_range=(0.01, 0.05))
     steps += [_build_extra(extra, ignore_index) for extra in config.extra]
@@ -187,7 +220,7 @@ def _window(
     array: npt.NDArray[np.uint8],
     corner: tuple[int, int],
     size: tuple[int, int],
-    fill: int | tuple[int, int, int],
+    fill: int | tuple[int, ...],
 ) -> npt.NDArray[np.uint8]:
     """Cut a window that may reach beyond the array; outside it is `fill`."""
     (top, left), (height, width) = corner, size
@@ -206,7 +239,7 @@ def _resize(image: Image, size: tuple[int, int], scale: float) -> Image:
     if image.shape[:2] == size:
         return image
     method = cv2.INTER_LINEAR if scale >= 1 else cv2.INTER_AREA
-    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=method), np.uint8)
+    return np.asarray(resize_bands(image, size, method), np.uint8)
 
 
 def _resize_labels(mask: Mask, size: tuple[int, int]) -> Mask:

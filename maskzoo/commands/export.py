@@ -59,11 +59,13 @@ def export(
             notify=lambda line: print(line, file=sys.stderr),
         )
     else:
+        from maskzoo.models.bundles.manifest import read_manifest
         from maskzoo.models.engines.check import central_part
         from maskzoo.models.export.engines import export_engine
         from maskzoo.models.images.decode import decode_image
 
-        images = [central_part(decode_image(path).pixels) for path in check or ()]
+        bands = read_manifest(folder).preprocessing.bands
+        images = [central_part(decode_image(path, bands=bands).pixels) for path in check or ()]
         artefact = export_engine(folder, engine, precision=precision, images=images, out=out)
     record = artefact.record
     if as_json:

@@ -27,7 +27,7 @@ def write_card(manifest: Manifest, weights_bytes: int) -> str:
         "plug-ins": ", ".join(map(str, spec.plugins)) or "none",
         "architecture options": _flat(spec.options) or "defaults",
         "encoder options": _flat(spec.encoder_options) or "defaults",
-        "input": f"{spec.in_channels} channel(s), upright RGB images of any size",
+        "input": f"{spec.in_channels} channel(s), {_images(manifest)} of any size",
         "weights": size,
         "sha256": manifest.weights_sha256,
     }
@@ -50,6 +50,13 @@ def write_card(manifest: Manifest, weights_bytes: int) -> str:
         f"```sh\nmaskzoo predict {manifest.name} IMAGE -o masks/\nmaskzoo serve\n```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _images(manifest: Manifest) -> str:
+    bands = manifest.preprocessing.bands
+    if bands is None:
+        return "upright RGB images"
+    return f"files of {bands.in_file} band(s) of {bands.dtype} ({bands.names})"
 
 
 def _scores(manifest: Manifest) -> dict[str, Any]:

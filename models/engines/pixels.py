@@ -1,4 +1,4 @@
-"""uint8 RGB pixels -> the normalised batch that a network takes.
+"""uint8 pixels, RGB or bands -> the normalised batch that a network takes.
 
     (x / 255 - mean) / std  =  x * scale + shift
 
@@ -18,33 +18,40 @@ import torch
 from torch import Tensor
 
 from maskzoo.models.errors import ShapeError
-from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.models.preprocessing import Bands, Preprocessing
 
 _STRIP_VALUES = 1 << 18  # float32 values: 1 MB, about a core's second-level cache
 
 
-def check_pixels(pixels: np.ndarray) -> tuple[int, int]:
-    """Return (height, width) of uint8 (H, W, 3).
+def check_pixels(pixels: np.ndarray, bands: Bands | None = None) -> tuple[int, int]:
+    """Return (height, width) of uint8 (H, W, 3), or (H, W, C) of the network's bands.
 
     Raises:
         ShapeError: `pixels` has another type or shape, or is empty.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+    channels = 3 if bands is None else len(bands.channels)
+    fits = pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == channels
+    if not fits or pixels.size == 0:
+        kind = "RGB" if bands is None else f"of its bands ({bands.names})"
         raise ShapeError(
-            f"image is {pixels.dtype} {pixels.shape}; the predictor takes uint8 (H, W, 3) RGB"
+            f"image is {pixels.dtype} {pixels.shape}; the predictor takes uint8 "
+            f"(H, W, {channels}) {kind}"
         )
     return pixels.shape[0], pixels.shape[1]
 
 
-def to_channels(pixels: np.ndarray, in_channels: int) -> np.ndarray:
-    """Return (H, W, C) for a network of 1 or 3 input channels.
+def to_channels(pixels: np.ndarray, in_channels: int, bands: Bands | None = None) -> np.ndarray:
+    """Return (H, W, C) for a network of 1 or 3 input channels, or one of bands.
 
-    One channel is the luma of ITU-R 601, which gives a grey image back as it was.
+    One channel is the luma of ITU-R 601, which gives a grey image back as it was. Bands have one
+    channel each already.
 
     Raises:
         ShapeError: `pixels` is not uint8 (H, W, 3), or the network takes other channels.
     """
-    check_pixels(pixels)
+    check_pixels(pixels, bands)
+    if bands is not None:
+        return pixels
     if in_channels == 3:
         return pixels
     if in_channels == 1:

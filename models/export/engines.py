@@ -51,7 +51,7 @@ def export_engine(
     Args:
         precision: of the stored weights. ``fp16`` halves the files; computation is independent of
             it.
-        images: check images, uint8 (H, W, 3); None takes generated ones.
+        images: check images, uint8 (H, W, 3) or of the bands; None takes generated ones.
         out: the parent folder in place of the bundle's `engines`.
 
     Raises:
@@ -70,7 +70,8 @@ def export_engine(
     check = CheckImages.of(
         EagerEngine.of(network, manifest.spec, "cpu"),
         manifest.preprocessing,
-        [to_channels(image, channels) for image in images or ()] or generated_images(channels),
+        [to_channels(image, channels, manifest.preprocessing.bands) for image in images or ()]
+        or generated_images(channels),
     )
 
     def make(folder: Path) -> ArtefactRecord:

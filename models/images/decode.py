@@ -26,7 +26,8 @@ compared with the pixel limit; only then are pixels decoded.
 | float TIFF of whole numbers within 0..255 | as they are |
 | other float TIFF | lowest..highest finite value to 0..255; NaN becomes the lowest |
 | GDAL's no-data value in a TIFF over 8 bits | counts for no range; becomes `NO_DATA_COLOUR` |
-| TIFF of 4 or more channels, or 2, without alpha | the first three, or the first one |
+| RGB TIFF with further bands | the first three |
+| other TIFF of 2, or more than 3 bands | `ImageBandsError`, unless the network takes bands |
 | truncated or corrupt; a JPEG that lacks pixels | `ImageDamagedError` |
 | progressive JPEG without its last scans | what the others show |
 | JPEG of more than 200 scans | `ImageFormatError`, before decoding |
@@ -69,10 +70,12 @@ from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
 )
+from maskzoo.models.images.bands import BY_BANDS, BandReader, StoredSamples
 from maskzoo.models.images.jpeg import JpegScans, check_complete, decode_fast
-from maskzoo.models.images.orientation import to_upright
+from maskzoo.models.images.orientation import to_upright, to_upright_bands
 from maskzoo.models.images.samples import composite, grey_to_rgb, scale_to_8_bits
 from maskzoo.models.images.sniff import gif_size, sniff_format, webp_size
+from maskzoo.models.preprocessing import Bands
 
 if TYPE_CHECKING:
     from maskzoo.models.images.tiff import TiffHeader
@@ -88,6 +91,7 @@ _OPENERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "GIF": GifImagePlugin.GifImageFile,
 }
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
 
 
@@ -108,6 +112,7 @@ class ImageInfo:
         icc_profile: ``none`` or ``ignored``.
         scaling: how samples became 8 bits, ``none`` if they were; ``pending`` if only the header
             was read.
+        bands: samples of a pixel without alpha; 3 for a palette.
     """
 
     format: str
@@ -121,10 +126,17 @@ class ImageInfo:
     alpha: str
     icc_profile: str
     scaling: str
+    bands: int = 3
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain JSON values."""
         return asdict(self)
+
+    @property
+    def cost(self) -> int:
+        """Pixels that the work on the image counts for: four bytes of samples are one."""
+        num_bytes = self.bands * max(1, self.bit_depth // 8)
+        return self.width * self.height * max(1, -(-num_bytes // 4))
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -132,6 +144,8 @@ class ImageInfo:
         remarks = []
         if self.alpha == "band":
             remarks.append("a band is flagged as alpha but holds data; it is not used")
+        elif self.bands > 3 and self.scaling != BY_BANDS:
+            remarks.append(f"the first 3 of {self.bands} bands are used")
         if self.bit_depth > 8 and self.scaling != "pending":
             remarks.append(f"{self.bit_depth}-bit samples: {self.scaling}")
         if self.format == "TIFF" and self.pages > 1:
@@ -141,28 +155,43 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """Upright pixels, uint8 (H, W, 3) RGB, and where they came from."""
+    """Upright pixels, and where they came from.
+
+    Args:
+        pixels: uint8 (H, W, 3) RGB, or (H, W, C) of bands.
+        info: what was found and done.
+        gaps: pixels (H, W) in which all bands are missing; None where none is.
+    """
 
     pixels: np.ndarray
     info: ImageInfo
+    gaps: np.ndarray | None = None
 
 
 def decode_image(
-    source: bytes | Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, name: str | None = None
+    source: bytes | Path,
+    *,
+    bands: Bands | None = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    name: str | None = None,
 ) -> DecodedImage:
-    """Decode an image to upright RGB, as the module's table says.
+    """Decode an image to upright RGB, as the module's table says, or to bands.
 
     Args:
         source: the bytes of the file, or its path.
+        bands: that the network takes; None gives RGB.
         max_pixels: the most pixels the header may announce; None allows any number.
         name: what messages call the image; its path if None, or ``image`` where there is none.
 
     Raises:
         ImageFormatError: the bytes are not an image of an allowed format.
+        ImageBandsError: the image has other bands.
         ImageTooLargeError: the header announces too many pixels.
         ImageDamagedError: the image is truncated or corrupt.
     """
     name = _name_of(source, name)
+    if bands is not None:
+        return _decode_bands(source, bands, max_pixels, name)
     data = _read(source, name) if isinstance(source, Path) else source
     stream = io.BytesIO(data)
     file_format = sniff_format(stream, name)
@@ -180,6 +209,55 @@ def decode_image(
         orientation = _orientation(image)  # again: a PNG may keep its EXIF behind the pixels
     info = replace(_oriented(header, orientation), alpha=alpha, scaling=scaling)
     return DecodedImage(_own(to_upright(pixels, orientation)), info)
+
+
+def read_samples(
+    source: bytes | Path, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, name: str | None = None
+) -> tuple[ImageInfo, StoredSamples]:
+    """Read the samples of a TIFF or 16-bit PNG as they are stored, upright; of others, RGB.
+
+    Arguments and errors are those of `decode_image`.
+    """
+    name = _name_of(source, name)
+    data = _read(source, name) if isinstance(source, Path) else source
+    stream = io.BytesIO(data)
+    if sniff_format(stream, name) == "TIFF":
+        from maskzoo.models.images.tiff import read_tiff_samples  # as in _decode_tiff
+
+        header, stored = read_tiff_samples(stream, name, max_pixels)
+        info = _tiff_info(header)
+        upright = to_upright_bands(stored.samples, info.orientation)
+        return info, replace(stored, samples=upright)
+    info = _read_header(stream, name)
+    if info.format != "PNG" or info.bit_depth != 16:
+        decoded = decode_image(data, max_pixels=max_pixels, name=name)
+        grey = info.bands == 1
+        samples = decoded.pixels[..., :1] if grey else decoded.pixels
+        return decoded.info, StoredSamples(samples, False, None, {})
+    _check_pixels(info.width, info.height, max_pixels)
+    try:
+        samples = _png_samples(data)
+    except Exception as error:  # as in decode_image
+        raise ImageDamagedError(f"{name} is a damaged PNG file: {error}") from error
+    samples = to_upright_bands(samples, info.orientation)
+    return info, StoredSamples(samples, samples.shape[2] in (2, 4), None, {})
+
+
+def _decode_bands(
+    source: bytes | Path, bands: Bands, max_pixels: int | None, name: str
+) -> DecodedImage:
+    info, stored = read_samples(source, max_pixels=max_pixels, name=name)
+    samples = stored.samples
+    reader = BandReader.of(
+        bands,
+        num_samples=samples.shape[2],
+        dtype=samples.dtype,
+        has_alpha=stored.has_alpha,
+        no_data=stored.no_data,
+        name=name,
+    )
+    info = replace(info, alpha="none", scaling=BY_BANDS)
+    return DecodedImage(reader.pixels(samples), info, reader.gaps(samples))
 
 
 def read_header(source: bytes | Path, *, name: str | None = None) -> ImageInfo:
@@ -278,6 +356,7 @@ def _header(image: ImageFile.ImageFile, file_format: str, data: bytes) -> ImageI
         alpha="present" if has_alpha else "none",
         icc_profile="ignored" if image.info.get("icc_profile") else "none",
         scaling="none" if bits == 8 else "pending",
+        bands=1 if image.mode in _GREY_MODES or image.mode.startswith("I;16") else 3,
     )
     # A PNG may keep its EXIF behind the pixels: asking for it would decode them.
     is_late = file_format == "PNG" and "exif" not in image.info
@@ -349,10 +428,7 @@ def _own(pixels: np.ndarray) -> np.ndarray:
 
 def _deep_png(image: ImageFile.ImageFile, data: bytes) -> tuple[np.ndarray, str, str]:
     """Return what `_pixels` returns for 16 bits, of which Pillow keeps the high byte of colours."""
-    from imagecodecs import png_decode  # as in `_decode_tiff`, imported where it is needed
-
-    samples = png_decode(data)
-    samples = samples[..., None] if samples.ndim == 2 else samples
+    samples = _png_samples(data)
     has_alpha = image.mode in _ALPHA_MODES  # png_decode turns a colour key into alpha
     scaled, scaling = scale_to_8_bits(samples[..., : 3 if samples.shape[2] >= 3 else 1], 16)
     pixels = scaled if scaled.shape[2] == 3 else grey_to_rgb(scaled[..., 0])
@@ -365,6 +441,14 @@ def _deep_png(image: ImageFile.ImageFile, data: bytes) -> tuple[np.ndarray, str,
     else:
         done = "none" if key is None else "ignored"
     return pixels, done, scaling
+
+
+def _png_samples(data: bytes) -> np.ndarray:
+    """Return the uint16 samples (H, W, S) of a PNG, with a colour key as alpha."""
+    from imagecodecs import png_decode  # as in `_decode_tiff`, imported where it is needed
+
+    samples: np.ndarray = png_decode(data)
+    return samples[..., None] if samples.ndim == 2 else samples
 
 
 def _decode_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> DecodedImage:
@@ -388,5 +472,6 @@ def _tiff_info(header: TiffHeader) -> ImageInfo:
         alpha="present" if header.alpha_kind else "none",
         icc_profile="ignored" if header.has_icc_profile else "none",
         scaling="none" if header.mode.startswith("uint8") else "pending",
+        bands=header.bands,
     )
     return _oriented(info, header.orientation if 1 <= header.orientation <= 8 else 1)

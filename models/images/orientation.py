@@ -44,6 +44,14 @@ def to_upright(stored: np.ndarray, orientation: int) -> np.ndarray:
     return stored
 
 
+def to_upright_bands(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """Return the upright form of (H, W, S), of any type and any number of samples.
+
+    The inverse of `from_upright`: turns by 90 degrees are each other's, the rest their own.
+    """
+    return from_upright(stored, {6: 8, 8: 6}.get(orientation, orientation))
+
+
 def from_upright(upright: np.ndarray, orientation: int) -> np.ndarray:
     """Return an upright array (H, W, ...) as the file stores it: the inverse of `to_upright`.
 

@@ -22,6 +22,7 @@ from maskzoo.models.images.decode import (
     decode_image,
     read_header,
 )
+from maskzoo.models.preprocessing import Bands
 
 
 class PixelRows(Protocol):
@@ -31,7 +32,7 @@ class PixelRows(Protocol):
     width: int
 
     def read(self, top: int, bottom: int) -> np.ndarray:
-        """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
+        """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB, or (rows, W, C) of bands.
 
         Tiled prediction reads each row once, in order; images from `open_rows` return any
         rows at any time.
@@ -40,7 +41,7 @@ class PixelRows(Protocol):
 
 
 class ArrayRows:
-    """The rows of an array in memory, or of a memory map: uint8 (H, W, 3) RGB."""
+    """The rows of an array in memory, or of a memory map: uint8 (H, W, C)."""
 
     def __init__(self, pixels: np.ndarray) -> None:
         self.height, self.width = pixels.shape[:2]
@@ -69,6 +70,7 @@ def open_image(
     source: bytes | Path,
     *,
     header: ImageInfo | None = None,
+    bands: Bands | None = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     name: str | None = None,
 ) -> Iterator[OpenedImage]:
@@ -77,6 +79,7 @@ def open_image(
     Args:
         source: the bytes of a file, or its path; of any format that `decode_image` reads.
         header: what `read_header` returned for the file, where the caller knows that already.
+        bands: that the network takes; None gives RGB.
         max_pixels: the most pixels the header may announce; None allows any number.
         name: what messages call the image; as in `decode_image`.
 
@@ -89,12 +92,14 @@ def open_image(
         if header.format == "TIFF":
             from maskzoo.models.images.tiff_rows import open_tiff_rows  # as in decode_image
 
-            rows = open_tiff_rows(source, max_pixels=max_pixels, name=name or str(source))
+            rows = open_tiff_rows(
+                source, bands=bands, max_pixels=max_pixels, name=name or str(source)
+            )
             if rows is not None:
                 with contextlib.closing(rows):
                     yield OpenedImage(rows, replace(header, alpha=rows.alpha, scaling=rows.scaling))
                 return
-    decoded = decode_image(source, max_pixels=max_pixels, name=name)
+    decoded = decode_image(source, bands=bands, max_pixels=max_pixels, name=name)
     yield OpenedImage(ArrayRows(decoded.pixels), decoded.info)
 
 

@@ -21,12 +21,14 @@ import tifffile
 from PIL import Image
 
 from maskzoo.models.errors import (
+    ImageBandsError,
     ImageDamagedError,
     ImageError,
     ImageFormatError,
     ImageTooLargeError,
 )
-from maskzoo.models.images.gdal import missing, read_no_data
+from maskzoo.models.images.bands import StoredSamples
+from maskzoo.models.images.gdal import missing, read_band_names, read_no_data
 from maskzoo.models.images.jpeg import check_segment
 from maskzoo.models.images.samples import (
     composite,
@@ -53,6 +55,7 @@ _COMPRESSIONS = {
     50001: "WebP",
 }
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_COLOURS = ("red", "green", "blue")
 _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
 _SAMPLE_BYTES_PER_PIXEL = 32
 _MAX_PAGES_COUNTED = 10_000
@@ -65,6 +68,7 @@ class TiffHeader:
     Args:
         width, height: as stored, before the orientation tag is applied.
         mode: type and number of the samples, such as ``uint16x3``.
+        bands: samples of a pixel without alpha; 3 where they are a palette, inks or luma.
         alpha_kind: 0 none, 1 associated (premultiplied), 2 unassociated.
         pages: images in the file (counted up to 10000).
     """
@@ -74,6 +78,7 @@ class TiffHeader:
     bit_depth: int
     mode: str
     orientation: int
+    bands: int
     alpha_kind: int
     has_icc_profile: bool
     pages: int
@@ -100,13 +105,34 @@ def read_tiff(
     """
     with _first_page(stream, name) as page:
         header = page_header(page, stream, name)
-        check_page(page, name, max_pixels)
-        if page.compression == JPEG:
-            for data in _segments(page):
-                check_segment(data, name)
-        samples = _chunky(page.asarray(maxworkers=1), page, name)
+        samples = _read_samples(page, name, max_pixels)
         pixels, alpha, scaling = _to_rgb(samples, page, name)
         return header, pixels, alpha, scaling
+
+
+def read_tiff_samples(
+    stream: BinaryIO, name: str, max_pixels: int | None
+) -> tuple[TiffHeader, StoredSamples]:
+    """Read the samples of the first page as they are stored, before the orientation tag.
+
+    Raises:
+        ImageError: as in `read_tiff`.
+    """
+    with _first_page(stream, name) as page:
+        header = page_header(page, stream, name)
+        samples = _read_samples(page, name, max_pixels)
+        has_alpha = header.alpha_kind != 0
+        colours = dict(enumerate(_COLOURS)) if page.photometric == _RGB else {}
+        names = colours | read_band_names(page)
+        return header, StoredSamples(samples, has_alpha, read_no_data(page), names)
+
+
+def _read_samples(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> np.ndarray:
+    check_page(page, name, max_pixels)
+    if page.compression == JPEG:
+        for data in _segments(page):
+            check_segment(data, name)
+    return _chunky(page.asarray(maxworkers=1), page, name)
 
 
 @contextmanager
@@ -148,6 +174,7 @@ def page_header(page: tifffile.TiffPage, stream: BinaryIO, name: str) -> TiffHea
         bit_depth=int(page.bitspersample),
         mode=f"{page.dtype}x{page.samplesperpixel}",
         orientation=orientation if isinstance(orientation, int) else 1,
+        bands=_count_bands(page),
         alpha_kind=alpha_kind(page),
         has_icc_profile=34675 in page.tags,
         pages=_count_pages(stream),
@@ -158,6 +185,27 @@ def alpha_kind(page: tifffile.TiffPage) -> int:
     """Return 0 for no alpha, 1 for associated (premultiplied), 2 for unassociated."""
     kind = int(page.extrasamples[0]) if page.extrasamples else 0
     return kind if kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA) else 0
+
+
+def _count_bands(page: tifffile.TiffPage) -> int:
+    if int(page.photometric) in (_PALETTE, _CMYK, _YCBCR):
+        return 3
+    return int(page.samplesperpixel) - (alpha_kind(page) != 0)
+
+
+def check_colours(page: tifffile.TiffPage, name: str) -> None:
+    """Reject a page whose samples are neither grey nor colours: nobody knows which ones to show.
+
+    Raises:
+        ImageBandsError: it has two bands, or more than three that are not said to start with RGB.
+    """
+    bands = _count_bands(page)
+    if int(page.photometric) in (_MIN_IS_WHITE, _MIN_IS_BLACK) and bands not in (1, 3):
+        raise ImageBandsError(
+            f"{name} has {bands} bands and 3 (red, green, blue) or 1 are taken here; keep these, "
+            "as `gdal_translate -b 1 -b 2 -b 3` does, or use a network that was trained on files "
+            f"of {bands} bands"
+        )
 
 
 def check_page(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> None:
@@ -232,6 +280,7 @@ def _to_rgb(samples: np.ndarray, page: tifffile.TiffPage, name: str) -> tuple[np
         return _from_pillow_mode("YCbCr", samples), "none", "none"
     if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR):
         raise ImageFormatError(f"{name} is a TIFF of colour space {photometric}; save it as RGB")
+    check_colours(page, name)
     base = samples.shape[2] - len(page.extrasamples)
     kind = int(page.extrasamples[0]) if page.extrasamples and base > 0 else 0
     has_alpha = kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA)

@@ -17,6 +17,7 @@ import numpy as np
 import tifffile
 
 from maskzoo.models.errors import ImageError
+from maskzoo.models.images.bands import BY_BANDS, BandReader
 from maskzoo.models.images.gdal import missing, read_no_data
 from maskzoo.models.images.jpeg import check_segment
 from maskzoo.models.images.samples import (
@@ -28,26 +29,39 @@ from maskzoo.models.images.samples import (
     is_alpha,
     significant_bits,
 )
-from maskzoo.models.images.tiff import JPEG, alpha_kind, check_page, damaged_tiff, page_header
+from maskzoo.models.images.tiff import (
+    JPEG,
+    alpha_kind,
+    check_colours,
+    check_page,
+    damaged_tiff,
+    page_header,
+)
+from maskzoo.models.preprocessing import Bands
 
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
 _CHUNKY = 1
 _MAX_BAND_BYTES = 256_000_000
 
 
-def open_tiff_rows(path: Path, *, max_pixels: int | None, name: str) -> TiffRows | None:
-    """Open a TIFF by rows; None for rotated, palette, CMYK and float ones, which are read whole.
+def open_tiff_rows(
+    path: Path, *, bands: Bands | None = None, max_pixels: int | None, name: str
+) -> TiffRows | None:
+    """Open a TIFF by rows; None for rotated, palette and CMYK ones, which are read whole.
+
+    So are floats and signed integers, unless `bands` say how they are scaled.
 
     Args:
+        bands: that the network takes; None gives RGB.
         name: what messages call the image.
 
     Raises:
         ImageError: the file cannot be read, is damaged, or announces too many pixels.
     """
     try:
-        if not _is_row_readable(path, max_pixels, name):
+        if not _is_row_readable(path, bands, max_pixels, name):
             return None
-        return TiffRows(path, name)
+        return TiffRows(path, name, bands)
     except ImageError:
         raise
     except OSError as error:
@@ -56,7 +70,7 @@ def open_tiff_rows(path: Path, *, max_pixels: int | None, name: str) -> TiffRows
         raise damaged_tiff(name, error) from error
 
 
-def _is_row_readable(path: Path, max_pixels: int | None, name: str) -> bool:
+def _is_row_readable(path: Path, bands: Bands | None, max_pixels: int | None, name: str) -> bool:
     with path.open("rb") as stream, tifffile.TiffFile(stream, _multifile=False) as file:
         page = file.pages.first
         header = page_header(page, stream, name)
@@ -65,10 +79,13 @@ def _is_row_readable(path: Path, max_pixels: int | None, name: str) -> bool:
         if page.compression == JPEG:
             colours.add(_YCBCR)
         stored = np.dtype(page.dtype)
+        is_colour = int(page.photometric) in colours
+        if is_colour and bands is None:
+            check_colours(page, name)
         return (
             header.orientation == 1
-            and int(page.photometric) in colours
-            and stored in (np.uint8, np.uint16)
+            and is_colour
+            and (bands is not None or stored in (np.uint8, np.uint16))
             and header.bit_depth == 8 * stored.itemsize
             and (page.is_contiguous or _band_bytes(page) <= _MAX_BAND_BYTES)
         )
@@ -93,7 +110,7 @@ class _Extent:
 class TiffRows:
     """The rows of the first page of a TIFF that `open_tiff_rows` takes."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, bands: Bands | None = None) -> None:
         self._path = path
         self._name = name
         self._file = tifffile.TiffFile(path, _multifile=False)
@@ -107,7 +124,12 @@ class TiffRows:
         self._no_data = read_no_data(page) if page.bitspersample > 8 else None
         self._mapped = self._map() if page.is_contiguous else None
         self._band: tuple[int, np.ndarray] | None = None
-        self._extent = self._look_through()
+        try:
+            self._reader = None if bands is None else self._read_bands(bands)
+            self._extent = _Extent(8, 8) if bands is not None else self._look_through()
+        except BaseException:
+            self.close()
+            raise
         self.alpha = self._extent.alpha
         self.scaling = self._describe_scaling()
 
@@ -116,12 +138,23 @@ class TiffRows:
         self._file.close()
 
     def read(self, top: int, bottom: int) -> np.ndarray:
-        """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB.
+        """Return rows `top` to `bottom` as uint8 (rows, W, 3) RGB, or (rows, W, C) of bands.
 
         Raises:
             ImageDamagedError: these rows are corrupt.
         """
-        return self._to_rgb(self._samples(top, bottom))
+        samples = self._samples(top, bottom)
+        return self._to_rgb(samples) if self._reader is None else self._reader.pixels(samples)
+
+    def _read_bands(self, bands: Bands) -> BandReader:
+        return BandReader.of(
+            bands,
+            num_samples=self._page.samplesperpixel,
+            dtype=self._type,
+            has_alpha=self._alpha_kind != 0,
+            no_data=read_no_data(self._page),
+            name=self._name,
+        )
 
     def _samples(self, top: int, bottom: int) -> np.ndarray:
         if self._mapped is not None:
@@ -213,6 +246,8 @@ class TiffRows:
 
     def _describe_scaling(self) -> str:
         """Return what `ImageInfo.scaling` says of the decoded image."""
+        if self._reader is not None:
+            return BY_BANDS
         bits = int(self._page.bitspersample)
         if bits == 8:
             return "none"

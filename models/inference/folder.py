@@ -13,6 +13,7 @@ import io
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +22,10 @@ import numpy as np
 from PIL import Image
 
 from maskzoo.models.errors import ZooError
-from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, read_header
+from maskzoo.models.images.bands import show
+from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, ImageInfo, read_header
 from maskzoo.models.images.draw import encode_indexed_png, overlay
-from maskzoo.models.images.rows import PixelRows, open_image
+from maskzoo.models.images.rows import OpenedImage, PixelRows, open_image
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.inference.outputs import OutputFiles
 from maskzoo.models.inference.postprocess import id_type
@@ -95,7 +97,7 @@ def _predict_file(
     header = read_header(files.image)
     is_tiled = predictor.plan((header.height, header.width), options).mode == "tiled"
     max_pixels = MAX_TILED_PIXELS if is_tiled else DEFAULT_MAX_PIXELS
-    with open_image(files.image, header=header, max_pixels=max_pixels) as opened:
+    with _open(predictor, files.image, header, max_pixels) as opened:
         rows, labels = opened.rows, predictor.labels
         if is_tiled:
             start = time.perf_counter()
@@ -108,9 +110,9 @@ def _predict_file(
             label_map, seconds = segmentation.label_map, dict(segmentation.timings)
         if files.overlay is not None:
             drawn = (
-                _draw_small(rows, label_map, labels, opacity)
+                _draw_small(rows, label_map, predictor, opacity)
                 if is_tiled
-                else overlay(pixels, label_map, labels, opacity)
+                else overlay(show(pixels, predictor.bands), label_map, labels, opacity)
             )
             _write_jpeg(files.overlay, drawn)
     files.mask.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +122,12 @@ def _predict_file(
     return FileOutcome(files, height, width, fractions, seconds, notes=notes)
 
 
+def _open(
+    predictor: Predictor, path: Path, header: ImageInfo, max_pixels: int
+) -> AbstractContextManager[OpenedImage]:
+    return open_image(path, header=header, bands=predictor.bands, max_pixels=max_pixels)
+
+
 def _fractions(label_map: np.ndarray, labels: LabelSet) -> dict[str, float]:
     fractions = class_counts(label_map, labels.num_classes) / label_map.size
     occurring = [index for index in np.argsort(-fractions) if fractions[index]]
@@ -127,7 +135,7 @@ def _fractions(label_map: np.ndarray, labels: LabelSet) -> dict[str, float]:
 
 
 def _draw_small(
-    rows: PixelRows, label_map: np.ndarray, labels: LabelSet, opacity: float
+    rows: PixelRows, label_map: np.ndarray, predictor: Predictor, opacity: float
 ) -> np.ndarray:
     """Return an overlay of at most about `_OVERLAY_PIXELS`, drawn from top to bottom."""
     height, width = label_map.shape
@@ -138,7 +146,8 @@ def _draw_small(
     for top in range(0, len(small), count):
         bottom = min(top + count, len(small))
         span = slice(round(top * height / len(small)), round(bottom * height / len(small)))
-        drawn = overlay(rows.read(span.start, span.stop), label_map[span], labels, opacity)
+        pixels = show(rows.read(span.start, span.stop), predictor.bands)
+        drawn = overlay(pixels, label_map[span], predictor.labels, opacity)
         part = cv2.resize(drawn, (small_width, bottom - top), interpolation=cv2.INTER_AREA)
         small[top:bottom] = part
     return small

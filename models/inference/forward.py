@@ -56,7 +56,7 @@ class Forward:
     def runs(
         self, images: Sequence[np.ndarray], plans: Sequence[InputPlan], views: Tta
     ) -> Iterator[FinishedRun]:
-        """Yield the logits of uint8 (H, W, 3) images, in order.
+        """Yield the logits of uint8 (H, W, 3) images, or of bands, in order.
 
         Raises:
             ShapeError: the network gives another number of classes.
@@ -77,7 +77,9 @@ class Forward:
 
     def _fit(self, pixels: np.ndarray, plan: InputPlan) -> np.ndarray:
         """Return uint8 (H, W, C) at the size of the network's input."""
-        return fit_to_plan(to_channels(pixels, self.engine.in_channels), plan)
+        return fit_to_plan(
+            to_channels(pixels, self.engine.in_channels, self.preprocessing.bands), plan
+        )
 
     def _input(self, images: Sequence[np.ndarray], views: Tta) -> Tensor:
         as_pixels = self.engine.takes_pixels and not views.resizes

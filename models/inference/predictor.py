@@ -47,7 +47,7 @@ from maskzoo.models.inference.segmentation import Clock, Segmentation
 from maskzoo.models.inference.tiled import LabelStrip, OnTile, RunTiles, TileWalk, write_strips
 from maskzoo.models.inference.tiles import TileGrid, lay_tiles
 from maskzoo.models.labels import LabelSet
-from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.models.preprocessing import Bands, Preprocessing
 
 MIN_TILE_SIDE = 512
 """The least side of a tile in mode `tiled`."""
@@ -105,6 +105,11 @@ class Predictor:
         self.whole_pixels = whole_pixels
         self.max_tile = max_tile
         self._forward = Forward(self.engine, preprocessing, labels.num_classes, batch_bytes)
+
+    @property
+    def bands(self) -> Bands | None:
+        """The bands of the image files that the network takes; None for RGB and grey."""
+        return self.preprocessing.bands
 
     @classmethod
     def from_bundle(
@@ -172,23 +177,24 @@ class Predictor:
         """Segment one image.
 
         Args:
-            image: upright uint8 (H, W, 3) RGB, or an image file as a path or as bytes.
+            image: upright uint8 (H, W, 3) RGB, or (H, W, C) of a network of bands, or an image
+                file as a path or as bytes.
             options: how to predict it.
             on_tile: called in mode ``tiled`` with the number of finished tiles and of all tiles;
                 an exception raised in it ends the work.
 
         Raises:
             ImageError: the file cannot be read.
-            ShapeError: the array is not uint8 (H, W, 3).
+            ShapeError: the array is of another shape.
             NotFiniteError: the network's logits are not finite.
         """
         clock = Clock()
         info = None
         if not isinstance(image, np.ndarray):
-            decoded = decode_image(image, max_pixels=self.max_pixels)
+            decoded = decode_image(image, bands=self.bands, max_pixels=self.max_pixels)
             image, info = decoded.pixels, decoded.info
         clock.stop("decode")
-        plan = self.plan(check_pixels(image), options)
+        plan = self.plan(check_pixels(image, self.bands), options)
         if plan.tiles is not None:
             found = self._segment_tiles(image, options, plan.tiles, on_tile)
         else:
@@ -217,7 +223,7 @@ class Predictor:
             ShapeError: an array is not uint8 (H, W, 3), or the network's inputs differ in size.
             NotFiniteError: the logits of an image are not finite; the message names it.
         """
-        sizes = [check_pixels(image) for image in images]
+        sizes = [check_pixels(image, self.bands) for image in images]
         if plans is None:
             plans = [self.plan(size, options) for size in sizes]
         padded = {plan.padded for plan in plans}
@@ -274,7 +280,7 @@ class Predictor:
             ShapeError: an array is not uint8 (H, W, 3), or the images differ in size.
             NotFiniteError: the network's logits are not finite.
         """
-        sizes = {check_pixels(image) for image in images}
+        sizes = {check_pixels(image, self.bands) for image in images}
         if len(sizes) != 1:
             raise ShapeError(f"images of sizes {sorted(sizes)}; a batch takes one size")
         plan = self.plan(sizes.pop(), options)

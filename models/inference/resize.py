@@ -12,6 +12,7 @@ from typing import cast
 import cv2
 import numpy as np
 
+from maskzoo.models.images.bands import resize_bands
 from maskzoo.models.inference.options import ChosenMode, Mode
 from maskzoo.models.inference.tiles import TileGrid
 from maskzoo.models.inference.tta import MIN_SIDE
@@ -86,14 +87,15 @@ def _decide(image: tuple[int, int], max_side: int | None, whole_pixels: int) -> 
 
 
 def fit_to_plan(pixels: np.ndarray, plan: InputPlan) -> np.ndarray:
-    """Resize and pad uint8 (H, W, 3) to the network's input.
+    """Resize and pad uint8 (H, W, C) to the network's input.
 
     Shrinking averages areas. Padding repeats the border, on the right and below.
     """
     if plan.scaled != plan.image:
-        height, width = plan.scaled
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        pixels = resize_bands(pixels, plan.scaled, cv2.INTER_AREA)
     below, right = plan.padded[0] - plan.scaled[0], plan.padded[1] - plan.scaled[1]
     if below or right:
+        shape = (*plan.padded, pixels.shape[2])  # OpenCV drops the axis of a single channel
         pixels = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        pixels = pixels.reshape(shape)
     return pixels

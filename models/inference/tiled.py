@@ -25,7 +25,7 @@ from maskzoo.models.inference.postprocess import id_type, to_label_map
 from maskzoo.models.inference.tiles import TileGrid
 
 RunTiles = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
-"""uint8 (h, w, 3) RGB tiles -> float32 logits (K, h, w) of each, in order.
+"""uint8 (h, w, 3) RGB tiles, or of bands -> float32 logits (K, h, w) of each, in order.
 
 It may take several tiles before it returns the logits of the first, and run them together. A
 function of one tile becomes one by `functools.partial(map, function)`.
@@ -102,19 +102,21 @@ class TileWalk:
     def _rows_of_blocks(self) -> Iterator[tuple[int, int, Iterator[Block]]]:
         """Yield for each row of tiles: first and last row that it finishes, and their blocks."""
         grid, blender = self.grid, _Blender(self.grid, self.num_classes)
-        pixels = np.empty((0, self.rows.width, 3), np.uint8)
+        pixels: np.ndarray | None = None
         read_to = 0
         for row, (top, bottom) in enumerate(zip(grid.rows.starts, grid.rows.stops, strict=True)):
             # Rows that this row of tiles shares with the one before are not read again.
-            kept = pixels[len(pixels) - (read_to - top) :]
-            pixels = np.concatenate([kept, self.rows.read(read_to, bottom)])
+            fresh = self.rows.read(read_to, bottom)
+            if pixels is not None:
+                fresh = np.concatenate([pixels[len(pixels) - (read_to - top) :], fresh])
+            pixels = fresh
             read_to = bottom
             blocks = blender.add_row(row, self.run_tiles(self._tiles(pixels, row)))
             yield top, grid.rows.next_start(row), blocks
         self.on_tile(grid.num_tiles, grid.num_tiles)
 
     def _tiles(self, pixels: np.ndarray, row: int) -> Iterator[np.ndarray]:
-        """Cut a row of tiles, uint8 (h, W, 3), from left to right."""
+        """Cut a row of tiles, uint8 (h, W, C), from left to right."""
         columns = self.grid.columns
         spans = zip(columns.starts, columns.stops, strict=True)
         for done, (left, right) in enumerate(spans, start=row * len(columns)):

@@ -75,7 +75,7 @@ class Answerer:
         num_pixels = header.width * header.height
         ends = order.deadline
         within_s = math.inf if ends is None else ends - time.monotonic()
-        with self.admission.admit(num_pixels, within_s=within_s):
+        with self.admission.admit(header.cost, within_s=within_s):
             answer = await self._answer_admitted(order, data, header, timings)
             with timings.measure("encode"):
                 written = await on_image(write, answer)

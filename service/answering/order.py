@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from maskzoo.models.inference.options import PredictOptions
+from maskzoo.models.preprocessing import Bands
 from maskzoo.service.answering.finish import check_answerable
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.errors import BadParameterError
@@ -55,6 +56,11 @@ class Order:
             confidence=self.needs.needs_confidence or options.threshold is not None,
             probabilities=self.needs.takes_probabilities and options.probabilities,
         )
+
+    @property
+    def bands(self) -> Bands | None:
+        """The bands that the model takes; None for RGB and grey images."""
+        return self.model.manifest.preprocessing.bands
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse an image whose probabilities would not fit.

@@ -16,6 +16,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from maskzoo.models.images.bands import show
 from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.images.rows import OpenedImage, PixelRows, open_image
 from maskzoo.models.inference.postprocess import id_type
@@ -128,13 +129,21 @@ async def segment_image(
             pixels = None
         elif pixels is None:
             pixels = await place.in_thread(rows.read, 0, rows.height)
+        if pixels is not None:
+            pixels = show(pixels, order.bands)
     return replace(found, info=planned.image.info), pixels
 
 
 def _open(order: Order, source: bytes | Path, header: ImageInfo, opened: ExitStack) -> _Planned:
     """Open an image; read it completely unless it is tiled."""
     image = opened.enter_context(
-        open_image(source, header=header, max_pixels=order.max_pixels, name=order.file_name)
+        open_image(
+            source,
+            header=header,
+            bands=order.bands,
+            max_pixels=order.max_pixels,
+            name=order.file_name,
+        )
     )
     height, width = image.rows.height, image.rows.width
     order.check_size(height, width)

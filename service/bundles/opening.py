@@ -27,6 +27,8 @@ def warm_up(predictor: Predictor) -> None:
 
     A network that cannot run at all is found out here and not by a request.
     """
-    height, width = predictor.preprocessing.train_size or (_WARM_UP_SIDE, _WARM_UP_SIDE)
+    preprocessing = predictor.preprocessing
+    channels = 3 if preprocessing.bands is None else len(preprocessing.mean)
+    height, width = preprocessing.train_size or (_WARM_UP_SIDE, _WARM_UP_SIDE)
     size = (min(height, _WARM_UP_SIDE), min(width, _WARM_UP_SIDE))
-    predictor.segment(np.full((*size, 3), 128, np.uint8))
+    predictor.segment(np.full((*size, channels), 128, np.uint8))

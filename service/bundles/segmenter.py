@@ -33,7 +33,7 @@ class Segmenter(Protocol):
         *,
         plans: Sequence[InputPlan] | None = None,
     ) -> list[Segmentation]:
-        """Segment uint8 (H, W, 3) images of one input size; called from several threads."""
+        """Segment uint8 (H, W, C) images of one input size; called from several threads."""
 
     def segment_rows(
         self,

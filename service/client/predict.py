@@ -14,11 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from maskzoo.models.errors import ZooError
+from maskzoo.models.errors import ImageBandsError, ZooError
 from maskzoo.models.files import replace_file
-from maskzoo.models.images.decode import decode_image
+from maskzoo.models.images.bands import preview
+from maskzoo.models.images.decode import decode_image, read_samples
 from maskzoo.models.images.draw import overlay as draw_overlay
 from maskzoo.models.inference.outputs import OutputFiles
 from maskzoo.models.labels import LabelSet, parse_colour
@@ -102,6 +104,14 @@ def read_labels(client: Client, model: str | None) -> LabelSet:
     )
 
 
+def _picture(data: bytes, name: str) -> np.ndarray:
+    """Return what a person sees of an image: RGB, or the first bands of many."""
+    try:
+        return decode_image(data, name=name).pixels
+    except ImageBandsError:
+        return preview(read_samples(data, name=name)[1])
+
+
 def _predict_one(
     client: Client, labels: LabelSet, files: OutputFiles, *, model: str | None, mode: str, tta: str
 ) -> RemoteOutcome:
@@ -110,7 +120,7 @@ def _predict_one(
         data = image.read_bytes()
         answer = client.segment(data, model=model, mode=mode, tta=tta)
         if overlay is not None:
-            pixels = decode_image(data, name=str(image)).pixels
+            pixels = _picture(data, str(image))
             drawn = Image.fromarray(draw_overlay(pixels, answer.label_map, labels))
             stream = io.BytesIO()
             drawn.save(stream, "JPEG", quality=90)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.check.bands import describe_bands, find_bands
 from maskzoo.training.data.check.scan import OnProgress, scan
 from maskzoo.training.data.choice import choose
 from maskzoo.training.data.files.listing import Listing
@@ -73,16 +74,19 @@ def collect_findings(
         zip(pairs, facts, strict=True),
         key=lambda row: (SPLITS.index(splits[row[0].stem]), row[0].stem),
     )
+    samples = tuple(Sample(pair.stem, pair.image, pair.mask, splits[pair.stem]) for pair, _ in rows)
+    sorted_facts = tuple(fact for _, fact in rows)
+    bands = find_bands(list(zip(samples, sorted_facts, strict=True)), described)
     return replace(
         bare,
-        samples=tuple(
-            Sample(pair.stem, pair.image, pair.mask, splits[pair.stem]) for pair, _ in rows
-        ),
-        facts=tuple(fact for _, fact in rows),
+        samples=samples,
+        facts=sorted_facts,
+        bands=bands,
         notes=(
             f"layout: {index.layout}",
             *index.notes,
             *excluded,
+            *describe_bands(bands, [fact.image for fact in facts if fact.image is not None]),
             *interpretation.notes,
             split_note,
         ),

@@ -83,7 +83,7 @@ def measure_step(
     trial = copy.deepcopy(network).train()
 
     def step(images: int) -> Callable[[], None]:
-        return lambda: _step(trial, loss, config, (images, 3, *crop), device)
+        return lambda: _step(trial, loss, config, (images, network.spec.in_channels, *crop), device)
 
     try:
         one, two = (_peak(step(images), device) for images in (1, 2))

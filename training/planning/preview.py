@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from maskzoo.models.errors import DataError
+from maskzoo.models.images.bands import show
 from maskzoo.training.augment import Augmentation, build_augmentation
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.check.overview import overlay_labels
@@ -27,7 +28,10 @@ def preview(
     data = open_dataset(root, seed=config.seed, masks=config.masks, allow_bad=config.allow_bad)
     planned = resolve(choose_machine(config), survey(data)).config
     augmentation = build_augmentation(
-        planned.augment, crop=planned.loader.crop, ignore_index=data.labels.ignore_index
+        planned.augment,
+        crop=planned.loader.crop,
+        ignore_index=data.labels.ignore_index,
+        bands=data.bands,
     )
     return draw_preview(
         data,
@@ -76,7 +80,7 @@ def draw_preview(
             drawn = augmentation(image, mask, sample_seed(seed, epoch, int(place)))
             shown.append((*drawn, f"epoch {epoch}"))
         for axes, (pixels, labels, title) in zip(row, shown, strict=True):
-            axes.imshow(overlay_labels(pixels, labels, data.labels))
+            axes.imshow(overlay_labels(show(pixels, data.bands), labels, data.labels))
             axes.set_title(title, fontsize=8)
             axes.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)

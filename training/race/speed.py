@@ -23,7 +23,8 @@ def seconds_per_step(parts: Parts, *, clock: Clock = time.perf_counter) -> float
     """
     fabric, crop = parts.context.fabric, parts.config.loader.crop
     batch_size = parts.config.batch_size // fabric.world_size
-    images = torch.zeros((batch_size, 3, *crop), dtype=torch.uint8, device=fabric.device)
+    shape = (batch_size, parts.network.spec.in_channels, *crop)
+    images = torch.zeros(shape, dtype=torch.uint8, device=fabric.device)
     target = torch.zeros((batch_size, *crop), dtype=torch.int64, device=fabric.device)
     parts.network.train()
     start = 0.0

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from maskzoo.models.images.bands import show
 from maskzoo.models.images.draw import overlay
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.feed.dataset import SegmentationData
@@ -49,6 +50,7 @@ def draw_predictions(
 def _strip(predictor: SparingPredictor, data: SegmentationData, sample: Sample) -> Image.Image:
     image, truth = data.read(sample)
     prediction = predictor.segment(image).label_map
+    image = show(image, data.bands)
     panes = [
         image,
         overlay(image, truth, data.labels, opacity=0.6),

@@ -46,6 +46,7 @@ def make_network(
         architecture=model.architecture,
         encoder=model.encoder,
         num_classes=labels.num_classes,
+        in_channels=3 if context.data.bands is None else len(context.data.bands.channels),
         output_stride=model.output_stride,
         encoder_options=model.encoder_options,
         options=model.options,
@@ -116,14 +117,23 @@ def make_step(
         fabric_optimizer,
         make_loss(config.loss, context.data.labels, network),
         normalise=Normalise(
-            network.encoder.mean,
-            network.encoder.std,
+            *_mean_and_std(context, network),
             device=fabric.device,
             channels_last=config.runtime.channels_last,
         ),
         clip_norm=config.optimizer.clip_norm,
         notify=context.notify,
     )
+
+
+def _mean_and_std(
+    context: RunContext, network: SegmentationNetwork
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of the input: of the data's bands, else of the encoder's photos."""
+    measured = context.data.preprocessing
+    if measured is None:
+        return network.encoder.mean, network.encoder.std
+    return measured.mean, measured.std
 
 
 def try_rates(
@@ -177,8 +187,9 @@ def make_parts(
     if checkpoint is not None:
         restore(checkpoint, network, optimizer, average)
         progress = checkpoint.progress
+    mean, std = _mean_and_std(context, network)
     preprocessing = Preprocessing(
-        mean=network.encoder.mean, std=network.encoder.std, train_size=config.loader.crop
+        mean=mean, std=std, train_size=config.loader.crop, bands=context.data.bands
     )
     evaluated = average.network if average else network
     return Parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from maskzoo.models.bundles.manifest import Manifest, read_manifest
@@ -54,11 +55,13 @@ def evaluate_bundle(
 
 
 def open_as_trained(manifest: Manifest, data: Path) -> SegmentationData:
-    """Open data as the bundle's training did, with its seed and its `allow_bad`."""
+    """Open data as the bundle's training did: with its seed, its `allow_bad` and its bands."""
     recipe = manifest.provenance.recipe or {}
-    return open_dataset(
+    opened = open_dataset(
         data,
         seed=recipe.get("seed", 0),
         masks=recipe.get("masks"),
         allow_bad=recipe.get("allow_bad", 0),
     )
+    ours = manifest.preprocessing
+    return replace(opened, preprocessing=None if ours.bands is None else ours)

@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from maskzoo.models.errors import DataError
+from maskzoo.models.images.bands import show
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.feed.dataset import SegmentationData
@@ -125,7 +126,7 @@ def score_images(
         segmentation = predictor.segment(image, options)
         matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
         matrix.update(truth, segmentation.label_map)
-        yield Scored(sample.stem, image, truth, segmentation, matrix.counts)
+        yield Scored(sample.stem, show(image, data.bands), truth, segmentation, matrix.counts)
 
 
 def count_pixels(

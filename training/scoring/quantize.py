@@ -143,7 +143,7 @@ def _calibration_batches(bundle: Bundle, data: SegmentationData) -> Iterator[np.
         image, _ = data.read(sample)
         top, left = (max(0, side - _CALIBRATION_SIDE) // 2 for side in image.shape[:2])
         part = image[top : top + _CALIBRATION_SIDE, left : left + _CALIBRATION_SIDE]
-        part = to_channels(part, bundle.manifest.spec.in_channels)
+        part = to_channels(part, bundle.manifest.spec.in_channels, preprocessing.bands)
         yield to_batch(part, preprocessing, torch.device("cpu")).numpy()
 
 

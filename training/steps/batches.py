@@ -30,14 +30,17 @@ def make_batches(
 ) -> Batches:
     """Return this rank's batches of the steps from `start` to `stop`; worker processes start once.
 
-    A batch is uint8 images (N, 3, H, W) and int64 class ids (N, H, W).
+    A batch is uint8 images (N, C, H, W) and int64 class ids (N, H, W).
 
     Args:
         fabric: launched.
         counts: how often an epoch crops each training image.
     """
     augmentation = build_augmentation(
-        config.augment, crop=config.loader.crop, ignore_index=data.labels.ignore_index
+        config.augment,
+        crop=config.loader.crop,
+        ignore_index=data.labels.ignore_index,
+        bands=data.bands,
     )
     workers = config.loader.num_workers
     return DataLoader(

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from maskzoo.models.errors import ImageDamagedError, ImageFormatError, ImageTooLargeError
+from maskzoo.models.errors import (
+    ImageBandsError,
+    ImageDamagedError,
+    ImageFormatError,
+    ImageTooLargeError,
+)
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.models.images.jpeg import MAX_SCANS
 from maskzoo.models.images.samples import NO_DATA_COLOUR
@@ -203,19 +208,22 @@ def test_near_infrared_that_is_flagged_as_alpha_is_not_laid_over_white():
 
 
 @pytest.mark.parametrize("channels", [4, 5, 8])
-def test_the_first_three_of_many_channels_are_used(channels):
+def test_the_first_three_of_many_channels_are_used_where_they_are_rgb(channels):
     samples = np.random.default_rng(0).integers(0, 256, (20, 30, channels), dtype=np.uint8)
-    data = tiff(samples, photometric="minisblack", planarconfig="contig")
-    decoded = decode_image(data)
+    extra = ["unspecified"] * (channels - 3)
+    decoded = decode_image(tiff(samples, photometric="rgb", extrasamples=extra))
     np.testing.assert_array_equal(decoded.pixels, samples[..., :3])
     assert decoded.info.mode == f"uint8x{channels}"
+    assert decoded.info.remarks == (f"the first 3 of {channels} bands are used",)
 
 
-def test_the_first_of_two_channels_is_used():
-    samples = np.random.default_rng(0).integers(0, 256, (20, 30, 2), dtype=np.uint8)
+@pytest.mark.parametrize("channels", [2, 4, 13])
+def test_other_bands_are_refused_with_both_counts(channels):
+    samples = np.zeros((20, 30, channels), np.uint8)
     data = tiff(samples, photometric="minisblack", planarconfig="contig")
-    decoded = decode_image(data)
-    np.testing.assert_array_equal(decoded.pixels, np.repeat(samples[..., :1], 3, axis=-1))
+    assert read_header(data).bands == channels
+    with pytest.raises(ImageBandsError, match=f"has {channels} bands and 3"):
+        decode_image(data)
 
 
 def test_the_first_page_of_a_stack_is_used():
@@ -237,7 +245,13 @@ def test_the_pixel_limit_comes_before_the_pixels():
 
 
 def test_the_samples_of_many_channels_are_limited_too():
-    data = tiff(np.zeros((20, 20, 40), np.uint8), photometric="minisblack", planarconfig="contig")
+    extra = ["unspecified"] * 37
+    data = tiff(
+        np.zeros((20, 20, 40), np.uint8),
+        photometric="rgb",
+        extrasamples=extra,
+        planarconfig="contig",
+    )
     decode_image(data, max_pixels=500)
     with pytest.raises(ImageFormatError, match="keep fewer channels"):
         decode_image(data, max_pixels=401)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.answering.order import Order
 from maskzoo.service.answering.segment import MemoryArrays, Workplace
 from maskzoo.service.bundles.entries import LoadedModel
@@ -23,12 +24,14 @@ from maskzoo.service.schemas import SegmentOptions
 
 MakeOrder = Callable[..., Order]
 
+RGB = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
+
 
 @pytest.fixture
 def model(counted_model, labels: LabelSet) -> LoadedModel:
     """A loaded model that tells dark from bright; images of 10 000 pixels and more are tiled."""
     counted_model.whole_pixels = 10_000
-    manifest = SimpleNamespace(labels=labels, weights_sha256="0")
+    manifest = SimpleNamespace(labels=labels, weights_sha256="0", preprocessing=RGB)
     return LoadedModel("cells", "1", manifest, counted_model)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ class SeenImages:
     ("train_size", "size"), [(None, (512, 512)), ((256, 320), (256, 320)), ((2048, 64), (512, 64))]
 )
 def test_one_grey_image_of_the_training_size_is_segmented_at_most_512_pixels_wide(train_size, size):
-    predictor = SeenImages(SimpleNamespace(train_size=train_size))
+    predictor = SeenImages(Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3, train_size=train_size))
     warm_up(predictor)
     (image,) = predictor.images
     assert image.shape == (*size, 3)

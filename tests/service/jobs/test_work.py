@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from maskzoo.models.images.decode import read_header
+from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.errors import ModelLoadingError, NotAcceptableError, StoppedError
 from maskzoo.service.jobs.files import JobFiles
@@ -25,6 +26,8 @@ from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
 from maskzoo.service.schemas import SegmentOptions
+
+RGB = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
 
 
 class Models:
@@ -44,7 +47,7 @@ class Models:
 
 @pytest.fixture
 def models(counted_model, labels) -> Models:
-    manifest = SimpleNamespace(labels=labels, weights_sha256="0")
+    manifest = SimpleNamespace(labels=labels, weights_sha256="0", preprocessing=RGB)
     return Models(LoadedModel("cells", "7", manifest, counted_model))
 
 

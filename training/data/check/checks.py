@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from maskzoo.training.data.check.bands import check_bands
 from maskzoo.training.data.check.classes import (
     check_codes,
     check_ignored,
@@ -31,6 +32,7 @@ CHECKS: tuple[Callable[[Findings], list[DataProblem]], ...] = (
     check_readable,
     check_sizes,
     check_shapes,
+    check_bands,
     check_codes,
     check_presence,
     check_number,

@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from maskzoo.models.errors import ZooError
+from maskzoo.models.images.bands import show
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.masks.decoding import decode_labels
@@ -110,9 +111,10 @@ def _draw_sizes(axes: Axes, findings: Findings) -> None:
 
 def _draw_sample(axes: Axes, findings: Findings, place: int) -> None:
     sample = findings.samples[place]
+    bands = None if findings.bands is None else findings.bands.bands
     axes.set_title(f"{sample.split}/{_shortened(sample.stem)}", fontsize=8)
     try:
-        decoded = decode_image(sample.image, max_pixels=None)
+        decoded = decode_image(sample.image, bands=bands, max_pixels=None)
         size = (decoded.info.height, decoded.info.width)
         reader = MaskReader(findings.index.annotations, findings.description.apply_exif_to_masks)
         raw = reader.read(sample.image, sample.mask, size, decoded.info.orientation)
@@ -120,7 +122,7 @@ def _draw_sample(axes: Axes, findings: Findings, place: int) -> None:
     except ZooError as error:
         axes.text(0.5, 0.5, f"unreadable:\n{str(error)[:80]}", ha="center", va="center", wrap=True)
         return
-    axes.imshow(_side_by_side(decoded.pixels, ids, findings))
+    axes.imshow(_side_by_side(show(decoded.pixels, bands), ids, findings))
 
 
 def _shortened(stem: str) -> str:

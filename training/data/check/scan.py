@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from maskzoo.models.errors import DataError, ImageError
-from maskzoo.models.images.decode import ImageInfo, decode_image, read_header
+from maskzoo.models.errors import DataError, ImageBandsError, ImageError
+from maskzoo.models.images.bands import preview
+from maskzoo.models.images.decode import ImageInfo, decode_image, read_header, read_samples
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.facts import ImageFacts, MaskFacts, PairFacts
 from maskzoo.training.data.records.rawmask import RawMask
@@ -102,15 +103,29 @@ def _mask_hash(raw: RawMask, mask: Path, reader: MaskReader) -> str:
 def _scan_image(path: Path, *, deep: bool) -> ImageFacts:
     if not deep:
         return _image_facts(read_header(path), path, None)
-    decoded = decode_image(path, max_pixels=None)
-    grey = cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY)
+    try:
+        decoded = decode_image(path, max_pixels=None)
+        pixels, info = decoded.pixels, decoded.info
+    except ImageBandsError:
+        info, stored = read_samples(path, max_pixels=None)
+        pixels = preview(stored)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA)
-    return _image_facts(decoded.info, path, small.tobytes())
+    return _image_facts(info, path, small.tobytes())
 
 
 def _image_facts(info: ImageInfo, path: Path, thumbnail: bytes | None) -> ImageFacts:
     size = (info.height, info.width)
-    return ImageFacts(size, info.orientation, info.mode, file_hash(path), thumbnail)
+    return ImageFacts(
+        size,
+        info.orientation,
+        info.mode,
+        file_hash(path),
+        thumbnail,
+        bands=info.bands,
+        bit_depth=info.bit_depth,
+        has_alpha=info.format == "TIFF" and info.alpha != "none",
+    )
 
 
 def file_hash(path: Path) -> str:

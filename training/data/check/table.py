@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskzoo.training.data.records.encoding import IGNORE
+from maskzoo.training.data.records.facts import BandFacts
 from maskzoo.training.data.records.inspection import Inspection
 from maskzoo.training.data.records.samples import SPLITS
 
@@ -33,6 +34,10 @@ def report_table(inspection: Inspection, *, verdict: bool = True, errors: bool =
         f"  sizes (width x height): {sizes['smallest']} to {sizes['largest']}, "
         f"{sizes['different']} different"
     )
+    modes = ", ".join(f"{mode} ({count})" for mode, count in inspection.image_modes().items())
+    console.print(f"  stored as: {modes}", soft_wrap=True)
+    if findings.bands is not None:
+        console.print(_band_table(findings.bands))
     console.print(_class_table(inspection))
     for problem in inspection.problems:
         if problem.severity == "error" and not errors:
@@ -58,6 +63,20 @@ def _class_table(inspection: Inspection) -> Table:
             str(inspection.class_images[label]),
             _percent(inspection.fraction(label)),
             *(_percent(inspection.fraction(label, split)) for split in SPLITS),
+        )
+    return table
+
+
+def _band_table(facts: BandFacts) -> Table:
+    table = Table("band", "name", "range", "becomes 0 to 255", "mean")
+    rows = zip(facts.bands.channels, facts.ranges, facts.preprocessing.mean, strict=True)
+    for band, (lowest, highest), mean in rows:
+        table.add_row(
+            str(band.number),
+            band.name,
+            f"{lowest:g} to {highest:g}",
+            f"{band.low:g} to {band.high:g}",
+            f"{255 * mean:.0f}",
         )
     return table
 

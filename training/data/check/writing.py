@@ -65,6 +65,12 @@ def description_text(findings: Findings, problems: Sequence[DataProblem], folder
     lines += ["", *_split_lines(findings)]
     if described.apply_exif_to_masks:
         lines.append("apply_exif_to_masks: true")
+    if described.bands:
+        lines.append(f"bands: {list(described.bands)}")
+    if described.band_names:
+        lines.append(f"band_names: [{', '.join(map(_quoted, described.band_names))}]")
+    if described.no_data is not None:
+        lines.append(f"no_data: {described.no_data:g}")
     lines += ["", *_problem_lines(problems, described)]
     return "\n".join(lines).rstrip() + "\n"
 

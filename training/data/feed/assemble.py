@@ -43,6 +43,7 @@ def assemble(findings: Findings) -> SegmentationData:
         sizes=sizes,
         presence=presence,
         orientation=_orientation(findings),
+        preprocessing=None if findings.bands is None else findings.bands.preprocessing,
         reader=MaskReader(findings.index.annotations, findings.description.apply_exif_to_masks),
     )
 

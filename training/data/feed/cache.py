@@ -22,7 +22,6 @@ from maskzoo.models.errors import DataError
 from maskzoo.training.data.records.samples import Sample
 
 Pixels = npt.NDArray[np.uint8]
-_CHANNELS = 4  # three of the image and one of the mask
 
 
 class DecodeCache:
@@ -33,6 +32,7 @@ class DecodeCache:
         sizes: upright (H, W) of each.
         max_bytes: bound for all processes together.
         num_processes: number of processes that will use it.
+        channels: C of the images.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class DecodeCache:
         *,
         max_bytes: int,
         num_processes: int = 1,
+        channels: int = 3,
     ) -> None:
+        self._channels = channels
         self._samples = samples
         self._sizes = list(sizes)
         self._own_bytes = max_bytes // max(1, num_processes)
@@ -54,7 +56,7 @@ class DecodeCache:
         return self._num_bytes
 
     def get(self, index: int) -> tuple[Pixels, Pixels] | None:
-        """Return image (H, W, 3) and mask (H, W) of a sample, read-only, or None."""
+        """Return image (H, W, C) and mask (H, W) of a sample, read-only, or None."""
         start = self._starts.get(index)
         if start is None:
             return None
@@ -95,7 +97,7 @@ class DecodeCache:
         self._starts: dict[int, int] = {}
         self._num_bytes = 0
         for index, (height, width) in enumerate(self._sizes):
-            needed = _CHANNELS * height * width
+            needed = (self._channels + 1) * height * width
             if self._num_bytes + needed <= max_bytes:
                 self._starts[index] = self._num_bytes
                 self._num_bytes += needed
@@ -107,6 +109,7 @@ class DecodeCache:
     def _views(self, index: int, start: int, *, writeable: bool) -> tuple[Pixels, Pixels]:
         height, width = self._sizes[index]
         area = height * width
-        flat = np.frombuffer(self._buffer, np.uint8, _CHANNELS * area, start)
+        image = self._channels * area
+        flat = np.frombuffer(self._buffer, np.uint8, image + area, start)
         flat.flags.writeable = writeable
-        return flat[: 3 * area].reshape(height, width, 3), flat[3 * area :].reshape(height, width)
+        return flat[:image].reshape(height, width, -1), flat[image:].reshape(height, width)

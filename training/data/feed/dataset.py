@@ -1,7 +1,7 @@
 """A data set as training sees it: samples, classes, splits, and crops for the loaders.
 
-Images are uint8 (H, W, 3) RGB, upright; masks are uint8 (H, W) class ids with 255 for ignore.
-`training.data.opening` opens one.
+Images are upright, uint8 (H, W, 3) RGB or (H, W, C) of bands; masks are uint8 (H, W) class ids,
+255 for ignore. `training.data.opening` opens one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from torch.utils.data import Dataset
 from maskzoo.models.errors import DataError
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Bands, Preprocessing
 from maskzoo.training.data.feed.cache import DecodeCache
 from maskzoo.training.data.feed.orientation import Orientation
 from maskzoo.training.data.masks.decoding import decode_labels
 from maskzoo.training.data.masks.reader import MaskReader
-from maskzoo.training.data.records.encoding import MaskEncoding
+from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.samples import SPLITS, Sample, Split
 
 Pixels = npt.NDArray[np.uint8]
@@ -47,6 +48,7 @@ class SegmentationData:
         presence: class ids in each mask, by stem.
         orientation: whether up and down differ in the images of train.
         reader: reads the masks.
+        preprocessing: of images of bands; None for RGB and grey ones.
     """
 
     root: Path
@@ -61,6 +63,12 @@ class SegmentationData:
     presence: Mapping[str, frozenset[int]]
     orientation: Orientation
     reader: MaskReader
+    preprocessing: Preprocessing | None = None
+
+    @property
+    def bands(self) -> Bands | None:
+        """The bands of the images; None for RGB and grey ones."""
+        return None if self.preprocessing is None else self.preprocessing.bands
 
     @property
     def splits(self) -> dict[Split, list[Sample]]:
@@ -79,7 +87,7 @@ class SegmentationData:
             ImageError: the image cannot be read.
             DataError: the mask cannot be read, or has another size or unknown codes.
         """
-        decoded = decode_image(sample.image, max_pixels=None)
+        decoded = decode_image(sample.image, bands=self.bands, max_pixels=None)
         height, width = decoded.pixels.shape[:2]
         raw = self.reader.read(sample.image, sample.mask, (height, width), decoded.info.orientation)
         if raw.height_width != (height, width):
@@ -88,15 +96,18 @@ class SegmentationData:
                 f"image {width} x {height}; run `maskzoo inspect {self.root}`"
             )
         try:
-            return decoded.pixels, decode_labels(raw, self.encoding)
+            ids = decode_labels(raw, self.encoding)
         except DataError as error:
             raise DataError(f"{sample.mask}: {error}") from error
+        if decoded.gaps is not None:  # nobody can learn what is not there
+            ids = np.where(decoded.gaps, np.uint8(IGNORE), ids)
+        return decoded.pixels, ids
 
 
 class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Augmented crops; an item is a pure function of (seed, epoch, index).
 
-    `dataset[epoch, index]` gives the image as uint8 (3, H, W), not yet normalised, and the mask
+    `dataset[epoch, index]` gives the image as uint8 (C, H, W), not yet normalised, and the mask
     as int64 (H, W). Decoded samples are kept in memory while they fit, for all workers together.
 
     Args:
@@ -127,6 +138,7 @@ class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             [data.sizes[sample.stem] for sample in self.samples],
             max_bytes=cache_bytes,
             num_processes=max(1, num_workers),
+            channels=3 if data.bands is None else len(data.bands.channels),
         )
 
     def __len__(self) -> int:

@@ -14,6 +14,9 @@ Example::
     background: null         # name of the class that means "nothing else"
     exclude: [tile_7]        # stems of samples to leave out
     apply_exif_to_masks: false   # true: masks are stored unrotated and follow their image's EXIF
+    bands: [4, 3, 2]         # of images of many bands: those that are used, from 1, in this order
+    band_names: [nir, red, green]
+    no_data: -9999           # value of missing samples where the files do not name it
     splits: {seed: 0, fractions: {train: 0.7, val: 0.15, test: 0.15}}
 
 Values may be ranges (`"1-300"`). Unknown keys are errors, and all mistakes are reported at once.
@@ -23,11 +26,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskzoo.models.errors import did_you_mean
+from maskzoo.models.preprocessing import MAX_BANDS
 from maskzoo.training.data.records.codes import COLOUR_PATTERN, Code, format_code, parse_code
 from maskzoo.training.data.records.encoding import MAX_CLASSES
 from maskzoo.training.data.records.rawmask import CodeKind
@@ -106,11 +110,18 @@ class Description(BaseModel):
     background: str | None = None
     exclude: tuple[str, ...] = ()
     apply_exif_to_masks: bool = False
+    bands: tuple[Annotated[int, Field(ge=1, le=MAX_BANDS)], ...] = ()
+    band_names: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
+    no_data: float | None = None
     splits: SplitRule = SplitRule()
 
     @model_validator(mode="after")
     def _check(self) -> Description:
-        mistakes = [*_folder_mistakes(self), *_class_mistakes(self)]
+        mistakes = [
+            *_folder_mistakes(self),
+            *_band_mistakes(self),
+            *_class_mistakes(self),
+        ]
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
@@ -119,6 +130,13 @@ class Description(BaseModel):
 def _folder_mistakes(description: Description) -> list[str]:
     if (description.images is None) != (description.masks is None):
         return ["give both images and masks, or neither"]
+    return []
+
+
+def _band_mistakes(description: Description) -> list[str]:
+    bands, names = description.bands, description.band_names
+    if names and len(names) != len(bands):
+        return [f"{len(names)} band_names and {len(bands)} bands must match; list both"]
     return []
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from maskzoo.models.preprocessing import Bands, Preprocessing
 from maskzoo.training.data.records.rawmask import CodeKind, ShapeTally
 
 
@@ -59,6 +61,9 @@ class ImageFacts:
         mode: pixel mode of the file, such as `RGB` or `RGBA`.
         sha256: hash of the file.
         thumbnail: 16 x 16 grey pixels; only a deep scan makes it.
+        bands: samples of a pixel without alpha; 3 for a palette.
+        bit_depth: of one sample.
+        has_alpha: whether a TIFF flags a sample as alpha.
     """
 
     height_width: tuple[int, int]
@@ -66,6 +71,63 @@ class ImageFacts:
     mode: str
     sha256: str
     thumbnail: bytes | None = None
+    bands: int = 3
+    bit_depth: int = 8
+    has_alpha: bool = False
+
+
+@dataclass(frozen=True)
+class BandFacts:
+    """The bands of a data set's images, where these are not 8-bit RGB or grey.
+
+    Args:
+        preprocessing: how bands become the network's input.
+        ranges: lowest and highest value of each band that is used, without missing samples.
+        missing: fraction of the samples that are missing.
+    """
+
+    preprocessing: Preprocessing
+    ranges: tuple[tuple[float, float], ...]
+    missing: float
+
+    @property
+    def bands(self) -> Bands:
+        """The bands that are used."""
+        assert self.preprocessing.bands is not None, "these are facts of bands"
+        return self.preprocessing.bands
+
+    @property
+    def uses_all(self) -> bool:
+        """Whether all bands of a file are used, in their order."""
+        numbers = [band.number for band in self.bands.channels]
+        return numbers == list(range(1, self.bands.in_file + 1))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as plain JSON values."""
+        bands = self.bands
+        return {
+            "in_file": bands.in_file,
+            "dtype": bands.dtype,
+            "no_data": bands.no_data,
+            "missing": round(self.missing, 6),
+            "used": [
+                {
+                    "number": band.number,
+                    "name": band.name,
+                    "range": list(span),
+                    "scaled_from": [band.low, band.high],
+                    "mean": mean,
+                    "std": std,
+                }
+                for band, span, mean, std in zip(
+                    bands.channels,
+                    self.ranges,
+                    self.preprocessing.mean,
+                    self.preprocessing.std,
+                    strict=True,
+                )
+            ],
+        }
 
 
 @dataclass(frozen=True)

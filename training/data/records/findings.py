@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maskzoo.training.data.records.description import Description
 from maskzoo.training.data.records.encoding import MaskEncoding
-from maskzoo.training.data.records.facts import PairFacts
+from maskzoo.training.data.records.facts import BandFacts, PairFacts
 from maskzoo.training.data.records.interpretation import Interpretation
 from maskzoo.training.data.records.readings.index import FileIndex
 from maskzoo.training.data.records.samples import Sample
@@ -28,6 +28,7 @@ class Findings:
         facts: facts of the files of each sample, in the order of `samples`.
         notes: decisions, as sentences for people.
         seed: seed of the splits, where they were drawn.
+        bands: of the images, where these are not 8-bit RGB or grey.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class Findings:
     facts: tuple[PairFacts, ...]
     notes: tuple[str, ...]
     seed: int
+    bands: BandFacts | None = None
 
     @property
     def name(self) -> str:

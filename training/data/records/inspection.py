@@ -86,6 +86,11 @@ class Inspection:
             "different": len(ordered),
         }
 
+    def image_modes(self) -> dict[str, int]:
+        """Return the number of images of each mode, such as ``RGB`` or ``uint16x4``."""
+        modes = Counter(fact.image.mode for fact in self.findings.facts if fact.image is not None)
+        return dict(modes.most_common())
+
     def to_json(self) -> dict[str, Any]:
         """Return the inspection as plain JSON values."""
         findings = self.findings
@@ -100,6 +105,8 @@ class Inspection:
             "ignore": {"values": self.codes(IGNORE), "fraction": round(self.fraction(IGNORE), 6)},
             "background": findings.interpretation.labels.background,
             "sizes": self.sizes(),
+            "image_modes": self.image_modes(),
+            "bands": None if findings.bands is None else findings.bands.to_json(),
             "notes": list(findings.notes),
             "problems": [problem.to_json() for problem in self.problems],
             "num_errors": self.num_errors,
