@@ -1,7 +1,7 @@
 """Preprocessing: the input that a network expects, as stored in its bundle.
 
 The formulas are in `models.engines.pixels`, which training uses too; those of bands are in
-`models.images.bands`.
+`models.images.raster.bands`.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ COVERED_BY = {
     "models/bundles/shipped.py": "tests/test_cli.py",
     "models/catalogue/records.py": "tests/models/catalogue/test_discovery.py",
     "models/engines/base.py": "tests/models/engines/test_answers.py",
+    "models/images/pillow.py": "tests/models/images/test_samples.py",
     "models/images/tiff_rows.py": "tests/models/images/test_rows.py",
     "models/inference/segmentation.py": "tests/models/inference/test_predictor.py",
     "models/network/decoder.py": "tests/models/test_contracts.py",

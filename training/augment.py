@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskzoo.models.errors import SpecError
-from maskzoo.models.images.bands import resize_bands
+from maskzoo.models.images.raster.bands import resize_bands
 from maskzoo.models.preprocessing import Bands
 from maskzoo.training.config.transforms import albumentations, has_argument, list_transforms
 

@@ -47,34 +47,30 @@ used. The high byte, and not a rounded division by 257, because both ways to wid
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import ImageFile
 
 from maskzoo.models.errors import (
     ImageDamagedError,
     ImageError,
-    ImageFormatError,
-    ImageTooLargeError,
 )
-from maskzoo.models.images.bands import BY_BANDS, BandReader, StoredSamples
-from maskzoo.models.images.jpeg import JpegScans, check_complete, decode_fast
 from maskzoo.models.images.orientation import to_upright, to_upright_bands
-from maskzoo.models.images.samples import composite, grey_to_rgb, scale_to_8_bits
-from maskzoo.models.images.sniff import gif_size, sniff_format, webp_size
+from maskzoo.models.images.pillow import (
+    ALPHA_MODES,
+    GREY_MODES,
+    check_size,
+    count_frames,
+    open_file,
+    read_orientation,
+    read_pixels,
+    read_png_samples,
+)
+from maskzoo.models.images.raster.bands import BY_BANDS, BandReader, StoredSamples
+from maskzoo.models.images.sniff import sniff_format
 from maskzoo.models.preprocessing import Bands
 
 if TYPE_CHECKING:
@@ -82,17 +78,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_PIXELS = 50_000_000
 """Pixels of one image, unless the caller says otherwise."""
-
-_OPENERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
-    "JPEG": JpegImagePlugin.jpeg_factory,
-    "PNG": PngImagePlugin.PngImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-}
-_ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-_GREY_MODES = frozenset({"1", "L", "LA", "La"})
-_PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
 
 
 @dataclass(frozen=True)
@@ -197,16 +182,16 @@ def decode_image(
     file_format = sniff_format(stream, name)
     if file_format == "TIFF":
         return _decode_tiff(stream, name, max_pixels)
-    with _open(stream, file_format, name, max_pixels) as image:
+    with open_file(stream, file_format, name, max_pixels) as image:
         header = _header(image, file_format, data)
-        _check_pixels(header.width, header.height, max_pixels)
+        check_size(header.width, header.height, max_pixels)
         try:
-            pixels, alpha, scaling = _pixels(image, data, name, header.bit_depth)
+            pixels, alpha, scaling = read_pixels(image, data, name, header.bit_depth)
         except ImageError:
             raise
         except Exception as error:  # Pillow's readers raise almost anything on bad bytes
             raise ImageDamagedError(f"{name} is a damaged {file_format} file: {error}") from error
-        orientation = _orientation(image)  # again: a PNG may keep its EXIF behind the pixels
+        orientation = read_orientation(image)  # again: a PNG may keep its EXIF behind the pixels
     info = replace(_oriented(header, orientation), alpha=alpha, scaling=scaling)
     return DecodedImage(_own(to_upright(pixels, orientation)), info)
 
@@ -234,9 +219,9 @@ def read_samples(
         grey = info.bands == 1
         samples = decoded.pixels[..., :1] if grey else decoded.pixels
         return decoded.info, StoredSamples(samples, False, None, {})
-    _check_pixels(info.width, info.height, max_pixels)
+    check_size(info.width, info.height, max_pixels)
     try:
-        samples = _png_samples(data)
+        samples = read_png_samples(data)
     except Exception as error:  # as in decode_image
         raise ImageDamagedError(f"{name} is a damaged PNG file: {error}") from error
     samples = to_upright_bands(samples, info.orientation)
@@ -289,7 +274,7 @@ def _read_header(stream: BinaryIO, name: str) -> ImageInfo:
         from maskzoo.models.images.tiff import read_tiff_header  # as in _decode_tiff
 
         return _tiff_info(read_tiff_header(stream, name))
-    with _open(stream, file_format, name, None) as image:
+    with open_file(stream, file_format, name, None) as image:
         stream.seek(0)
         return _header(image, file_format, stream.read(32))
 
@@ -307,60 +292,30 @@ def _read(path: Path, name: str) -> bytes:
         raise ImageError(f"{name} cannot be read: {error.strerror}") from None
 
 
-def _open(
-    stream: BinaryIO, file_format: str, name: str, max_pixels: int | None
-) -> ImageFile.ImageFile:
-    """Open with the reader of the sniffed format.
-
-    `Image.open` is not used: it warns of images of more than 89 megapixels and refuses others, by
-    a global limit, where ours is the caller's.
-    """
-    size = {"GIF": gif_size, "WEBP": webp_size}.get(file_format, _no_size)(stream, name)
-    _check_pixels(*size, max_pixels)
-    if file_format == "GIF" and Image.MAX_IMAGE_PIXELS is not None:
-        _check_pixels(*size, Image.MAX_IMAGE_PIXELS)
-    stream.seek(0)
-    try:
-        return _OPENERS[file_format](stream)
-    except Image.DecompressionBombError:
-        raise ImageTooLargeError(*size, 2 * (Image.MAX_IMAGE_PIXELS or 0)) from None
-    except Exception as error:  # as in decode_image
-        raise ImageDamagedError(f"{name} is a damaged {file_format} file: {error}") from error
-
-
-def _no_size(_stream: BinaryIO, _name: str) -> tuple[int, int]:
-    return 0, 0
-
-
-def _check_pixels(width: int, height: int, max_pixels: int | None) -> None:
-    if max_pixels is not None and width * height > max_pixels:
-        raise ImageTooLargeError(width, height, max_pixels)
-
-
 def _header(image: ImageFile.ImageFile, file_format: str, data: bytes) -> ImageInfo:
     bits = 8
     if file_format == "PNG":
         bits = data[24]
     elif image.mode == "1":
         bits = 1
-    has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
+    has_alpha = image.mode in ALPHA_MODES or "transparency" in image.info
     header = ImageInfo(
         format=file_format,
         mode=image.mode,
         width=image.width,
         height=image.height,
         bit_depth=bits,
-        pages=_count_frames(image),
+        pages=count_frames(image),
         orientation=1,
         exif_transposed=False,
         alpha="present" if has_alpha else "none",
         icc_profile="ignored" if image.info.get("icc_profile") else "none",
         scaling="none" if bits == 8 else "pending",
-        bands=1 if image.mode in _GREY_MODES or image.mode.startswith("I;16") else 3,
+        bands=1 if image.mode in GREY_MODES or image.mode.startswith("I;16") else 3,
     )
     # A PNG may keep its EXIF behind the pixels: asking for it would decode them.
     is_late = file_format == "PNG" and "exif" not in image.info
-    return header if is_late else _oriented(header, _orientation(image))
+    return header if is_late else _oriented(header, read_orientation(image))
 
 
 def _oriented(info: ImageInfo, orientation: int) -> ImageInfo:
@@ -378,77 +333,9 @@ def _oriented(info: ImageInfo, orientation: int) -> ImageInfo:
     )
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # unreadable EXIF does not mean damaged pixels
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _count_frames(image: ImageFile.ImageFile) -> int:
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # a later frame is damaged; only the first is used
-        return 1
-
-
-def _pixels(
-    image: ImageFile.ImageFile, data: bytes, name: str, bits: int
-) -> tuple[np.ndarray, str, str]:
-    """Return pixels before orientation, what was done to alpha, how samples were scaled."""
-    if image.format in ("JPEG", "MPO"):
-        return _jpeg_pixels(image, data, name), "none", "none"
-    if bits == 16:
-        return _deep_png(image, data)
-    image.load()
-    scaling = "none" if bits == 8 else f"{bits} bits to 8"
-    if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        rgba = np.asarray(image.convert("RGBA"))
-        pixels, done = composite(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].copy())
-        return pixels, done, scaling
-    if image.mode not in _PLAIN_MODES:
-        raise ImageFormatError(f"{name} has pixels of kind {image.mode}; save it as RGB")
-    return np.asarray(image.convert("RGB")), "none", scaling
-
-
-def _jpeg_pixels(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
-    scans = JpegScans(data, name)
-    pixels = decode_fast(data, scans, image.size) if image.mode in ("L", "RGB") else None
-    if pixels is None:
-        pixels = np.asarray(image.convert("RGB"))
-    check_complete(scans, pixels, name)
-    return pixels
-
-
 def _own(pixels: np.ndarray) -> np.ndarray:
     """Return a contiguous array that its owner may write to; Pillow's are read-only."""
     return np.require(pixels, requirements=["C", "W"])
-
-
-def _deep_png(image: ImageFile.ImageFile, data: bytes) -> tuple[np.ndarray, str, str]:
-    """Return what `_pixels` returns for 16 bits, of which Pillow keeps the high byte of colours."""
-    samples = _png_samples(data)
-    has_alpha = image.mode in _ALPHA_MODES  # png_decode turns a colour key into alpha
-    scaled, scaling = scale_to_8_bits(samples[..., : 3 if samples.shape[2] >= 3 else 1], 16)
-    pixels = scaled if scaled.shape[2] == 3 else grey_to_rgb(scaled[..., 0])
-    key = image.info.get("transparency")
-    if has_alpha:  # of full range, as the PNG specification has it
-        pixels, done = composite(pixels, (samples[..., -1] >> 8).astype(np.uint8))
-    elif isinstance(key, int):
-        shown = np.where(samples[..., 0] == key, 0, 255).astype(np.uint8)
-        pixels, done = composite(pixels, shown)
-    else:
-        done = "none" if key is None else "ignored"
-    return pixels, done, scaling
-
-
-def _png_samples(data: bytes) -> np.ndarray:
-    """Return the uint16 samples (H, W, S) of a PNG, with a colour key as alpha."""
-    from imagecodecs import png_decode  # as in `_decode_tiff`, imported where it is needed
-
-    samples: np.ndarray = png_decode(data)
-    return samples[..., None] if samples.ndim == 2 else samples
 
 
 def _decode_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> DecodedImage:

@@ -27,9 +27,9 @@ from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
 )
-from maskzoo.models.images.bands import StoredSamples
-from maskzoo.models.images.gdal import missing, read_band_names, read_no_data
 from maskzoo.models.images.jpeg import check_segment
+from maskzoo.models.images.raster.bands import StoredSamples
+from maskzoo.models.images.raster.gdal import missing, read_band_names, read_no_data
 from maskzoo.models.images.samples import (
     composite,
     fill_gaps,

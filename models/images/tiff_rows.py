@@ -17,9 +17,9 @@ import numpy as np
 import tifffile
 
 from maskzoo.models.errors import ImageError
-from maskzoo.models.images.bands import BY_BANDS, BandReader
-from maskzoo.models.images.gdal import missing, read_no_data
 from maskzoo.models.images.jpeg import check_segment
+from maskzoo.models.images.raster.bands import BY_BANDS, BandReader
+from maskzoo.models.images.raster.gdal import missing, read_no_data
 from maskzoo.models.images.samples import (
     ALPHA_BACKGROUND,
     NO_DATA_LEFT_OUT,

@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from maskzoo.models.errors import ZooError
-from maskzoo.models.images.bands import show
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, ImageInfo, read_header
 from maskzoo.models.images.draw import encode_indexed_png, overlay
+from maskzoo.models.images.raster.bands import show
 from maskzoo.models.images.rows import OpenedImage, PixelRows, open_image
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.inference.outputs import OutputFiles

@@ -12,7 +12,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from maskzoo.models.images.bands import resize_bands
+from maskzoo.models.images.raster.bands import resize_bands
 from maskzoo.models.inference.options import ChosenMode, Mode
 from maskzoo.models.inference.tiles import TileGrid
 from maskzoo.models.inference.tta import MIN_SIDE

@@ -16,8 +16,8 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-from maskzoo.models.images.bands import show
 from maskzoo.models.images.decode import ImageInfo
+from maskzoo.models.images.raster.bands import show
 from maskzoo.models.images.rows import OpenedImage, PixelRows, open_image
 from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.resize import InputPlan

@@ -19,9 +19,9 @@ from PIL import Image
 
 from maskzoo.models.errors import ImageBandsError, ZooError
 from maskzoo.models.files import replace_file
-from maskzoo.models.images.bands import preview
 from maskzoo.models.images.decode import decode_image, read_samples
 from maskzoo.models.images.draw import overlay as draw_overlay
+from maskzoo.models.images.raster.bands import preview
 from maskzoo.models.inference.outputs import OutputFiles
 from maskzoo.models.labels import LabelSet, parse_colour
 from maskzoo.service.client.clients import Client

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from maskzoo.models.errors import DataError
-from maskzoo.models.images.bands import show
+from maskzoo.models.images.raster.bands import show
 from maskzoo.training.augment import Augmentation, build_augmentation
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.check.overview import overlay_labels

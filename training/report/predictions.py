@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from maskzoo.models.images.bands import show
 from maskzoo.models.images.draw import overlay
+from maskzoo.models.images.raster.bands import show
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.samples import Sample, Split

@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from maskzoo.models.errors import DataError
-from maskzoo.models.images.bands import show
+from maskzoo.models.images.raster.bands import show
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.feed.dataset import SegmentationData

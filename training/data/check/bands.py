@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from maskzoo.models.errors import ImageError, SpecError
-from maskzoo.models.images.bands import StoredSamples
 from maskzoo.models.images.decode import decode_image, read_samples
-from maskzoo.models.images.gdal import missing
+from maskzoo.models.images.raster.bands import StoredSamples
+from maskzoo.models.images.raster.gdal import missing
 from maskzoo.models.preprocessing import Band, Bands, Preprocessing
 from maskzoo.training.data.records.description import FILE_NAME, Description
 from maskzoo.training.data.records.facts import BandFacts, ImageFacts, PairFacts

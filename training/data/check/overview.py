@@ -17,8 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from maskzoo.models.errors import ZooError
-from maskzoo.models.images.bands import show
 from maskzoo.models.images.decode import decode_image
+from maskzoo.models.images.raster.bands import show
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.masks.decoding import decode_labels
 from maskzoo.training.data.masks.reader import MaskReader

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from maskzoo.models.errors import DataError, ImageBandsError, ImageError
-from maskzoo.models.images.bands import preview
 from maskzoo.models.images.decode import ImageInfo, decode_image, read_header, read_samples
+from maskzoo.models.images.raster.bands import preview
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.facts import ImageFacts, MaskFacts, PairFacts
 from maskzoo.training.data.records.rawmask import RawMask

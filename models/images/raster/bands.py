@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskzoo.models.errors import ImageBandsError
-from maskzoo.models.images.gdal import missing
+from maskzoo.models.images.raster.gdal import missing
 from maskzoo.models.preprocessing import Band, Bands
 
 BY_BANDS = "by the network's bands"

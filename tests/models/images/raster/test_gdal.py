@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from maskzoo.models.images.gdal import missing, read_band_names, read_no_data
+from maskzoo.models.images.raster.gdal import missing, read_band_names, read_no_data
 
 T = TypeVar("T")
 LOWEST = np.finfo(np.float32).min
