@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import typer
+import yaml
 from PIL import Image
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
+from maskzoo import cli
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.errors import ImageBandsError
 from maskzoo.models.export.engines import export_engine
@@ -27,6 +33,7 @@ from maskzoo.service.settings import Settings
 from maskzoo.training.config.load import load_config
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import inspect, open_dataset
+from maskzoo.training.data.records.description import Description
 from maskzoo.training.run.fit import train
 from maskzoo.training.scoring.bundle import evaluate_bundle
 
@@ -234,7 +241,9 @@ def test_predict_service_and_tiled_job_give_the_same_mask(trained, client, tmp_p
         np.testing.assert_array_equal(mask_of(result.content), expected)
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize(
+    "engine", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)]
+)
 def test_an_exported_engine_gives_torchs_mask(trained, engine, tmp_path):
     export_engine(trained.bundle, engine)
     torch_s = Predictor.from_bundle(trained.bundle, engine="torch", device="cpu")
@@ -293,3 +302,31 @@ def test_dataset_yaml_chooses_bands_in_an_order_of_its_own(trained, tmp_path):
     everything = open_dataset(trained.data)
     expected, _ = everything.read(everything.samples("train")[0])
     np.testing.assert_array_equal(pixels, expected[..., [3, 0]])
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_do_what_they_say(trained, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "bands.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```bash\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(trained.data)
+    run = CliRunner().invoke
+    done = []
+    for words in map(shlex.split, block.splitlines()):
+        if words[1] == "serve":  # the service of the other tests
+            command = typer.main.get_command(cli.app).commands["serve"]
+            command.make_context("serve", words[2:])
+            continue
+        settings = [*TINY, "max_steps=2"] if words[1] == "train" else []
+        result = run(cli.app, [*words[1:], *settings])
+        assert result.exit_code == 0, (words, result.output)
+        done.append(words[1])
+    assert done == ["inspect", "train", "predict", "export"]
+    assert len(list((tmp_path / "masks").rglob("*.png"))) >= 16
+
+
+def test_the_rows_of_dataset_yaml_on_the_page_are_read():
+    page = (Path(__file__).parents[1] / "docs" / "bands.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    described = Description.model_validate(yaml.safe_load(block))
+    assert (described.bands, described.no_data) == ((4, 3, 2), -9999)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.inference.options import ChosenMode
 from maskzoo.models.labels import LabelSet
+
+if TYPE_CHECKING:
+    from maskzoo.models.images.decode import ImageInfo
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.inputs.georeference import GeoReference
 from maskzoo.service.responses.timings import Timings
 from maskzoo.service.shapes.polygons import MAX_CORNERS
 from maskzoo.service.shapes.runs import LabelRuns
+
+if TYPE_CHECKING:
+    from maskzoo.models.images.decode import ImageInfo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,13 @@ https://gdal.org/en/stable/drivers/raster/gtiff.html
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
+
+if TYPE_CHECKING:
+    import tifffile
 
 _METADATA, _NO_DATA = 42112, 42113
 _ITEM = re.compile(r"<Item\b([^>]*)>([^<]{1,200})</Item>")
