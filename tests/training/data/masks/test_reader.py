@@ -34,3 +34,13 @@ def test_outlines_are_drawn_at_the_size_of_the_image(images: Path) -> None:
     reader = MaskReader(LabelmePolygons(("cat",)))
     raw = reader.read(images / "images" / "0.jpg", file, (24, 32), 1)
     assert np.array_equal(raw.codes, labelme_square_mask())
+
+
+def test_shapes_of_an_unrotated_image_are_turned_with_it(images: Path) -> None:
+    write_labelme(images, 0)
+    file = images / "images" / "0.json"
+    reader = MaskReader(LabelmePolygons(("cat",)), apply_exif=True)
+    raw = reader.read(images / "images" / "0.jpg", file, (32, 24), 6)
+    assert np.array_equal(raw.codes, np.rot90(labelme_square_mask(), -1))
+    assert raw.tally is not None
+    assert raw.tally.drawn == 1
