@@ -49,6 +49,13 @@ export async function segment(blob, name, model, signal) {
   return (await call(`/segment?${wanted(model)}`, { method: "POST", body: form(blob, name), signal })).json();
 }
 
+/** The image as the server reads it, where the browser cannot: a TIFF, the first bands of many. */
+export async function picture(blob, name, model, signal) {
+  const options = new URLSearchParams({ model, variant: "overlay", opacity: 0 });
+  const answer = await call(`/segment?${options}`, { method: "POST", body: form(blob, name), signal });
+  return createImageBitmap(await answer.blob());
+}
+
 /** The options of the page's requests. */
 export const wanted = (model) => new URLSearchParams({ model, format: "json", masks: "rle,png" });
 

@@ -1,6 +1,6 @@
 // The page: choose an image and a model, see the mask over it.
 
-import { Refusal, fetchBlob, fetchModels, segment } from "./api.js";
+import { Refusal, fetchBlob, fetchModels, picture, segment } from "./api.js";
 import { takePhoto } from "./camera.js";
 import { cocoDocument } from "./coco.js";
 import { History } from "./history.js";
@@ -212,6 +212,11 @@ async function run() {
   page.status.textContent = "Segmenting…";
   try {
     const answer = await ask(page.model.value, work.signal);
+    const { source } = state;
+    if (!source.bitmap && !source.isHuge) {
+      source.bitmap = await picture(source.blob, source.name, page.model.value, work.signal).catch(() => null);
+      if (work.signal.aborted) return;
+    }
     showAnswer(answer, page.model.value);
     showTimings(answer, performance.now() - started);
     history.add({ source: state.source, model: page.model.value, answer }, page.image, page.mask, page.opacity.value / 100);

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 pytestmark = pytest.mark.browser
@@ -45,6 +46,22 @@ def test_a_chosen_image_gets_its_mask_legend_and_shares(page, png):
     assert mask_alpha(page, 20, 10) == 255
     assert mask_alpha(page, 50, 30) == 0, "the background starts hidden"
     assert re.search("cells.png · 60 . 40$", page.inner_text("#caption"))
+
+
+def test_a_raster_that_no_browser_reads_is_shown_by_the_server(page):
+    pixels = np.full((40, 60, 4), 20, np.uint8)
+    pixels[5:15, 10:30, 0] = 220
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels, photometric="rgb", extrasamples=["unspecified"])
+    choose(page, stream.getvalue(), "field.tif", "image/tiff")
+    wait_for_mask(page)
+    assert mask_alpha(page, 20, 10) == 255
+    assert re.search("field.tif · 60 . 40$", page.inner_text("#caption"))
+    shown = page.evaluate(
+        "[[20, 10], [50, 30]].map(([x, y]) => [...document.getElementById('image')"
+        ".getContext('2d').getImageData(x, y, 1, 1).data])"
+    )
+    assert shown == [[220, 20, 20, 255], [20, 20, 20, 255]]
 
 
 def test_an_image_can_be_dropped(page, png):

@@ -50,13 +50,18 @@ def find_bands(rows: Rows, description: Description) -> BandFacts | None:
         return None
     images = [image for _, image in read]
     kinds = Counter(image.bands for image in images)
-    alpha_is_band = _alpha_is_band([sample.image for sample, image in read if image.has_alpha])
+    flagged = [sample.image for sample, image in read if image.has_alpha]
+    alpha_is_band = 2 * len(flagged) > len(read) and _alpha_is_band(flagged)
     has_others = any(bands not in (1, 3) for bands in kinds)
     are_deep = len(kinds) == 1 and all(image.bit_depth > 8 for image in images)
     if not (has_others or are_deep or alpha_is_band or description.bands):
         return None
     bands = kinds.most_common(1)[0][0]
-    chosen = [sample for sample, image in read if image.bands == bands]
+    chosen = [
+        sample
+        for sample, image in read
+        if image.bands == bands and (image.has_alpha or not alpha_is_band)
+    ]
     trained = [sample for sample in chosen if sample.split == "train"] or chosen
     step = max(1, len(trained) / _MAX_IMAGES)
     paths = [trained[int(place)].image for place in np.arange(0, len(trained), step)]

@@ -57,6 +57,24 @@ def test_a_fourth_band_that_is_flagged_as_alpha_and_holds_data_is_used(tmp_path)
     assert {(band.low, band.high) for band in bands.channels} == {(0, 255)}
 
 
+@pytest.mark.parametrize(("colours", "is_band"), [(3, True), (5, False)])
+def test_most_images_decide_whether_the_fourth_band_is_used(tmp_path, colours, is_band):
+    def write(path, random, number):
+        samples = random.integers(0, 200, (*SIZE, 4), dtype=np.uint8)
+        if number < colours:
+            tiff(path, np.ascontiguousarray(samples[..., :3]), photometric="rgb")
+        else:
+            tiff(path, samples, photometric="rgb", extrasamples=["unassalpha"])
+
+    found = inspect(folder(tmp_path, write))
+    assert (found.findings.bands is not None) == is_band
+    wrong = [problem.title for problem in found.problems if problem.kind == "bands"]
+    assert bool(wrong) == is_band
+    if is_band:
+        assert found.findings.bands.bands.in_file == 4
+        assert wrong[0].startswith("3 of 8 image(s) have other bands than the 4 of uint8")
+
+
 def test_alpha_that_is_alpha_stays_alpha(tmp_path):
     def write(path, random, number):
         samples = random.integers(0, 200, (*SIZE, 4), dtype=np.uint8)
