@@ -131,7 +131,7 @@ class ImageInfo:
             remarks.append("a band is flagged as alpha but holds data; it is not used")
         elif self.bands > 3 and self.scaling != BY_BANDS:
             remarks.append(f"the first 3 of {self.bands} bands are used")
-        if self.bit_depth > 8 and self.scaling != "pending":
+        if self.bit_depth > 8 and self.scaling not in ("pending", BY_BANDS):
             remarks.append(f"{self.bit_depth}-bit samples: {self.scaling}")
         if self.format == "TIFF" and self.pages > 1:
             remarks.append(f"the first of {self.pages} pages is used")

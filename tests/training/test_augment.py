@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import SpecError
+from maskzoo.models.preprocessing import Band, Bands
 from maskzoo.training.augment import build_augmentation
 from maskzoo.training.config.augment import ExtraTransform
 from maskzoo.training.config.run_config import RunAugment
@@ -135,6 +136,29 @@ def test_wrong_options_of_a_known_argument_are_errors():
     config = settings(extra=(ExtraTransform(name="GaussNoise", options={"std_range": "x"}),))
     with pytest.raises(SpecError, match="GaussNoise"):
         build_augmentation(config, crop=(8, 8))
+
+
+def bands(count: int) -> Bands:
+    rows = [Band(number=n, name=f"b{n}", low=0, high=9, fill=10 * n) for n in range(1, count + 1)]
+    return Bands(in_file=count, dtype="uint16", channels=tuple(rows))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 13])
+def test_bands_are_moved_and_keep_their_colours(count):
+    config = settings(colour=1.0, grey=1.0, rotate90=1.0, flip_vertical=0.5, scale=(1.0, 1.0))
+    image = np.full((40, 50, count), 200, np.uint8)
+    augmentation = build_augmentation(config, crop=(64, 64), bands=bands(count))
+    moved, mask = augmentation(image, np.zeros((40, 50), np.uint8), 3)
+    assert moved.shape == (64, 64, count)
+    assert (moved[mask == 0] == 200).all()
+    assert (moved[mask == 255] == [10 * n for n in range(1, count + 1)]).all()
+
+
+def test_an_extra_transform_that_cannot_take_the_bands_is_refused():
+    config = settings(extra=(ExtraTransform(name="HueSaturationValue"),))
+    build_augmentation(config, crop=(32, 32))
+    with pytest.raises(SpecError, match=r"HueSaturationValue cannot take images of 5 band\(s\)"):
+        build_augmentation(config, crop=(32, 32), bands=bands(5))
 
 
 def test_a_crop_needs_a_size():
