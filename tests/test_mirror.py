@@ -15,6 +15,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("models", "training", "service", "maskzoo")
 
 COVERED_BY = {
+    # training/data/find: each through the folders that it reads
+    "training/data/find/beside.py": "tests/training/data/find/test_folders.py",
+    "training/data/find/trees/content.py": "tests/training/data/find/described/test_reading.py",
+    "training/data/files/names.py": "tests/training/data/files/test_listing.py",
+    "training/data/find/trees/records.py": "tests/training/data/find/test_folders.py",
+    "training/data/find/trees/splits.py": "tests/training/data/find/trees/test_words.py",
+    "training/data/find/trees/edges.py": "tests/training/data/find/test_folders.py",
+    "training/data/find/trees/joining.py": "tests/training/data/find/described/test_reading.py",
+    "training/data/find/trees/leaves.py": "tests/training/data/find/test_folders.py",
+    "training/data/find/trees/readings.py": "tests/training/data/find/described/test_reading.py",
+    "training/data/find/trees/templates.py": "tests/training/data/find/described/test_reading.py",
     # models/architectures: all of them also keep tests/models/test_contracts.py
     "models/architectures/attention_unet.py": "tests/models/architectures/test_attention_heads.py",
     "models/architectures/ccnet.py": "tests/models/architectures/test_attention_against_mmseg.py",
@@ -68,7 +79,9 @@ COVERED_BY = {
     "training/data/records/shape.py": "tests/training/data/drawing/test_painter.py",
     "training/data/find/annotated.py": "tests/training/data/shapes/test_via.py",
     "training/data/find/panoptic.py": "tests/training/data/shapes/test_panoptic.py",
-    "training/data/records/description.py": "tests/training/data/find/test_description.py",
+    "training/data/records/description.py": (
+        "tests/training/data/find/described/test_description.py"
+    ),
     "training/data/records/facts.py": "tests/training/data/check/test_scan.py",
     "training/data/records/interpretation.py": "tests/training/data/masks/test_detect.py",
     "training/data/records/samples.py": "tests/training/data/find/test_splits.py",

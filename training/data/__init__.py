@@ -7,6 +7,7 @@ The rooms, each importing only those above it:
     drawing   shapes to pixels: the painter of all formats
     masks     mask files to codes, codes to class ids and names
     shapes    masks that are stored as shapes: COCO, YOLO, labelme …
+    joins     masks that are several files for each image, one a class or an object
     find      the images, masks and splits in a folder; dataset.yaml
     check     the facts of all files, what is wrong with them, the reports of an inspection
     feed      samples for the loaders: decoding, caching, cropping

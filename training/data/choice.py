@@ -6,7 +6,7 @@ suggest. If several readings are left, the person is asked: `--masks NAME`, or a
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from maskzoo.models.errors import UnknownNameError, ZooError
 from maskzoo.models.images.decode import read_header
-from maskzoo.training.data.files.listing import composed
+from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.numbers import format_percent
@@ -41,11 +41,21 @@ def choose(readings: Sequence[FileIndex], masks: str | None = None) -> FileIndex
     distinct = merge(readings)
     if masks is not None:
         return _without_others(_named(distinct, masks), distinct, f"--masks {masks} was chosen")
-    listed = [reading for reading in distinct if reading.is_listed]
-    left = listed or distinct
+    left = [reading for reading in distinct if reading.is_listed] or _without_renderings(distinct)
     if len(left) > 1:
         raise ChoiceError(left[0].root, [_choice(reading) for reading in left])
-    return _without_others(left[0], distinct, f"{left[0].layout} name other masks")
+    return _without_others(left[0], distinct, "other masks of images that have these")
+
+
+def _without_renderings(readings: Sequence[FileIndex]) -> list[FileIndex]:
+    """Return the readings without those drawn from masks that others hold."""
+    masks = [reading for reading in readings if not reading.rendering]
+    images = {pair.image for reading in masks for pair in reading.pairs}
+    return masks + [
+        reading
+        for reading in readings
+        if reading.rendering and not any(pair.image in images for pair in reading.pairs)
+    ]
 
 
 def merge(readings: Sequence[FileIndex]) -> list[FileIndex]:
@@ -99,18 +109,14 @@ def _named(readings: Sequence[FileIndex], masks: str) -> FileIndex:
 
 def _without_others(chosen: FileIndex, readings: Sequence[FileIndex], reason: str) -> FileIndex:
     """Return the chosen reading, with the files of the others named as left out."""
-    used = {file for pair in chosen.pairs for file in (pair.image, pair.mask)}
-    others = {
-        file
-        for reading in readings
-        if reading is not chosen
-        for pair in reading.pairs
-        for file in (pair.image, pair.mask)
-    }
-    left = tuple(sorted(others - used - {*chosen.helpers}))
-    if not left:
-        return chosen
-    return replace(chosen, left_out=(*chosen.left_out, LeftOut(reason, left)))
+    taken = {file for pair in chosen.pairs for file in (pair.image, pair.mask)} | {*chosen.helpers}
+    left: dict[str, set[Path]] = defaultdict(set)
+    for reading in sorted(readings, key=lambda reading: not reading.rendering):
+        files = {file for pair in reading.pairs for file in (pair.image, pair.mask)} - taken
+        left[reading.rendering or reason] |= files
+        taken |= files
+    new = tuple(LeftOut(why, tuple(sorted(files))) for why, files in left.items() if files)
+    return replace(chosen, left_out=(*chosen.left_out, *new))
 
 
 def _choice(reading: FileIndex) -> Choice:

@@ -14,8 +14,10 @@ from maskzoo.training.data.check.bands import describe_bands, find_bands
 from maskzoo.training.data.check.scan import OnProgress, scan
 from maskzoo.training.data.choice import choose
 from maskzoo.training.data.files.listing import Listing
-from maskzoo.training.data.find.description import find_description
-from maskzoo.training.data.find.layouts import find_readings, read_described
+from maskzoo.training.data.find.described.description import find_description
+from maskzoo.training.data.find.described.reading import is_described, read_described
+from maskzoo.training.data.find.folders import find_folders, pair_folders
+from maskzoo.training.data.find.layouts import find_documents, find_readings
 from maskzoo.training.data.find.splits import settle_splits
 from maskzoo.training.data.masks.census import take_census
 from maskzoo.training.data.masks.described import described_classes
@@ -95,9 +97,9 @@ def collect_findings(
 
 def _find(listing: Listing, described: Description, masks: str | None) -> FileIndex:
     """Return the images and masks: as described, else as found."""
-    if described.images is not None and described.masks is not None:
-        return read_described(listing, described.images, described.masks)
-    return choose(find_readings(listing), masks)
+    if is_described(described):
+        return read_described(listing, described, find_documents(listing), pair_folders)
+    return choose(find_readings(listing, find_folders), masks)
 
 
 def _without_excluded(

@@ -58,8 +58,7 @@ def description_text(findings: Findings, problems: Sequence[DataProblem], folder
         f"name: {_quoted(findings.name)}",
         f"root: {_quoted(root)}  # folder of the data, relative to this file",
     ]
-    if described.images is not None and described.masks is not None:
-        lines += [f"images: {_quoted(described.images)}", f"masks: {_quoted(described.masks)}"]
+    lines += findings.index.origin.yaml().splitlines() if findings.index.origin.keys else []
     lines += ["", *(f"# {note}" for note in findings.notes), ""]
     lines += _class_lines(findings)
     lines += ["", *_split_lines(findings)]

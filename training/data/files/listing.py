@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,17 +17,13 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.files.names import composed
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 _HIDDEN = (".", "__MACOSX", "$RECYCLE")  # beginnings of names
 _LITTER = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})
 _DRIVE = re.compile(r"^(?:[A-Za-z]:|//[^/]+/[^/]+)(?=/)")
 _SCHEME = re.compile(r"^(?:file|https?|s3|gs)://", re.IGNORECASE)
-
-
-def composed(name: str) -> str:
-    """Return a name in the form in which names are compared (NFC)."""
-    return unicodedata.normalize("NFC", name)
 
 
 def suffix_of(path: Path | PurePosixPath) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
 from maskzoo.training.data.files.text import read_json
-from maskzoo.training.data.find.pairing import unique_stems
-from maskzoo.training.data.find.words import split_folders, split_in_name
+from maskzoo.training.data.find.trees.pairing import unique_stems
+from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair, Split
 from maskzoo.training.data.records.shape import ImageShapes, ListedImages

@@ -1,76 +1,147 @@
-"""Search for folders of images and of masks, with or without folders for the splits."""
+"""Readings of folders with images and masks, or with annotations of the same names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing
-from maskzoo.training.data.files.text import read_text, read_yaml
-from maskzoo.training.data.find.pairing import FolderPair, masks_among, pair_folders
-from maskzoo.training.data.find.words import split_folders
-from maskzoo.training.data.records.readings.index import FileIndex
-from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS
-from maskzoo.training.data.shapes.labelme import LabelmePolygons
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
+from maskzoo.training.data.find.beside import BESIDE
+from maskzoo.training.data.find.trees.edges import find_edges
+from maskzoo.training.data.find.trees.joining import class_names, join, siblings
+from maskzoo.training.data.find.trees.leaves import find_leaves
+from maskzoo.training.data.find.trees.pairing import divide, unique_stems
+from maskzoo.training.data.find.trees.readings import find_variants, pairs_of
+from maskzoo.training.data.find.trees.records import Leaf, Row, Variant
+from maskzoo.training.data.find.trees.templates import one_or_list, patterns_of
+from maskzoo.training.data.joins.joined import OBJECT_NAME
+from maskzoo.training.data.records.readings.index import FileIndex, Origin, YamlValue
 from maskzoo.training.data.shapes.yolo import YoloPolygons
 
-# In the order in which they are preferred, where a folder has several of them.
-IMAGE_FOLDERS = (
-    "images",
-    "image",
-    "imgs",
-    "img",
-    "jpegimages",
-    "leftimg8bit",
-    "inputs",
-    "input",
-    "rgb",
-    "photos",
-    "pictures",
-    "701_stillsraw_full",
-    "camvid_rgb",
-    "data",
-)
-MASK_FOLDERS = (
-    "masks",
-    "mask",
-    "segmentationclass",
-    "segmentationclassaug",
-    "gtfine",
-    "annotations",
-    "annotation",
-    "labels",
-    "label",
-    "gt",
-    "ground_truth",
-    "groundtruth",
-    "segmentation",
-    "labeledapproved_full",
-    "camvid_label",
-    "segmentations",
-    "targets",
-    "target",
-    "ann",
-    "seg",
-)
-_ANNOT_TAILS = ("annot", "_annot", "_labels", "_label", "_masks", "_mask", "_gt")
+ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 
 
 def find_folders(listing: Listing, root: Path) -> list[FileIndex]:
-    """Find folders with images and with masks or annotations of matching names."""
-    for layout, finder in FOLDER_LAYOUTS.items():
-        folders = finder(listing, root)
-        if folders:
-            index = read_folders(listing, root, _layout_name(layout, folders), folders)
-            if index is not None:
-                return [index]
-    return []
+    """Return the readings of all folders below `root`."""
+    return _readings(listing, root, find_leaves(listing, root))
 
 
-def _layout_name(layout: str, folders: Sequence[FolderPair]) -> str:
-    """Return the layout with the name of the data set that its folders give away."""
-    names = {part.lower() for images, masks, _ in folders for part in (*images.parts, *masks.parts)}
+def _readings(listing: Listing, root: Path, leaves: Sequence[Leaf]) -> list[FileIndex]:
+    variants = find_variants(find_edges(leaves, IMAGE_SUFFIXES))
+    variants += find_variants(find_edges(leaves, ARRAY_SUFFIXES))
+    groups = siblings(variants)
+    found = [_joined(listing, group) for group in groups]
+    found += [
+        _of_objects(listing, variant) if variant.are_objects else _of_files(listing, variant)
+        for variant in variants
+    ]
+    for format_ in BESIDE:
+        for variant in find_variants(find_edges(leaves, {format_.suffix})):
+            files = [row.masks[0] for row in variant.rows]
+            annotations = format_.read(listing, root, files)
+            if annotations is not None:
+                index = _index(listing, variant.rows, variant, f", {format_.title}")
+                images, files_ = index.origin.keys["images"], index.origin.keys["masks"]
+                keys = {"format": format_.name, "images": images, "annotations": files_}
+                origin = replace(index.origin, keys=keys)
+                is_bare = isinstance(annotations, YoloPolygons) and annotations.is_bare
+                found.append(
+                    replace(index, annotations=annotations, origin=origin, is_bare=is_bare)
+                )
+    masks = chain.from_iterable(row.masks for variant in variants for row in variant.rows)
+    taken = frozenset((*masks, *(pair.mask for index in found for pair in index.pairs)))
+    return [_with_unpaired(leaves, index, taken) for index in found]
+
+
+def pair_folders(listing: Listing, folders: Sequence[tuple[str, str]]) -> FileIndex | None:
+    """Return the reading of folders that a person names, None where no image has a mask.
+
+    Args:
+        listing: the files.
+        folders: pairs of a folder of images and one of masks, below the root.
+    """
+    found: list[FileIndex] = []
+    for images, masks in folders:
+        ours = find_leaves(listing, listing.root / images, role="image")
+        theirs = ours if images == masks else find_leaves(listing, listing.root / masks, "mask")
+        leaves = ours if images == masks else [*ours, *theirs]
+        found += _readings(listing, listing.root, leaves)
+    best = [index for index in found if not index.rendering] or found
+    if len(best) > 1 and len(folders) == 1:
+        raise DataError(
+            f"the masks in {folders[0][1]!r} can be read in {len(best)} ways: "
+            f"{', '.join(index.origin.name for index in best)}; write patterns instead of folders:"
+            + "".join(f"\n{index.origin.yaml()}" for index in best)
+        )
+    if not best:
+        return None
+    pairs = tuple(pair for index in best for pair in index.pairs)
+    return replace(best[0], pairs=unique_stems(pairs))
+
+
+def _of_files(listing: Listing, variant: Variant) -> FileIndex:
+    index = _index(listing, variant.rows, variant)
+    return replace(index, rendering=variant.rendering)
+
+
+def _of_objects(listing: Listing, variant: Variant) -> FileIndex:
+    """Return the reading of masks with one file for each object."""
+    images, masks = patterns_of(variant.rows, listing.root, objects=True)
+    count = sum(len(row.masks) for row in variant.rows)
+    note = f"{count} mask files hold one object each: those of an image are joined"
+    return replace(
+        _index(listing, variant.rows, variant),
+        origin=Origin(variant.name, {"images": one_or_list(images), "masks": one_or_list(masks)}),
+        annotations=join([variant], [OBJECT_NAME]),
+        rendering=variant.rendering,
+        notes=(note,),
+    )
+
+
+def _joined(listing: Listing, group: Sequence[Variant]) -> FileIndex:
+    """Return the reading that joins variants, each of which is a class."""
+    names = class_names(group)
+    masks: dict[str, YamlValue] = {}
+    images: list[str] = []
+    for variant, name in zip(group, names, strict=True):
+        ours, theirs = patterns_of(variant.rows, listing.root)
+        images += ours
+        masks[name] = one_or_list(theirs)
+    rows: dict[Path, Row] = {}
+    for row in chain.from_iterable(variant.rows for variant in group):
+        rows.setdefault(row.image, row)
+    index = _index(listing, list(rows.values()), group[0])
+    return replace(
+        index,
+        layout=f"{index.layout.partition(' + ')[0]} + {len(names)} mask files joined",
+        origin=Origin("join", {"images": one_or_list(list(dict.fromkeys(images))), "masks": masks}),
+        annotations=join(group, names),
+        notes=(f"mask files are joined, one for each class: {', '.join(names)}",),
+    )
+
+
+def _index(listing: Listing, rows: Sequence[Row], variant: Variant, kind: str = "") -> FileIndex:
+    images, masks = patterns_of(rows, listing.root)
+    keys = {"images": one_or_list(images), "masks": one_or_list(masks)}
+    return FileIndex(
+        listing.root,
+        f"{_layout_name(variant)}{kind}",
+        pairs_of(replace(variant, rows=tuple(rows))),
+        Origin(variant.name, keys),
+    )
+
+
+def _layout_name(variant: Variant) -> str:
+    """Return the folders, with the name of the data set that they give away."""
+    images = variant.images or "images"
+    layout = f"{images} + {variant.name}"
+    if variant.rows[0].edge.images is variant.rows[0].edge.masks:
+        layout = "images and masks in one folder"
+    edge = variant.rows[0].edge
+    names = {part.lower() for leaf in (edge.images, edge.masks) for part in leaf.parts}
     if {"leftimg8bit", "gtfine"} <= names:
         return f"Cityscapes ({layout})"
     if {"annotations", "training"} <= names:
@@ -80,93 +151,32 @@ def _layout_name(layout: str, folders: Sequence[FolderPair]) -> str:
     return layout
 
 
-def read_folders(
-    listing: Listing, root: Path, layout: str, folders: Sequence[FolderPair]
-) -> FileIndex | None:
-    """Pair the files of folders; masks are images, or else labelme's json, or else YOLO's text."""
-    index = pair_folders(listing, layout, folders, IMAGE_SUFFIXES)
-    if index.pairs:
-        return index
-    index = pair_folders(listing, f"{layout}, labelme", folders, {".json"})
-    if index.pairs:
-        labelme = LabelmePolygons.of([pair.mask for pair in index.pairs])
-        if labelme is not None:
-            return replace(index, annotations=labelme)
-    index = pair_folders(listing, f"{layout}, YOLO", folders, {".txt"})
-    if index.pairs:
-        yolo = YoloPolygons.of([pair.mask for pair in index.pairs], _yolo_names(listing, root))
-        if yolo is not None:
-            return replace(index, annotations=yolo, is_bare=yolo.is_bare)
-    return None
+def _with_unpaired(leaves: Sequence[Leaf], index: FileIndex, taken: frozenset[Path]) -> FileIndex:
+    """Return a reading with the files of its folders that have no partner.
 
-
-def _yolo_names(listing: Listing, root: Path) -> list[str]:
-    """Return the names of classes in YOLO's data file or in classes.txt."""
-    for file in listing.files(root, {".yaml", ".yml"}, deep=False):
-        content = read_yaml(file)
-        names = content.get("names") if isinstance(content, dict) else None
-        if isinstance(names, dict):
-            return [str(names[key]) for key in sorted(names)]
-        if isinstance(names, list):
-            return [str(name) for name in names]
-    for path in (root / "classes.txt", root / "labels" / "classes.txt"):
-        if path.is_file():
-            return [line.strip() for line in read_text(path).splitlines() if line]
-    return []
-
-
-def _folders_then_splits(listing: Listing, root: Path) -> list[FolderPair]:
-    for images in listing.named(root, IMAGE_FOLDERS):
-        for masks in listing.named(root, MASK_FOLDERS):
-            ours, theirs = split_folders(listing, images), split_folders(listing, masks)
-            both = [split for split in SPLITS if split in ours and split in theirs]
-            if both:
-                return [(ours[split], theirs[split], split) for split in both]
-    return []
-
-
-def _splits_then_folders(listing: Listing, root: Path) -> list[FolderPair]:
-    found: list[FolderPair] = []
-    for split, folder in split_folders(listing, root).items():
-        images, masks = listing.named(folder, IMAGE_FOLDERS), listing.named(folder, MASK_FOLDERS)
-        if images and masks:
-            found.append((images[0], masks[0], split))
-    return found
-
-
-def _annot_folders(listing: Listing, root: Path) -> list[FolderPair]:
-    children = {child.name.lower(): child for child in listing.folders(root)}
-    return [
-        (children[name], children[name + tail], split)
-        for name, split in SPLIT_FOLDERS.items()
-        for tail in _ANNOT_TAILS
-        if name in children and name + tail in children
-    ]
-
-
-def _two_folders(listing: Listing, root: Path) -> list[FolderPair]:
-    images, masks = listing.named(root, IMAGE_FOLDERS), listing.named(root, MASK_FOLDERS)
-    return [(images[0], masks[0], None)] if images and masks else []
-
-
-def _one_folder(listing: Listing, root: Path) -> list[FolderPair]:
-    """Return folders that hold images and masks side by side, or images and json."""
-    splits: list[FolderPair] = [
-        (path, path, split) for split, path in split_folders(listing, root).items()
-    ]
-    folders = splits or [
-        (path, path, None) for path in [*listing.named(root, IMAGE_FOLDERS)[:1], root]
-    ]
-    for folder, _, _ in folders:
-        if masks_among(listing.files(folder)) or listing.files(folder, {".json"}, deep=False):
-            return splits or [(folder, folder, None)]
-    return []
-
-
-FOLDER_LAYOUTS: dict[str, Callable[[Listing, Path], list[FolderPair]]] = {
-    "images/SPLIT + masks/SPLIT": _folders_then_splits,
-    "SPLIT/images + SPLIT/masks": _splits_then_folders,
-    "SPLIT + SPLITannot": _annot_folders,
-    "images + masks": _two_folders,
-    "images and masks in one folder": _one_folder,
-}
+    Args:
+        leaves: all folders.
+        index: the reading.
+        taken: the masks of all readings.
+    """
+    suffixes = IMAGE_SUFFIXES | {suffix_of(pair.mask) for pair in index.pairs}
+    images = {pair.image for pair in index.pairs}
+    image_folders = {path.parent for path in images}
+    mask_folders = {pair.mask.parent for pair in index.pairs}
+    lone_images: list[Path] = []
+    lone_masks: list[Path] = []
+    for leaf in leaves:
+        files = [path for path in leaf.files if suffix_of(path) in suffixes]
+        lone = [path for path in files if path not in images and path not in taken]
+        pictures = [path for path in lone if suffix_of(path) in IMAGE_SUFFIXES]
+        if leaf.folder in image_folders:
+            masks = set(divide(files)[1]) if leaf.folder in mask_folders else set()
+            lone_images += [path for path in pictures if path not in masks]
+            lone_masks += [path for path in lone if path in masks]
+        elif leaf.folder in mask_folders:
+            lone_masks += lone
+        elif leaf.role == "image" or (leaf.role is None and leaf.split is not None):
+            lone_images += pictures
+    return replace(
+        index, images_without_mask=tuple(lone_images), masks_without_image=tuple(lone_masks)
+    )

@@ -6,6 +6,7 @@ Every finder is asked, for the folder itself and for those below it, two levels 
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,42 +21,35 @@ from maskzoo.training.data.find.annotated import (
     find_supervisely,
 )
 from maskzoo.training.data.find.coco import find_coco
-from maskzoo.training.data.find.folders import (
-    IMAGE_FOLDERS,
-    MASK_FOLDERS,
-    find_folders,
-    read_folders,
-)
 from maskzoo.training.data.find.foreign import recognised
 from maskzoo.training.data.find.lists import absent_in_lists, find_lists
-from maskzoo.training.data.find.pairing import FolderPair
 from maskzoo.training.data.find.panoptic import find_panoptic
+from maskzoo.training.data.find.trees.words import read_name
 from maskzoo.training.data.find.voc import find_voc
-from maskzoo.training.data.find.words import split_folders
 from maskzoo.training.data.records.readings.index import FileIndex
-from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS
 
 _MOST_FOLDERS = 32  # searched in a folder
 _NOT_DATA = re.compile(r"\.|readme|licen[cs]e", re.IGNORECASE)  # beginnings of file names
 
+Finder = Callable[[Listing, Path], list[FileIndex]]
 
-def find_readings(listing: Listing) -> list[FileIndex]:
+
+def find_readings(listing: Listing, find_folders: Finder) -> list[FileIndex]:
     """Return all readings of a folder, those of folders near the root first.
+
+    Args:
+        listing: the files.
+        find_folders: the finder of folders with images and masks.
 
     Raises:
         DataError: no finder knows the folder; the message says what was expected and what is there.
     """
-    readings: list[FileIndex] = []
-    for base in _places(listing):
-        for finder in FINDERS:
-            for index in finder(listing, base):
-                found = replace(index, root=listing.root)
-                if base != listing.root:
-                    note = f"found in {listing.relative(base)}"
-                    found = replace(found, base=base, notes=(note, *index.notes))
-                readings.append(found)
-        if readings:
-            return _without_bare(readings)
+    places = list(_places(listing))
+    readings = [index for finder in AT_PLACES for base in places for index in finder(listing, base)]
+    readings += [*find_folders(listing, places[0]), *find_documents(listing)]
+    readings = [_placed(index, listing) for index in readings]
+    if readings:
+        return _without_bare(readings)
     raise DataError(_nothing_found(listing))
 
 
@@ -70,34 +64,26 @@ def _without_bare(readings: list[FileIndex]) -> list[FileIndex]:
     return [replace(index, notes=(*index.notes, *notes)) for index in kept] or readings
 
 
-def read_described(listing: Listing, images: str, masks: str) -> FileIndex:
-    """Return the reading that a dataset.yaml describes.
+def _placed(index: FileIndex, listing: Listing) -> FileIndex:
+    """Return a reading with the folder below the root that holds all of its files."""
+    files = {path.parent for pair in index.pairs for path in (pair.image, pair.mask)}
+    base = Path(os.path.commonpath(files))
+    while read_name(base.name).role is not None and base != listing.root:
+        base = base.parent
+    index = replace(index, root=listing.root)
+    if base == listing.root or not base.is_relative_to(listing.root):
+        return index
+    return replace(index, base=base, notes=(f"found in {listing.relative(base)}", *index.notes))
 
-    Args:
-        listing: the files.
-        images, masks: folders below the root; both may hold train, val, test.
 
-    Raises:
-        DataError: there are no such folders, or no image has a mask.
-    """
-    root = listing.root
-    ours, theirs = root / images, root / masks
-    for folder in (ours, theirs):
-        if not folder.is_dir():
-            raise DataError(
-                f"folder {str(folder)!r} of the description does not exist; paths in dataset.yaml "
-                "are relative to its root"
-            )
-    first, second = split_folders(listing, ours), split_folders(listing, theirs)
-    both = [split for split in SPLITS if split in first and split in second]
-    folders: list[FolderPair] = [(first[split], second[split], split) for split in both]
-    folders = folders or [(ours, theirs, None)]
-    index = read_folders(listing, root, "folders as described", folders)
-    if index is None:
-        raise DataError(
-            f"no image in {str(ours)!r} has a mask in {str(theirs)!r}; give both the same stem"
-        )
-    return index
+def find_documents(listing: Listing) -> list[FileIndex]:
+    """Return the readings of annotations, of each format those nearest to the root."""
+    places = list(_places(listing))
+    nearest = (
+        next((found for base in places if (found := finder(listing, base))), [])
+        for finder in DOCUMENTS
+    )
+    return [index for found in nearest for index in found]
 
 
 def _places(listing: Listing) -> Iterator[Path]:
@@ -113,25 +99,26 @@ def _places(listing: Listing) -> Iterator[Path]:
 def _unwrapped(listing: Listing, root: Path) -> Path:
     """Return the single folder that an archive leaves in `root`, if there is nothing else."""
     children = listing.folders(root)
-    names = {*IMAGE_FOLDERS, *MASK_FOLDERS, *SPLIT_FOLDERS}
-    if len(children) != 1 or children[0].name.lower() in names:
+    if len(children) != 1:
+        return root
+    said = read_name(children[0].name)
+    if said.role is not None or said.split is not None:
         return root
     files = listing.files(root, None, deep=False)
     others = [path for path in files if not _NOT_DATA.match(path.name)]
     return root if others else _unwrapped(listing, children[0])
 
 
-Finder = Callable[[Listing, Path], list[FileIndex]]
-FINDERS: tuple[Finder, ...] = (
-    find_voc,
-    find_lists,
-    find_folders,
+AT_PLACES: tuple[Finder, ...] = (find_voc, find_lists)
+"""Finders of lists, which stand in the folder that they describe."""
+DOCUMENTS: tuple[Finder, ...] = (
     find_coco,
     find_panoptic,
     find_listed,
     find_supervisely,
     find_labelme_folders,
 )
+"""Finders of annotations, each asked for the folders near the root until it finds some."""
 
 
 def _nothing_found(listing: Listing) -> str:

@@ -14,13 +14,14 @@ from pathlib import Path
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing
 from maskzoo.training.data.files.text import read_text
-from maskzoo.training.data.find.pairing import unique_stems
+from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS, Pair, Split
 
 _IMAGE_COLUMNS = ("image", "images", "img", "image_path", "filename", "file")
 _MASK_COLUMNS = ("mask", "masks", "label", "mask_path", "label_path", "annotation")
 _SPLIT_COLUMNS = ("split", "set", "subset")
+_MOST_LISTS = 64  # in a folder; more files of text are annotations, one for each image
 _DELIMITERS = ",;\t|"
 
 
@@ -92,7 +93,8 @@ def absent_in_lists(listing: Listing, root: Path) -> str:
 
 
 def _list_files(listing: Listing, root: Path) -> list[Path]:
-    return listing.files(root, {".csv", ".txt"}, deep=False)
+    files = listing.files(root, {".csv", ".txt"}, deep=False)
+    return files if len(files) <= _MOST_LISTS else []
 
 
 def _split(row: _ListRow, list_file: Path) -> Split | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.files.text import read_json
-from maskzoo.training.data.find.pairing import unique_stems
-from maskzoo.training.data.find.words import split_folders, split_in_name
+from maskzoo.training.data.find.trees.pairing import unique_stems
+from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair
 from maskzoo.training.data.records.shape import meaning

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.files.text import read_text
-from maskzoo.training.data.find.pairing import unique_stems
+from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import SPLITS, Pair
 

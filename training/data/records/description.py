@@ -3,7 +3,7 @@
 Example::
 
     root: .                  # folder of the data, relative to this file
-    images: images           # optional: folders below the root; without them they are searched
+    images: images           # optional: folders or patterns; without them they are searched
     masks: masks
     encoding: colours        # or values (stored numbers, palette indices), or names (polygons)
     nearest: false           # true: other codes take the closest class (noise, soft edges)
@@ -19,6 +19,18 @@ Example::
     no_data: -9999           # value of missing samples where the files do not name it
     splits: {seed: 0, fractions: {train: 0.7, val: 0.15, test: 0.15}}
 
+Images and masks may be patterns, which docs/data.md explains::
+
+    images: "{split}/images/{stem}_photo.jpg"      # or a list of patterns
+    masks: "{split}/masks/{class}/{stem}.png"      # or a list, or {car: pattern, road: pattern}
+    unmasked: background     # with classes in the masks: images without a mask hold background
+    splits: {folders: {train: [a, b], val: dev}}   # the words that {split} stands for
+
+Annotations that are no masks are named by their format::
+
+    format: coco
+    annotations: "annotations/instances_{split}2017.json"
+
 Values may be ranges (`"1-300"`). Unknown keys are errors, and all mistakes are reported at once.
 """
 
@@ -28,7 +40,7 @@ import re
 from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from maskzoo.models.errors import did_you_mean
 from maskzoo.models.preprocessing import MAX_BANDS
@@ -41,6 +53,13 @@ FILE_NAME = "dataset.yaml"
 _MOST_CODES = 8  # in one report
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 BACKGROUND_NAME = "background"  # the class of pixels that no polygon covers
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+OneOrMore = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class ClassEntry(BaseModel):
@@ -67,6 +86,7 @@ class SplitRule(BaseModel):
         fractions: fractions of train, val and test.
         group: regular expression; samples whose stems match with the same text stay together.
         file: CSV with the columns stem and split; it replaces all of the above.
+        folders: words that `{split}` in a pattern stands for, by split; by default the usual ones.
     """
 
     model_config = _STRICT
@@ -75,6 +95,7 @@ class SplitRule(BaseModel):
     fractions: dict[Split, float] = Field(default_factory=lambda: dict(FRACTIONS))
     group: str | None = None
     file: str | None = None
+    folders: dict[Split, OneOrMore] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> SplitRule:
@@ -101,8 +122,11 @@ class Description(BaseModel):
     schema_version: Literal[1] = 1
     name: str | None = None
     root: str = "."
-    images: str | None = None
-    masks: str | None = None
+    images: OneOrMore = ()
+    masks: OneOrMore | dict[str, OneOrMore] = ()
+    unmasked: Literal["left out", "background"] = "left out"
+    format: str | None = None
+    annotations: OneOrMore = ()
     encoding: Literal["values", "colours", "names"] | None = None
     nearest: bool = False
     classes: tuple[ClassEntry, ...] = ()
@@ -128,9 +152,22 @@ class Description(BaseModel):
 
 
 def _folder_mistakes(description: Description) -> list[str]:
-    if (description.images is None) != (description.masks is None):
-        return ["give both images and masks, or neither"]
-    return []
+    mistakes: list[str] = []
+    if description.masks and (description.format or description.annotations):
+        mistakes.append("give masks, or format and annotations, but not both")
+    elif description.annotations and not description.format:
+        mistakes.append("annotations need their format, as in `format: coco`")
+    elif bool(description.images) != bool(description.masks) and not description.format:
+        mistakes.append("give both images and masks, or neither")
+    of_class = isinstance(description.masks, dict) or any(
+        "{class}" in text for text in description.masks
+    )
+    if description.unmasked == "background" and not of_class:
+        mistakes.append(
+            "unmasked: background works only where masks name their class: write "
+            "`masks: {CLASS: PATTERN}`, or a pattern with {class}"
+        )
+    return mistakes
 
 
 def _band_mistakes(description: Description) -> list[str]:

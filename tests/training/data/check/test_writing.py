@@ -4,7 +4,7 @@ import pytest
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.check.writing import write_description
-from maskzoo.training.data.find.description import read_description
+from maskzoo.training.data.find.described.description import read_description
 from maskzoo.training.data.masks.described import described_classes
 from maskzoo.training.data.opening import accept, inspect, open_dataset
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import SpecError
-from maskzoo.training.data.find.description import read_description
+from maskzoo.training.data.find.described.description import read_description
 from maskzoo.training.data.masks.described import described_classes
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.data.records.encoding import IGNORE

@@ -61,6 +61,8 @@ class FileIndex:
         notes: decisions, as sentences for people.
         base: the folder below `root` that has the layout; None where that is `root` itself.
         is_bare: no annotation has an outline (boxes alone), so that no mask can be drawn.
+        rendering: what the masks are, where they are drawn from the masks of classes or beside
+            them, such as `colour rendering`; else empty.
         is_listed: a list beside the data names the pairs, which settles what is meant.
     """
 
@@ -75,5 +77,6 @@ class FileIndex:
     annotations: Annotations | None = None
     notes: tuple[str, ...] = ()
     base: Path | None = None
+    rendering: str = ""
     is_listed: bool = False
     is_bare: bool = False

@@ -1,11 +1,12 @@
-"""Words in the names of folders: those that stand for a split."""
+"""Splits that the names of folders and files stand for."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from maskzoo.training.data.files.listing import Listing, composed
+from maskzoo.training.data.files.listing import Listing
+from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Split
 
 

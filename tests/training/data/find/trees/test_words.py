@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from maskzoo.training.data.files.listing import Listing
-from maskzoo.training.data.find.words import split_folders
+from maskzoo.training.data.find.trees.splits import split_folders
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from maskzoo.models.errors import SpecError
-from maskzoo.training.data.find.description import read_description
+from maskzoo.training.data.find.described.description import read_description
 from maskzoo.training.data.opening import open_dataset
 
 

@@ -1,0 +1,1 @@
+"""Readings that a dataset.yaml describes."""

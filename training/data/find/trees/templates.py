@@ -1,0 +1,94 @@
+"""Patterns of dataset.yaml for images and masks that were found: `{split}/images/{stem}.tif`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from maskzoo.training.data.files.names import composed
+from maskzoo.training.data.find.trees.records import Row
+from maskzoo.training.data.records.readings.index import YamlValue
+from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Split
+
+
+def varying(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return the parts of the image folders' keys that differ among rows, in order."""
+    edges = {id(row.edge): row.edge for row in rows}.values()
+    keys = [frozenset(edge.images.key) for edge in edges]
+    common = frozenset.intersection(*keys) if keys else frozenset()
+    found: dict[str, None] = {}
+    for edge in edges:
+        found.update(dict.fromkeys(part for part in edge.images.key if part not in common))
+    return tuple(found)
+
+
+def patterns_of(
+    rows: Sequence[Row], root: Path, *, objects: bool = False
+) -> tuple[list[str], list[str]]:
+    """Return the patterns of images and those of masks, one of each for each kind of row.
+
+    Args:
+        rows: what the patterns must match.
+        root: the folder that they are relative to.
+        objects: every file in the folder of the masks belongs to the image.
+    """
+    changing = frozenset(varying(rows))
+    pairs: dict[tuple[str, str], None] = {}
+    for row in rows:
+        image = _pattern(row.image, row, root, changing, any_name=not row.key)
+        for mask in row.masks:
+            text = _pattern(mask, row, root, changing, any_name=objects)
+            pairs[image, text] = None
+    return [image for image, _ in pairs], [mask for _, mask in pairs]
+
+
+def one_or_list(patterns: Sequence[str]) -> YamlValue:
+    """Return a single pattern as it is, and several as a list."""
+    same = list(dict.fromkeys(patterns))
+    return same[0] if len(same) == 1 else list(patterns)
+
+
+def _pattern(path: Path, row: Row, root: Path, changing: frozenset[str], *, any_name: bool) -> str:
+    shared = row.edge.shared
+    names: list[str] = []
+    number = 0
+    *folders, file = path.relative_to(root).parts
+    for part in folders:
+        if composed(part) in changing and composed(part) in shared:
+            number += 1
+            names.append("{folder}" if number == 1 else f"{{folder{number}}}")
+        else:
+            names.append(_with_split(composed(part), row.split))
+    name = PurePosixPath(composed(file))
+    if any_name:
+        names.append(f"*{name.suffix}" if not row.key else f"{_stem(name, row, end='*')}")
+    else:
+        names.append(_stem(name, row))
+    return "/".join(names)
+
+
+def _stem(name: PurePosixPath, row: Row, end: str = "") -> str:
+    """Return the name of a file with `{stem}` for what image and mask share."""
+    if not row.key:
+        return name.name
+    head, _, tail = name.stem.partition(row.key)
+    tail = end or _with_split(tail, row.split)
+    return f"{_with_split(head, row.split)}{{stem}}{tail}{name.suffix}"
+
+
+def _with_split(text: str, split: Split | None) -> str:
+    """Return a name with `{split}` for the word of its split."""
+    if split is None:
+        return text
+    for word in _WORDS_OF_SPLITS[split]:
+        match = re.search(rf"(?<![a-zA-Z]){word}(?![0-9a-z])|^{word}", text, re.IGNORECASE)
+        if match:
+            return f"{text[: match.start()]}{{split}}{text[match.end() :]}"
+    return text
+
+
+_WORDS_OF_SPLITS: dict[str, list[str]] = {
+    split: sorted((w for w, s in SPLIT_FOLDERS.items() if s == split), key=len, reverse=True)
+    for split in set(SPLIT_FOLDERS.values())
+}
