@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,4 +60,32 @@ class Engine(Protocol):
         h and w may be smaller than H and W: the map then covers the same area, with the
         half-pixel convention (``align_corners=False``).
         """
+        ...
+
+
+@dataclass(frozen=True)
+class MaskRow:
+    """The mask of one image of a batch, on the host.
+
+    Args:
+        label_map: uint8 (H, W), or uint16 for more than 256 classes.
+        confidence: float16 (H, W), or None if it was not requested.
+        is_finite: whether all logits were finite; if not, the others mean nothing.
+    """
+
+    label_map: np.ndarray
+    confidence: np.ndarray | None
+    is_finite: bool
+
+
+@runtime_checkable
+class MaskEngine(Protocol):
+    """An engine that takes whole images to masks on its device, beside `Engine.run`."""
+
+    def masks(self, images: Sequence[np.ndarray], *, confidence: bool = True) -> list[MaskRow]:
+        """Return the masks of images uint8 (H, W, C) of one size, at that size."""
+        ...
+
+    def prepare(self, size: tuple[int, int], batches: Iterable[int]) -> None:
+        """Do now what the first batches of that (height, width) would wait for."""
         ...

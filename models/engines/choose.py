@@ -1,8 +1,8 @@
 """The choice of a bundle's engine: the requested one, or the fastest that agrees with torch.
 
 On a CPU that is OpenVINO or ONNX Runtime, if `maskzoo export` has written the network for it
-(`models.engines.artefact`); of both, the one that is faster on the check images. Torch runs all
-other bundles and, in half precision, every bundle on a GPU. `benchmarks/engines.py` measures them.
+(`models.engines.artefact`); of both, the one that is faster on the check images. On a GPU it is
+`cuda-graphs`. Torch runs all other bundles. `benchmarks/engines.py` measures them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import logging
 import time
 from pathlib import Path
 from typing import cast, get_args
+
+import torch
 
 from maskzoo.models.bundles.bundle import load_bundle
 from maskzoo.models.bundles.manifest import Manifest
@@ -28,7 +30,15 @@ from maskzoo.models.engines.eager import EagerEngine
 from maskzoo.models.errors import BundleError, EngineError, UnknownNameError
 
 EXPORTED: tuple[EngineName, ...] = get_args(EngineName)
-ENGINES = ("auto", "torch", "torch-compile", *EXPORTED, "openvino-bf16", "openvino-int8")
+ENGINES = (
+    "auto",
+    "torch",
+    "torch-compile",
+    "cuda-graphs",
+    *EXPORTED,
+    "openvino-bf16",
+    "openvino-int8",
+)
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +62,27 @@ def open_engine(
     where = choose_device(device)
     if engine == "auto" and where.type == "cpu":
         return _fastest_that_agrees(bundle, manifest, device)
-    reason = f"{engine} was asked for" if engine != "auto" else "on a GPU torch is the fastest"
-    if engine in ("auto", "torch"):
+    if engine == "auto":
+        return _on_gpu(bundle, manifest, where)
+    reason = f"{engine} was asked for"
+    if engine == "cuda-graphs":
+        if where.type == "cpu":
+            raise EngineError("cuda-graphs runs on NVIDIA GPUs only, and torch finds none here")
+        return _because(_graphs(bundle, manifest, where), reason)
+    if engine == "torch":
         return _because(_torch(bundle, device), reason)
     if engine == "torch-compile":
         return _because(_compiled(bundle, manifest, device), reason)
+    return _exported(bundle, manifest, engine, device, reason)
+
+
+def _exported(bundle: Path, manifest: Manifest, engine: str, device: str, reason: str) -> Engine:
+    """Return an engine that runs an exported network."""
     name, _, precision = engine.partition("-")
-    if name == "openvino" and where.type != "cpu" and device != "auto":
-        raise EngineError(f"openvino runs on the CPU only, not on {where}; choose device cpu")
+    if name == "openvino" and choose_device(device).type != "cpu" and device != "auto":
+        raise EngineError(
+            f"openvino runs on the CPU only, not on {choose_device(device)}; choose device cpu"
+        )
     if precision == "bf16":
         return _because(_in_bfloat16(bundle, manifest), reason)
     for artefact in find_artefacts(bundle, manifest, cast(EngineName, name)):
@@ -103,6 +126,51 @@ def _because(engine: Engine, reason: str, weights: str = "fp32") -> Engine:
 def _torch(bundle: Path, device: str) -> Engine:
     loaded = load_bundle(bundle)
     return EagerEngine.of(loaded.network, loaded.manifest.spec, device)
+
+
+def _on_gpu(bundle: Path, manifest: Manifest, where: torch.device) -> Engine:
+    """Return the engine for a GPU: graphs, or torch with the reason against them."""
+    try:
+        return _because(
+            _graphs(bundle, manifest, where),
+            "on a GPU it is the fastest, and it is as near to float32 as torch in 16 bits",
+        )
+    except EngineError as error:
+        _log.warning("%s does not run on cuda-graphs: %s", manifest.name, error)
+        return _because(_torch(bundle, str(where)), f"cuda-graphs does not run: {error}")
+
+
+def _graphs(bundle: Path, manifest: Manifest, where: torch.device) -> Engine:
+    """Capture the network; refuse it where it is further from float32 than torch in 16 bits.
+
+    Float32 on the CPU is the reference for both: two programs in 16 bits round differently, and
+    neither is the truth for the other.
+    """
+    from maskzoo.models.engines.graphs.check import check_masks
+    from maskzoo.models.engines.graphs.device import open_device
+    from maskzoo.models.engines.graphs.engine import CudaGraphsEngine
+
+    loaded, preprocessing = load_bundle(bundle), manifest.preprocessing
+    engine = CudaGraphsEngine(loaded.network, preprocessing, open_device(where))
+    images = generated_images(manifest.spec.in_channels)
+    reference = EagerEngine.of(load_bundle(bundle).network, manifest.spec, "cpu")
+    check = CheckImages.of(reference, preprocessing, images)
+    with engine.capturing():
+        agreement = check.agreement(engine, preprocessing)
+        check_batches(engine, preprocessing)
+        check_masks(engine, images)
+    if engine.failure is not None:
+        raise EngineError(engine.failure)
+    if agreement < LEAST_AGREEMENT:
+        torch_engine = EagerEngine.of(loaded.network, manifest.spec, str(where))
+        others = check.agreement(torch_engine, preprocessing)
+        if agreement < others - (1 - LEAST_AGREEMENT):
+            raise EngineError(
+                f"{manifest.name!r} as CUDA graphs gives float32's class for {agreement:.3%} of "
+                f"the check pixels, and torch in {torch_engine.precision} for {others:.3%}; "
+                "choose engine torch"
+            )
+    return engine
 
 
 def _compiled(bundle: Path, manifest: Manifest, device: str) -> Engine:

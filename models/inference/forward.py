@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskzoo.models.engines.base import Engine
+from maskzoo.models.engines.base import Engine, MaskEngine, MaskRow
 from maskzoo.models.engines.pixels import network_input, to_channels
 from maskzoo.models.errors import NotFiniteError, ShapeError
 from maskzoo.models.inference.batching import images_per_run
@@ -36,6 +36,20 @@ class FinishedRun:
 
     part: slice
     logits: Tensor
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class FinishedMasks:
+    """The masks of images that ran together on an engine that gives masks.
+
+    Args:
+        part: the images' positions in the batch.
+        clock: with the seconds of ``preprocess`` and ``network``.
+    """
+
+    part: slice
+    masks: list[MaskRow]
     clock: Clock
 
 
@@ -75,6 +89,36 @@ class Forward:
             clock.stop("network")
             yield FinishedRun(part, logits, clock)
 
+    def gives_masks(self, plans: Sequence[InputPlan], views: Tta) -> bool:
+        """Tell whether the engine takes these images to masks without the logits' leaving it."""
+        return (
+            isinstance(self.engine, MaskEngine)
+            and views.num_views == 1
+            and not views.resizes
+            and self.engine.num_classes == self.num_classes
+            and all(plan.image == plan.scaled == plan.padded for plan in plans)
+        )
+
+    def masks(
+        self, images: Sequence[np.ndarray], plans: Sequence[InputPlan], *, confidence: bool
+    ) -> Iterator[FinishedMasks]:
+        """Yield the masks of uint8 images, RGB or of bands, for which `gives_masks`, in order.
+
+        Raises:
+            NotFiniteError: the logits of an image are not finite; the message names the image.
+        """
+        assert isinstance(self.engine, MaskEngine)
+        count = images_per_run(plans[0].padded, self.batch_bytes)
+        for first in range(0, len(images), count):
+            part, clock = slice(first, first + count), Clock()
+            pairs = zip(images[part], plans[part], strict=True)
+            pixels = [self._fit(image, plan) for image, plan in pairs]
+            clock.stop("preprocess")
+            rows = self.engine.masks(pixels, confidence=confidence)
+            self._require_finite([row.is_finite for row in rows], first=first, total=len(images))
+            clock.stop("network")
+            yield FinishedMasks(part, rows, clock)
+
     def _fit(self, pixels: np.ndarray, plan: InputPlan) -> np.ndarray:
         """Return uint8 (H, W, C) at the size of the network's input."""
         return fit_to_plan(
@@ -93,7 +137,7 @@ class Forward:
                 f"{self.num_classes}; they must match"
             )
         if logits.is_cuda:
-            torch.cuda.synchronize(logits.device)
+            torch.cuda.current_stream(logits.device).synchronize()  # not those of other threads
         return logits
 
     def _check_finite(self, logits: Tensor, *, first: int, total: int) -> None:
@@ -107,6 +151,9 @@ class Forward:
         # values.
         lowest, highest = logits.amin((1, 2, 3)), logits.amax((1, 2, 3))
         are_finite = (lowest.isfinite() & highest.isfinite()).tolist()
+        self._require_finite(are_finite, first=first, total=total)
+
+    def _require_finite(self, are_finite: list[bool], *, first: int, total: int) -> None:
         if not all(are_finite):
             item = f"{first + are_finite.index(False) + 1} of {total}" if total > 1 else None
             raise NotFiniteError(self.engine.name, self.engine.precision, item)

@@ -298,12 +298,28 @@ class Predictor:
         self, images: Sequence[np.ndarray], plans: Sequence[InputPlan], options: PredictOptions
     ) -> list[Segmentation]:
         """Segment images whose inputs have one size."""
+        if self._forward.gives_masks(plans, options.views) and not options.probabilities:
+            return self._segment_masks(images, plans, options)
         found: list[Segmentation] = []
         for run in self._forward.runs(images, plans, options.views):
             timings = run.clock.timings  # one record for the run, in each of its results
             found += [
                 self._segmentation(one, plan, options, timings)
                 for one, plan in zip(run.logits, plans[run.part], strict=True)
+            ]
+            run.clock.stop("postprocess")
+        return found
+
+    def _segment_masks(
+        self, images: Sequence[np.ndarray], plans: Sequence[InputPlan], options: PredictOptions
+    ) -> list[Segmentation]:
+        """Do the work of `_segment_runs` on an engine that gives masks."""
+        found: list[Segmentation] = []
+        for run in self._forward.masks(images, plans, confidence=options.confidence):
+            timings = run.clock.timings
+            found += [
+                Segmentation(row.label_map, row.confidence, self.labels, plan.mode, timings)
+                for row, plan in zip(run.masks, plans[run.part], strict=True)
             ]
             run.clock.stop("postprocess")
         return found

@@ -1,7 +1,8 @@
 """Measuring the memory of a model, and returning it to the system.
 
-A torch network is measured by its tensors, which is exact. Any other engine is measured by how
-much the process grew while it was loaded, which includes whatever else was allocated meanwhile.
+A torch network is measured by its tensors, which is exact, and by the graphs that it holds. Any
+other engine is measured by how much the process grew while it was loaded, which includes whatever
+else was allocated meanwhile.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ _PAGE_BYTES = 4096
 
 
 def tensor_bytes(predictor: Any) -> int | None:
-    """Return the bytes of the parameters and buffers; None where the engine shows none."""
-    network = getattr(getattr(predictor, "engine", None), "network", None)
+    """Return the bytes of parameters, buffers and graphs; None where the engine shows none."""
+    engine = getattr(predictor, "engine", None)
+    network = getattr(engine, "network", None)
     if network is None or not hasattr(network, "parameters"):
         return None
     tensors = [*network.parameters(), *network.buffers()]
     sizes: dict[int, int] = {tensor.data_ptr(): tensor.nbytes for tensor in tensors}
-    return sum(sizes.values())  # tied weights count once
+    graphs: int = getattr(engine, "num_extra_bytes", 0)
+    return sum(sizes.values()) + graphs  # tied weights count once
 
 
 def resident_bytes() -> int:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from maskzoo.models.engines.base import MaskEngine
 from maskzoo.models.inference.predictor import Predictor
 
+_BATCHES = (1, 2, 4, 8, 16)  # for which graphs are captured before the first request
 _WARM_UP_SIDE = 512  # of an image for models that do not say at what size they were trained
 
 
@@ -25,10 +27,14 @@ def open_bundle(path: Path, *, engine: str, device: str) -> Predictor:
 def warm_up(predictor: Predictor) -> None:
     """Segment one grey image, so that the first request pays for no compilation.
 
+    An engine of graphs captures those of common batches first.
+
     A network that cannot run at all is found out here and not by a request.
     """
     preprocessing = predictor.preprocessing
     channels = 3 if preprocessing.bands is None else len(preprocessing.mean)
     height, width = preprocessing.train_size or (_WARM_UP_SIDE, _WARM_UP_SIDE)
     size = (min(height, _WARM_UP_SIDE), min(width, _WARM_UP_SIDE))
+    if isinstance(predictor.engine, MaskEngine):
+        predictor.engine.prepare(size, _BATCHES)
     predictor.segment(np.full((*size, channels), 128, np.uint8))

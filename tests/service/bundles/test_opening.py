@@ -17,6 +17,7 @@ class SeenImages:
 
     preprocessing: object
     images: list[np.ndarray] = dataclasses.field(default_factory=list)
+    engine: object = None
 
     def segment(self, image: np.ndarray) -> None:
         """Note the image."""
@@ -33,6 +34,27 @@ def test_one_grey_image_of_the_training_size_is_segmented_at_most_512_pixels_wid
     assert image.shape == (*size, 3)
     assert image.dtype == np.uint8
     assert (image == 128).all()
+
+
+class SeenGraphs:
+    """Stands for an engine that gives masks; notes what it prepares."""
+
+    def __init__(self):
+        self.prepared = []
+
+    def prepare(self, size, batches):
+        """Note the graphs."""
+        self.prepared.append((size, tuple(batches)))
+
+    def masks(self, images, *, confidence=True):
+        """Give none."""
+        raise AssertionError("the predictor asks for masks, not the warm-up")
+
+
+def test_an_engine_of_graphs_captures_those_of_common_batches_before_the_first_request():
+    engine = SeenGraphs()
+    warm_up(SeenImages(SimpleNamespace(train_size=(256, 320)), engine=engine))
+    assert engine.prepared == [((256, 320), (1, 2, 4, 8, 16))]
 
 
 def test_a_bundle_is_opened_on_the_engine_and_device_that_are_set(bundles):

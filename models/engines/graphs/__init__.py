@@ -1,0 +1,1 @@
+"""The engine `cuda-graphs`: a network that a GPU runs by one launch for each batch."""
