@@ -53,7 +53,8 @@ class SeenGraphs:
 
 def test_an_engine_of_graphs_captures_those_of_common_batches_before_the_first_request():
     engine = SeenGraphs()
-    warm_up(SeenImages(SimpleNamespace(train_size=(256, 320)), engine=engine))
+    preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3, train_size=(256, 320))
+    warm_up(SeenImages(preprocessing, engine=engine))
     assert engine.prepared == [((256, 320), (1, 2, 4, 8, 16))]
 
 
