@@ -13,13 +13,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskzoo.service.errors import BadRequestError
+from maskzoo.service.errors import BadParameterError, BadRequestError
 from maskzoo.service.inputs.base64_text import decode_base64
 from maskzoo.service.inputs.json_text import parse_object
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.shapes.polygons import find_polygons, signed_area
 
 MaskFormat = Literal["flat", "rle"]
+
+MAX_FLAT_PIXELS = 2**25
+"""Pixels of all flat masks of one answer: 64 MB of text."""
 
 
 def parse_request(body: bytes) -> tuple[bytes, float]:
@@ -38,22 +41,34 @@ def parse_request(body: bytes) -> tuple[bytes, float]:
 
 
 def encode_shapes(answer: Answer, *, threshold: float, mask_format: MaskFormat) -> bytes:
-    """Return the list of the classes that occur, without the background."""
+    """Return the list of the classes that occur, without the background.
+
+    Raises:
+        BadParameterError: the flat masks would have too many pixels.
+    """
     polygons = find_polygons(answer.runs.label_map, simplify=1) if mask_format == "flat" else {}
-    shapes: list[dict[str, Any]] = []
+    shapes: list[str] = []
+    num_pixels = 0
     for label, name in answer.class_names().items():
         confidence = answer.mean_confidences[label]
         if label == answer.labels.background or confidence < threshold:
             continue
         shape = {"confidence": str(round(confidence, 4)), "label": name, "type": "mask"}
         if mask_format == "rle":
-            shapes.append({**shape, "points": encode_mask(answer.runs.label_map == label)})
+            points = encode_mask(answer.runs.label_map == label)
+            shapes.append(json.dumps({**shape, "points": points}))
             continue
         rings = [polygon[0] for polygon in polygons[label]]
         outline = max(rings, key=signed_area).reshape(-1).tolist() if rings else []
         mask = flatten_mask(answer.runs.label_map == label)
-        shapes.append({**shape, "mask": mask, "points": outline})
-    return json.dumps(shapes).encode()
+        num_pixels += len(mask) // 2
+        if num_pixels > MAX_FLAT_PIXELS:
+            raise BadParameterError(
+                [f"format: flat masks have more than {MAX_FLAT_PIXELS} pixels; ask for format=rle"]
+            )
+        head = json.dumps({**shape, "points": outline})
+        shapes.append(f'{head[:-1]}, "mask": {mask}}}')
+    return f"[{', '.join(shapes)}]".encode()
 
 
 def describe_function(name: str, classes: list[str], background: int | None) -> dict[str, Any]:
@@ -66,11 +81,16 @@ def describe_function(name: str, classes: list[str], background: int | None) -> 
     return {"name": name, "type": "detector", "spec": labels}
 
 
-def flatten_mask(mask: np.ndarray) -> list[int]:
-    """Return the pixels of the box around a bool mask (H, W), and the box."""
+def flatten_mask(mask: np.ndarray) -> str:
+    """Return the pixels of the box around a bool mask (H, W), and the box, as a list in JSON.
+
+    As text, since a list of numbers takes several times the memory and the time.
+    """
     left, top, right, bottom = _box(mask)
     inside = mask[top : bottom + 1, left : right + 1]
-    return [*inside.reshape(-1).astype(np.uint8).tolist(), left, top, right, bottom]
+    digits = np.full((inside.size, 2), ord(","), np.uint8)
+    digits[:, 0] = inside.reshape(-1) + np.uint8(ord("0"))
+    return f"[{digits.tobytes().decode('ascii')}{left},{top},{right},{bottom}]"
 
 
 def encode_mask(mask: np.ndarray) -> list[int]:

@@ -32,7 +32,7 @@ DATATYPES: dict[str, type[np.generic]] = {
 
 
 MAX_JSON_NUMBERS = 2**22
-"""Numbers of all tensors in JSON; more are sent as binary data."""
+"""Numbers of all tensors in JSON, of a request or an answer; more are sent as binary data."""
 
 _MAX_DIGITS = 12
 _Name = Annotated[str, Field(max_length=200)]
@@ -175,7 +175,12 @@ def num_elements(tensor: InputTensor) -> int:
 def write_answer(
     head: dict[str, Any], outputs: Mapping[str, np.ndarray | list[bytes]], inference: Inference
 ) -> tuple[bytes, int | None]:
-    """Return the body, and the length of its JSON where bytes follow it."""
+    """Return the body, and the length of its JSON where bytes follow it.
+
+    Raises:
+        BadParameterError: too many numbers are wanted in JSON.
+    """
+    _check_numbers(outputs, inference)
     described, tail = [], []
     for name, values in outputs.items():
         entry = _describe(name, values)
@@ -190,6 +195,22 @@ def write_answer(
         described.append(entry)
     text = json.dumps({**head, "outputs": described}).encode()
     return b"".join([text, *tail]), len(text) if tail else None
+
+
+def _check_numbers(outputs: Mapping[str, np.ndarray | list[bytes]], inference: Inference) -> None:
+    """Refuse an answer that would take 70 bytes for each number while it is written as JSON."""
+    count = sum(
+        values.size
+        for name, values in outputs.items()
+        if isinstance(values, np.ndarray) and not inference.is_binary(name)
+    )
+    if count > MAX_JSON_NUMBERS:
+        raise BadParameterError(
+            [
+                f"outputs: {count} numbers, of which JSON may hold {MAX_JSON_NUMBERS}; ask for "
+                "them with the parameter binary_data, or for the output 'png'"
+            ]
+        )
 
 
 def _describe(name: str, values: np.ndarray | list[bytes]) -> dict[str, Any]:

@@ -72,10 +72,11 @@ class Answerer:
         with timings.measure("decode"):
             header = await on_image(read_header, data, name=order.file_name)
         self._check_pixels(header, order.max_pixels)
+        network_pixels = await on_image(order.network_pixels, header.height, header.width)
         num_pixels = header.width * header.height
         ends = order.deadline
         within_s = math.inf if ends is None else ends - time.monotonic()
-        with self.admission.admit(header.cost, within_s=within_s):
+        with self.admission.admit(max(header.cost, network_pixels), within_s=within_s):
             answer = await self._answer_admitted(order, data, header, timings)
             with timings.measure("encode"):
                 written = await on_image(write, answer)

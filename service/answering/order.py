@@ -16,6 +16,13 @@ from maskzoo.service.shapes.polygons import MAX_CORNERS
 
 _MAX_PROBABILITIES = 2**26  # values: 256 MB of float32 while they are computed
 
+MAX_RUN_PIXELS = 2**24
+"""Pixels of one run of the network, over all views; nothing can stop a run that has started.
+
+It is the largest image that mode `auto` does not tile, 2048 x 1024, with eight views. Tiles are
+runs of their own, and other requests run between them.
+"""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -61,6 +68,29 @@ class Order:
     def bands(self) -> Bands | None:
         """The bands that the model takes; None for RGB and grey images."""
         return self.model.manifest.preprocessing.bands
+
+    def network_pixels(self, height: int, width: int) -> int:
+        """Return the pixels of all inputs of the network for an image: each view counts.
+
+        Raises:
+            BadParameterError: one run of the network, or the probabilities, would be too large.
+        """
+        self.check_size(height, width)
+        views = self.predict_options.views
+        cost = len(views.symmetries) * sum(scale**2 for scale in views.scales)
+        plan = self.model.predictor.plan((height, width), self.predict_options)
+        if plan.mode == "tiled":
+            return round(height * width * cost)
+        pixels = round(plan.padded[0] * plan.padded[1] * cost)
+        if pixels > MAX_RUN_PIXELS:
+            raise BadParameterError(
+                [
+                    f"mode: {plan.mode!r} runs the network on {pixels} pixels at once, over all "
+                    f"views of tta={self.options.tta!r}; at most {MAX_RUN_PIXELS} are allowed: "
+                    "ask for mode=tiled, or for fewer views"
+                ]
+            )
+        return pixels
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse an image whose probabilities would not fit.

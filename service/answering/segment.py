@@ -136,6 +136,7 @@ async def segment_image(
 
 def _open(order: Order, source: bytes | Path, header: ImageInfo, opened: ExitStack) -> _Planned:
     """Open an image; read it completely unless it is tiled."""
+    order.network_pixels(header.height, header.width)
     image = opened.enter_context(
         open_image(
             source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import dataclass
@@ -171,7 +172,9 @@ async def _single(asked: _Asked, submission: Submission) -> Response:
     (upload,) = submission.uploads
     order = await asked.order(upload, answer_format)
     data = await asked.data(upload)
-    tag = tag_of(data, order.model, asked.options, answer_format.media_type)
+    tag = await asyncio.to_thread(
+        tag_of, data, order.model, asked.options, answer_format.media_type
+    )
     held = asked.request.headers.get("if-none-match")
     metrics = asked.services.metrics
     if held is not None:
@@ -207,8 +210,9 @@ async def _many(asked: _Asked, submission: Submission) -> Response:
     outcomes = await while_connected(asked.request, work)
     headers = {"Vary": "Accept", "Cache-Control": "no-store"}
     if answer_format.media_type.subtype.endswith("json"):
-        return Response(write_array(outcomes), media_type="application/json", headers=headers)
-    body = write_outcomes(outcomes)
+        body = await asyncio.to_thread(write_array, outcomes)
+        return Response(body, media_type="application/json", headers=headers)
+    body = await asyncio.to_thread(write_outcomes, outcomes)
     return Response(body, media_type=content_type(body), headers=headers)
 
 

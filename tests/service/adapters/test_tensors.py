@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from maskzoo.service.adapters.tensors import (
+    MAX_JSON_NUMBERS,
     bytes_elements,
     number_elements,
     parse_inference,
@@ -106,3 +107,13 @@ def test_an_answer_is_json_and_then_the_tensors_in_order():
     }
     assert head["outputs"][1]["data"] == [0.5]
     assert body[length:] == b"\x01\x00\x02\x00"
+
+
+def test_json_holds_no_more_numbers_in_an_answer_than_in_a_request():
+    inference = parse(request([1], data=[1]))
+    binary = parse({**request([1], data=[1]), "parameters": {"binary_data_output": True}})
+    most = np.zeros(MAX_JSON_NUMBERS, np.uint8)
+    outputs = {"mask": most, "confidence": np.zeros(1, np.float32)}
+    assert write_answer({}, outputs, binary)[1] is not None
+    with pytest.raises(BadParameterError, match="4194305 numbers, of which JSON may hold 4194304"):
+        write_answer({}, outputs, inference)

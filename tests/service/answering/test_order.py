@@ -6,6 +6,7 @@ import pytest
 
 from maskzoo.models.errors import UnknownNameError
 from maskzoo.models.inference.options import PredictOptions
+from maskzoo.service.answering.order import MAX_RUN_PIXELS
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.responses.answer import AnswerNeeds
 
@@ -47,3 +48,19 @@ def test_an_image_whose_probabilities_would_not_fit_is_refused(make_order):
 def test_an_order_that_the_model_cannot_meet_does_not_come_to_be(make_order):
     with pytest.raises(UnknownNameError, match="unknown class 'car'"):
         make_order(classes="nucleus,car")
+
+
+@pytest.mark.parametrize(
+    ("tta", "views"), [("none", 1), ("flip", 2), ("d4", 8), ("multiscale:4", 16)]
+)
+def test_a_run_of_the_network_has_a_limit_that_counts_every_view(make_order, tta, views):
+    order = make_order(mode="whole", tta=tta)
+    side = 4096
+    width = MAX_RUN_PIXELS // views // side
+    assert order.network_pixels(side, width) == MAX_RUN_PIXELS
+    with pytest.raises(BadParameterError, match=r"'whole' runs the network on .* mode=tiled"):
+        order.network_pixels(side, width + 1)
+
+
+def test_tiles_are_runs_of_their_own_and_count_as_load(make_order):
+    assert make_order(mode="tiled", tta="d4").network_pixels(5000, 5000) == 8 * 5000 * 5000

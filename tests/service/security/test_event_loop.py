@@ -14,6 +14,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from maskzoo.service.routes import segment
+
 SIZE = 4_000_000
 LONGEST_S = 0.5
 
@@ -120,3 +122,31 @@ def test_the_longest_options_that_are_taken_are_answered(client, png):
         answer = client.post("/segment", params={"format": "json", name: value()}, content=png)
         assert answer.status_code == 200, answer.text
         json.loads(answer.content)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "accept"),
+    [
+        ("tag_of", 1, "image/png"),
+        ("write_array", 2, "application/json"),
+        ("write_outcomes", 2, "multipart/mixed"),
+    ],
+)
+def test_what_grows_with_a_body_or_an_answer_runs_in_a_thread(
+    client, png, monkeypatch, name, count, accept
+):
+    """Asserts where the work runs and not how long it takes, on any machine."""
+    threads = []
+    original = getattr(segment, name)
+
+    def noted(*arguments: object) -> object:
+        threads.append(threading.get_ident())
+        return original(*arguments)
+
+    monkeypatch.setattr(segment, name, noted)
+    loop_thread = client.portal.call(threading.get_ident)
+    files = [("file", (f"{number}.png", png)) for number in range(count)]
+    answer = client.post("/segment", files=files, headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert len(threads) == 1
+    assert loop_thread not in threads
