@@ -100,7 +100,6 @@ COVERED_BY = {
     "training/run/parts.py": "tests/training/run/test_build.py",
     "training/steps/batches.py": "tests/training/run/test_build.py",
     # service
-    "service/adapters/cvat.py": "tests/service/adapters/test_dialects.py",
     "service/adapters/huggingface.py": "tests/service/adapters/test_routes.py",
     "service/adapters/label_studio.py": "tests/service/adapters/test_dialects.py",
     "service/adapters/label_studio_images.py": "tests/service/adapters/test_routes.py",
