@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -106,6 +107,12 @@ class Settings(BaseSettings):
         "public host.",
     )
     url_timeout_s: float = Field(default=10, gt=0, description="Time limit for fetching one URL.")
+    proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of the reverse proxies in front of `maskzoo serve`, "
+        "separated by spaces, as `10.0.0.5 192.168.0.0/16`. Only their X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; by default nobody's.",
+    )
     api_keys: Annotated[dict[str, str], NoDecode] = Field(
         default={},
         description="API keys as `name=sha256` pairs from `maskzoo key`; by default no key is "
@@ -239,7 +246,19 @@ class Settings(BaseSettings):
             raise ValueError(f"the hash of {wrong[0]!r} is not 64 hex digits; see `maskzoo key`")
         return value
 
-    @field_validator("cors_origins", "pinned_models", "url_hosts", mode="before")
+    @field_validator("proxies")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for given in value:
+            try:
+                ipaddress.ip_network(given)
+            except ValueError:
+                raise ValueError(
+                    f"{given!r} is not an IP address or network, like 10.0.0.5 or 10.0.0.0/8"
+                ) from None
+        return value
+
+    @field_validator("cors_origins", "pinned_models", "proxies", "url_hosts", mode="before")
     @classmethod
     def _split_words(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value

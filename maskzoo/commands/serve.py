@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +13,11 @@ import typer
 if TYPE_CHECKING:
     import socket
 
+    import uvicorn
+
 _LAST_S = 5  # after the service's own limit, for clients that send or read slowly
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def serve(
@@ -24,7 +30,6 @@ def serve(
 ) -> None:
     """Serve masks over HTTP, with a web page at /."""
     import math
-    import signal
 
     import uvicorn
 
@@ -34,8 +39,7 @@ def serve(
     from maskzoo.service.settings import Settings
 
     settings = Settings(bundles=tuple(bundles)) if bundles else Settings()
-    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it is done
-        signal.signal(number, lambda *_: sys.exit(0))
+    _end_on_signals()
     configure(settings.log_level, settings.log_format)
     with _listen(host, port) as listener:
         names = [path.name for folder in settings.bundle_folders for path in list_bundles(folder)]
@@ -48,9 +52,33 @@ def serve(
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=math.ceil(settings.shutdown_s) + _LAST_S,
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=list(settings.proxies),
         )
-        server = uvicorn.Server(config)
+        _run(uvicorn.Server(config), listener)
+
+
+def _end_on_signals() -> None:
+    """End with 0 on SIGINT, SIGTERM and SIGHUP; uvicorn raises them again when it is done.
+
+    A hang-up, when the terminal closes, ends the server like SIGTERM, unless it was started by
+    `nohup`, which ignores the signal.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+    hang_up = getattr(signal, "SIGHUP", None)  # absent on Windows
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        signal.signal(hang_up, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve until a signal; after a second SIGINT, leave without waiting for any thread."""
+    try:
         server.run(sockets=[listener])
+    finally:
+        if server.force_exit:
+            sys.stdout.flush()
+            os._exit(_INTERRUPTED)
 
 
 def _listen(host: str, port: int) -> socket.socket:

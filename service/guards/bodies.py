@@ -16,7 +16,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maskzoo.models.errors import ZooError
-from maskzoo.service.errors import DeadlineError, OverloadedError, UploadTooLargeError
+from maskzoo.service.errors import (
+    ClientGoneError,
+    DeadlineError,
+    OverloadedError,
+    UploadTooLargeError,
+)
 from maskzoo.service.inputs.bodies import FORM_ROOM, announced_bytes, base64_room
 from maskzoo.service.problems import problem_of
 from maskzoo.service.scheduling.budget import ByteBudget
@@ -123,6 +128,8 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             self.refuse(DeadlineError(f"the body did not come within {self.limit.within_s:g} s"))
+        if message["type"] == "http.disconnect":
+            self.refuse(ClientGoneError("the client closed the connection while it sent its body"))
         if message["type"] == "http.request":
             self._count(len(message.get("body", b"")))
             self._is_whole = not message.get("more_body", False)

@@ -1,8 +1,8 @@
 """Rate limits: a token bucket for each API key or, without keys, each address.
 
 A bucket holds up to `burst` tokens and fills by `per_s`; a request that sends work (POST) takes
-one. Behind a proxy the address is the proxy's unless the server trusts its headers (uvicorn's
-`--forwarded-allow-ips`, `FORWARDED_ALLOW_IPS`). Each of several processes counts for itself.
+one. Behind a proxy the address is the proxy's, unless the setting `proxies` names it. Each of
+several processes counts for itself.
 """
 
 from __future__ import annotations

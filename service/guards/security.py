@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -9,14 +10,18 @@ import time
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from maskzoo.service.errors import StoppedError
+from maskzoo.service.guards.rates import client_of
 from maskzoo.service.observability.logs import request_id as logged_request_id
 from maskzoo.service.problems import problem_of
 
 logger = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-ID"
+_CLIENT_GONE = 499
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # The pages load everything from this server; blob: and data: are images that they draw.
@@ -41,6 +46,8 @@ class RequestGuard:
 
     A client may send its own `X-Request-ID` (letters, digits, `._-`, at most 64); any other value
     is replaced. The id is in `scope["state"]["request_id"]`, in each answer and in each log line.
+
+    A server cancels a request when it ends without waiting for it; the client then gets a 503.
 
     Args:
         observe: called when a request is over.
@@ -73,25 +80,40 @@ class RequestGuard:
 
         try:
             await self.app(scope, receive, send_guarded)
+        except ClientDisconnect:  # while the answer was sent
+            status = status or _CLIENT_GONE
+        except asyncio.CancelledError:
+            if not status:  # else the server cuts the connection
+                stopped = StoppedError("the server is stopping; send the request again")
+                await _answer(stopped, scope, receive, send_guarded)
         except Exception as error:
             logger.exception("event=crash request_id=%s path=%r", request_id, scope["path"])
             if status:
                 raise  # the answer has started: the connection can only be cut
-            answer = problem_of(error).response(path=scope["path"], request_id=request_id)
-            await answer(scope, receive, send_guarded)
+            await _answer(error, scope, receive, send_guarded)
         finally:
-            seconds = time.perf_counter() - started
-            if self.observe is not None:
-                model = scope["state"].get("model", "")
-                self.observe(_route(scope), model, status, seconds)
-            logger.info(
-                "event=request method=%s path=%r status=%d duration_ms=%.1f request_id=%s",
-                scope["method"],
-                scope["path"],
-                status,
-                1000 * seconds,
-                request_id,
-            )
+            self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count a request and log it."""
+        if self.observe is not None:
+            model = scope["state"].get("model", "")
+            self.observe(_route(scope), model, status, seconds)
+        logger.info(
+            "event=request method=%s path=%r status=%d duration_ms=%.1f client=%r request_id=%s",
+            scope["method"],
+            scope["path"],
+            status,
+            1000 * seconds,
+            client_of(scope),
+            scope["state"]["request_id"],
+        )
+
+
+async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    problem = problem_of(error)
+    answer = problem.response(path=scope["path"], request_id=scope["state"]["request_id"])
+    await answer(scope, receive, send)
 
 
 def _route(scope: Scope) -> str:

@@ -178,3 +178,36 @@ def test_a_stream_of_events_does_not_hold_the_end_up(run, noise):
         assert server.end(signal.SIGTERM) == 0
         assert any('"running"' in line for line in following.result())
         assert time.monotonic() - begun < 30, "the limit of the end was not needed"
+
+
+def test_a_hang_up_ends_like_sigterm(run, noise):
+    with run(shutdown_s=100) as server, ThreadPoolExecutor(1) as pool:
+        working = pool.submit(server.client.post, "/segment?mode=whole", content=noise)
+        server.wait(server.is_working)
+        assert server.end(signal.SIGHUP) == 0
+        assert working.result().status_code == 200
+
+
+def test_a_second_sigint_ends_at_once_and_answers_503(run, noise):
+    with run(shutdown_s=100) as server, ThreadPoolExecutor(1) as pool:
+        working = pool.submit(server.client.post, "/segment?mode=tiled&tta=d4", content=noise)
+        server.wait(server.is_working)
+        server.process.send_signal(signal.SIGINT)
+        server.wait(lambda: "event=stopping" in server.text())
+        begun = time.monotonic()
+        assert server.end(signal.SIGINT) == 130
+        assert time.monotonic() - begun < 20, "it did not wait for the work"
+        assert working.result().status_code == 503
+
+
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1"])
+def test_only_a_configured_proxy_says_who_the_client_is(run, proxies):
+    with run(rate_limit=0.001, rate_burst=1, proxies=proxies) as server:
+        found = {
+            server.client.post(
+                "/segment", content=b"x", headers={"X-Forwarded-For": f"8.8.8.{number}"}
+            ).status_code
+            for number in range(3)
+        }
+        assert (429 in found) is (proxies == "")
+        assert ("client='8.8.8.1'" in server.text()) is (proxies != "")
