@@ -8,6 +8,7 @@ Protocol: label_studio_ml/api.py; form of a result: label_studio_converter/brush
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
+from maskzoo.models.labels import LabelSet
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.inputs.json_text import parse_object
 from maskzoo.service.problems import list_mistakes
@@ -25,6 +27,8 @@ _SIZES = (3, 4, 8, 16)
 _LONGEST = 1 << _SIZES[-1]
 _MAX_CONFIG = 1_000_000  # characters of XML
 _MAX_TASKS = 64
+_MOST_NAMES = 20  # of labels and of classes, in a message
+_LONGEST_NAME = 100
 
 
 class PredictRequest(BaseModel):
@@ -35,19 +39,37 @@ class PredictRequest(BaseModel):
 
 
 @dataclass(frozen=True)
+class BrushLabel:
+    """One label of a brush control.
+
+    Args:
+        value: what a person sees.
+        alias: what Label Studio stores in its place; None where there is none.
+    """
+
+    value: str
+    alias: str | None = None
+
+    @property
+    def stored(self) -> str:
+        """The text that stands for the label in annotations and predictions."""
+        return self.alias or self.value
+
+
+@dataclass(frozen=True)
 class BrushConfig:
     """What a labelling configuration says of brushes.
 
     Args:
         from_name, to_name: of the control and of its image.
         image_key: member of a task's data that holds the image.
-        labels: names of the brush labels.
+        labels: the brush labels.
     """
 
     from_name: str
     to_name: str
     image_key: str
-    labels: tuple[str, ...]
+    labels: tuple[BrushLabel, ...]
 
 
 def parse_request(body: bytes) -> tuple[PredictRequest, BrushConfig]:
@@ -87,15 +109,40 @@ def parse_config(xml: str) -> BrushConfig:
         from_name=brush.get("name", ""),
         to_name=target,
         image_key=image.get("value", "").removeprefix("$"),
-        labels=tuple(item.get("value", "") for item in brush.iter("Label")),
+        labels=tuple(
+            BrushLabel(item.get("value", ""), item.get("alias")) for item in brush.iter("Label")
+        ),
+    )
+
+
+def match_labels(labels: Sequence[BrushLabel], classes: Sequence[str]) -> dict[str, str]:
+    """Return the stored text of the label for each class that has one.
+
+    A label belongs to the class that its value or its alias names: exactly, or else in other case.
+    """
+    names = [(text, label.stored) for label in labels for text in (label.value, label.alias or "")]
+    exact = dict(reversed(names))  # of equal names the first label counts
+    folded = {text.casefold(): stored for text, stored in reversed(names)}
+    found = {name: exact.get(name, folded.get(name.casefold())) for name in classes}
+    return {name: stored for name, stored in found.items() if stored is not None}
+
+
+def no_match(config: BrushConfig, labels: LabelSet) -> str:
+    """Return the message for a configuration whose labels are none of the model's classes."""
+    given = ", ".join(repr(label.value[:_LONGEST_NAME]) for label in config.labels[:_MOST_NAMES])
+    classes = ", ".join(repr(name) for name in labels.names[:_MOST_NAMES])
+    return (
+        f"label_config: none of the {len(config.labels)} labels ({given}) is a class of the model "
+        f"({classes}); name a label, or its alias, as the class is named"
     )
 
 
 def describe_prediction(answer: Answer, config: BrushConfig) -> dict[str, Any]:
     """Return the prediction of one task: one brush result for each class that has a label."""
     results, scores = [], []
+    label_of = match_labels(config.labels, answer.labels.names)
     for label, name in answer.class_names().items():
-        if name not in config.labels:
+        if name not in label_of:
             continue
         score = round(answer.mean_confidences[label], 4)
         scores.append((score, answer.runs.areas[label]))
@@ -111,7 +158,7 @@ def describe_prediction(answer: Answer, config: BrushConfig) -> dict[str, Any]:
                 "value": {
                     "format": "rle",
                     "rle": encode_brush(answer.runs, label),
-                    "brushlabels": [name],
+                    "brushlabels": [label_of[name]],
                 },
             }
         )

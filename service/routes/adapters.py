@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from maskzoo.service.scheduling.lifetime import within_timeout
 from maskzoo.service.state import ModelName, Services, ServicesDep
 
 router = APIRouter(tags=["other protocols"])
+_log = logging.getLogger(__name__)
 
 
 @router.post("/huggingface/{model}", summary="Hugging Face image segmentation")
@@ -65,6 +67,8 @@ async def segment_cvat(
     return Response(written, media_type=JSON_TYPE)
 
 
+@router.head("/label-studio/health", include_in_schema=False)
+@router.head("/label-studio/{model}/health", include_in_schema=False)
 @router.get("/label-studio/health", summary="Label Studio: is the backend there?")
 @router.get("/label-studio/{model}/health", include_in_schema=False)
 async def label_studio_health() -> dict[str, str]:
@@ -97,9 +101,16 @@ async def label_studio_predict(
         asked, config = await asyncio.to_thread(label_studio.parse_request, body)
         loaded = await services.manager.get(model)
         version = f"{loaded.name}@{loaded.version}"
+        label_of = label_studio.match_labels(config.labels, loaded.labels.names)
+        if not label_of:
+            _log.warning("model=%s %s", loaded.name, label_studio.no_match(config, loaded.labels))
         results = []
         for task in asked.tasks:
-            prediction = await _predict(request, services, task, config, loaded.name)
+            if label_of:
+                prediction = await _predict(request, services, task, config, loaded.name)
+            else:  # the network is not run: there would be nothing to show for it
+                error = label_studio.no_match(config, loaded.labels)
+                prediction = {"result": [], "score": 0.0, "error": error}
             results.append({**prediction, "model_version": version})
     document = {"results": results, "model_version": version}
     text = await asyncio.to_thread(json.dumps, document)  # run lengths may be very many

@@ -1,4 +1,4 @@
-"""Liveness and readiness probes."""
+"""Liveness and readiness probes; they answer HEAD too, which many monitors send."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from maskzoo.service.state import ServicesDep
 router = APIRouter(tags=["health"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> Health:
     """Answers even while models load and networks run; if it does not, restart the process."""
     return Health()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Can the service work?",

@@ -40,12 +40,14 @@ async def server(request: Request) -> dict[str, Any]:
     return {"name": "maskzoo", "version": version, "extensions": ["binary_tensor_data"]}
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health/live", summary="Is the process alive?")
 async def live() -> dict[str, bool]:
     """Answers while models load and networks work."""
     return {"live": True}
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", summary="Can the service work?")
 async def ready(services: ServicesDep) -> Response:
     """200 once a model can be used and none is being preloaded; 503 before."""
@@ -70,6 +72,7 @@ async def metadata(
     return describe_model(model, loaded.version, loaded.labels)
 
 
+@router.head("/models/{model}/ready", include_in_schema=False)
 @router.get("/models/{model}/ready", summary="Can a model work?")
 @router.get("/models/{model}/versions/{version}/ready", include_in_schema=False)
 async def model_ready(

@@ -9,7 +9,13 @@ import pytest
 
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.adapters.cvat import encode_mask, flatten_mask
-from maskzoo.service.adapters.label_studio import describe_prediction, encode_brush, parse_config
+from maskzoo.service.adapters.label_studio import (
+    BrushLabel,
+    describe_prediction,
+    encode_brush,
+    match_labels,
+    parse_config,
+)
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.shapes.runs import LabelRuns
@@ -93,7 +99,23 @@ def test_cvats_masks_are_read_by_its_own_sdk(name):
 def test_a_labelling_configuration_names_its_brush_and_image():
     config = parse_config(CONFIG)
     assert (config.from_name, config.to_name, config.image_key) == ("tag", "image", "photo")
-    assert config.labels == ("nucleus", "x")
+    assert config.labels == (BrushLabel("nucleus"), BrushLabel("x"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([BrushLabel("nucleus")], {"nucleus": "nucleus"}),
+        ([BrushLabel("Nucleus")], {"nucleus": "Nucleus"}),
+        ([BrushLabel("cell", "nucleus")], {"nucleus": "nucleus"}),
+        ([BrushLabel("NUCLEUS", "n1")], {"nucleus": "n1"}),
+        ([BrushLabel("Nucleus"), BrushLabel("nucleus")], {"nucleus": "nucleus"}),
+        ([BrushLabel("nucleus", "a"), BrushLabel("nucleus", "b")], {"nucleus": "a"}),
+        ([BrushLabel("cell"), BrushLabel("")], {}),
+    ],
+)
+def test_a_label_is_matched_by_value_or_alias_exactly_and_else_in_other_case(labels, expected):
+    assert match_labels(labels, ["ground", "nucleus"]) == expected
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,35 @@ def test_label_studio_gets_brushes_for_the_labels_it_has(client, png):
     assert prediction["score"] == result["score"] == pytest.approx(0.863, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("label", "stored"),
+    [
+        ('<Label value="Nucleus"/>', "Nucleus"),
+        ('<Label value="cell" alias="nucleus"/>', "nucleus"),
+    ],
+)
+def test_label_studios_labels_match_in_other_case_and_by_alias(client, png, label, stored):
+    answer = predict_with(client, png, label)
+    assert [item["value"]["brushlabels"] for item in answer["result"]] == [[stored]]
+
+
+def test_labels_that_are_no_class_are_an_error_that_lists_labels_and_classes(client, png, caplog):
+    answer = predict_with(client, png, '<Label value="cell"/>')
+    assert answer["result"] == []
+    assert "none of the 1 labels ('cell') is a class of the model" in answer["error"]
+    assert "'nucleus'" in answer["error"]
+    assert "none of the 1 labels" in caplog.text
+
+
+def predict_with(client, png: bytes, label: str) -> dict[str, object]:
+    """Return the prediction of one task under a configuration with one label."""
+    config = CONFIG[: CONFIG.index("<Label")] + label + CONFIG[CONFIG.index("</BrushLabels>") :]
+    task = {"id": 1, "data": {"photo": f"data:image/png;base64,{text_of(png)}"}}
+    body = {"tasks": [task], "label_config": config}
+    (answer,) = client.post("/label-studio/cells/predict", json=body).json()["results"]
+    return answer
+
+
 def test_a_task_that_fails_does_not_hurt_the_others(client, png):
     good = f"data:image/png;base64,{text_of(png)}"
     bad = ["data:image/png;base64,aGk=", "/data/1.png", "http://127.0.0.1/a", "file:///x", ""]

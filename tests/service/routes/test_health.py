@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 
 def test_healthz_answers_while_a_network_works(start, held_model, png):
     client = start(held_model)
@@ -33,3 +35,21 @@ def test_a_lazy_service_is_ready_at_once_and_loads_at_the_first_request(start, p
     }
     assert client.post("/segment", content=png).status_code == 200
     assert client.get("/readyz").json()["models"] == {"cells": "ready", "streets": "found"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz",
+        "/readyz",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/cells/ready",
+        "/label-studio/health",
+        "/label-studio/cells/health",
+    ],
+)
+def test_health_routes_answer_head_as_they_answer_get_without_the_body(client, path):
+    answer = client.head(path)
+    assert answer.status_code == client.get(path).status_code == 200
+    assert answer.content == b""
