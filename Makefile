@@ -1,6 +1,7 @@
 # Every target sets up its environment first: all you need is Python 3.11 or newer and make.
 #
 #   make serve      run the service on 127.0.0.1:8000 with the shipped bundles (HOST= and PORT= change that)
+#   make up         run the service in a container, on the GPU if docker can use one
 #   make test       run the fast tests; WORKERS=4 for more processes
 #                   FLOOR=90 also measures coverage and fails below 90 %
 #   make test-slow  run the slow tests; SHARD=2/3 runs one third of the matrix
@@ -25,10 +26,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 test test-slow test-all: export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: help setup serve test test-slow test-all lint format readme clean
+.PHONY: help setup serve up test test-slow test-all lint format readme clean
 
 help:
-	@sed -n '3,11s/^# \{0,3\}//p' Makefile
+	@sed -n '3,12s/^# \{0,3\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -42,6 +43,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 serve: $(STAMP)
 	$(BIN)/maskzoo serve --host $(HOST) --port $(PORT)
+
+# Docker knows the runtime where NVIDIA's toolkit is set up; nvidia-smi lists a device where the driver works.
+up:
+	@if nvidia-smi -L 2>/dev/null | grep -q GPU && docker info 2>/dev/null | grep -qi nvidia; then profile=gpu; else profile=cpu; fi; \
+	echo "docker compose --profile $$profile up"; COMPOSE_PROFILES=$$profile docker compose up
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow" $(if $(FLOOR),--cov --cov-fail-under=$(FLOOR))

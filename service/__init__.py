@@ -3,6 +3,7 @@
 A room imports only rooms above it, and those on its own line that do not import it back:
 
     errors, settings, schemas     what every room needs
+    machine                       defaults by cores and device
     problems, openapi             errors as documents, and the OpenAPI document
     bundles                       the models: discovery, loading, names
     inputs                        the bodies of requests: images and options

@@ -31,6 +31,7 @@ from maskzoo.service.guards.security import REQUEST_ID, RequestGuard
 from maskzoo.service.inputs.bodies import base64_room
 from maskzoo.service.jobs.runner import Jobs
 from maskzoo.service.jobs.work import JobWorker
+from maskzoo.service.machine import decide, measure_machine
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.observability.sampling import Sampler
 from maskzoo.service.observability.telemetry import telemetry_options
@@ -122,6 +123,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services:
+    settings = decide(settings, measure_machine(settings.device))
     workers = Workers(
         image_threads=settings.image_threads, network_threads=settings.network_threads
     )

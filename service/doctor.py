@@ -7,7 +7,10 @@ import importlib.metadata
 import os
 import platform
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maskzoo.service.settings import Settings
 
 _IMPORTED = ("torch", "torchvision", "segmentation_models_pytorch", "timm", "lightning", "cv2")
 _INSTALLED = ("fastapi", "uvicorn", "prometheus-client")
@@ -117,12 +120,28 @@ def _examine_settings(diagnosis: Diagnosis) -> tuple[str, str]:
     }
     diagnosis.service = {name: "on" if is_on else "off" for name, is_on in switches.items()}
     diagnosis.service |= {"engine": settings.engine, "device": settings.device}
+    _examine_machine(diagnosis, settings)
     diagnosis.problems += [
         f"MASKZOO_BUNDLES names {str(path)!r}, which is not a folder"
         for path in settings.bundle_folders
         if not path.is_dir()
     ]
     return settings.engine, settings.device
+
+
+def _examine_machine(diagnosis: Diagnosis, settings: Settings) -> None:
+    """Show the settings that the machine decides, with the reasons, and warn of small memory."""
+    from maskzoo.service.machine import machine_defaults, measure_machine, warn_of_shared_memory
+
+    machine = measure_machine(settings.device)
+    for name, default in machine_defaults(machine, settings.engine).items():
+        if name in settings.model_fields_set:
+            diagnosis.service[name] = f"{getattr(settings, name)}, set by MASKZOO_{name.upper()}"
+        else:
+            diagnosis.service[name] = f"{default.value}, {default.reason}"
+    warning = warn_of_shared_memory(machine)
+    if warning is not None:
+        diagnosis.problems.append(warning)
 
 
 def _examine_bundles(diagnosis: Diagnosis, *, engine: str, device: str) -> None:
