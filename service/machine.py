@@ -79,7 +79,9 @@ def machine_defaults(machine: Machine, engine: str = "auto") -> dict[str, Defaul
         "network_threads": Default(3, "one batch is copied in, one runs, one is copied out")
         if graphs
         else Default(1, f"engine {engine} launches from Python, and more threads made it slower"),
-        "batch_items": Default(32, "an H200 ran 800 images/s in batches of 8, and 1 156 in batches of 32"),
+        "batch_items": Default(
+            32, "an H200 ran 800 images/s in batches of 8, and 1 156 in batches of 32"
+        ),
         "batch_pixels": Default(2**24, "64 images of 512 x 512, or 8 of full HD"),
     }
 
