@@ -18,6 +18,7 @@ from maskzoo.training.data.check.classes import (
 from maskzoo.training.data.check.files import check_readable, check_sizes, check_unpaired
 from maskzoo.training.data.check.leakage import check_duplicates, check_near_duplicates
 from maskzoo.training.data.check.shapes import check_shapes
+from maskzoo.training.data.check.values import check_alpha, check_overlaps
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.problems import DataProblem
 
@@ -34,6 +35,8 @@ CHECKS: tuple[Callable[[Findings], list[DataProblem]], ...] = (
     check_shapes,
     check_bands,
     check_codes,
+    check_alpha,
+    check_overlaps,
     check_presence,
     check_number,
     check_duplicates,

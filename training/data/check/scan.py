@@ -152,6 +152,9 @@ def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
         solid={code: n for code, n in _counts(_filled_blocks(raw.codes)).items() if code in kept},
         sha256=sha256,
         palette=palette,
+        no_data=raw.no_data,
+        overlap=raw.overlap,
+        half_transparent=raw.half_transparent,
         tally=raw.tally,
     )
 
@@ -172,7 +175,7 @@ def _counts(codes: npt.NDArray[np.integer]) -> dict[int, int]:
 def count_codes(
     codes: npt.NDArray[np.integer],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the different codes, sorted, and their counts; negative codes become 65535."""
+    """Return the different codes, sorted, and their counts."""
     flat = codes.ravel()
     if flat.size == 0:  # the upper half of a mask of one row
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -180,8 +183,6 @@ def count_codes(
         counts = np.bincount(flat, minlength=256)
         present = np.flatnonzero(counts)
         return present, counts[present]
-    if flat.dtype.kind == "i":
-        flat = np.where(flat < 0, 65535, flat)
     # Masks consist of runs: sorting one code for each run is far cheaper than sorting all pixels.
     starts = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))
     lengths = np.diff(np.append(starts, flat.size))

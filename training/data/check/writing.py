@@ -126,7 +126,10 @@ def _ranges(codes: Sequence[int]) -> list[str]:
         if code is not None and (not run or code == run[-1] + 1):
             run.append(code)
             continue
-        result += [f'"{run[0]}-{run[-1]}"'] if len(run) > 2 else [str(item) for item in run]
+        is_range = len(run) > 2 and run[0] >= 0
+        result += (
+            [f'"{run[0]}-{run[-1]}"'] if is_range else [format_code(item, "values") for item in run]
+        )
         run = [] if code is None else [code]
     return result
 

@@ -13,6 +13,9 @@ from maskzoo.training.data.records.facts import MaskFacts
 from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import CodeKind
 
+RARE_VOID = 0.05  # fraction of the pixels up to which a code may be void wherever it lies
+_FEW_FILES = 0.2  # fraction of the files up to which a code lies in few of them
+WHITES = (1, 255, 65535)  # what programs write for the foreground of a binary mask
 _SOLID = 0.35  # filled blocks of 2 x 2 pixels for each pixel, from which codes fill areas
 
 
@@ -27,6 +30,9 @@ class Census:
         files: number of files with each code.
         palette: index → packed colour, where all files have the same palette.
         storage: how the masks are stored, for people.
+        num_files: number of masks.
+        no_data: codes that files mark as no data.
+        whites: 0 and those of `WHITES` that a file holds, for each kind of file.
     """
 
     kind: CodeKind
@@ -35,10 +41,22 @@ class Census:
     files: Counter[int]
     palette: Mapping[int, int]
     storage: str
+    num_files: int
+    no_data: frozenset[int]
+    whites: frozenset[frozenset[int]]
 
     def fraction(self, code: int) -> float:
         """Return the fraction of all pixels that have this code."""
         return self.pixels[code] / max(1, sum(self.pixels.values()))
+
+    def lies_as_void(self, code: int) -> bool:
+        """Tell whether a code is rare, thin, or in few files, as what nobody labelled is."""
+        is_rare = self.fraction(code) <= RARE_VOID
+        return is_rare or self.is_in_few_files(code) or not self.fills_areas([code])
+
+    def is_in_few_files(self, code: int) -> bool:
+        """Tell whether a code occurs in a small part of the files."""
+        return self.files[code] <= _FEW_FILES * self.num_files
 
     def fills_areas(self, codes: Iterable[int]) -> bool:
         """Tell whether these codes together cover areas rather than lines and single pixels.
@@ -95,7 +113,17 @@ def take_census(facts: Sequence[MaskFacts]) -> Census:
         files.update(counts.keys())
     common = {} if conflict else {index: min(colours) for index, colours in colours_of.items()}
     storage = _storage(kind, len(palettes), len(facts), {fact.mode for fact in facts})
-    return Census(kind, pixels, solid, files, common, storage)
+    return Census(
+        kind,
+        pixels,
+        solid,
+        files,
+        common,
+        storage,
+        num_files=len(facts),
+        no_data=frozenset(fact.no_data for fact in facts if fact.no_data is not None),
+        whites=frozenset(frozenset(fact.counts).intersection((0, *WHITES)) for fact in facts),
+    )
 
 
 def _storage(kind: CodeKind, num_palettes: int, num_files: int, modes: set[str]) -> str:

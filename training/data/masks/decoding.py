@@ -29,11 +29,13 @@ def decode_labels(raw: RawMask, encoding: MaskEncoding) -> npt.NDArray[np.uint8]
     """
     codes = encoding.codes_of(raw)
     size = _TABLE_SIZE[encoding.kind]
-    # Codes outside the table would index it from the end or fail: they all count as its last code.
-    low = int(codes.min(initial=0)) if codes.dtype.kind == "i" else 0
-    if low < 0 or (codes.dtype.itemsize > 2 and int(codes.max(initial=0)) >= size):
-        codes = np.where((codes < 0) | (codes >= size), size - 1, codes)
-    labels: npt.NDArray[np.uint8] = _lookup_table(encoding)[codes]
+    labels: npt.NDArray[np.uint8]
+    if codes.size and (int(codes.min()) < 0 or int(codes.max()) >= size):
+        outside = (codes < 0) | (codes >= size)
+        labels = _lookup_table(encoding)[np.where(outside, 0, codes)]
+        labels[outside] = _search(codes[outside], encoding)
+    else:
+        labels = _lookup_table(encoding)[codes]
     unknown = labels == _UNKNOWN
     if not unknown.any():
         return labels
@@ -52,8 +54,18 @@ def decode_labels(raw: RawMask, encoding: MaskEncoding) -> npt.NDArray[np.uint8]
 
 @lru_cache(maxsize=4)
 def _lookup_table(encoding: MaskEncoding) -> npt.NDArray[np.uint8]:
-    """Return class ids for every possible code: 64 KiB for values, 16 MiB for colours."""
+    """Return class ids for codes: 64 KiB for values, 16 MiB for colours."""
     table = np.full(_TABLE_SIZE[encoding.kind], _UNKNOWN, np.uint8)
     for code, label in encoding.table:
-        table[code] = label
+        if 0 <= code < len(table):
+            table[code] = label
     return table
+
+
+def _search(codes: npt.NDArray[np.integer], encoding: MaskEncoding) -> npt.NDArray[np.uint8]:
+    """Return the class ids of codes that the table has no room for, shape (n,)."""
+    listed = np.array(sorted(encoding.codes), np.int64)
+    ids = np.array([encoding.codes[int(code)] for code in listed], np.uint8)
+    places = np.minimum(np.searchsorted(listed, codes), len(listed) - 1)
+    found: npt.NDArray[np.uint8] = np.where(listed[places] == codes, ids[places], _UNKNOWN)
+    return found.astype(np.uint8)

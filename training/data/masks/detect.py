@@ -15,7 +15,7 @@ from maskzoo.training.data.masks.census import take_census
 from maskzoo.training.data.masks.colours import interpret_colours, rare_neutrals
 from maskzoo.training.data.masks.known import interpret_known, recognise
 from maskzoo.training.data.masks.lists.classlists import ClassList
-from maskzoo.training.data.masks.lists.naming import name_by_lists
+from maskzoo.training.data.masks.lists.naming import is_believed, name_by_lists
 from maskzoo.training.data.masks.noise import find_peaks, interpret_noise
 from maskzoo.training.data.masks.values import interpret_values
 from maskzoo.training.data.records.description import BACKGROUND_NAME
@@ -41,7 +41,9 @@ def detect(
     census = take_census(facts)
     # A published table must hold all codes but the rare blacks and greys, which tools leave behind.
     rare = rare_neutrals(census) if census.kind == "colours" else []
-    known = recognise(census.kind, set(census.pixels) - set(rare), mask_stems)
+    is_listed = any(is_believed(found, census) for found in lists)  # a person's list stands above
+    codes = set(census.pixels) - set(rare)
+    known = None if is_listed else recognise(census.kind, codes, mask_stems)
     if known is not None:
         detected = interpret_known(census, known)
     elif (peaks := find_peaks(census)) is not None:

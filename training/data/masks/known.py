@@ -1,7 +1,9 @@
 """Published label tables, recognised by the codes in the masks and by file names.
 
 They only save typing: a data set that matches a table gets its class names, its ignored codes and
-its order of ids, and a note says so. A table matches when it holds every frequent code.
+its order of ids, and a note says so. A table of values matches when it holds all codes and the
+stems are its own. A table of colours must hold every frequent colour, and most of its colours must
+occur; nearly all of them where people choose the same colours for classes of their own.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from maskzoo.models.labels import LabelSet, distinct_colours
-from maskzoo.training.data.masks.census import Census
+from maskzoo.training.data.masks.census import RARE_VOID, Census
 from maskzoo.training.data.records.codes import unpack_colour
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.interpretation import Interpretation
@@ -30,6 +32,7 @@ class KnownLabels:
         background: name of the background class.
         colours: packed colours to draw with, where `codes` are values.
         stems: pattern that all stems must match, where codes alone prove nothing.
+        least: fraction of the classes whose colours must occur.
     """
 
     title: str
@@ -39,6 +42,7 @@ class KnownLabels:
     background: str | None = None
     colours: tuple[int, ...] = ()
     stems: str | None = None
+    least: float = 0.5
 
 
 def _published(name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -65,6 +69,7 @@ _CITYSCAPES_VOID = (  # classes that are not evaluated there
 _VOC, _VOC_COLOURS = _published("voc")
 _CAMVID, _CAMVID_COLOURS = _published("camvid")
 _ADE20K, _ADE20K_COLOURS = _published("ade20k")
+_OF_COMMON = 0.9  # of tables whose colours are those of many tools
 _CAMVID_STEMS = r"(^|/)(0001TP|0006R0|0016E5|Seq05VD)_"
 
 
@@ -90,14 +95,16 @@ KNOWN: tuple[KnownLabels, ...] = (
     KnownLabels(
         "PASCAL VOC colours",
         "colours",
-        tuple(zip(_VOC, _VOC_COLOURS, strict=True)),
+        least=_OF_COMMON,
+        codes=tuple(zip(_VOC, _VOC_COLOURS, strict=True)),
         ignore=(0xE0E0C0,),
         background="background",
     ),
     KnownLabels(
         "ISPRS Potsdam / Vaihingen colours",
         "colours",
-        (
+        least=_OF_COMMON,
+        codes=(
             ("impervious_surface", 0xFFFFFF),
             ("building", 0x0000FF),
             ("low_vegetation", 0x00FFFF),
@@ -110,7 +117,8 @@ KNOWN: tuple[KnownLabels, ...] = (
     KnownLabels(
         "DeepGlobe land cover colours",
         "colours",
-        (
+        least=_OF_COMMON,
+        codes=(
             ("urban", 0x00FFFF),
             ("agriculture", 0xFFFF00),
             ("rangeland", 0xFF00FF),
@@ -176,8 +184,8 @@ def recognise(
     """
     for known in KNOWN:
         listed = {code for _, code in known.codes}
-        # Three colours in common are not an accident. Small ids are in every table: stems decide.
-        least = 3 if known.kind == "colours" else 1
+        # Small ids are in every table: there the stems decide.
+        least = max(3, known.least * len(listed)) if known.kind == "colours" else 1
         if known.kind != kind or len(listed & set(codes)) < least:
             continue
         if not set(codes) <= listed | set(known.ignore):
@@ -190,18 +198,33 @@ def recognise(
 
 def interpret_known(census: Census, known: KnownLabels) -> Interpretation:
     """Return the codes of all masks as a published table means them; other codes are ignored."""
-    table = {code: index for index, (_, code) in enumerate(known.codes)}
-    table |= dict.fromkeys(known.ignore, IGNORE)
-    names = tuple(name for name, _ in known.codes)
+    rows, absent = list(known.codes), []
+    ground = []
+    if known.kind == "colours":
+        rows = [(name, code) for name, code in known.codes if census.pixels[code]]
+        absent = [name for name, code in known.codes if not census.pixels[code]]
+        ground = [code for code in known.ignore if census.fraction(code) > RARE_VOID]
+        rows = [*[("background", code) for code in ground[:1]], *rows]
+    table = {code: index for index, (_, code) in enumerate(rows)}
+    void = [code for code in known.ignore if code not in ground]
+    table |= dict.fromkeys(void, IGNORE) | dict.fromkeys(ground, 0)
+    names = tuple(name for name, _ in rows)
     notes = [f"classes and names are those of {known.title}"]
-    for code in sorted(set(census.pixels) & set(known.ignore)):
+    if absent:
+        notes.append(f"its classes {', '.join(absent)} occur in no mask: left out")
+    notes += [
+        f"{census.describe(code)} is void in that table, but covers too much for void: background"
+        for code in ground
+    ]
+    for code in sorted(set(census.pixels) & set(void)):
         notes.append(f"{census.describe(code)} is void in that table: ignored")
     for code in sorted(set(census.pixels) - set(table)):
         table[code] = IGNORE
         notes.append(f"{census.describe(code)} is not in that table: ignored")
-    stored = known.colours or tuple(code for _, code in known.codes if census.kind == "colours")
+    stored = known.colours or tuple(code for _, code in rows if census.kind == "colours")
     colours = tuple(map(unpack_colour, stored)) or distinct_colours(len(names))
-    background = names.index(known.background) if known.background else None
+    named = "background" if ground else known.background
+    background = names.index(named) if named in names else None
     labels = LabelSet(names=names, colours=colours, background=background)
     encoding = MaskEncoding(census.kind, tuple(sorted(table.items())))
     storage = "ids" if census.storage == "values" else census.storage

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours
-from maskzoo.training.data.masks.census import Census
-from maskzoo.training.data.records.codes import unpack_colour
+from maskzoo.training.data.masks.census import WHITES, Census
+from maskzoo.training.data.records.codes import UNSET, unpack_colour
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.interpretation import BINARY_NAMES, Interpretation
 
@@ -21,42 +21,78 @@ def interpret_values(census: Census) -> Interpretation:
         DataError: there are more values than classes can be.
     """
     present = sorted(census.pixels)
-    if present == [0, 255]:
-        return _binary(255, "0/255")
-    if present == [0, 1]:
-        return _binary(1, "ids 0 and 1")
-    void = _void_among(present)
-    codes = [code for code in present if code not in void]
+    unlabelled = [code for code in present if code < 0 or code in census.no_data]
+    if len(unlabelled) == len(present):
+        unlabelled = []
+    ground = [code for code in unlabelled if code == UNSET or not census.lies_as_void(code)]
+    void = [code for code in unlabelled if code not in ground]
+    present = [code for code in present if code not in unlabelled]
+    foreground = _foreground(present, census)
+    if foreground and not ground:
+        return _binary(foreground, void, census)
+    more_void = _void_among(present, census)
+    codes = [code for code in present if code not in more_void]
+    void += more_void
     notes = [f"{census.describe(code)} is taken for void: ignored" for code in void]
+    notes += [
+        f"{census.describe(code)} is taken for the background: it covers too much for void"
+        for code in ground
+    ]
     # Ids leave few gaps: at least every second one up to the highest occurs. Then a missing id is
     # a class that happens to be in no mask. Grey levels lie far apart, and nothing lies between.
-    if codes[0] <= 1 and codes[-1] < 2 * len(codes):
+    if _are_ids(codes):
         notes += _notes_on_ids(codes)
         codes = list(range(codes[0], codes[-1] + 1))
         prefix, storage = "class", "ids"
     else:
         notes.append("the values are far apart: each is a class of its own")
         prefix, storage = "value", "grey levels"
-    census.check_num_classes(len(codes))
-    table = {code: index for index, code in enumerate(codes)} | dict.fromkeys(void, IGNORE)
+    census.check_num_classes(len(codes) + bool(ground))
+    first = 1 if ground else 0
+    table = {code: index for index, code in enumerate(codes, start=first)}
+    table |= dict.fromkeys(ground, 0) | dict.fromkeys(void, IGNORE)
     labels = LabelSet(
-        names=tuple(f"{prefix}_{code}" for code in codes),
-        colours=_colours(codes, census.palette),
+        names=(*["background"][:first], *(f"{prefix}_{code}" for code in codes)),
+        colours=_with_ground(len(codes)) if ground else _colours(codes, census.palette),
+        background=0 if ground else None,
     )
     encoding = MaskEncoding("values", tuple(sorted(table.items())))
     storage = storage if census.storage == "values" else census.storage
     return Interpretation(encoding, labels, storage, tuple(notes))
 
 
-def _void_among(present: Sequence[int]) -> list[int]:
-    """Return the values that mean "not labelled"."""
+def _with_ground(count: int) -> tuple[Colour, ...]:
+    return ((0, 0, 0), *distinct_colours(count + 1)[1:])
+
+
+def _foreground(present: Sequence[int], census: Census) -> tuple[int, ...]:
+    """Return the values of the foreground where masks are binary, each file in its own way."""
+    if not present or present[0] != 0 or not set(present[1:]) <= set(WHITES):
+        return ()
+    alone = {code for held in census.whites if 0 not in held for code in held}
+    is_void = any(census.is_in_few_files(code) for code in alone)  # whole masks of it, and few
+    is_mixed = any(len(held - {0}) > 1 for held in census.whites)
+    return () if len(present) > 2 and (is_void or is_mixed) else tuple(present[1:])
+
+
+def _are_ids(codes: Sequence[int]) -> bool:
+    return codes[0] <= 1 and codes[-1] < 2 * len(codes)
+
+
+def _void_among(present: Sequence[int], census: Census) -> list[int]:
+    """Return the values that mean "not labelled": white beside ids, or white that lies as void."""
     void = [code for code in _VOID if code in present]
-    if len(void) == len(present):  # masks of nothing but void teach nothing: these are classes
+    others = [code for code in present if code not in void]
+    if not others:  # masks of nothing but void teach nothing: these are classes
         return []
+    if _are_ids(others):
+        return void
     # White is a class like the others where the values are levels of grey, as 0, 127, 255.
-    if 255 in void and len(present) > 2 and _is_grey_scale(present):
-        void.remove(255)
-    return void
+    return [
+        code
+        for code in void
+        if census.lies_as_void(code) and not (len(present) > 2 and _is_grey_scale(present))
+    ]
 
 
 def _notes_on_ids(codes: Sequence[int]) -> list[str]:
@@ -70,16 +106,22 @@ def _notes_on_ids(codes: Sequence[int]) -> list[str]:
 
 
 def _is_grey_scale(codes: Sequence[int]) -> bool:
-    """Tell whether codes are levels from 0 to 255 at even distances, as 0, 127, 255."""
-    step = 255 / (len(codes) - 1)
+    """Tell whether codes are levels from 0 to white at even distances, as 0, 127, 255."""
+    step = codes[-1] / (len(codes) - 1)
     is_even = all(abs(code - place * step) <= 1 for place, code in enumerate(codes))
     return is_even and step >= _LEAST_STEP
 
 
-def _binary(foreground: int, storage: str) -> Interpretation:
+def _binary(foreground: Sequence[int], void: Sequence[int], census: Census) -> Interpretation:
     labels = LabelSet(names=BINARY_NAMES, colours=((0, 0, 0), (255, 160, 0)), background=0)
-    encoding = MaskEncoding("values", ((0, 0), (foreground, 1)))
-    return Interpretation(encoding, labels, storage, ())
+    table = {0: 0} | dict.fromkeys(foreground, 1) | dict.fromkeys(void, IGNORE)
+    encoding = MaskEncoding("values", tuple(sorted(table.items())))
+    notes = [f"{census.describe(code)} is taken for void: ignored" for code in void]
+    if len(foreground) > 1:
+        written = " in some files and ".join(map(str, foreground))
+        notes.append(f"the foreground is {written} in others: all are one class")
+    storage = "ids 0 and 1" if tuple(foreground) == (1,) else "0/" + ", ".join(map(str, foreground))
+    return Interpretation(encoding, labels, storage, tuple(notes))
 
 
 def _colours(codes: Sequence[int], palette: Mapping[int, int]) -> tuple[Colour, ...]:

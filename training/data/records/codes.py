@@ -9,13 +9,19 @@ from maskzoo.training.data.records.rawmask import CodeKind
 
 Code = int | str
 COLOUR_PATTERN = re.compile(r"#([0-9A-Fa-f]{6})")
-MAX_VALUE = 65535
+MAX_VALUE = 2**32 - 1
+MOST_IN_RANGE = 1 << 16
+NAN = -(2**31) + 101
+"""The code of pixels without a number: NaN, infinite, or beyond 32 bits. No tool writes it."""
+UNSET = -(2**31) + 102
+"""The code of pixels that no plane of a mask sets."""
+_WORDS = {NAN: "nan", UNSET: "unset"}
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 
 def format_code(code: int, kind: CodeKind) -> str:
-    """Write a code as people do: `7`, or `#3C1098`."""
-    return f"#{code:06X}" if kind == "colours" else str(code)
+    """Write a code as people do: `7`, `#3C1098`, `nan`, or `unset`."""
+    return f"#{code:06X}" if kind == "colours" else _WORDS.get(code, str(code))
 
 
 def unpack_colour(code: int) -> tuple[int, int, int]:
@@ -35,17 +41,20 @@ def parse_code(code: Code, kind: CodeKind) -> list[int]:
         if match is None:
             raise ValueError(f'{code!r} is not a colour; write it as "#RRGGBB", in quotes')
         return [int(match.group(1), 16)]
-    if text.isdigit():
+    if text.lower() in _WORDS.values():
+        return [code for code, word in _WORDS.items() if word == text.lower()]
+    if text.removeprefix("-").isdigit():
         codes = [int(text)]
     else:
         span = _RANGE.fullmatch(text)
         if span is None:
             raise ValueError(f'{code!r} is not a value; write 7, or "1-300" for a range')
-        codes = list(range(int(span.group(1)), int(span.group(2)) + 1))
-    if not codes or codes[-1] > MAX_VALUE:
+        first, last = int(span.group(1)), int(span.group(2))
+        codes = list(range(first, min(last, first + MOST_IN_RANGE) + 1))
+    if not codes or len(codes) > MOST_IN_RANGE or not -MAX_VALUE // 2 <= codes[-1] <= MAX_VALUE:
         raise ValueError(
             f"{code!r} is out of range; values go from 0 to {MAX_VALUE}, and a range names its "
-            "smaller end first"
+            f"smaller end first and holds at most {MOST_IN_RANGE} values"
         )
     return codes
 

@@ -22,7 +22,8 @@ class MaskFacts:
         upper: the same for the upper half alone.
         solid: blocks of 2 x 2 pixels that each code fills. Classes fill areas, noise does not.
         sha256: hash of the file, or of the drawn mask.
-        tally: as in `RawMask`.
+        tally, no_data, overlap, half_transparent: as in `RawMask`.
+        painted: fraction of the pixels that equal the image; None where they were not compared.
     """
 
     kind: CodeKind
@@ -34,6 +35,10 @@ class MaskFacts:
     sha256: str
     palette: Mapping[int, int] | None = None
     tally: ShapeTally | None = None
+    no_data: int | None = None
+    overlap: int = 0
+    half_transparent: int = 0
+    painted: float | None = None
 
     def as_colours(self) -> dict[int, int]:
         """Return the counts by packed colour."""

@@ -52,6 +52,9 @@ class RawMask:
         mode: pixel mode of the file: `L`, `P`, `RGB`, `RGBA`, `1`, `I;16`, `onehot` …
         palette: index → packed colour, for mode `P`.
         tally: what became of the annotations that the mask is drawn from; None for files.
+        no_data: the value that the file marks as no data (GDAL's tag), where it has one.
+        overlap: pixels that are set in several planes.
+        half_transparent: pixels that count as black although their alpha is not 0.
     """
 
     codes: npt.NDArray[np.integer]
@@ -59,6 +62,9 @@ class RawMask:
     mode: str
     palette: Mapping[int, int] | None = None
     tally: ShapeTally | None = None
+    no_data: int | None = None
+    overlap: int = 0
+    half_transparent: int = 0
 
     @property
     def height_width(self) -> tuple[int, int]:

@@ -30,9 +30,11 @@ def test_palette_files_and_rgb_files_agree_by_colour():
 
 
 def test_16_bit_and_negative_values_reach_their_class():
-    encoding = MaskEncoding("values", ((0, 0), (40000, 1), (65535, IGNORE)))
-    labels = decode_labels(raw([[0, 40000, -1]], dtype=np.int32), encoding)
-    assert labels.tolist() == [[0, 1, IGNORE]]
+    encoding = MaskEncoding("values", ((-1, IGNORE), (0, 0), (40000, 1), (70000, 2), (80000, 3)))
+    labels = decode_labels(raw([[0, 40000, -1, 70000, 80000]], dtype=np.int32), encoding)
+    assert labels.tolist() == [[0, 1, IGNORE, 2, 3]]
+    with pytest.raises(DataError, match=r"in no class: 90000 \(1 px\)"):
+        decode_labels(raw([[90000]], dtype=np.int32), encoding)
 
 
 def test_unknown_values_are_named_with_their_counts():

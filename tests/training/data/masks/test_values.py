@@ -45,7 +45,7 @@ def test_white_at_the_end_of_an_even_grey_scale_is_a_class(detected, ids):
     result = detected([ids(0, 127, 255), ids(0, 255)])
     assert table(result) == {0: 0, 127: 1, 255: 2}
     uneven = detected([ids(0, 60, 255)])
-    assert table(uneven)[255] == IGNORE
+    assert table(uneven) == {0: 0, 60: 1, 255: 2}
 
 
 def test_16_bit_ids_are_read_without_wrapping(detected, ids):
@@ -63,3 +63,29 @@ def test_more_values_than_classes_can_be_is_explained(detected):
 def test_masks_of_nothing_but_both_voids_are_classes(detected):
     result = detected([np.tile(np.array([255, 65535], np.uint16), (24, 16))])
     assert sorted(table(result).values()) == [0, 1]
+
+
+def test_0_and_65535_are_background_and_foreground(detected, ids):
+    result = detected([ids(0, 1).astype(np.uint16) * 65535])
+    assert table(result) == {0: 0, 65535: 1}
+
+
+def test_even_levels_of_16_bits_are_classes(detected, ids):
+    result = detected([ids(0, 1, 2, 3).astype(np.uint16) * 21845])
+    assert table(result) == {0: 0, 21845: 1, 43690: 2, 65535: 3}
+
+
+def test_65535_beside_ids_is_void(detected):
+    result = detected([np.tile(np.array([0, 1, 2, 65535], np.uint16), (24, 8))])
+    assert table(result)[65535] == IGNORE
+
+
+def test_masks_of_0_and_1_beside_masks_of_0_and_255_have_one_foreground(detected, ids):
+    result = detected([ids(0, 1), ids(0, 1), ids(0, 255), ids(0, 255)])
+    assert table(result) == {0: 0, 1: 1, 255: 1}
+    assert any("the foreground is 1 in some files and 255 in others" in n for n in result.notes)
+
+
+def test_255_beside_1_in_one_file_is_void(detected, ids):
+    result = detected([ids(0, 1), ids(0, 1, 255), ids(0, 255)])
+    assert table(result) == {0: 0, 1: 1, 255: IGNORE}

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from maskzoo.training.data.records.codes import (
+    NAN,
+    UNSET,
     format_code,
     parse_code,
     parse_codes,
@@ -12,6 +14,7 @@ from maskzoo.training.data.records.codes import (
 
 def test_codes_are_written_as_people_do() -> None:
     assert format_code(7, "values") == "7"
+    assert format_code(NAN, "values") == "nan"
     assert format_code(0x3C1098, "colours") == "#3C1098"
 
 
@@ -20,11 +23,12 @@ def test_a_colour_is_unpacked_into_red_green_and_blue() -> None:
 
 
 def test_values_ranges_and_colours_are_parsed() -> None:
+    assert parse_codes([-1, "70000", "nan", "unset"], "values") == [-1, 70000, NAN, UNSET]
     assert parse_codes([7, "9", "1-3"], "values") == [7, 9, 1, 2, 3]
     assert parse_code(" #3c1098 ", "colours") == [0x3C1098]
 
 
-@pytest.mark.parametrize("code", ["9-7", "0-65536", 65536, "-1", "#000000", "red"])
+@pytest.mark.parametrize("code", ["9-7", "0-65536", 2**32, "#000000", "red"])
 def test_what_is_not_a_value_is_refused(code: int | str) -> None:
     with pytest.raises(ValueError, match=r"is out of range|is not a value"):
         parse_code(code, "values")

@@ -24,6 +24,7 @@ from maskzoo.training.data.records.samples import SPLIT_FOLDERS
 
 _MAX_BYTES = 1 << 20  # larger files are not class lists
 _NUMBERS_THEN_NAME = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)")
+_ROW_OF_TABLE = re.compile(r"\d+[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+([^\W\d].*)")
 _NAME_THEN_NUMBERS = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?")
 _VALUE_THEN_NAME = re.compile(r"(\d{1,5})[\s,:=]+([^\W\d].*)")
 # `id, class` is not among them: lists of images have the same columns.
@@ -137,7 +138,7 @@ def _colours_from_text(file: Path) -> dict[int, str]:
     lines = _lines(file)
     rows: list[tuple[int, str]] = []
     for line in lines:
-        if first := _NUMBERS_THEN_NAME.fullmatch(line):
+        if first := _ROW_OF_TABLE.fullmatch(line) or _NUMBERS_THEN_NAME.fullmatch(line):
             *parts, name = first.groups()
         elif second := _NAME_THEN_NUMBERS.fullmatch(line):
             name, *parts = second.groups()

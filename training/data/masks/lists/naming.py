@@ -37,7 +37,11 @@ def name_by_lists(
     """
     for found in lists:
         keys = _keys(detected.encoding, census, found)
-        used = {keys[code] for code, label in detected.encoding.table if label != IGNORE} - {None}
+        used = {
+            keys[code]
+            for code, label in detected.encoding.table
+            if label != IGNORE and census.pixels[code]
+        } - {None}
         held = used & set(found.names)
         if not used:  # a list of colours says nothing about values without a palette
             continue
@@ -52,6 +56,17 @@ def name_by_lists(
             has_names = named.labels is not detected.labels
             detected = named
     return detected
+
+
+def is_believed(found: ClassList, census: Census) -> bool:
+    """Tell whether a list holds two thirds of the codes that the masks use."""
+    if census.kind == found.kind:
+        used = set(census.pixels)
+    elif found.kind == "colours" and census.palette:
+        used = {census.palette[code] for code in census.pixels if code in census.palette}
+    else:
+        return False
+    return bool(used) and 3 * len(used & set(found.names)) >= 2 * len(used)
 
 
 def _keys(encoding: MaskEncoding, census: Census, found: ClassList) -> Keys:

@@ -8,11 +8,14 @@ A code is a stored value, or a colour packed as 0xRRGGBB. Shapes: codes are (H, 
 | alpha that is opaque everywhere | as without alpha |
 | one colour, alpha that differs | alpha |
 | other alpha | transparent pixels are black |
-| several binary planes (one-hot TIFF) | number of the plane; 65535 where none is set |
+| TIFF | as stored, whatever its photometric tag says |
+| NaN, infinite, or beyond 32 bits | `NAN` |
+| several binary planes (one-hot TIFF) | number of the smallest plane; `UNSET` where none is set |
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -22,9 +25,12 @@ import tifffile
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from maskzoo.models.errors import DataError
+from maskzoo.models.images.orientation import to_upright
+from maskzoo.training.data.records.codes import NAN, UNSET
 from maskzoo.training.data.records.rawmask import RawMask
 
-NO_PLANE = 65535
+_OPAQUE = 128  # alpha from which a pixel counts as painted
+_NO_DATA = 42113  # GDAL's tag
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -36,7 +42,7 @@ def read_raw_mask(path: Path) -> RawMask:
     """
     try:
         with path.open("rb") as stream, _open(stream) as image:
-            if _has_planes(image):
+            if image.format == "TIFF":
                 return _from_tiff(path)
             image.load()
             return _from_pillow(image, path)
@@ -67,14 +73,6 @@ def _open(stream: BinaryIO) -> Image.Image:
     return PngImagePlugin.PngImageFile(stream) if start == _PNG else Image.open(stream)
 
 
-def _has_planes(image: Image.Image) -> bool:
-    """Tell whether a TIFF holds one plane for each class, as pages or as channels."""
-    if image.format != "TIFF":
-        return False
-    samples = image.tag_v2.get(277, 1)  # type: ignore[attr-defined]  # SamplesPerPixel
-    return samples > 4 or getattr(image, "n_frames", 1) > 1
-
-
 def _from_pillow(image: Image.Image, path: Path) -> RawMask:
     mode = image.mode
     if mode == "P":
@@ -96,16 +94,24 @@ def _palette(image: Image.Image) -> dict[int, int]:
 
 
 def _integers(values: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.integer]:
-    """Return stored values as integers; NaN, which marks pixels without data, becomes -1."""
+    """Return stored values as integers; what is not a number of 32 bits becomes `NAN`."""
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind != "f":
-        return cast("npt.NDArray[np.integer]", values)
-    filled = np.nan_to_num(values, nan=-1.0)
+        integers = cast("npt.NDArray[np.integer]", values)
+        return integers.astype(np.int64) if integers.dtype == np.uint64 else integers
+    is_number = np.abs(values) < 2**31  # NaN is not
+    filled = np.where(is_number, values, 0)
     whole: npt.NDArray[np.int32] = filled.astype(np.int32)
-    if not np.array_equal(whole, filled):
+    fractions = np.unique(filled[whole != filled])
+    if fractions.size:
+        shown = ", ".join(f"{float(value):.4g}" for value in fractions[:: -(-fractions.size // 3)])
         raise DataError(
-            f"{path}: the file holds fractions such as {float(np.ravel(values)[0])!r}, not class "
-            "ids; export this mask with whole numbers, not probabilities"
+            f"{path}: the file holds fractions such as {shown}, not class ids; if they are "
+            "probabilities, write 1 where they reach 0.5 and 0 elsewhere, and export this mask "
+            "with these whole numbers"
         )
+    whole[~is_number] = NAN
     return whole
 
 
@@ -116,8 +122,9 @@ def _without_alpha(rgba: npt.NDArray[np.uint8], mode: str) -> RawMask:
     if alpha.min() < 255:
         if (rgb == rgb[0, 0]).all():
             return RawMask(np.ascontiguousarray(alpha), "values", mode)
-        rgb = np.where(alpha[..., None] < 128, np.uint8(0), rgb)
-    return _grey_or_colours(rgb, mode)
+        rgb = np.where(alpha[..., None] < _OPAQUE, np.uint8(0), rgb)
+    half = int(((alpha > 0) & (alpha < _OPAQUE)).sum())
+    return replace(_grey_or_colours(rgb, mode), half_transparent=half)
 
 
 def _grey_or_colours(rgb: npt.NDArray[np.uint8], mode: str) -> RawMask:
@@ -129,15 +136,46 @@ def _grey_or_colours(rgb: npt.NDArray[np.uint8], mode: str) -> RawMask:
 
 
 def _from_tiff(path: Path) -> RawMask:
-    """Read a TIFF that Pillow does not know: many channels, 32-bit integers, floats."""
+    """Read a TIFF as stored: Pillow would invert it where white is zero."""
     try:
-        values = np.squeeze(tifffile.imread(path))
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        with tifffile.TiffFile(path) as file:
+            page = cast("tifffile.TiffPage", file.pages[0])
+            values = np.squeeze(file.asarray())
+            colours = page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
+            table, orientation = page.colormap, page.tags.valueof(274, 1)
+            marked = page.tags.valueof(_NO_DATA)
+    except (OSError, ValueError, IndexError, KeyError, tifffile.TiffFileError) as error:
         raise DataError(
             f"{path}: the file cannot be read as an image ({error}); export this mask as PNG"
         ) from error
+    raw = _from_array(values, path, is_colour=colours)
+    if table is not None and raw.kind == "values" and values.ndim == 2:
+        packed = pack_colours((np.moveaxis(table, 0, -1)[None] >> 8).astype(np.uint8))[0]
+        raw = replace(raw, mode="P", palette={i: int(code) for i, code in enumerate(packed)})
+    if orientation in range(2, 9):
+        raw = replace(raw, codes=to_upright(np.ascontiguousarray(raw.codes), orientation))
+    return replace(raw, no_data=_no_data(marked))
+
+
+def _no_data(text: object) -> int | None:
+    """Return the code of what GDAL's tag marks as no data."""
+    try:
+        value = float(str(text).strip("\0 "))
+    except ValueError:
+        return None
+    return int(value) if abs(value) < 2**31 and value == int(value) else NAN
+
+
+def _from_array(values: npt.NDArray[np.generic], path: Path, *, is_colour: bool) -> RawMask:
+    """Return the codes of an array: (H, W), colours (H, W, 3 or 4), or binary planes."""
     if values.ndim == 2:
-        return RawMask(_integers(values, path), "values", f"{values.dtype}")
+        mode = {"bool": "1", "uint8": "L", "uint16": "I;16"}.get(str(values.dtype))
+        return RawMask(_integers(values, path), "values", mode or str(values.dtype))
+    if values.ndim == 3 and is_colour and values.dtype == np.uint8 and values.shape[-1] in (3, 4):
+        pixels = cast("npt.NDArray[np.uint8]", values)
+        if pixels.shape[-1] == 4:
+            return _without_alpha(pixels, "RGBA")
+        return _grey_or_colours(pixels, "RGB")
     if values.ndim != 3:
         raise DataError(
             f"{path}: the mask has the shape {values.shape}; export it with one plane, or with one "
@@ -148,8 +186,10 @@ def _from_tiff(path: Path) -> RawMask:
             f"{path}: the mask has {min(values.shape)} planes that are not binary; export it with "
             "one plane, or with a binary one for each class"
         )
-    axis = int(np.argmin(values.shape))
-    planes = np.moveaxis(values, axis, -1) > 0  # (H, W, planes)
-    codes = planes.argmax(axis=-1).astype(np.uint16)
-    codes[~planes.any(axis=-1)] = NO_PLANE
-    return RawMask(codes, "values", "onehot")
+    planes = np.moveaxis(values, int(np.argmin(values.shape)), 0).astype(np.bool_)
+    codes = np.full(planes.shape[1:], UNSET, np.int32)  # planes are (planes, H, W)
+    # The smallest plane lies on top, as the smallest shape does.
+    for plane in sorted(range(len(planes)), key=lambda number: -int(planes[number].sum())):
+        codes[planes[plane]] = plane
+    overlap = int((planes.sum(axis=0) > 1).sum())
+    return RawMask(codes, "values", "onehot", overlap=overlap)

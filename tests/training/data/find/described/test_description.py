@@ -35,7 +35,7 @@ splits: {sed: 1}
         ("images: a", "give both images and masks"),
         ("encoding: colours\nclasses: [{name: a, values: [3]}]", "3 is not a colour"),
         ("encoding: values\nclasses: [{name: a, values: ['#000000']}]", "is not a value"),
-        ("encoding: values\nclasses: [{name: a, values: [70000]}]", "from 0 to 65535"),
+        ("encoding: values\nclasses: [{name: a, values: [5000000000]}]", "from 0 to 4294967295"),
         (
             "encoding: values\nclasses: [{name: a, values: [1]}, {name: b, values: [1]}]",
             "code 1 is given to several classes",

@@ -71,3 +71,10 @@ def test_lines_of_a_list_that_cannot_be_read_are_passed_over(tmp_path):
 def test_a_text_file_of_another_kind_is_not_a_list(tmp_path, text):
     (tmp_path / "x.txt").write_text(text)
     assert read_class_lists(tmp_path) == []
+
+
+def test_a_table_of_number_colour_and_name_is_read(tmp_path):
+    rows = "Class\tR\tG\t B\n1\t0 \t0 \t0 \t_background_\n2\t128 \t0 \t0 \tbroken grain\n"
+    (tmp_path / "class.txt").write_text(rows)
+    (found,) = read_class_lists(tmp_path)
+    assert found.names == {0: "_background_", 0x800000: "broken grain"}

@@ -159,3 +159,13 @@ def test_a_list_of_values_may_name_what_was_taken_for_void(detected, ids, tmp_pa
     assert result.labels.names == ("soil", "tree", "cloud")
     assert table(result) == {0: 0, 1: 1, 255: 2}
     assert len(set(result.labels.colours)) == 3
+
+
+def test_a_list_that_fits_stands_over_a_published_table(detected, tmp_path):
+    isprs = [0xFFFFFF, 0x0000FF, 0x00FFFF, 0x00FF00, 0xFFFF00, 0xFF0000]
+    colours = np.array([[code >> 16, code >> 8 & 255, code & 255] for code in isprs], np.uint8)
+    mask = np.tile(np.repeat(colours, 4, axis=0), (24, 1, 1))
+    listed = {code: f"own_{number}" for number, code in enumerate(isprs)}
+    result = detected([mask], lists=(ClassList(tmp_path / "labelmap.txt", listed),))
+    assert set(result.labels.names) == set(listed.values())
+    assert "building" in detected([mask]).labels.names

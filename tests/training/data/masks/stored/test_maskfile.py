@@ -6,7 +6,8 @@ import tifffile
 from PIL import Image
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.masks.stored.maskfile import NO_PLANE, pack_colours, read_raw_mask
+from maskzoo.training.data.masks.stored.maskfile import pack_colours, read_raw_mask
+from maskzoo.training.data.records.codes import NAN, UNSET
 
 IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
 COLOURS = np.array([[0x3C1098, 0x8429F6, 0x6EC1E4], [0x6EC1E4, 0x8429F6, 0x3C1098]], np.uint32)
@@ -93,7 +94,7 @@ def test_one_hot_planes_become_their_number(tmp_path, axis):
     tifffile.imwrite(tmp_path / "m.tif", stack, photometric="minisblack", planarconfig=contig)
     raw = read_raw_mask(tmp_path / "m.tif")
     expected = ids.astype(int)
-    expected[-1, -1] = NO_PLANE
+    expected[-1, -1] = UNSET
     assert raw.mode == "onehot"
     assert raw.codes.tolist() == expected.tolist()
 
@@ -140,3 +141,55 @@ def test_an_empty_file_is_reported_as_empty(tmp_path):
     (tmp_path / "m.png").touch()
     with pytest.raises(DataError, match=r"m\.png: the file is empty; export this mask again"):
         read_raw_mask(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_where_white_is_zero_is_not_inverted(tmp_path, dtype):
+    tifffile.imwrite(tmp_path / "m.tif", IDS.astype(dtype), photometric="miniswhite")
+    assert read_raw_mask(tmp_path / "m.tif").codes.tolist() == IDS.tolist()
+
+
+def test_the_set_bits_of_a_tiff_are_255_whatever_its_photometric_tag_says(tmp_path):
+    tifffile.imwrite(tmp_path / "m.tif", IDS > 0, photometric="miniswhite")
+    assert read_raw_mask(tmp_path / "m.tif").codes.tolist() == [[0, 255, 255], [255, 255, 0]]
+
+
+def test_an_indexed_tiff_gives_indices_and_palette(tmp_path):
+    image = Image.fromarray(IDS)
+    image.putpalette([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    image.save(tmp_path / "m.tif")
+    raw = read_raw_mask(tmp_path / "m.tif")
+    assert (raw.mode, raw.codes.tolist()) == ("P", IDS.tolist())
+    assert raw.as_colours()[0].tolist() == [0x010203, 0x040506, 0x070809]
+
+
+def test_a_turned_tiff_is_read_upright(tmp_path):
+    Image.fromarray(IDS).save(tmp_path / "m.tif", tiffinfo={274: 6})
+    assert read_raw_mask(tmp_path / "m.tif").codes.tolist() == np.rot90(IDS, -1).tolist()
+
+
+def test_negative_values_nan_and_gdals_no_data_are_told_apart(tmp_path):
+    values = np.array([[-1, np.nan, -3.4e38, 2]], np.float32)
+    tag = [(42113, "s", 0, "-9999", True)]
+    tifffile.imwrite(tmp_path / "m.tif", np.tile(values, (2, 1)), extratags=tag)
+    raw = read_raw_mask(tmp_path / "m.tif")
+    assert raw.codes[0].tolist() == [-1, NAN, NAN, 2]
+    assert raw.no_data == -9999
+
+
+def test_the_smallest_of_overlapping_planes_lies_on_top_and_the_overlap_is_counted(tmp_path):
+    whole = np.ones((4, 5), np.uint8)
+    part = np.pad(np.ones((2, 3), np.uint8), 1)
+    tifffile.imwrite(tmp_path / "m.tif", np.stack([whole, part]), photometric="minisblack")
+    raw = read_raw_mask(tmp_path / "m.tif")
+    assert raw.codes.tolist() == part.tolist()
+    assert raw.overlap == 6
+
+
+def test_half_transparent_pixels_are_counted(tmp_path):
+    rgba = np.concatenate([as_rgb(COLOURS), np.full((2, 3, 1), 100, np.uint8)], axis=2)
+    rgba[0, 0, 3] = 0
+    Image.fromarray(rgba).save(tmp_path / "m.png")
+    raw = read_raw_mask(tmp_path / "m.png")
+    assert raw.codes.max() == 0
+    assert raw.half_transparent == 5
