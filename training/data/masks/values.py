@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours
 from maskzoo.training.data.masks.census import WHITES, Census
-from maskzoo.training.data.records.codes import UNSET, unpack_colour
+from maskzoo.training.data.records.codes import unpack_colour
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.interpretation import BINARY_NAMES, Interpretation
+from maskzoo.training.data.records.rawmask import UNSET
 
 _VOID = (255, 65535)  # the usual "not labelled" of 8-bit and of 16-bit ids
 _LEAST_STEP = 5  # between the levels of a grey scale; ids lie closer

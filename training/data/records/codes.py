@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from maskzoo.training.data.records.rawmask import CodeKind
+from maskzoo.training.data.records.rawmask import NAN, UNSET, CodeKind
 
 Code = int | str
 COLOUR_PATTERN = re.compile(r"#([0-9A-Fa-f]{6})")
 MAX_VALUE = 2**32 - 1
 MOST_IN_RANGE = 1 << 16
-NAN = -(2**31) + 101
-"""The code of pixels without a number: NaN, infinite, or beyond 32 bits. No tool writes it."""
-UNSET = -(2**31) + 102
-"""The code of pixels that no plane of a mask sets."""
 _WORDS = {NAN: "nan", UNSET: "unset"}
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 

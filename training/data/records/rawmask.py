@@ -13,6 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 CodeKind = Literal["values", "colours"]
+NAN = -(2**31) + 101
+"""The code of pixels without a number: NaN, infinite, or beyond 32 bits. No tool writes it."""
+UNSET = -(2**31) + 102
+"""The code of pixels that no plane of a mask sets."""
 VOID = 255  # of drawn shapes: pixels to ignore
 NO_PIXEL = "smaller than a pixel, or outside the image"  # a kind of shape that is not drawn
 

@@ -3,13 +3,12 @@ from __future__ import annotations
 import pytest
 
 from maskzoo.training.data.records.codes import (
-    NAN,
-    UNSET,
     format_code,
     parse_code,
     parse_codes,
     unpack_colour,
 )
+from maskzoo.training.data.records.rawmask import NAN, UNSET
 
 
 def test_codes_are_written_as_people_do() -> None:

@@ -26,8 +26,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from maskzoo.models.errors import DataError
 from maskzoo.models.images.orientation import to_upright
-from maskzoo.training.data.records.codes import NAN, UNSET
-from maskzoo.training.data.records.rawmask import RawMask
+from maskzoo.training.data.records.rawmask import NAN, UNSET, RawMask
 
 _OPAQUE = 128  # alpha from which a pixel counts as painted
 _NO_DATA = 42113  # GDAL's tag

@@ -7,7 +7,7 @@ from PIL import Image
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.masks.stored.maskfile import pack_colours, read_raw_mask
-from maskzoo.training.data.records.codes import NAN, UNSET
+from maskzoo.training.data.records.rawmask import NAN, UNSET
 
 IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
 COLOURS = np.array([[0x3C1098, 0x8429F6, 0x6EC1E4], [0x6EC1E4, 0x8429F6, 0x3C1098]], np.uint32)
