@@ -18,6 +18,7 @@ COVERED_BY = {
     # training/data/find: each through the folders that it reads
     "training/data/find/beside.py": "tests/training/data/find/test_folders.py",
     "training/data/find/trees/content.py": "tests/training/data/find/described/test_reading.py",
+    "training/data/records/readings/account.py": "tests/training/data/test_account.py",
     "training/data/files/names.py": "tests/training/data/files/test_listing.py",
     "training/data/find/trees/records.py": "tests/training/data/find/test_folders.py",
     "training/data/find/trees/splits.py": "tests/training/data/find/trees/test_words.py",

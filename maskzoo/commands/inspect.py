@@ -21,6 +21,8 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Report what is in a folder of images and masks, and what is wrong with it."""
+    from maskzoo.models.errors import ZooError
+    from maskzoo.training.data.account import failure_json
     from maskzoo.training.data.check.overview import draw_overview
     from maskzoo.training.data.check.table import report_table
     from maskzoo.training.data.check.writing import write_description
@@ -29,7 +31,12 @@ def inspect(
     from maskzoo.training.loggers.progress import progress_bar
 
     with progress_bar("reading images and masks") as on_progress:
-        found = inspect_data(data, masks=masks, on_progress=on_progress)
+        try:
+            found = inspect_data(data, masks=masks, on_progress=on_progress)
+        except ZooError as error:
+            if as_json:
+                print_json(failure_json(data, error))
+            raise
     print_json(found.to_json()) if as_json else print(report_table(found), end="")
     if write:
         print(f"wrote {write_description(found)}", file=sys.stderr)

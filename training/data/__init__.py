@@ -12,6 +12,7 @@ The rooms, each importing only those above it:
     check     the facts of all files, what is wrong with them, the reports of an inspection
     feed      samples for the loaders: decoding, caching, cropping
     choice    which of several readings of a folder is meant
+    account   what became of every file of a folder
     collect   from a folder to its findings: find, then scan, then settle classes and splits
     opening   inspect a folder, or open it for training
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.account import take_account, with_lone_images
 from maskzoo.training.data.check.bands import describe_bands, find_bands
 from maskzoo.training.data.check.scan import OnProgress, scan
 from maskzoo.training.data.choice import choose
@@ -58,7 +59,8 @@ def collect_findings(
         SpecError: the description is wrong.
     """
     root, described = find_description(root, description)
-    index = _find(Listing.of(root), described, masks)
+    listing = Listing.of(root)
+    index = with_lone_images(listing, _find(listing, described, masks))
     pairs, excluded = _without_excluded(index.pairs, described.exclude)
     reader = MaskReader(index.annotations, described.apply_exif_to_masks)
     facts = scan(pairs, reader, deep=deep, on_progress=on_progress)
@@ -84,6 +86,7 @@ def collect_findings(
         samples=samples,
         facts=sorted_facts,
         bands=bands,
+        account=take_account(listing, index, pairs, description),
         notes=(
             f"layout: {index.layout}",
             *index.notes,

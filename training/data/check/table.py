@@ -29,6 +29,9 @@ def report_table(inspection: Inspection, *, verdict: bool = True, errors: bool =
     console.print(f"{findings.name}: {len(findings.samples)} images with masks")
     for note in findings.notes:
         console.print(f"  {note}", soft_wrap=True)
+    if findings.account is not None:
+        for line in findings.account.lines():
+            console.print(f"  {line}", soft_wrap=True)
     sizes = inspection.sizes()
     console.print(
         f"  sizes (width x height): {sizes['smallest']} to {sizes['largest']}, "

@@ -178,6 +178,7 @@ def find_labelme_folders(listing: Listing, root: Path) -> list[FileIndex]:
             unique_stems(pairs),
             Origin("label.png", {"format": "labelme-folders"}),
             annotations=LabelmeFolders.of([pair.mask for pair in pairs]),
+            helpers=tuple(pair.mask.parent / NAMES_FILE for pair in pairs),
             is_listed=True,
         )
     ]

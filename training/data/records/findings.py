@@ -11,6 +11,7 @@ from maskzoo.training.data.records.description import Description
 from maskzoo.training.data.records.encoding import MaskEncoding
 from maskzoo.training.data.records.facts import BandFacts, PairFacts
 from maskzoo.training.data.records.interpretation import Interpretation
+from maskzoo.training.data.records.readings.account import Account
 from maskzoo.training.data.records.readings.index import FileIndex
 from maskzoo.training.data.records.samples import Sample
 
@@ -29,6 +30,7 @@ class Findings:
         notes: decisions, as sentences for people.
         seed: seed of the splits, where they were drawn.
         bands: of the images, where these are not 8-bit RGB or grey.
+        account: what became of every file.
     """
 
     root: Path
@@ -40,6 +42,7 @@ class Findings:
     notes: tuple[str, ...]
     seed: int
     bands: BandFacts | None = None
+    account: Account | None = None
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.encoding import IGNORE
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.problems import DataProblem
+from maskzoo.training.data.records.readings.account import total_tally
 from maskzoo.training.data.records.samples import SPLITS
 
 
@@ -91,6 +92,16 @@ class Inspection:
         modes = Counter(fact.image.mode for fact in self.findings.facts if fact.image is not None)
         return dict(modes.most_common())
 
+    def account_json(self) -> dict[str, Any]:
+        """Return what became of every file and of every annotation, as plain JSON values."""
+        facts = self.findings.facts
+        tallies = [fact.mask.tally for fact in facts if fact.mask is not None and fact.mask.tally]
+        account = self.findings.account
+        return {
+            "files": None if account is None else account.to_json(),
+            "annotations": total_tally(tallies) if tallies else None,
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the inspection as plain JSON values."""
         findings = self.findings
@@ -107,6 +118,7 @@ class Inspection:
             "sizes": self.sizes(),
             "image_modes": self.image_modes(),
             "bands": None if findings.bands is None else findings.bands.to_json(),
+            "account": self.account_json(),
             "notes": list(findings.notes),
             "problems": [problem.to_json() for problem in self.problems],
             "num_errors": self.num_errors,
