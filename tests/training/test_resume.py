@@ -185,6 +185,33 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert_same_run(tmp_path, whole)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_last_scoring_says_how_to_get_the_bundle(
+    discs: Path,
+    config: TrainConfig,
+    whole: TrainResult,
+    tmp_path: Path,
+    display: Display,
+    shown: Callable[[], str],
+    number: signal.Signals,
+) -> None:
+    before = signal.getsignal(number)
+    command = f"maskzoo train {discs} --out {tmp_path} --resume"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            "maskzoo.training.run.fit.score_best",
+            lambda *_, **__: os.kill(os.getpid(), number),
+        )
+        with pytest.raises(TrainingInterrupted) as caught:
+            train(discs, config, run_dir=tmp_path, display=display)
+    assert str(caught.value) == command
+    assert f"stopped after the last step, before all was written: {command}" in shown()
+    assert not (tmp_path / "bundle").exists()
+    assert signal.getsignal(number) is before
+    train(discs, run_dir=tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+
+
 def test_the_second_ctrl_c_ends_at_once(discs: Path, config: TrainConfig, tmp_path: Path) -> None:
     def twice() -> None:
         for _ in range(2):

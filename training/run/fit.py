@@ -54,9 +54,10 @@ from maskzoo.training.run.build import (
     try_rates,
 )
 from maskzoo.training.run.finish import export_bundle, score_best, scored_split, write_bundle
+from maskzoo.training.run.interrupt import TrainingInterrupted, interrupting
 from maskzoo.training.run.loop import TrainingLoop
 from maskzoo.training.run.opening import check_data, open_data
-from maskzoo.training.run.origin import keep_weights_origin, run_command
+from maskzoo.training.run.origin import keep_weights_origin, resume_command, run_command
 from maskzoo.training.run.parts import Parts, RunContext
 from maskzoo.training.run.resume import find_checkpoint, resumed_config
 from maskzoo.training.scoring.table import evaluation_table
@@ -172,11 +173,21 @@ def run_steps(parts: Parts, *, until: int) -> None:
 
 
 def conclude(parts: Parts) -> TrainResult:
-    """Score the best weights and write bundle and report (rank 0)."""
+    """Score the best weights and write bundle and report (rank 0).
+
+    Raises:
+        TrainingInterrupted: Ctrl-C or SIGTERM; resuming the run scores again and writes the bundle.
+    """
     context = parts.context
     result = TrainResult(context.run_dir / "bundle", BundleMetrics(), context.run_dir)
     if context.fabric.is_global_zero:
-        result = _conclude(parts)
+        command = resume_command(context.data.root, context.run_dir)
+        try:
+            with interrupting(command):
+                result = _conclude(parts)
+        except TrainingInterrupted:
+            context.notify(f"stopped after the last step, before all was written: {command}")
+            raise
     context.fabric.barrier()
     return result
 
@@ -242,6 +253,9 @@ def _launch(runtime: MachineRuntime) -> Fabric:
     """Return Fabric on the run's devices; it starts the other processes if there are several."""
     if runtime.deterministic:
         torch.use_deterministic_algorithms(True)
+    if runtime.accelerator != "cpu" and torch.cuda.is_available():
+        # TF32 for what stays in float32. Unset, Lightning prints a hint into our output.
+        torch.set_float32_matmul_precision("high")
     fabric = Fabric(
         accelerator=runtime.accelerator,
         devices=runtime.devices,

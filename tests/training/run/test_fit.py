@@ -6,7 +6,9 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import torch
 import yaml
 
 import maskzoo.training.run.build
+import maskzoo.training.run.fit
 from maskzoo import load_bundle
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.errors import SpecError, ZooError
@@ -298,3 +301,21 @@ def test_a_run_without_progress_stops_early(discs: Path, tiny: MakeConfig, tmp_p
     after = read_run_checkpoint(tmp_path / "last.ckpt")
     assert after.progress == progress
     assert all(torch.equal(after.model[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "has_gpu", "precision"),
+    [("auto", True, "high"), ("cuda", True, "high"), ("cpu", True, None), ("auto", False, None)],
+)
+def test_tf32_is_set_on_a_gpu_so_that_lightning_prints_no_hint(
+    monkeypatch: pytest.MonkeyPatch, accelerator: str, has_gpu: bool, precision: str | None
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", asked.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr("maskzoo.training.run.fit.Fabric", MagicMock())
+    runtime = SimpleNamespace(
+        accelerator=accelerator, devices=1, num_nodes=1, precision="32", deterministic=False
+    )
+    maskzoo.training.run.fit._launch(runtime)
+    assert asked == ([precision] if precision else [])

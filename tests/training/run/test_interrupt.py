@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from maskzoo.training.run.interrupt import StopRequest
+from maskzoo.training.run.interrupt import StopRequest, TrainingInterrupted, interrupting
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -43,3 +43,12 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert handlers == [before]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_after_the_last_step_a_signal_raises_the_command_to_go_on(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(TrainingInterrupted, match="train data --resume"):  # noqa: SIM117
+        with interrupting("train data --resume"):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
