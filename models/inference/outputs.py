@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def _expand(text: str, out: Path) -> list[tuple[Path, Path]]:
         return []
     given = Path(text)
     if given.is_dir():
-        files = sorted(file for file in given.rglob("*") if file.suffix.lower() in SUFFIXES)
+        files = sorted(file for file in _files_below(given) if file.suffix.lower() in SUFFIXES)
         return [
             (file, file.relative_to(given).with_suffix(""))
             for file in files
@@ -76,6 +76,18 @@ def _expand(text: str, out: Path) -> list[tuple[Path, Path]]:
         return [(given, Path(given.stem))]
     files = [Path(name) for name in sorted(glob.glob(text, recursive=True))]
     return [(file, Path(file.stem)) for file in files if file.is_file()]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; links are followed, unless they lead back to one above."""
+    stack = [(folder, frozenset({folder.resolve()}))]
+    while stack:
+        current, above = stack.pop()
+        for path in current.iterdir():
+            if not path.is_dir():
+                yield path
+            elif (real := path.resolve()) not in above:
+                stack.append((path, above | {real}))
 
 
 def _explain_empty(text: str) -> str:

@@ -28,6 +28,15 @@ def test_a_folder_keeps_its_structure_below_masks_and_overlays(folder: Path, tmp
     ]
 
 
+def test_linked_folders_are_followed_and_loops_are_cut(folder: Path, tmp_path: Path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/c.png").touch()
+    (folder / "linked").symlink_to(tmp_path / "more")
+    (folder / "deep/up").symlink_to(folder)
+    images = [files.image for files in list_outputs([str(folder)], tmp_path / "out")]
+    assert images == [folder / "a.png", folder / "deep/b.TIF", folder / "linked/c.png"]
+
+
 def test_an_image_that_is_named_twice_is_listed_once_and_without_overlays(folder, tmp_path):
     inputs = [str(folder / "a.png"), str(folder / "*.png")]
     (files,) = list_outputs(inputs, tmp_path / "out", overlays=False)
