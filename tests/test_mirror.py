@@ -17,6 +17,7 @@ PACKAGES = ("models", "training", "service", "maskzoo")
 COVERED_BY = {
     # training/data/find: each through the folders that it reads
     "training/data/find/beside.py": "tests/training/data/find/test_folders.py",
+    "training/data/find/defects.py": "tests/training/data/find/described/test_reading.py",
     "training/data/find/trees/content.py": "tests/training/data/find/described/test_reading.py",
     "training/data/records/readings/account.py": "tests/training/data/test_account.py",
     "training/data/files/names.py": "tests/training/data/files/test_listing.py",

@@ -10,6 +10,7 @@ from pathlib import Path
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
 from maskzoo.training.data.find.beside import BESIDE
+from maskzoo.training.data.find.defects import with_good_images
 from maskzoo.training.data.find.trees.edges import find_edges
 from maskzoo.training.data.find.trees.joining import class_names, join, siblings
 from maskzoo.training.data.find.trees.leaves import find_leaves
@@ -38,6 +39,9 @@ def _readings(listing: Listing, root: Path, leaves: Sequence[Leaf]) -> list[File
         _of_objects(listing, variant) if variant.are_objects else _of_files(listing, variant)
         for variant in variants
     ]
+    for variant in variants:
+        good = with_good_images(listing, leaves, variant, _index(listing, variant.rows, variant))
+        found += [] if good is None else [good]
     for format_ in BESIDE:
         for variant in find_variants(find_edges(leaves, {format_.suffix})):
             files = [row.masks[0] for row in variant.rows]

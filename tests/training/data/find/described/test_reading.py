@@ -106,6 +106,20 @@ def test_the_readings_of_a_layout(name, origins, tmp_path, write_image, photo) -
     assert all(len(reading.pairs) == 8 for reading in readings)
 
 
+def test_good_parts_without_a_mask_are_offered_as_background(tmp_path, write_image, photo) -> None:
+    make(tmp_path, write_image, photo, LAYOUTS["defects"])
+    for split in ("train", "test"):
+        write_image(tmp_path / f"bottle/{split}/good/0.png", photo(50))
+    listing = Listing.of(tmp_path)
+    defects, both = merge(find_readings(listing, find_folders))
+    assert [len(defects.pairs), len(both.pairs)] == [8, 10]
+    assert both.origin.name == "ground_truth + good"
+    content = Description.model_validate(yaml.safe_load(both.origin.yaml()))
+    again = read_described(listing, content, find_documents(listing), pair_folders)
+    assert files(again) == files(both)
+    assert {p.stem for p in again.pairs} == {p.stem for p in both.pairs}
+
+
 def described(root: Path, **keys: object) -> FileIndex:
     listing = Listing.of(root)
     return read_described(
