@@ -7,6 +7,7 @@ A room imports only rooms above it, and those on its own line that do not import
     problems, openapi             errors as documents, and the OpenAPI document
     bundles                       the models: discovery, loading, names
     inputs                        the bodies of requests: images and options
+    decoding                      untrusted files in processes with limits
     shapes                        label maps as runs, polygons, planes of one class
     scheduling                    admission, the queue, batches, shutdown
     responses                     a label map in the format that was asked for

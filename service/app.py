@@ -24,6 +24,7 @@ from maskzoo.service.answering.answerer import Answerer
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.bundles.opening import open_bundle
 from maskzoo.service.bundles.segmenter import LoadModel
+from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.guards.bodies import BodyGate
 from maskzoo.service.guards.keys import KeyGate
 from maskzoo.service.guards.rates import RateGate, TokenBuckets
@@ -118,6 +119,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await services.jobs.close()
     await services.batcher.close()
     services.manager.close()
+    services.decoder.close()
     services.workers.close()
     services.metrics.close()
 
@@ -143,9 +145,14 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         wait_s=settings.batch_wait_s,
     )
     admission = Admission(settings.queue_pixels, max_wait_s=settings.queue_s)
-    answerer = Answerer(workers, admission, batcher, metrics, settings.job_max_pixels)
+    decoder = Decoder(settings.image_threads, limit_s=settings.decode_s)
+    answerer = Answerer(workers, admission, batcher, metrics, settings.job_max_pixels, decoder)
     worker = JobWorker(
-        manager, batcher, threads=settings.job_threads, max_pixels=settings.job_max_pixels
+        manager,
+        batcher,
+        threads=settings.job_threads,
+        max_pixels=settings.job_max_pixels,
+        decoder=decoder,
     )
     jobs = Jobs(settings, worker)
 
@@ -153,14 +160,19 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         admission.close()
         jobs.stop()
 
+    async def stop_work() -> None:
+        decoder.close()
+        await batcher.close()
+
     return Services(
         settings=settings,
         manager=manager,
         workers=workers,
+        decoder=decoder,
         admission=admission,
         batcher=batcher,
         answerer=answerer,
-        drain=Drain(settings.shutdown_s, stop_admission, batcher.close),
+        drain=Drain(settings.shutdown_s, stop_admission, stop_work),
         jobs=jobs,
         metrics=metrics,
         sampler=Sampler(metrics, manager, batcher),

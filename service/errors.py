@@ -238,6 +238,28 @@ class ImageNeedsJobError(ImageTooLargeError):
         return {**super().members(), "jobs": "/jobs"}
 
 
+class DecodeLimitError(RequestError):
+    """Decoding an image takes more than the server gives to one file."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(
+            f"the image takes {limit} to decode, which is over the server's limit; save it as a "
+            "PNG or a baseline JPEG"
+        )
+
+
+class DecoderDiedError(RequestError):
+    """The process that decoded an image ended before it had done so."""
+
+    retry_after_s = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the process that decoded the image ended unexpectedly; send the image again, or save "
+            "it as a PNG if that does not help"
+        )
+
+
 class ClientGoneError(RequestError):
     """The client closed the connection; the status is for the log only."""
 

@@ -78,6 +78,10 @@ KINDS: dict[type[zoo.ZooError], Kind] = {
     errors.RateLimitError: Kind("rate-limit", 429, "too many requests from one client"),
     errors.DeadlineError: Kind("deadline", 504, "the answer was not ready in time"),
     errors.ClientGoneError: Kind("client-gone", 499, "the client left"),
+    errors.DecodeLimitError: Kind(
+        "image-too-costly", 422, "the image takes too much time or memory to decode"
+    ),
+    errors.DecoderDiedError: Kind("decoder-died", 503, "the image was not decoded"),
     errors.ModelMemoryError: OUT_OF_MEMORY,
     errors.TooManyCornersError: Kind(
         "too-many-corners", 422, "the mask has too many corners for polygons"

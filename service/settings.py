@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     image_threads: int = Field(
         default=2, ge=1, description="Images that may be decoded or encoded at the same time."
     )
+    decode_s: float = Field(
+        default=20,
+        gt=0,
+        description="Time limit for decoding an image of up to 50 megapixels in a process of its "
+        "own, then 422; in proportion for larger images of jobs.",
+    )
     max_bytes: int = Field(
         default=32 * 2**20, ge=1, description="Largest upload in bytes; a larger one gets 413."
     )

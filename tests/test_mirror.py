@@ -102,6 +102,8 @@ COVERED_BY = {
     "training/run/parts.py": "tests/training/run/test_build.py",
     "training/steps/batches.py": "tests/training/run/test_build.py",
     # service
+    "service/decoding/process.py": "tests/service/decoding/test_pool.py",
+    "service/decoding/worker.py": "tests/service/decoding/test_pool.py",
     "service/adapters/huggingface.py": "tests/service/adapters/test_routes.py",
     "service/adapters/label_studio.py": "tests/service/adapters/test_dialects.py",
     "service/adapters/label_studio_images.py": "tests/service/adapters/test_routes.py",

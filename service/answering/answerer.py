@@ -19,6 +19,7 @@ from maskzoo.models.images.decode import ImageInfo, read_header
 from maskzoo.service.answering.answer import answer_image
 from maskzoo.service.answering.order import Order
 from maskzoo.service.answering.segment import MemoryArrays, Workplace
+from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.errors import ImageNeedsJobError
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.observability.tracing import trace_stages
@@ -38,6 +39,7 @@ class Answerer:
 
     Args:
         job_max_pixels: largest image of a job; the error for larger images names no job.
+        decoder: of files that are not to be decoded in a thread; None decodes all there.
     """
 
     workers: Workers
@@ -45,6 +47,7 @@ class Answerer:
     batcher: Batcher
     metrics: Metrics
     job_max_pixels: int
+    decoder: Decoder | None = None
 
     async def answer(
         self, order: Order, data: bytes, write: Callable[[Answer], T]
@@ -70,7 +73,10 @@ class Answerer:
     ) -> tuple[Answer, T]:
         on_image = self.workers.on_image
         with timings.measure("decode"):
-            header = await on_image(read_header, data, name=order.file_name)
+            if self.decoder is not None and self.decoder.takes(data):
+                header = await self.decoder.header(data, name=order.file_name)
+            else:
+                header = await on_image(read_header, data, name=order.file_name)
         self._check_pixels(header, order.max_pixels)
         network_pixels = await on_image(order.network_pixels, header.height, header.width)
         num_pixels = header.width * header.height
@@ -98,6 +104,7 @@ class Answerer:
             in_thread=self.workers.on_image,
             in_tile_thread=self.workers.on_tiles,
             arrays=MemoryArrays(),
+            decoder=self.decoder,
             at_network=partial(self.metrics.queued, order.model.name),
         )
         try:

@@ -18,12 +18,13 @@ import numpy as np
 
 from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.images.raster.bands import show
-from maskzoo.models.images.rows import OpenedImage, PixelRows, open_image
+from maskzoo.models.images.rows import ArrayRows, OpenedImage, PixelRows, open_image
 from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiled import OnTile, write_strips
 from maskzoo.service.answering.order import Order
+from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.responses.timings import Timings
 from maskzoo.service.scheduling.network import NetworkAccess
 
@@ -70,6 +71,7 @@ class Workplace:
         in_thread: runs decoding, finishing and encoding.
         in_tile_thread: runs the loop over the tiles of a huge image, which mostly waits.
         arrays: storage for label map and confidence of a huge image.
+        decoder: of files that are not to be decoded in a thread; None decodes all there.
         on_tile: called with the tiles done and their number; an exception ends the work. A whole
             image is one tile.
         at_network: context around the time in the queue and the network.
@@ -79,6 +81,7 @@ class Workplace:
     in_thread: InThread
     in_tile_thread: InThread
     arrays: Arrays
+    decoder: Decoder | None = None
     on_tile: OnTile = lambda done, total: None
     at_network: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -111,7 +114,8 @@ async def segment_image(
     """
     with ExitStack() as opened:
         with timings.measure("decode"):
-            planned = await place.in_thread(_open, order, source, header, opened)
+            decoded = await _decode_apart(order, source, header, place)
+            planned = await place.in_thread(_open, order, source, header, opened, decoded)
         rows, pixels = planned.image.rows, planned.pixels
         with place.at_network():
             if pixels is None:
@@ -134,10 +138,30 @@ async def segment_image(
     return replace(found, info=planned.image.info), pixels
 
 
-def _open(order: Order, source: bytes | Path, header: ImageInfo, opened: ExitStack) -> _Planned:
-    """Open an image; read it completely unless it is tiled."""
+async def _decode_apart(
+    order: Order, source: bytes | Path, header: ImageInfo, place: Workplace
+) -> OpenedImage | None:
+    """Decode an image in a process; None where a thread may, or reads it tile by tile."""
+    is_read_by_rows = isinstance(source, Path) and header.format == "TIFF"
+    if place.decoder is None or is_read_by_rows or not place.decoder.takes(source):
+        return None
+    await place.in_thread(order.network_pixels, header.height, header.width)
+    decoded = await place.decoder.decode(
+        source, header, name=order.file_name, max_pixels=order.max_pixels, bands=order.bands
+    )
+    return OpenedImage(ArrayRows(decoded.pixels), decoded.info)
+
+
+def _open(
+    order: Order,
+    source: bytes | Path,
+    header: ImageInfo,
+    opened: ExitStack,
+    decoded: OpenedImage | None,
+) -> _Planned:
+    """Open an image unless it is decoded; read it completely unless it is tiled."""
     order.network_pixels(header.height, header.width)
-    image = opened.enter_context(
+    image = decoded or opened.enter_context(
         open_image(
             source,
             header=header,

@@ -17,6 +17,7 @@ from maskzoo.service.answering.order import Order
 from maskzoo.service.answering.segment import Workplace
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.bundles.manager import ModelManager
+from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.errors import ModelLoadingError
 from maskzoo.service.jobs.files import JobArrays, JobFiles
 from maskzoo.service.jobs.progress import JobProgress
@@ -40,14 +41,22 @@ class JobWorker:
     Args:
         threads: jobs that run at the same time.
         max_pixels: of the image of a job.
+        decoder: of files that are not to be decoded in a thread; None decodes all there.
     """
 
     def __init__(
-        self, manager: ModelManager, batcher: Batcher, *, threads: int, max_pixels: int
+        self,
+        manager: ModelManager,
+        batcher: Batcher,
+        *,
+        threads: int,
+        max_pixels: int,
+        decoder: Decoder | None = None,
     ) -> None:
         self._manager = manager
         self._batcher = batcher
         self._max_pixels = max_pixels
+        self._decoder = decoder
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="job")
 
     async def work(self, job: JobRecord, files: JobFiles, progress: JobProgress) -> JobResult:
@@ -77,6 +86,7 @@ class JobWorker:
             in_thread=self._in_thread,
             in_tile_thread=self._in_thread,
             arrays=JobArrays(files, job),
+            decoder=self._decoder,
             on_tile=progress.on_tile,
         )
         timings = Timings()

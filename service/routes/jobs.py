@@ -80,7 +80,10 @@ async def create_job(
         intake = await receive(request, place.upload, max_bytes=limit)
         options = merge_options(query, intake.fields)
         await _check(services, options, request.headers.get("accept"))
-        info = await services.workers.on_image(read_header, place.upload, name=intake.name)
+        if services.decoder.takes(place.upload):
+            info = await services.decoder.header(place.upload, name=intake.name)
+        else:
+            info = await services.workers.on_image(read_header, place.upload, name=intake.name)
         max_pixels = services.settings.job_max_pixels
         if info.width * info.height > max_pixels:
             raise ImageTooLargeError(info.width, info.height, max_pixels)

@@ -136,6 +136,24 @@ def test_sigterm_answers_what_is_not_done_in_time_and_exits_with_0(run, noise):
         assert answer.json()["type"].endswith("#problem-stopping")
 
 
+def test_sigterm_ends_in_time_whatever_is_being_decoded(run):
+    poison = b"\xff\xd8" + b"\xff\xe0\x00\x02" * 7_000_000  # minutes of empty segments
+    with run(shutdown_s=0) as server, ThreadPoolExecutor(2) as pool:
+        decoding = [pool.submit(server.client.post, "/segment", content=poison) for _ in range(2)]
+        server.wait(lambda: len(children_of(server.process.pid)) == 2)
+        begun = time.monotonic()
+        children = children_of(server.process.pid)
+        assert server.end(signal.SIGTERM) == 0
+        assert time.monotonic() - begun < 15
+        assert [answer.result().status_code for answer in decoding] == [503, 503]
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def children_of(pid: int) -> list[str]:
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for file in found for child in file.read_text().split()]
+
+
 def test_sigterm_gives_a_job_to_the_next_process(run, noise):
     with run() as first:
         job = first.client.post("/jobs?mode=tiled&tta=flip", content=noise).json()["id"]

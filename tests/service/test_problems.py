@@ -34,6 +34,8 @@ EXAMPLES = [
     (errors.OverloadedError(7), 503),
     (errors.DeadlineError("late"), 504),
     (errors.ClientGoneError("gone"), 499),
+    (errors.DecodeLimitError("9 s"), 422),
+    (errors.DecoderDiedError(), 503),
     (errors.ModelMemoryError(5), 507),
     (errors.ModelLoadingError("m", 3), 503),
     (errors.ModelBrokenError("m", "r"), 503),

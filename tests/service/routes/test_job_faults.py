@@ -72,10 +72,10 @@ def test_an_upload_in_chunks_on_a_full_disk_is_a_507_and_leaves_nothing(
 ):
     client = start(model)
 
-    def no_space(*_, **__):
+    async def no_space(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("maskzoo.service.routes.jobs.read_header", no_space)
+    monkeypatch.setattr("maskzoo.service.decoding.pool.Decoder.header", no_space)
     answer = client.post("/jobs", content=iter([body[:1000], body[1000:]]))
     assert answer.status_code == 507
     assert answer.json()["type"].endswith("#problem-disk-full")

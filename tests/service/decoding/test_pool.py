@@ -1,0 +1,188 @@
+"""Files that may not be decoded in a thread: the same pixels, and limits that hold."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from maskzoo.models.errors import ImageDamagedError, ImageTooLargeError
+from maskzoo.models.images.decode import decode_image, read_header
+from maskzoo.service.decoding import pool as pool_module
+from maskzoo.service.decoding.pool import Decoder
+from maskzoo.service.errors import DecodeLimitError, DecoderDiedError, StoppedError
+
+POISON = b"\xff\xd8" + b"\xff\xe0\x00\x02" * 3_000_000
+"""A JPEG of empty segments: reading its header takes tens of seconds."""
+
+
+def written(kind: str, **options: object) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def deep_tiff() -> bytes:
+    stream = io.BytesIO()
+    samples = np.random.default_rng(0).integers(0, 4000, (30, 50, 3), np.uint16)
+    tifffile.imwrite(stream, samples, photometric="rgb", compression="zlib")
+    return stream.getvalue()
+
+
+FILES = {
+    "progressive": written("JPEG", progressive=True),
+    "webp": written("WEBP"),
+    "gif": written("GIF"),
+    "tiff": written("TIFF", compression="tiff_lzw"),
+    "16-bit tiff": deep_tiff(),
+    "turned": written(
+        "JPEG",
+        progressive=True,
+        exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+    ),
+}
+
+
+@pytest.fixture
+def decoder():
+    """One process; generous, as it has to start first."""
+    decoder = Decoder(1, limit_s=60)
+    yield decoder
+    decoder.close()
+
+
+async def decode(decoder: Decoder, data: bytes, **options: object):
+    header = await decoder.header(data, name="x")
+    return header, await decoder.decode(data, header, name="x", **({"max_pixels": 10**6} | options))
+
+
+def test_pixels_and_facts_are_those_of_the_decoder_itself(decoder):
+    async def run() -> None:
+        for name, data in FILES.items():
+            assert decoder.takes(data), name
+            header, found = await decode(decoder, data)
+            expected = decode_image(data)
+            assert header == read_header(data), name
+            assert found.info == expected.info, name
+            np.testing.assert_array_equal(found.pixels, expected.pixels)
+
+    asyncio.run(run())
+
+
+def test_files_on_disk_are_read_there(decoder, tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(FILES["webp"])
+    _, found = asyncio.run(decode(decoder, path))
+    np.testing.assert_array_equal(found.pixels, decode_image(path).pixels)
+
+
+def test_errors_are_those_of_the_decoder_itself(decoder):
+    data = FILES["webp"]
+
+    async def run() -> None:
+        with pytest.raises(ImageDamagedError, match="my image"):
+            await decoder.header(b"\xff\xd8\xff\xe0\0\x02", name="my image")
+        with pytest.raises(ImageTooLargeError) as refused:
+            await decode(decoder, data, max_pixels=2399)
+        assert refused.value.members() == {"width": 60, "height": 40, "max_pixels": 2399}
+        await decode(decoder, data, max_pixels=2400)
+
+    asyncio.run(run())
+
+
+def test_what_takes_too_long_is_killed_and_the_process_is_replaced(decoder):
+    async def run() -> None:
+        await decode(decoder, FILES["gif"])
+        decoder.limit_s = 0.2
+        with pytest.raises(DecodeLimitError, match=r"more than 0.2 s to decode"):
+            await decoder.header(POISON, name="x")
+        decoder.limit_s = 60
+        await decode(decoder, FILES["gif"])
+
+    asyncio.run(run())
+
+
+def test_what_takes_too_much_memory_is_refused_in_words(decoder, monkeypatch):
+    large = io.BytesIO()
+    Image.new("RGB", (5000, 4000)).save(large, "WEBP")  # 60 MB of pixels
+
+    async def run() -> None:
+        await decode(decoder, large.getvalue(), max_pixels=10**8)
+        monkeypatch.setattr(pool_module, "_SPARE_BYTES", 2**20)
+        monkeypatch.setattr(pool_module, "_COPIES_OF_SAMPLES", 0)
+        monkeypatch.setattr(pool_module, "_OTHER_BYTES", 1)
+        header = read_header(large.getvalue())
+        with pytest.raises(DecodeLimitError, match="MiB of memory"):
+            await decoder.decode(large.getvalue(), header, name="x", max_pixels=10**8)
+
+    asyncio.run(run())
+
+
+def test_a_process_that_is_killed_is_an_error_in_words_and_is_replaced(decoder):
+    async def run() -> None:
+        await decode(decoder, FILES["gif"])
+        (process,) = decoder._idle
+        os.kill(process.pid, signal.SIGSTOP)  # so that the request is with it
+        asking = asyncio.ensure_future(decoder.header(FILES["gif"], name="x"))
+        while decoder._idle:
+            await asyncio.sleep(0)
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(DecoderDiedError, match="ended unexpectedly"):
+            await asking
+        await decode(decoder, FILES["gif"])
+
+    asyncio.run(run())
+
+
+def test_a_request_that_ends_takes_its_process_with_it(decoder):
+    async def run() -> None:
+        asking = asyncio.ensure_future(decoder.header(POISON, name="x"))
+        while not decoder._all:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await decode(decoder, FILES["gif"])  # by another process: the limit of 60 s is not over
+
+    asyncio.run(run())
+
+
+def test_closing_ends_what_works_and_what_waits(decoder):
+    async def run() -> None:
+        asking = [asyncio.ensure_future(decoder.header(POISON, name="x")) for _ in range(3)]
+        while not decoder._all:
+            await asyncio.sleep(0.01)
+        decoder.close()
+        ended = await asyncio.gather(*asking, return_exceptions=True)
+        assert [type(error) for error in ended] == [StoppedError] * 3
+        with pytest.raises(StoppedError):
+            await decoder.header(FILES["gif"], name="x")
+
+    asyncio.run(run())
+
+
+def test_two_poisoned_uploads_do_not_stop_an_innocent_one(start, png):
+    client = start(decode_s=3)
+    with ThreadPoolExecutor(3) as pool:
+        poisoned = [pool.submit(client.post, "/segment", content=POISON) for _ in range(2)]
+        innocent = [png, FILES["webp"]]
+        answers = [client.post("/segment", content=data) for data in innocent]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        for answer in poisoned:
+            assert answer.result().status_code == 422
+            assert answer.result().json()["type"].endswith("#problem-image-too-costly")
+
+
+def test_the_header_of_a_huge_canvas_fits_though_its_reader_reserves_it(decoder):
+    stream = io.BytesIO()
+    Image.new("RGB", (12_000, 9_000)).save(stream, "WEBP", method=0)  # reserves 864 MB
+    header = asyncio.run(decoder.header(stream.getvalue(), name="x"))
+    assert (header.width, header.height) == (12_000, 9_000)
