@@ -133,6 +133,21 @@ def _nothing_found(listing: Listing) -> str:
         "images/{train,val,test} + masks/{train,val,test}, or images + masks, with equal stems, "
         "or VOC, Cityscapes, ADE20K, CamVid, COCO json, YOLO or labelme polygons, or a CSV with "
         "the columns image and mask; or name the two folders in a dataset.yaml (keys images, masks)"
+        f"{_nearest(listing)}"
+    )
+
+
+def _nearest(listing: Listing) -> str:
+    """Return the lines of a dataset.yaml for the folder with most images, to be completed."""
+    folders = Counter(path.parent for path in listing.files())
+    if not folders:
+        return ""
+    folder, _ = folders.most_common(1)[0]
+    first = listing.files(folder, deep=False)[0]
+    below = "" if folder == listing.root else f"{listing.relative(folder)}/"
+    return (
+        f', such as\n  images: "{below}{{stem}}{first.suffix}"\n'
+        '  masks: "FOLDER/{stem}.png"  # write the folder and the names of the masks'
     )
 
 

@@ -19,7 +19,7 @@ Example::
     no_data: -9999           # value of missing samples where the files do not name it
     splits: {seed: 0, fractions: {train: 0.7, val: 0.15, test: 0.15}}
 
-Images and masks may be patterns, which docs/data.md explains::
+Images and masks may be patterns, which docs/training.md explains::
 
     images: "{split}/images/{stem}_photo.jpg"      # or a list of patterns
     masks: "{split}/masks/{class}/{stem}.png"      # or a list, or {car: pattern, road: pattern}

@@ -60,3 +60,10 @@ def test_the_one_folder_of_an_archive_may_have_a_readme_beside_it(tmp_path, touc
     (tmp_path / "README.txt").write_text("thanks")
     (pair,) = find_pairs(tmp_path).pairs
     assert pair.split == "train"
+
+
+def test_the_message_for_images_alone_has_the_nearest_yaml(tmp_path, touch):
+    touch(["photos of cells/1.jpg", "photos of cells/2.jpg", "3.png"])
+    with pytest.raises(DataError) as caught:
+        find_pairs(tmp_path)
+    assert 'images: "photos of cells/{stem}.jpg"\n  masks: "FOLDER/{stem}.png"' in str(caught.value)
