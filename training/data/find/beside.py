@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.files.text import read_text, read_yaml
 from maskzoo.training.data.records.shape import Annotations
+from maskzoo.training.data.shapes.fields import MOST_CLASSES
 from maskzoo.training.data.shapes.labelme import LabelmePolygons
 from maskzoo.training.data.shapes.yolo import YoloPolygons
 
@@ -40,18 +44,49 @@ def _yolo(listing: Listing, root: Path, files: Sequence[Path]) -> Annotations | 
 
 
 def _yolo_names(listing: Listing, root: Path) -> list[str]:
-    """Return the names of classes in YOLO's data file or in classes.txt."""
+    """Return the names of classes in YOLO's data file or in classes.txt, in the order of ids.
+
+    Raises:
+        DataError: the names cannot be those of ids, or one stands twice; names the file.
+    """
     for file in listing.files(root, {".yaml", ".yml"}, deep=False):
         content = read_yaml(file)
         names = content.get("names") if isinstance(content, dict) else None
-        if isinstance(names, dict):
-            return [str(names[key]) for key in sorted(names)]
-        if isinstance(names, list):
-            return [str(name) for name in names]
+        if isinstance(names, dict | list):
+            return _distinct(_by_id(names, file), file)
     for path in (root / "classes.txt", root / "labels" / "classes.txt"):
         if path.is_file():
-            return [line.strip() for line in read_text(path).splitlines() if line]
+            lines = [line.strip() for line in read_text(path).splitlines()]
+            return _distinct([line for line in lines if line], path)
     return []
+
+
+def _by_id(names: dict[Any, Any] | list[Any], file: Path) -> list[str]:
+    """Return names in the order of their ids; an id without a name is called class_n."""
+    if isinstance(names, list):
+        return [str(name) for name in names]
+    by_id: dict[int, str] = {}
+    for key, name in names.items():
+        text = str(key).strip()  # keys in quotes are numbers too
+        if not text.isdecimal() or int(text) >= MOST_CLASSES or int(text) in by_id:
+            raise DataError(
+                f"{file}: {key!r} in `names` is not an id of its own from 0 to {MOST_CLASSES - 1}; "
+                "write each name behind its id, as in `0: cat`"
+            )
+        by_id[int(text)] = str(name)
+    return [by_id.get(number, f"class_{number}") for number in range(max(by_id, default=-1) + 1)]
+
+
+def _distinct(names: list[str], file: Path) -> list[str]:
+    """Return the names if each stands once."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        ids = ", ".join(str(index) for index, name in enumerate(names) if name == repeated[0])
+        raise DataError(
+            f"{file}: the class name {repeated[0]!r} stands for several ids ({ids}); give each id "
+            "a name of its own, or join them by the lines `classes` of dataset.yaml"
+        )
+    return names
 
 
 BESIDE: tuple[BesideFormat, ...] = (

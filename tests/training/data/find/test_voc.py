@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 from PIL import Image
 
+from maskzoo.models.errors import DataError
 from tests.training.data.truth import (
     NUMBER,
     assert_truth,
@@ -41,3 +43,47 @@ def test_voc_reads_its_lists_and_nothing_else(tmp_path, touch, found):
     index, pairs = found()
     assert index.layout == "PASCAL VOC"
     assert {(stem, split) for stem, _, split in pairs} == {("a", "train"), ("b", "val")}
+
+
+def write_voc(touch, root, images, lists):
+    for image in images:
+        stem = image.rpartition(".")[0]
+        touch([f"{root}/JPEGImages/{image}", f"{root}/SegmentationClass/{stem}.png"])
+    folder = root / "ImageSets" / "Segmentation"
+    folder.mkdir(parents=True)
+    for split, text in lists.items():
+        (folder / f"{split}.txt").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("images", "train", "val"),
+    [
+        (("a.png", "b.png"), "a\n", "b\n"),
+        (("a.JPG", "b.JPG"), "a\r\n", "b\r\n"),
+        (("im 1.jpg", "im 2.jpg"), "im 1\n", "im 2\n"),
+        (("a.jpg", "b.jpg"), "\ufeffa\n", "\ufeffb\n"),
+        (("a.jpg", "b.jpg"), "a.jpg\n", "JPEGImages/b.jpg\n"),
+        (("a.jpg", "b.jpg"), "JPEGImages\\a.jpg\n", "b 1\n"),
+        (("\u00e9.jpg", "b.jpg"), "e\u0301\n", "b\n"),
+    ],
+)
+def test_lists_name_images_of_any_suffix_with_spaces_marks_and_folders(
+    tmp_path, touch, found, images, train, val
+):
+    write_voc(touch, tmp_path, images, {"train": train, "val": val})
+    index, pairs = found()
+    assert index.layout == "PASCAL VOC"
+    assert [split for _, _, split in sorted(pairs, key=lambda pair: pair[2])] == ["train", "val"]
+
+
+def test_lists_that_name_no_image_are_an_error_and_no_split_is_drawn(tmp_path, touch, found):
+    write_voc(touch, tmp_path, ("a.jpg", "b.jpg"), {"train": "x1\nx2\n", "val": "x3\n"})
+    with pytest.raises(DataError, match=r"name 3 image\(s\), such as 'x1', and none of them lies"):
+        found()
+
+
+def test_names_in_a_list_without_an_image_are_told(tmp_path, touch, found):
+    write_voc(touch, tmp_path, ("a.jpg", "b.jpg"), {"train": "a\ngone\n", "val": "b\n"})
+    index, pairs = found()
+    assert len(pairs) == 2
+    assert any("'gone'" in note for note in index.notes)

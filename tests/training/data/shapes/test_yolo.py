@@ -29,6 +29,53 @@ def test_yolo_is_drawn_with_the_names_of_its_own_file(images):
     assert np.array_equal(data.read(data.all_samples[0])[1], square_mask())
 
 
+def write_yolo(images, ids, data):
+    (images / "labels").mkdir()
+    scaled = " ".join(f"{x / 32} {y / 24}" for x, y in SQUARE)
+    for number in range(6):
+        (images / "labels" / f"{number}.txt").write_text(f"{ids[number % len(ids)]} {scaled}\n")
+    (images / "data.yaml").write_text(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("names: {0: cat, 2: dog}\n", ("background", "cat", "class_1", "dog")),
+        ("names: {'2': dog, '0': cat, 1: cow}\n", ("background", "cat", "cow", "dog")),
+        ("names: {0: cat, '1': cow, 2: dog}\n", ("background", "cat", "cow", "dog")),
+    ],
+)
+def test_names_stay_with_their_ids_over_gaps_and_quoted_keys(images, data, expected):
+    write_yolo(images, [0, 2], data)
+    assert open_dataset(images).labels.names == expected
+
+
+def test_the_eleventh_name_comes_after_the_tenth_though_keys_are_quoted(images):
+    names = "".join(f"  '{number}': name{number}\n" for number in range(12))
+    write_yolo(images, [0, 10], f"names:\n{names}")
+    expected = ("background", *(f"name{number}" for number in range(12)))
+    assert open_dataset(images).labels.names == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (
+            "names: [cat, cat]\n",
+            r"data\.yaml: the class name 'cat' stands for several ids \(0, 1\)",
+        ),
+        ("names: {cat: 0}\n", r"data\.yaml: 'cat' in `names` is not an id of its own"),
+        ("names: {0: cat, '0': dog}\n", r"data\.yaml: '0' in `names` is not an id of its own"),
+        ("names: {999999999: cat}\n", r"is not an id of its own from 0 to 252"),
+        ("names: [a, b\n\tnc: 2\n", r"data\.yaml"),
+    ],
+)
+def test_names_that_cannot_be_those_of_ids_are_an_error_with_the_file(images, data, reason):
+    write_yolo(images, [0], data)
+    with pytest.raises(DataError, match=reason):
+        open_dataset(images)
+
+
 def read_lines(folder, *lines, names=("dog", "cat")):
     file = folder / "0.txt"
     file.write_text("\n".join(lines))
