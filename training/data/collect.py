@@ -71,8 +71,13 @@ def collect_findings(
         pair.stem: frozenset(bare.class_counts(fact)) - {IGNORE}
         for pair, fact in zip(pairs, facts, strict=True)
     }
+    contents = {
+        pair.stem: fact.image.sha256
+        for pair, fact in zip(pairs, facts, strict=True)
+        if fact.image is not None
+    }
     splits, split_note = settle_splits(
-        pairs, described.splits, root=root, seed=seed, classes=presence
+        pairs, described.splits, root=root, seed=seed, classes=presence, contents=contents
     )
     rows = sorted(
         zip(pairs, facts, strict=True),

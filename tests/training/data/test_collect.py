@@ -48,3 +48,16 @@ def test_a_folder_without_val_gets_one_and_says_so(make_folder, ids):
     data = open_dataset(make_folder({f"train/{number}": ids(0, 1) for number in range(12)}))
     assert data.splits.keys() == {"train", "val"}
     assert any("there is no val" in note for note in data.notes)
+
+
+def test_a_drawn_split_is_not_refused_for_equal_files(make_folder, ids):
+    root = make_folder({f"{number:02}": ids(0, 1) for number in range(24)})
+    for number in range(0, 24, 3):
+        (root / "images" / f"{number:02}.png").write_bytes(
+            (root / "images" / "00.png").read_bytes()
+        )
+    report = inspect(root)
+    assert "leakage" not in {problem.kind for problem in report.problems}
+    assert any(
+        "8 image(s) equal another and share its split" in note for note in report.findings.notes
+    )

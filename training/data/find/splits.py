@@ -3,6 +3,9 @@
 The drawn split of a sample follows from a hash of the seed and its name alone, so new files never
 move old ones. Then a few samples are moved in a fixed order, so that no split is empty, and each
 class that occurs in two images or more occurs in train and in val.
+
+Samples with equal image files are drawn together, so that no drawn split leaks. Equal masks join
+nothing: the masks of all images without an object are equal.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +29,7 @@ def settle_splits(
     root: Path,
     seed: int,
     classes: Mapping[str, frozenset[int]],
+    contents: Mapping[str, str],
 ) -> tuple[Mapping[str, Split], str]:
     """Return the split of each pair: from a file, from the folders, or from a seeded hash.
 
@@ -34,6 +39,7 @@ def settle_splits(
         root: the folder of the data, to which the file of the rule is relative.
         seed: of the hash.
         classes: class ids in the mask of each sample, by stem.
+        contents: hash of the image file of each sample, by stem, where it could be read.
 
     Returns:
         The split of each stem, and a note that says where the splits come from.
@@ -54,6 +60,7 @@ def settle_splits(
     given: dict[str, Split] = {pair.stem: pair.split for pair in pairs if pair.split is not None}
     loose = [pair.stem for pair in pairs if pair.split is None]
     fractions = dict(rule.fractions)
+    copies: dict[str, Split] = {}
     note = f"splits: train, val and test by hash with seed {seed}; new files move no others"
     if not loose and "val" in given.values():
         return given, "splits: those of the folders"
@@ -62,9 +69,32 @@ def settle_splits(
         fractions = {"train": 0.85, "val": 0.15}
         note = f"splits: there is no val, so 15 % of train became val, by hash with seed {seed}"
     elif given:
+        copies = _copies_of_given(loose, given, contents)
         note = f"splits: {len(given)} as given; the other {len(loose)} by hash with seed {seed}"
-    drawn = assign_splits(loose, seed=seed, classes=classes, fractions=fractions, group=rule.group)
-    return {**given, **drawn}, note
+    drawn = assign_splits(
+        [stem for stem in loose if stem not in copies],
+        seed=seed,
+        classes=classes,
+        fractions=fractions,
+        group=rule.group,
+        contents=contents,
+    )
+    number = Counter(contents[stem] for stem in drawn if stem in contents)
+    equal = len(copies) + sum(count for count in number.values() if count > 1)
+    if equal:
+        note += f"; {equal} image(s) equal another and share its split"
+    return {**given, **drawn, **copies}, note
+
+
+def _copies_of_given(
+    stems: Sequence[str], given: Mapping[str, Split], contents: Mapping[str, str]
+) -> dict[str, Split]:
+    """Return the split of each stem whose image file equals one with a given split."""
+    split_of: dict[str, Split] = {}
+    for stem in sorted(given, key=lambda stem: SPLITS.index(given[stem])):
+        if stem in contents:
+            split_of.setdefault(contents[stem], given[stem])
+    return {stem: split_of[contents[stem]] for stem in stems if contents.get(stem) in split_of}
 
 
 def read_split_file(path: Path) -> dict[str, Split]:
@@ -98,6 +128,7 @@ def assign_splits(
     classes: Mapping[str, frozenset[int]],
     fractions: Mapping[Split, float] = FRACTIONS,
     group: str | None = None,
+    contents: Mapping[str, str] | None = None,
 ) -> dict[str, Split]:
     """Draw the split of each stem.
 
@@ -108,8 +139,9 @@ def assign_splits(
         fractions: fraction of each split; a split of fraction 0, or not named, is not used.
         group: regular expression; samples with the same match, or the same first group of it, stay
             together. Use it for frames of a video or parts of a tile.
+        contents: hash of the image file of each stem; groups that share one stay together.
     """
-    keys = {stem: _group_key(stem, group) for stem in stems}
+    keys = _join_equal({stem: _group_key(stem, group) for stem in stems}, contents or {})
     places = {key: _place(key, seed) for key in sorted(set(keys.values()))}
     split_of = {key: _by_threshold(place, fractions) for key, place in places.items()}
     _fill_empty(split_of, places, fractions)
@@ -128,6 +160,24 @@ def _group_key(stem: str, group: str | None) -> str:
     if match is None:
         return stem
     return match.group(1) if match.groups() else match.group(0)
+
+
+def _join_equal(keys: Mapping[str, str], contents: Mapping[str, str]) -> dict[str, str]:
+    """Return the keys, where keys that share the content of a file become the first by name."""
+    parent = {key: key for key in keys.values()}
+
+    def root(key: str) -> str:
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    holder: dict[str, str] = {}
+    for stem, key in keys.items():
+        if stem in contents:
+            first, other = sorted((root(key), root(holder.setdefault(contents[stem], key))))
+            parent[other] = first
+    return {stem: root(key) for stem, key in keys.items()}
 
 
 def _place(key: str, seed: int) -> float:

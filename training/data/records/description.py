@@ -85,6 +85,7 @@ class SplitRule(BaseModel):
         seed: seed of the hash that draws the splits.
         fractions: fractions of train, val and test.
         group: regular expression; samples whose stems match with the same text stay together.
+            Samples with equal image files always do.
         file: CSV with the columns stem and split; it replaces all of the above.
         folders: words that `{split}` in a pattern stands for, by split; by default the usual ones.
     """

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from maskzoo.models.errors import SpecError
-from maskzoo.training.data.find.splits import assign_splits, read_split_file
+from maskzoo.training.data.find.splits import assign_splits, read_split_file, settle_splits
+from maskzoo.training.data.records.description import SplitRule
+from maskzoo.training.data.records.samples import Pair
 
 STEMS = [f"image_{number:03d}" for number in range(200)]
 NO_CLASSES: dict[str, frozenset[int]] = {}
@@ -63,3 +66,90 @@ def test_split_files_name_the_wrong_line(tmp_path):
         read_split_file(path)
     path.write_text("stem,split\na,train\nb,test\n")
     assert read_split_file(path) == {"a": "train", "b": "test"}
+
+
+def equal_in_pairs(stems):
+    """Return contents where 000 equals 001, 002 equals 003, and so on."""
+    return {stem: f"hash {number // 2}" for number, stem in enumerate(stems)}
+
+
+def test_equal_files_stay_together_in_any_order():
+    contents = equal_in_pairs(STEMS)
+    for seed in range(5):
+        splits = assign_splits(STEMS, seed=seed, classes={}, contents=contents)
+        assert all(splits[a] == splits[b] for a, b in zip(STEMS[::2], STEMS[1::2], strict=True))
+        assert set(splits.values()) == {"train", "val", "test"}
+        assert splits == assign_splits(STEMS[::-1], seed=seed, classes={}, contents=contents)
+
+
+def test_files_of_which_none_are_equal_are_split_as_by_their_names_alone():
+    contents = {stem: f"hash of {stem}" for stem in STEMS}
+    for group in (None, r"_(\d\d)"):
+        by_name = assign_splits(STEMS, seed=2, classes={}, group=group)
+        assert assign_splits(STEMS, seed=2, classes={}, group=group, contents=contents) == by_name
+    places = [
+        "train",
+        "train",
+        "train",
+        "val",
+        "val",
+        "train",
+        "train",
+        "train",
+    ]  # as before files were compared
+    assert [assign_splits(STEMS, seed=0, classes={})[stem] for stem in STEMS[:8]] == places
+
+
+def test_a_copy_that_comes_later_moves_no_others():
+    before = assign_splits(STEMS, seed=0, classes={}, contents={stem: stem for stem in STEMS})
+    contents = {stem: stem for stem in STEMS} | {"image_005 (copy)": "image_005"}
+    after = assign_splits([*STEMS, "image_005 (copy)"], seed=0, classes={}, contents=contents)
+    assert after == before | {"image_005 (copy)": before["image_005"]}
+
+
+def test_groups_that_share_an_equal_file_are_joined():
+    stems = [f"tile{tile:02}_part{part}" for tile in range(40) for part in range(3)]
+    chain = {
+        f"tile{tile:02}_part{part}": f"edge {tile + part}" for tile in range(3) for part in (0, 1)
+    }
+    for seed in range(10):
+        splits = assign_splits(stems, seed=seed, classes={}, group=r"^(tile\d+)_", contents=chain)
+        assert (
+            len({splits[stem] for stem in stems[:9]}) == 1
+        )  # 0 and 1 share edge 1, 1 and 2 edge 2
+
+
+def settle(given, contents):
+    """Return the splits and the note of samples whose split, or None, is given by stem."""
+    pairs = [Pair(stem, Path(stem), Path(stem), split) for stem, split in given.items()]
+    return settle_splits(pairs, SplitRule(), root=Path(), seed=0, classes={}, contents=contents)
+
+
+def test_the_note_counts_the_equal_files_that_were_kept_together():
+    alone = dict.fromkeys(STEMS)
+    plain = "splits: train, val and test by hash with seed 0; new files move no others"
+    assert settle(alone, {stem: stem for stem in STEMS})[1] == plain
+    blank = {stem: "blank" if stem < "image_006" else stem for stem in STEMS}
+    splits, note = settle(alone, blank)
+    assert note == plain + "; 6 image(s) equal another and share its split"
+    assert len({splits[stem] for stem in STEMS[:6]}) == 1
+
+
+def test_val_that_is_drawn_from_train_shares_no_file_with_it_and_leaves_test_as_it_is():
+    given = {stem: "test" if stem < "image_021" else "train" for stem in STEMS}
+    splits, note = settle(given, equal_in_pairs(STEMS))
+    assert all(splits[a] == splits[b] for a, b in zip(STEMS[22::2], STEMS[23::2], strict=True))
+    assert {stem for stem in STEMS if splits[stem] == "test"} == set(STEMS[:21])
+    assert "there is no val" in note
+    assert note.endswith("; 178 image(s) equal another and share its split")
+
+
+def test_a_drawn_sample_goes_to_the_split_of_the_given_one_that_it_equals():
+    given = {stem: ("val" if int(stem[-3:]) % 2 == 0 else None) for stem in STEMS[:100]}
+    given |= dict.fromkeys(STEMS[100:])
+    splits, note = settle(given, equal_in_pairs(STEMS[:100]))
+    assert all(splits[stem] == "val" for stem in STEMS[:100])
+    assert {splits[stem] for stem in STEMS[100:]} == {"train", "val", "test"}
+    assert note.endswith(
+        "the other 150 by hash with seed 0; 50 image(s) equal another and share its split"
+    )
