@@ -48,7 +48,8 @@ def find_readings(listing: Listing, find_folders: Finder) -> list[FileIndex]:
     readings = [index for finder in AT_PLACES for base in places for index in finder(listing, base)]
     readings += [*find_folders(listing, places[0]), *find_documents(listing)]
     readings = [_placed(index, listing) for index in readings]
-    if readings:
+    is_guess = all(_says_nothing(index) for index in readings)
+    if readings and not (is_guess and absent_in_lists(listing, listing.root)):
         return _without_bare(readings)
     raise DataError(_nothing_found(listing))
 
@@ -62,6 +63,14 @@ def _without_bare(readings: list[FileIndex]) -> list[FileIndex]:
         if index.is_bare
     ]
     return [replace(index, notes=(*index.notes, *notes)) for index in kept] or readings
+
+
+def _says_nothing(index: FileIndex) -> bool:
+    """Tell whether masks are masks by their looks alone: a list that fails is not passed over."""
+    mask = index.pairs[0].mask
+    below = mask.relative_to(index.root).parts if mask.is_relative_to(index.root) else mask.parts
+    is_named = any(read_name(part).role is not None for part in below)
+    return not (is_named or index.is_listed or index.annotations)
 
 
 def _placed(index: FileIndex, listing: Listing) -> FileIndex:

@@ -98,11 +98,12 @@ class _Search:
         images = [leaf for leaf in leaves if leaf not in masks]
         found: list[Edge] = []
         for leaf in masks:
-            for group in _closest(leaf, images):
-                edges = [edge for other in group if (edge := self._edge(other, leaf))]
-                found += edges
-                if edges:
-                    break
+            beside = [
+                other
+                for other in images
+                if other.key[:-1] == leaf.key[:-1] and _splits_fit(other, leaf)
+            ]
+            found += [edge for other in beside if (edge := self._edge(other, leaf))]
         return found
 
     def _within(self, leaf: Leaf, *, only_words: bool = False) -> list[Edge]:

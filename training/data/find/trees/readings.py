@@ -15,6 +15,7 @@ from maskzoo.training.data.find.trees.words import is_known, rendering_of, words
 from maskzoo.training.data.records.samples import Pair
 
 _MOST_VARIANTS = 24  # kinds of masks for an image; more are objects
+_FORMATS = frozenset({"png", "jpg", "jpeg", "tif", "tiff", "bmp"})  # names of folders
 _OFTEN = 0.2  # a kind of mask that fewer of the images have is an object
 
 
@@ -22,7 +23,9 @@ def find_variants(edges: Sequence[Edge]) -> list[Variant]:
     """Return the ways in which images have masks; each image has one mask in a way, or objects."""
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for edge in edges:
-        names = edge.images.name(edge.shared), edge.masks.name(edge.shared)
+        # The same data in two formats are two readings, and not parts of one.
+        shared = frozenset(part for part in edge.shared if part.lower() not in _FORMATS)
+        names = edge.images.name(shared), edge.masks.name(shared)
         groups[names] += [Row(edge, m.key, m.image, m.masks) for m in edge.matches]
     found = [v for names, rows in groups.items() for v in _by_mark(*names, rows)]
     return _joined_by_images(found)

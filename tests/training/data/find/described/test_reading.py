@@ -41,6 +41,13 @@ LAYOUTS = {
         "all/id{n}/masks/{n}c.png",
     ],
     "defects": ["bottle/test/{area}/{n}.png", "bottle/ground_truth/{area}/{n}_mask.png"],
+    "names that say nothing": ["blue/{n}.jpg", "red/{n}.png"],
+    "two formats": [
+        "PNG/Original/{n}.png",
+        "PNG/Ground Truth/{n}.png",
+        "TIF/Original/{n}.tif",
+        "TIF/Ground Truth/{n}.tif",
+    ],
     "versions": [
         "{split}/images/{n}.jpg",
         "{split}/v1.2/labels/{n}.png",
@@ -95,6 +102,8 @@ def test_the_yaml_of_every_reading_reads_the_same(name, tmp_path, write_image, p
         ("left and right", ["join", "Manual/leftMask", "Manual/rightMask"]),
         ("areas", ["masks_png"]),
         ("words of splits in folders", ["lab"]),
+        ("names that say nothing", ["red"]),
+        ("two formats", ["PNG/Ground Truth", "TIF/Ground Truth"]),
         ("objects", ["masks"]),
         ("defects", ["ground_truth"]),
     ],
