@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from maskzoo.models.errors import DataError, ImageBandsError, ImageError
 from maskzoo.models.images.decode import ImageInfo, decode_image, read_header, read_samples
 from maskzoo.models.images.raster.bands import preview
+from maskzoo.training.data.check.painted import FEW_CODES, painted_fraction
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.facts import ImageFacts, MaskFacts, PairFacts
 from maskzoo.training.data.records.rawmask import RawMask
@@ -79,6 +81,8 @@ def _scan_pair(pair: Pair, reader: MaskReader, *, deep: bool) -> PairFacts:
         orientation = image.orientation if image else 1
         raw = reader.read(pair.image, pair.mask, size or (0, 0), orientation)
         mask = _mask_facts(raw, _mask_hash(raw, pair.mask, reader))
+        if reader.annotations is None and len(mask.counts) > FEW_CODES:
+            mask = replace(mask, painted=painted_fraction(raw, pair.image))
     except (DataError, OSError) as error:
         errors.append((pair.mask, str(error).removeprefix(f"{pair.mask}: ")))
     return PairFacts(image, mask, tuple(errors))
@@ -155,6 +159,7 @@ def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
         no_data=raw.no_data,
         overlap=raw.overlap,
         half_transparent=raw.half_transparent,
+        lossy=raw.lossy,
         tally=raw.tally,
     )
 

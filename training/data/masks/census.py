@@ -32,6 +32,7 @@ class Census:
         storage: how the masks are stored, for people.
         num_files: number of masks.
         no_data: codes that files mark as no data.
+        num_lossy: number of masks that are JPEGs.
         whites: 0 and those of `WHITES` that a file holds, for each kind of file.
     """
 
@@ -42,6 +43,7 @@ class Census:
     palette: Mapping[int, int]
     storage: str
     num_files: int
+    num_lossy: int
     no_data: frozenset[int]
     whites: frozenset[frozenset[int]]
 
@@ -121,6 +123,7 @@ def take_census(facts: Sequence[MaskFacts]) -> Census:
         common,
         storage,
         num_files=len(facts),
+        num_lossy=sum(fact.lossy for fact in facts),
         no_data=frozenset(fact.no_data for fact in facts if fact.no_data is not None),
         whites=frozenset(frozenset(fact.counts).intersection((0, *WHITES)) for fact in facts),
     )

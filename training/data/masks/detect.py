@@ -10,19 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from maskzoo.models.errors import DataError
 from maskzoo.models.labels import LabelSet, distinct_colours
-from maskzoo.training.data.masks.census import take_census
+from maskzoo.training.data.masks.census import Census, take_census
 from maskzoo.training.data.masks.colours import interpret_colours, rare_neutrals
 from maskzoo.training.data.masks.known import interpret_known, recognise
 from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.masks.lists.naming import is_believed, name_by_lists
 from maskzoo.training.data.masks.noise import find_peaks, interpret_noise
 from maskzoo.training.data.masks.values import interpret_values
+from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.description import BACKGROUND_NAME
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.facts import MaskFacts
 from maskzoo.training.data.records.interpretation import Interpretation
+from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import VOID
+
+_PAINTED = 0.15  # fraction of a mask that is its image, from which it is a painted photo
 
 
 def detect(
@@ -39,6 +44,7 @@ def detect(
         DataError: there are more codes than classes can be.
     """
     census = take_census(facts)
+    _refuse_painted(facts, census)
     # A published table must hold all codes but the rare blacks and greys, which tools leave behind.
     rare = rare_neutrals(census) if census.kind == "colours" else []
     is_listed = any(is_believed(found, census) for found in lists)  # a person's list stands above
@@ -53,6 +59,23 @@ def detect(
     else:
         detected = interpret_values(census)
     return name_by_lists(detected, census, lists, has_names=known is not None)
+
+
+def _refuse_painted(facts: Sequence[MaskFacts], census: Census) -> None:
+    """Raise `DataError` where most masks are their images with areas painted on them."""
+    painted = [fact.painted for fact in facts if fact.painted >= _PAINTED]
+    if 2 * len(painted) < len(facts):
+        return
+    alike = format_percent(sum(painted) / len(painted))
+    solid = [code for code, _ in census.pixels.most_common(24) if census.fills_areas([code])]
+    shown = ", ".join(format_code(code, census.kind) for code in solid[:6]) or "none"
+    raise DataError(
+        f"{len(painted)} of {len(facts)} masks are painted photos: {alike} of their pixels are "
+        f"those of the image, and would become classes; colours that fill areas: {shown}. Export "
+        "the painted areas alone on a plain background. If the photo's colours are far from the "
+        "painted ones, dataset.yaml can say it: `encoding: colours`, `nearest: true`, `classes` "
+        "with each painted colour and a background of several greys"
+    )
 
 
 def interpret_outlines(names: Sequence[str], storage: str) -> Interpretation:

@@ -26,6 +26,7 @@ _FEW_COLOURS = 64  # so many different colours are looked at as classes
 _MOST_PEAKS = 4 * MAX_CLASSES  # beyond, the search ends
 _WEAKEST_PEAK = 0.002  # fraction of the pixels that a peak gathers at least
 _WEAKEST_SOLID = 0.005  # the same for a colour by itself
+_LEAST_EXACT = 0.4  # fraction of the pixels without noise; less is a photo, or a soft mask
 _EXPLAINED = 0.95  # fraction of the pixels, or of the thin ones, that the peaks must explain
 _MOST_BLENDED = 0.15  # fraction of the pixels that edges may take
 
@@ -38,6 +39,8 @@ def find_peaks(census: Census) -> list[int] | None:
             return blended
     elif max(census.pixels) > 255:  # 16 bits are not stored with loss
         return None
+    if census.num_lossy == census.num_files and (ids := _ids_of_jpegs(census)) is not None:
+        return ids
     held = _gather(census)
     if held is None:
         return None
@@ -47,6 +50,8 @@ def find_peaks(census: Census) -> list[int] | None:
     if not 2 <= len(strong) <= _MOST_CLASSES or explained < _EXPLAINED * total:
         return None
     strong = _without_blends(strong, held, census)
+    if sum(census.pixels[peak] for peak in strong) < _LEAST_EXACT * total:
+        return None
     return sorted(strong) if _is_noise_around(strong, census) else None
 
 
@@ -61,6 +66,8 @@ def interpret_noise(census: Census, peaks: Sequence[int]) -> Interpretation:
         f"anti-aliased edges ({format_percent(fraction)} of the pixels); each takes the closest "
         "class"
     )
+    if census.num_lossy:
+        note += f"; {census.num_lossy} masks are JPEGs, which blur values near edges: PNG does not"
     is_binary = kind == "values" and len(peaks) == 2 and peaks[0] < 16 and peaks[1] > 239
     names: tuple[str, ...]
     if is_binary:
@@ -77,6 +84,15 @@ def interpret_noise(census: Census, peaks: Sequence[int]) -> Interpretation:
     table = tuple((peak, index) for index, peak in enumerate(peaks))
     encoding = MaskEncoding(kind, table, nearest=True)
     return Interpretation(encoding, labels, f"{census.storage} with noise", (note,))
+
+
+def _ids_of_jpegs(census: Census) -> list[int] | None:
+    """Return the low ids of JPEG masks without the values that compression made beside them."""
+    strong = [code for code in sorted(census.pixels) if census.fraction(code) >= _WEAKEST_SOLID]
+    others = set(census.pixels).difference(strong)
+    if not others or len(strong) < 2 or max(census.pixels) > 2 * len(census.pixels):
+        return None
+    return None if census.fills_areas(others) else strong
 
 
 def _gather(census: Census) -> Counter[int] | None:

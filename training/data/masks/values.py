@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from maskzoo.models.errors import DataError
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours
 from maskzoo.training.data.masks.census import WHITES, Census
 from maskzoo.training.data.records.codes import unpack_colour
-from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
+from maskzoo.training.data.records.encoding import IGNORE, MAX_CLASSES, MaskEncoding
 from maskzoo.training.data.records.interpretation import BINARY_NAMES, Interpretation
+from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import UNSET
 
 _VOID = (255, 65535)  # the usual "not labelled" of 8-bit and of 16-bit ids
+_MOST_LEVELS = 16  # of grey that are classes although they fill no areas
 _LEAST_STEP = 5  # between the levels of a grey scale; ids lie closer
 
 
@@ -33,6 +36,8 @@ def interpret_values(census: Census) -> Interpretation:
         return _binary(foreground, void, census)
     more_void = _void_among(present, census)
     codes = [code for code in present if code not in more_void]
+    if len(codes) <= MAX_CLASSES:
+        _refuse_soft(codes, census)
     void += more_void
     notes = [f"{census.describe(code)} is taken for void: ignored" for code in void]
     notes += [
@@ -60,6 +65,21 @@ def interpret_values(census: Census) -> Interpretation:
     encoding = MaskEncoding("values", tuple(sorted(table.items())))
     storage = storage if census.storage == "values" else census.storage
     return Interpretation(encoding, labels, storage, tuple(notes))
+
+
+def _refuse_soft(codes: Sequence[int], census: Census) -> None:
+    """Raise `DataError` for many values that fill no areas: they are no classes."""
+    between = codes[1:-1]
+    if len(codes) <= _MOST_LEVELS or census.fills_areas(between):
+        return
+    fraction = format_percent(sum(census.fraction(code) for code in between))
+    raise DataError(
+        f"the masks hold {len(codes)} different values from {codes[0]} to {codes[-1]}, and those "
+        f"between ({fraction} of the pixels) fill no areas: probabilities or soft edges, not "
+        "classes; export whole classes, or let each value take the closest class in dataset.yaml: "
+        f"`encoding: values`, `nearest: true`, `classes: [{{name: background, values: [{codes[0]}]"
+        f"}}, {{name: foreground, values: [{codes[-1]}]}}]`"
+    )
 
 
 def _with_ground(count: int) -> tuple[Colour, ...]:

@@ -22,8 +22,9 @@ class MaskFacts:
         upper: the same for the upper half alone.
         solid: blocks of 2 x 2 pixels that each code fills. Classes fill areas, noise does not.
         sha256: hash of the file, or of the drawn mask.
-        tally, no_data, overlap, half_transparent: as in `RawMask`.
-        painted: fraction of the pixels that equal the image; None where they were not compared.
+        tally, no_data, overlap, half_transparent, lossy: as in `RawMask`.
+        painted: fraction of the pixels that are those of the image, beside its two most frequent
+            colours; 0 for masks of few codes.
     """
 
     kind: CodeKind
@@ -38,7 +39,8 @@ class MaskFacts:
     no_data: int | None = None
     overlap: int = 0
     half_transparent: int = 0
-    painted: float | None = None
+    lossy: bool = False
+    painted: float = 0.0
 
     def as_colours(self) -> dict[int, int]:
         """Return the counts by packed colour."""

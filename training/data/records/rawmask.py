@@ -59,6 +59,7 @@ class RawMask:
         no_data: the value that the file marks as no data (GDAL's tag), where it has one.
         overlap: pixels that are set in several planes.
         half_transparent: pixels that count as black although their alpha is not 0.
+        lossy: the file is a JPEG, which changes codes near edges.
     """
 
     codes: npt.NDArray[np.integer]
@@ -69,6 +70,7 @@ class RawMask:
     no_data: int | None = None
     overlap: int = 0
     half_transparent: int = 0
+    lossy: bool = False
 
     @property
     def height_width(self) -> tuple[int, int]:

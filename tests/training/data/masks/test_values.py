@@ -89,3 +89,9 @@ def test_masks_of_0_and_1_beside_masks_of_0_and_255_have_one_foreground(detected
 def test_255_beside_1_in_one_file_is_void(detected, ids):
     result = detected([ids(0, 1), ids(0, 1, 255), ids(0, 255)])
     assert table(result) == {0: 0, 1: 1, 255: IGNORE}
+
+
+def test_many_values_that_fill_no_areas_are_refused_with_the_lines_that_decide(detected):
+    soft = np.random.default_rng(0).integers(0, 200, (64, 64)).astype(np.uint8)
+    with pytest.raises(DataError, match=r"probabilities or soft edges.*nearest: true"):
+        detected([soft])

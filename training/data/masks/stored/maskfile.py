@@ -9,12 +9,14 @@ A code is a stored value, or a colour packed as 0xRRGGBB. Shapes: codes are (H, 
 | one colour, alpha that differs | alpha |
 | other alpha | transparent pixels are black |
 | TIFF | as stored, whatever its photometric tag says |
+| `.npy`, and `.npz` of one array or with one named mask or label | as a TIFF |
 | NaN, infinite, or beyond 32 bits | `NAN` |
 | several binary planes (one-hot TIFF) | number of the smallest plane; `UNSET` where none is set |
 """
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -29,6 +31,7 @@ from maskzoo.models.images.orientation import to_upright
 from maskzoo.training.data.records.rawmask import NAN, UNSET, RawMask
 
 _OPAQUE = 128  # alpha from which a pixel counts as painted
+_KEYS = {"mask", "masks", "label", "labels", "label_map", "segmentation"}  # in .npz
 _NO_DATA = 42113  # GDAL's tag
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -39,12 +42,15 @@ def read_raw_mask(path: Path) -> RawMask:
     Raises:
         DataError: the file is missing or damaged, or its pixels cannot be a mask.
     """
+    if path.suffix.lower() in (".npy", ".npz"):
+        return _from_numpy(path)
     try:
         with path.open("rb") as stream, _open(stream) as image:
             if image.format == "TIFF":
                 return _from_tiff(path)
             image.load()
-            return _from_pillow(image, path)
+            raw = _from_pillow(image, path)
+            return replace(raw, lossy=True) if image.format in ("JPEG", "MPO") else raw
     except UnidentifiedImageError as error:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty; export this mask again") from error
@@ -154,6 +160,32 @@ def _from_tiff(path: Path) -> RawMask:
     if orientation in range(2, 9):
         raw = replace(raw, codes=to_upright(np.ascontiguousarray(raw.codes), orientation))
     return replace(raw, no_data=_no_data(marked))
+
+
+def _from_numpy(path: Path) -> RawMask:
+    """Read an array that numpy saved; nothing in it is run."""
+    try:
+        with path.open("rb") as stream:
+            found = np.load(stream, allow_pickle=False)
+            if isinstance(found, np.lib.npyio.NpzFile):
+                keys = found.files
+                named = [key for key in keys if key.lower() in _KEYS]
+                if len(keys) > 1 and len(named) != 1:
+                    raise DataError(
+                        f"{path}: the file holds the arrays {', '.join(keys)}; name the one that "
+                        "is the mask 'mask', or save it alone"
+                    )
+                found = found[(named or keys)[0]]
+    except (OSError, ValueError, EOFError, IndexError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: the file cannot be read ({error}); save the mask again with numpy.save, as "
+            "an array of numbers"
+        ) from error
+    values = np.squeeze(found)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{path}: the array holds {values.dtype}, not numbers; save class ids")
+    is_colour = values.dtype == np.uint8 and values.ndim == 3 and int(values.max(initial=0)) > 1
+    return _from_array(values, path, is_colour=is_colour)
 
 
 def _no_data(text: object) -> int | None:
