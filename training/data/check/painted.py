@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
+import numpy.typing as npt
 
-from maskzoo.models.errors import ImageError
-from maskzoo.models.images.decode import decode_image
 from maskzoo.training.data.records.rawmask import RawMask
 
 FEW_CODES = 16  # masks of so few codes are not compared: a photo has more
@@ -15,16 +12,15 @@ _SLACK = 8  # by which two decoders or a JPEG may differ
 _FLAT = 2  # codes of the pixels that are alike; black beside black proves nothing
 
 
-def painted_fraction(raw: RawMask, image: Path) -> float:
+def painted_fraction(raw: RawMask, pixels: npt.NDArray[np.uint8]) -> float:
     """Return the fraction of the pixels of a mask that are those of its image.
 
-    The two most frequent codes among them do not count. It is 0 where the sizes differ or the image
-    cannot be read, which is reported elsewhere.
+    The two most frequent codes among them do not count. It is 0 where the sizes differ.
+
+    Args:
+        raw: the mask.
+        pixels: the image, uint8 (H, W, 3).
     """
-    try:
-        pixels = decode_image(image, max_pixels=None).pixels
-    except (ImageError, OSError):
-        return 0.0
     if pixels.shape[:2] != raw.codes.shape:
         return 0.0
     colours = raw.as_colours()

@@ -82,10 +82,18 @@ def _scan_pair(pair: Pair, reader: MaskReader, *, deep: bool) -> PairFacts:
         raw = reader.read(pair.image, pair.mask, size or (0, 0), orientation)
         mask = _mask_facts(raw, _mask_hash(raw, pair.mask, reader))
         if reader.annotations is None and len(mask.counts) > FEW_CODES:
-            mask = replace(mask, painted=painted_fraction(raw, pair.image))
+            mask = replace(mask, painted=_painted(raw, pair.image))
     except (DataError, OSError) as error:
         errors.append((pair.mask, str(error).removeprefix(f"{pair.mask}: ")))
     return PairFacts(image, mask, tuple(errors))
+
+
+def _painted(raw: RawMask, image: Path) -> float:
+    """Return how much of a mask is its image; 0 for an image that is reported elsewhere."""
+    try:
+        return painted_fraction(raw, decode_image(image, max_pixels=None).pixels)
+    except (ImageError, OSError):
+        return 0.0
 
 
 def _announced_size(path: Path) -> tuple[int, int] | None:

@@ -11,13 +11,11 @@ from maskzoo.training.data.opening import inspect
 
 def test_what_a_painted_photo_leaves_of_the_image_is_measured(tmp_path, write_image):
     pixels = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
-    image = write_image(tmp_path / "a.png", pixels)
     painted = pixels.copy()
     painted[:, :20] = (0, 0, 255)
     mask = read_raw_mask(write_image(tmp_path / "m.png", painted))
-    assert painted_fraction(mask, image) == pytest.approx(0.6, abs=0.01)
-    other = write_image(tmp_path / "b.png", 255 - pixels)
-    assert painted_fraction(mask, other) < 0.01
+    assert painted_fraction(mask, pixels) == pytest.approx(0.6, abs=0.01)
+    assert painted_fraction(mask, 255 - pixels) < 0.01
 
 
 def test_black_beside_black_is_not_a_painted_photo(tmp_path, write_image):
@@ -25,8 +23,8 @@ def test_black_beside_black_is_not_a_painted_photo(tmp_path, write_image):
     pixels[10:20, 10:20] = 200
     mask = np.zeros((40, 50), np.uint8)
     mask[20:30, 20:30] = 255
-    image = write_image(tmp_path / "a.png", pixels)
-    assert painted_fraction(read_raw_mask(write_image(tmp_path / "m.png", mask)), image) == 0
+    raw = read_raw_mask(write_image(tmp_path / "m.png", mask))
+    assert painted_fraction(raw, pixels) == 0
 
 
 def test_painted_photos_are_refused_with_the_painted_colour(images, write_image, photo):
