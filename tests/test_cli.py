@@ -18,6 +18,8 @@ import torch
 from PIL import Image
 
 from maskzoo import cli, create_model, save_bundle
+from maskzoo.models.bundles.manifest import read_manifest
+from maskzoo.models.images.origin import read_origin
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 
@@ -183,6 +185,15 @@ def test_predict_writes_masks_with_the_palette_and_overlays(
     ]
     with Image.open(tmp_path / "out" / "overlays" / "deep" / "two.jpg") as overlay:
         assert overlay.size == (56, 33)
+    origin = read_origin(tmp_path / "out" / "masks" / "one.png")
+    assert origin is not None
+    assert origin.weights_sha256 == read_manifest(bundle).weights_sha256
+    assert json.loads(origin.options) == {
+        "max_side": None,
+        "mode": "auto",
+        "overlap": 0.25,
+        "tta": "none",
+    }
 
 
 def test_predict_answers_with_one_json_document(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,6 +102,7 @@ def _predict_here(
     as_json: bool,
 ) -> None:
     from maskzoo import Predictor
+    from maskzoo.models.bundles.manifest import read_manifest
     from maskzoo.models.bundles.shipped import find_bundle
     from maskzoo.models.inference.folder import predict_files
     from maskzoo.models.inference.outputs import list_outputs
@@ -109,7 +111,10 @@ def _predict_here(
     outputs = list_outputs(images, out, overlays=overlays)
     predictor = Predictor.from_bundle(folder, engine=engine, device=device)
     outcomes = []
-    for outcome in predict_files(predictor, outputs, options, on_tile=show_tiles):
+    weights = read_manifest(folder).weights_sha256
+    for outcome in predict_files(
+        predictor, outputs, options, weights_sha256=weights, on_tile=show_tiles
+    ):
         outcomes.append(outcome)
         if outcome.error is not None:
             print(f"error: {outcome.error}", file=sys.stderr)
@@ -174,5 +179,8 @@ def _report_remote(outcomes: Iterable[RemoteOutcome], total: int, *, as_json: bo
     else:
         num_kept = sum(outcome.is_kept for outcome in done)
         num_written = len(done) - len(failed) - num_kept
-        console.print(f"{num_written} written, {num_kept} kept, {len(failed)} failed")
+        reasons = Counter(outcome.reason for outcome in done if outcome.reason is not None)
+        why = "; ".join(f"{count} again: {reason}" for reason, count in sorted(reasons.items()))
+        again = f" ({why})" if why else ""
+        console.print(f"{num_written} written{again}, {num_kept} kept, {len(failed)} failed")
     return not failed

@@ -50,7 +50,7 @@ def encode_indexed_png(
     chunks = [_SIGNATURE, _chunk(b"IHDR", header)]
     if has_palette:
         chunks.append(_chunk(b"PLTE", labels.palette().tobytes()))
-    chunks.extend(_text_chunk(key, value) for key, value in (text or {}).items())
+    chunks.extend(text_chunk(key, value) for key, value in (text or {}).items())
     chunks.append(_chunk(b"IDAT", _compress(label_map)))
     chunks.append(_chunk(b"IEND", b""))
     return b"".join(chunks)
@@ -101,7 +101,8 @@ def _compress(label_map: np.ndarray) -> bytes:
     return packer.compress(rows.data) + packer.flush()
 
 
-def _text_chunk(key: str, value: str) -> bytes:
+def text_chunk(key: str, value: str) -> bytes:
+    """Return a tEXt chunk of a PNG, or iTXt where the value is not Latin-1."""
     name = key.encode("latin-1", "replace")[:79]
     try:
         return _chunk(b"tEXt", name + b"\0" + value.encode("latin-1"))

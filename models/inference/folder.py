@@ -24,6 +24,7 @@ from PIL import Image
 from maskzoo.models.errors import ZooError
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, ImageInfo, read_header
 from maskzoo.models.images.draw import encode_indexed_png, overlay
+from maskzoo.models.images.origin import MaskOrigin, origin_of_model, stamp
 from maskzoo.models.images.raster.bands import show
 from maskzoo.models.images.rows import OpenedImage, PixelRows, open_image
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
@@ -67,6 +68,7 @@ def predict_files(
     outputs: Sequence[OutputFiles],
     options: PredictOptions = DEFAULT_OPTIONS,
     *,
+    weights_sha256: str = "",
     opacity: float = 0.5,
     on_tile: OnTile = lambda done, total: None,
 ) -> Iterator[FileOutcome]:
@@ -76,13 +78,19 @@ def predict_files(
         predictor: the network to use.
         outputs: what to read and write, from `models.inference.outputs.list_outputs`.
         options: how the images are predicted; no confidence is computed.
+        weights_sha256: of the bundle, for the origin that each mask carries
+            (`models.images.origin`); empty for a network without a bundle.
         opacity: of the mask in the overlay, 0 to 1.
         on_tile: called with the number of the image's tiles that are done, and of all.
     """
     options = replace(options, confidence=False, probabilities=False)
+    stated: dict[str, str | float | None] = {
+        name: getattr(options, name) for name in ("mode", "max_side", "tta", "overlap")
+    }
+    origin = origin_of_model(weights_sha256, predictor.labels, stated)
     for files in outputs:
         try:
-            yield _predict_file(predictor, files, options, opacity, on_tile)
+            yield _predict_file(predictor, files, options, origin, opacity, on_tile)
         except ZooError as error:
             yield FileOutcome(files, error=str(error))
 
@@ -91,6 +99,7 @@ def _predict_file(
     predictor: Predictor,
     files: OutputFiles,
     options: PredictOptions,
+    origin: MaskOrigin,
     opacity: float,
     on_tile: OnTile,
 ) -> FileOutcome:
@@ -116,7 +125,8 @@ def _predict_file(
             )
             _write_jpeg(files.overlay, drawn)
     files.mask.parent.mkdir(parents=True, exist_ok=True)
-    files.mask.write_bytes(encode_indexed_png(label_map, labels))
+    png = encode_indexed_png(label_map, labels)
+    files.mask.write_bytes(stamp(png, origin.of_image(files.image)))
     height, width = label_map.shape
     fractions, notes = _fractions(label_map, labels), opened.info.remarks
     return FileOutcome(files, height, width, fractions, seconds, notes=notes)

@@ -1,7 +1,8 @@
 """`maskzoo predict --server URL`: masks from a service, into the folder that predict writes.
 
-Masks that exist are kept, so a run that was interrupted continues where it stopped. Files are
-written under another name first, so a file that exists is complete.
+A mask that exists is kept if its origin (`models.images.origin`) is that of this run, so a run that
+was interrupted continues where it stopped, and another model or other options write it again.
+Files are written under another name first, so a file that exists is complete.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from maskzoo.models.errors import ImageBandsError, ZooError
+from maskzoo.models.errors import DataError, ImageBandsError, ZooError
 from maskzoo.models.files import replace_file
 from maskzoo.models.images.decode import decode_image, read_samples
 from maskzoo.models.images.draw import overlay as draw_overlay
+from maskzoo.models.images.origin import MaskOrigin, origin_of_model, read_origin, stamp
 from maskzoo.models.images.raster.bands import preview
 from maskzoo.models.inference.outputs import OutputFiles
 from maskzoo.models.labels import LabelSet, parse_colour
 from maskzoo.service.client.clients import Client
+from maskzoo.service.client.messages import ServiceError
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class RemoteOutcome:
         fractions: of the image, by class; None where it failed or was kept.
         is_kept: whether the mask existed already.
         error: why it has no mask.
+        reason: why a mask that existed was written again; None where none existed.
     """
 
     image: Path
@@ -42,6 +46,7 @@ class RemoteOutcome:
     fractions: dict[str, float] | None = None
     is_kept: bool = False
     error: str | None = None
+    reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain data."""
@@ -52,6 +57,7 @@ class RemoteOutcome:
             "mask": str(self.mask),
             "fractions": self.fractions,
             "was_kept": self.is_kept,
+            "written_again": self.reason,
         }
 
 
@@ -73,15 +79,21 @@ def predict_remotely(
 
     Raises:
         ServiceError: the service cannot be reached, or has no such model.
+        DataError: a mask exists that may have been edited by hand; nothing is computed.
     """
-    labels = read_labels(client, model)
+    weights_sha256, labels = _describe(client, model)
+    origin = origin_of_model(weights_sha256, labels, {"mode": mode, "tta": tta})
+    before = [_Existing() if again else _examine(files, origin) for files in outputs]
+    _refuse_unknown(
+        [files.mask for files, found in zip(outputs, before, strict=True) if found.is_unknown]
+    )
+    work = partial(_predict_one, client, labels, origin, model=model, mode=mode, tta=tta)
     pool = ThreadPoolExecutor(jobs)
-    work = partial(_predict_one, client, labels, model=model, mode=mode, tta=tta)
     waiting: list[Future[RemoteOutcome] | RemoteOutcome] = [
         RemoteOutcome(files.image, files.mask, is_kept=True)
-        if not again and all(path is None or path.exists() for path in (files.mask, files.overlay))
-        else pool.submit(work, files)
-        for files in outputs
+        if found.is_kept
+        else pool.submit(work, files, reason=found.reason)
+        for files, found in zip(outputs, before, strict=True)
     ]
     try:
         for one in waiting:
@@ -90,18 +102,72 @@ def predict_remotely(
         pool.shutdown(cancel_futures=True)
 
 
-def read_labels(client: Client, model: str | None) -> LabelSet:
-    """Return the classes of a model of the service.
+@dataclass(frozen=True)
+class _Existing:
+    """The mask that is there before a run, if any.
+
+    Args:
+        is_kept: it and its overlay are what the run would write.
+        is_unknown: its origin is not known, so it may have been edited by hand.
+        reason: why it is written again.
+    """
+
+    is_kept: bool = False
+    is_unknown: bool = False
+    reason: str | None = None
+
+
+def _examine(files: OutputFiles, origin: MaskOrigin) -> _Existing:
+    if not files.mask.exists():
+        return _Existing()
+    known = read_origin(files.mask)
+    if known is None:
+        return _Existing(is_unknown=True)
+    try:
+        wanted = origin.of_image(files.image)
+    except OSError:  # the request reads it again and reports it
+        return _Existing()
+    reason = known.difference(wanted)
+    if reason is None and not _has_overlay(files, wanted):
+        reason = "no overlay of it"
+    return _Existing(is_kept=reason is None, reason=reason)
+
+
+def _has_overlay(files: OutputFiles, origin: MaskOrigin) -> bool:
+    """Return whether no overlay is wanted, or the one that exists shows the mask of `origin`."""
+    if files.overlay is None:
+        return True
+    try:
+        with Image.open(files.overlay) as drawn:
+            return bool(drawn.info.get("comment") == origin.digest().encode())
+    except OSError:
+        return False
+
+
+def _refuse_unknown(masks: Sequence[Path]) -> None:
+    if masks:
+        what = f"{masks[0]} was" if len(masks) == 1 else f"{len(masks)} masks, as {masks[0]}, were"
+        raise DataError(
+            f"{what} written by something else, or edited since: nothing was computed; give "
+            "--again to write over all masks, or choose another folder with -o"
+        )
+
+
+def _describe(client: Client, model: str | None) -> tuple[str, LabelSet]:
+    """Return the sha256 of the weights and the classes of a model of the service.
 
     Raises:
         ServiceError: the service cannot be reached, or has no such model.
     """
     found = client.describe(model)
-    return LabelSet(
+    if found["manifest"] is None:
+        raise ServiceError(f"model {found['name']!r} of the service failed: {found['reason']}")
+    labels = LabelSet(
         names=tuple(entry["name"] for entry in found["classes"]),
         colours=tuple(parse_colour(entry["colour"]) for entry in found["classes"]),
         background=found["background"],
     )
+    return str(found["manifest"]["weights_sha256"]), labels
 
 
 def _picture(data: bytes, name: str) -> np.ndarray:
@@ -113,21 +179,28 @@ def _picture(data: bytes, name: str) -> np.ndarray:
 
 
 def _predict_one(
-    client: Client, labels: LabelSet, files: OutputFiles, *, model: str | None, mode: str, tta: str
+    client: Client,
+    labels: LabelSet,
+    origin: MaskOrigin,
+    files: OutputFiles,
+    *,
+    reason: str | None,
+    **options: str | None,
 ) -> RemoteOutcome:
     image, mask, overlay = files.image, files.mask, files.overlay
     try:
         data = image.read_bytes()
-        answer = client.segment(data, model=model, mode=mode, tta=tta)
+        origin = origin.of_image(data)
+        answer = client.segment(data, **options)
         if overlay is not None:
             pixels = _picture(data, str(image))
             drawn = Image.fromarray(draw_overlay(pixels, answer.label_map, labels))
             stream = io.BytesIO()
-            drawn.save(stream, "JPEG", quality=90)
+            drawn.save(stream, "JPEG", quality=90, comment=origin.digest())
             overlay.parent.mkdir(parents=True, exist_ok=True)
             replace_file(overlay, stream.getvalue())
         mask.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(mask, answer.png)
+        replace_file(mask, stamp(answer.png, origin))
     except (ZooError, OSError) as error:
         return RemoteOutcome(image, mask, error=f"{image}: {error}")
-    return RemoteOutcome(image, mask, fractions=answer.fractions())
+    return RemoteOutcome(image, mask, fractions=answer.fractions(), reason=reason)

@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from maskzoo import cli
+from maskzoo.models.errors import DataError
 
 
 @pytest.fixture
@@ -49,6 +50,68 @@ def test_a_second_run_asks_only_for_what_is_missing(serve, counted_model, images
     assert sum(counted_model.batches) == 3 + 1
     predict(images, "--server", address, "-o", out, "--again")
     assert sum(counted_model.batches) == 3 + 1 + 3
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("--model", "streets"), "other model"),
+        (("--model", "cells", "--tta", "flip"), "other options"),
+    ],
+    ids=["model", "options"],
+)
+def test_masks_are_written_again_for_another_model_or_other_options(
+    serve, counted_model, images, tmp_path, change, reason
+):
+    address, out = serve(counted_model), tmp_path / "out"
+    predict(images, "--server", address, "-o", out, "--model", "cells")
+    (out / "masks" / "b.png").unlink()
+    result = predict(images, "--server", address, "-o", out, *change, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert [entry["written_again"] for entry in document] == [reason, None, reason]
+    assert not any(entry["was_kept"] for entry in document)
+    result = predict(images, "--server", address, "-o", out, "--model", "cells")
+    assert f"3 written (3 again: {reason}), 0 kept, 0 failed" in result.output
+
+
+def test_an_image_that_changed_is_segmented_again(
+    serve, counted_model, images, tmp_path, png, encode
+):
+    address, out = serve(counted_model), tmp_path / "out"
+    predict(images, "--server", address, "-o", out)
+    (images / "a.png").write_bytes(encode(np.full((40, 60, 3), 220, np.uint8)))
+    result = predict(images, "--server", address, "-o", out)
+    assert "1 written (1 again: other image), 2 kept, 0 failed" in result.output
+    assert (np.asarray(Image.open(out / "masks" / "a.png")) == 1).all()
+
+
+def test_an_overlay_of_an_earlier_mask_is_drawn_again(serve, counted_model, images, tmp_path):
+    address, out = serve(counted_model), tmp_path / "out"
+    predict(images, "--server", address, "-o", out, "--model", "cells")
+    predict(images, "--server", address, "-o", out, "--model", "streets", "--no-overlays")
+    result = predict(images, "--server", address, "-o", out, "--model", "streets")
+    assert "3 written (3 again: no overlay of it), 0 kept" in result.output
+
+
+def test_a_mask_that_may_be_edited_stops_the_run_before_anything_is_computed(
+    serve, counted_model, images, tmp_path
+):
+    address, out = serve(counted_model), tmp_path / "out"
+    predict(images, "--server", address, "-o", out)
+    edited = out / "masks" / "b.png"
+    Image.open(edited).save(edited)
+    (out / "masks" / "a.png").unlink()
+    before = edited.read_bytes()
+    result = predict(images, "--server", address, "-o", out)
+    assert isinstance(result.exception, DataError)
+    assert str(edited) in str(result.exception)
+    assert "--again" in str(result.exception)
+    assert edited.read_bytes() == before
+    assert sum(counted_model.batches) == 3
+    result = predict(images, "--server", address, "-o", out, "--again")
+    assert result.exit_code == 0
+    assert sum(counted_model.batches) == 3 + 3
 
 
 def test_an_image_that_fails_is_told_and_the_others_are_written(
