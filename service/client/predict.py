@@ -21,13 +21,14 @@ from PIL import Image
 from maskzoo.models.errors import DataError, ImageBandsError, ZooError
 from maskzoo.models.files import replace_file
 from maskzoo.models.images.decode import decode_image, read_samples
+from maskzoo.models.images.draw import encode_indexed_png
 from maskzoo.models.images.draw import overlay as draw_overlay
 from maskzoo.models.images.origin import MaskOrigin, origin_of_model, read_origin, stamp
 from maskzoo.models.images.raster.bands import preview
 from maskzoo.models.inference.outputs import OutputFiles
 from maskzoo.models.labels import LabelSet, parse_colour
 from maskzoo.service.client.clients import Client
-from maskzoo.service.client.messages import ServiceError
+from maskzoo.service.client.messages import ServiceAnswer, ServiceError
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,14 @@ def _picture(data: bytes, name: str) -> np.ndarray:
         return preview(read_samples(data, name=name)[1])
 
 
+def _without_request(answer: ServiceAnswer, labels: LabelSet) -> bytes:
+    """Return the answer's PNG less the id of its request: equal runs write equal files."""
+    with Image.open(io.BytesIO(answer.png)) as served:
+        text = {key: value for key, value in served.info.items() if isinstance(value, str)}
+    text.pop("maskzoo:request-id", None)
+    return encode_indexed_png(answer.label_map, labels, text)
+
+
 def _predict_one(
     client: Client,
     labels: LabelSet,
@@ -200,7 +209,7 @@ def _predict_one(
             overlay.parent.mkdir(parents=True, exist_ok=True)
             replace_file(overlay, stream.getvalue())
         mask.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(mask, stamp(answer.png, origin))
+        replace_file(mask, stamp(_without_request(answer, labels), origin))
     except (ZooError, OSError) as error:
         return RemoteOutcome(image, mask, error=f"{image}: {error}")
     return RemoteOutcome(image, mask, fractions=answer.fractions(), reason=reason)

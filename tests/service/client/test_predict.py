@@ -75,6 +75,17 @@ def test_masks_are_written_again_for_another_model_or_other_options(
     assert f"3 written (3 again: {reason}), 0 kept, 0 failed" in result.output
 
 
+def test_equal_runs_write_equal_files(serve, counted_model, images, tmp_path, labels):
+    address = serve(counted_model)
+    for out in ("one", "two"):
+        predict(images, "--server", address, "-o", tmp_path / out)
+    for name in ("masks/a.png", "overlays/a.jpg"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    with Image.open(tmp_path / "one" / "masks" / "a.png") as mask:
+        assert mask.info["maskzoo:model"] == "cells"
+        assert json.loads(mask.info["maskzoo:classes"])["0"] == labels.names[0]
+
+
 def test_an_image_that_changed_is_segmented_again(
     serve, counted_model, images, tmp_path, png, encode
 ):
