@@ -182,7 +182,7 @@ def _picture(data: bytes, name: str) -> np.ndarray:
 def _without_request(answer: ServiceAnswer, labels: LabelSet) -> bytes:
     """Return the answer's PNG less the id of its request: equal runs write equal files."""
     with Image.open(io.BytesIO(answer.png)) as served:
-        text = {key: value for key, value in served.info.items() if isinstance(value, str)}
+        text = {str(key): value for key, value in served.info.items() if isinstance(value, str)}
     text.pop("maskzoo:request-id", None)
     return encode_indexed_png(answer.label_map, labels, text)
 
