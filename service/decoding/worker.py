@@ -57,7 +57,7 @@ def _answer(request: dict[str, Any], source: int) -> tuple[dict[str, Any], int |
         with os.fdopen(source, "rb") as file:
             data = file.read()
         if request["what"] == "header":
-            _limit(memory=request["memory"] + _canvas_bytes(data), seconds=request["seconds"])
+            _limit(memory=request["memory"] + _canvas_bytes(data, name), seconds=request["seconds"])
             return {"info": read_header(data, name=name).to_json()}, None
         bands = None if request["bands"] is None else Bands.model_validate(request["bands"])
         decoded = decode_image(data, bands=bands, max_pixels=request["max_pixels"], name=name)
@@ -92,18 +92,19 @@ def _share(pixels: np.ndarray) -> int:
     return shared
 
 
-def _canvas_bytes(data: bytes) -> int:
+def _canvas_bytes(data: bytes, name: str) -> int:
     """Return what the reader of WebP reserves for the canvas, and does not touch, with a header."""
-    if sniff_format(io.BytesIO(data), "image") != "WEBP":
+    if sniff_format(io.BytesIO(data), name) != "WEBP":
         return 0
-    width, height = webp_size(io.BytesIO(data), "image")
+    width, height = webp_size(io.BytesIO(data), name)
     return 2 * 4 * width * height
 
 
 def _is_out_of_memory(error: BaseException | None, *, is_header: bool) -> bool:
     """Return whether an error is, or was caused by, too little memory."""
     while error is not None:
-        text = str(error).lower()
+        # Our own errors repeat the client's name of the file, which may hold any word.
+        text = "" if isinstance(error, ImageError) else str(error).lower()
         if isinstance(error, MemoryError) or "memory" in text:
             return True
         if not is_header and _NO_DECODER in text:

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskzoo.models.errors import ImageDamagedError, ImageTooLargeError
+from maskzoo.models.errors import ImageDamagedError, ImageError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.service.decoding import pool as pool_module
 from maskzoo.service.decoding.pool import Decoder
@@ -186,3 +186,17 @@ def test_the_header_of_a_huge_canvas_fits_though_its_reader_reserves_it(decoder)
     Image.new("RGB", (12_000, 9_000)).save(stream, "WEBP", method=0)  # reserves 864 MB
     header = asyncio.run(decoder.header(stream.getvalue(), name="x"))
     assert (header.width, header.height) == (12_000, 9_000)
+
+
+@pytest.mark.parametrize("data", [b"hello", FILES["webp"][:20], FILES["webp"][:80]])
+def test_refusals_name_the_file_and_no_word_in_its_name_changes_their_kind(decoder, data):
+    name = "out of memory.webp"
+
+    async def read() -> None:
+        await decoder.decode(
+            data, await decoder.header(data, name=name), name=name, max_pixels=None
+        )
+
+    with pytest.raises(ImageError, match=f"^{name} is ") as refused:
+        asyncio.run(read())
+    assert not isinstance(refused.value, DecodeLimitError)
