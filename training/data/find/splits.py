@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maskzoo.models.errors import DataError, SpecError
+from maskzoo.training.data.files.text import read_text
 from maskzoo.training.data.records.description import SplitRule
 from maskzoo.training.data.records.samples import FRACTIONS, SPLITS, Pair, Split
 
@@ -106,16 +107,16 @@ def read_split_file(path: Path) -> dict[str, Split]:
     mistakes: list[str] = []
     result: dict[str, Split] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            for number, row in enumerate(csv.DictReader(stream), start=2):
-                stem = row.get("stem")
-                split = next((name for name in SPLITS if name == row.get("split")), None)
-                if not stem or split is None:
-                    mistakes.append(f"line {number}: give a stem, and train, val or test")
-                else:
-                    result[stem] = split
-    except OSError as error:
-        mistakes.append(str(error))
+        text = read_text(path, western=True)
+    except DataError as error:
+        raise SpecError(str(path), [str(error)]) from None
+    for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
+        stem = row.get("stem")
+        split = next((name for name in SPLITS if name == row.get("split")), None)
+        if not stem or split is None:
+            mistakes.append(f"line {number}: give a stem, and train, val or test")
+        else:
+            result[stem] = split
     if mistakes:
         raise SpecError(str(path), mistakes)
     return result

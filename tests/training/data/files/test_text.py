@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.files import text
 from maskzoo.training.data.files.text import read_json, read_text, read_yaml
+from maskzoo.training.data.find.described.description import read_description
+from maskzoo.training.data.find.splits import read_split_file
+from maskzoo.training.data.masks.lists.classlists import read_class_lists
 
 TEXT = "straße,été,道路\nnächste Zeile"
 
@@ -96,3 +101,28 @@ def test_json_and_yaml_with_a_mark_are_read(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_text(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_class_lists_split_files_and_dataset_yaml_are_read_so(tmp_path: Path, encoding: str):
+    (tmp_path / "classes.csv").write_bytes("name,r,g,b\nsky,0,0,255\nsol,9,8,7\n".encode(encoding))
+    (listed,) = read_class_lists(tmp_path)
+    assert listed.names == {0x0000FF: "sky", 0x090807: "sol"}
+    splits = tmp_path / "splits.txt"
+    splits.write_bytes("stem,split\né,train\nb,test\n".encode(encoding))
+    assert read_split_file(splits) == {"é": "train", "b": "test"}
+    described = tmp_path / "dataset.yaml"
+    described.write_bytes("name: straße\n".encode(encoding))
+    assert read_description(described).name == "straße"
+
+
+def test_no_other_module_of_the_data_decodes_text():
+    """Else byte order marks and encodings are read in one format and not in the next."""
+    package = Path(text.__file__).parents[1]
+    pattern = re.compile(r"\.read_text\(|open\([^)]*encoding=|json\.load\(|safe_load\(")
+    found = [
+        str(file.relative_to(package))
+        for file in sorted(package.rglob("*.py"))
+        if file.parent.name != "files" and pattern.search(file.read_text(encoding="utf-8"))
+    ]
+    assert found == []

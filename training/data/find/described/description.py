@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from maskzoo.models.errors import DataError, SpecError, did_you_mean
+from maskzoo.training.data.files.text import read_yaml
 from maskzoo.training.data.records.description import (
     FILE_NAME,
     ClassEntry,
@@ -48,12 +48,12 @@ def read_description(path: Path) -> Description:
     Raises:
         SpecError: lists every mistake and, for an unknown key, the closest known one.
     """
+    if not path.is_file():
+        raise SpecError(str(path), ["the file does not exist; check its path"])
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(str(path), ["the file does not exist; check its path"]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(str(path), [f"the file is not valid YAML: {error}"]) from error
+        content = read_yaml(path)
+    except DataError as error:
+        raise SpecError(str(path), [str(error).removeprefix(f"{path}: ")]) from None
     if not isinstance(content, dict):
         raise SpecError(str(path), ["the file must hold keys and values, as in `name: street`"])
     try:

@@ -12,13 +12,14 @@ They are read at the root of the data and in the folders of its splits:
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.files.text import read_json, read_text
 from maskzoo.training.data.records.rawmask import CodeKind
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS
 
@@ -69,8 +70,8 @@ def read_class_lists(root: Path) -> list[ClassList]:
 def _json(file: Path) -> Any:
     """Return the content of a json file, None where it is damaged."""
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        return read_json(file)
+    except DataError:
         return None
 
 
@@ -97,8 +98,8 @@ def _colours_from_json(file: Path) -> dict[int, str]:
 def _rows(file: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file, with the names of its columns in lower case."""
     try:
-        rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error):
+        rows = list(csv.DictReader(read_text(file, western=True).splitlines()))
+    except (DataError, csv.Error):
         return []
     return [
         {str(key).strip().lower(): str(value).strip() for key, value in row.items()} for row in rows
@@ -126,8 +127,8 @@ def _values_from_csv(file: Path) -> dict[int, str]:
 def _lines(file: Path) -> list[str]:
     """Return the lines of a text file without empty ones and comments."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        text = read_text(file, western=True)
+    except DataError:
         return []
     lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
