@@ -127,8 +127,10 @@ def match_labels(labels: Sequence[BrushLabel], classes: Sequence[str]) -> dict[s
     return {name: stored for name, stored in found.items() if stored is not None}
 
 
-def no_match(config: BrushConfig, labels: LabelSet) -> str:
-    """Return the message for a configuration whose labels are none of the model's classes."""
+def no_match(config: BrushConfig, labels: LabelSet) -> str | None:
+    """Return what is wrong where no label is a class of the model, else None."""
+    if match_labels(config.labels, labels.names):
+        return None
     given = ", ".join(repr(label.value[:_LONGEST_NAME]) for label in config.labels[:_MOST_NAMES])
     classes = ", ".join(repr(name) for name in labels.names[:_MOST_NAMES])
     return (

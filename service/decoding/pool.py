@@ -1,7 +1,7 @@
 """The decoder of the service: plain files in a thread, all others in processes with limits.
 
 A process costs a request 0.4 ms and a copy of the pixels (measured: 0.7 and 1.1 ms for a JPEG of 64
-x 64, a fifth of the time at 2048 x 2048 and more, 0.4 s for the first file, which starts it). That
+x 64, 50 and 76 ms for 2048 x 2048, 0.4 s for the first file, which starts it). That
 is little beside a network and much beside a small image, of which there are many. So files whose
 cost their size and pixels bound (`models.images.plain`) are decoded in a thread, and whatever
 else may come is decoded where it can be stopped: at a limit of time or memory, when its request

@@ -101,16 +101,15 @@ async def label_studio_predict(
         asked, config = await asyncio.to_thread(label_studio.parse_request, body)
         loaded = await services.manager.get(model)
         version = f"{loaded.name}@{loaded.version}"
-        label_of = label_studio.match_labels(config.labels, loaded.labels.names)
-        if not label_of:
-            _log.warning("model=%s %s", loaded.name, label_studio.no_match(config, loaded.labels))
+        mistake = label_studio.no_match(config, loaded.labels)
+        if mistake is not None:
+            _log.warning("model=%s %s", loaded.name, mistake)
         results = []
         for task in asked.tasks:
-            if label_of:
+            if mistake is None:
                 prediction = await _predict(request, services, task, config, loaded.name)
             else:  # the network is not run: there would be nothing to show for it
-                error = label_studio.no_match(config, loaded.labels)
-                prediction = {"result": [], "score": 0.0, "error": error}
+                prediction = {"result": [], "score": 0.0, "error": mistake}
             results.append({**prediction, "model_version": version})
     document = {"results": results, "model_version": version}
     text = await asyncio.to_thread(json.dumps, document)  # run lengths may be very many
