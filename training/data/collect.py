@@ -56,6 +56,7 @@ def collect_findings(
     Raises:
         DataError: no image has a mask, or the codes of the masks cannot be classes.
         ChoiceError: the folder can be read in several ways, and nobody chose.
+        UnknownNameError: no reading has the name `masks`.
         SpecError: the description is wrong.
     """
     root, described = find_description(root, description)
@@ -106,6 +107,12 @@ def collect_findings(
 def _find(listing: Listing, described: Description, masks: str | None) -> FileIndex:
     """Return the images and masks: as described, else as found."""
     if is_described(described):
+        if masks is not None:
+            raise DataError(
+                f"--masks {masks!r} chooses among the readings of a folder, and {FILE_NAME} "
+                "already says where images and masks are; leave --masks out, or these keys of "
+                f"{FILE_NAME}"
+            )
         return read_described(listing, described, find_documents(listing), pair_folders)
     return choose(find_readings(listing, find_folders), masks)
 

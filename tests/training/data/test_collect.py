@@ -61,3 +61,13 @@ def test_a_drawn_split_is_not_refused_for_equal_files(make_folder, ids):
     assert any(
         "8 image(s) equal another and share its split" in note for note in report.findings.notes
     )
+
+
+def test_a_choice_of_masks_beside_a_description_of_them_is_refused_and_not_dropped(
+    make_folder, masks
+):
+    root = make_folder(masks)
+    (root / "dataset.yaml").write_text("images: images\nmasks: masks\n")
+    assert len(open_dataset(root).all_samples) == 8
+    with pytest.raises(DataError, match=r"--masks 'other' .* dataset\.yaml already says where"):
+        open_dataset(root, masks="other")
