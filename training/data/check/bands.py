@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +106,8 @@ def describe_bands(facts: BandFacts | None, images: Sequence[ImageFacts]) -> tup
             "they are mixed with 8-bit images",
         )
     bands = facts.bands
-    used = (
-        f"{len(bands.channels)} of {bands.in_file} bands"
-        if not facts.uses_all
-        else (f"{bands.in_file} band(s)")
-    )
+    every = f"{bands.in_file} band(s)"
+    used = every if facts.uses_all else f"{len(bands.channels)} of {every}"
     scaled = (
         "as they are"
         if all((band.low, band.high) == (0, 255) for band in bands.channels)
@@ -187,11 +184,8 @@ def _sample(path: Path, count: int) -> _Sampled | None:
         return None
     flat = stored.samples.reshape(-1, stored.samples.shape[2])
     step = max(1, len(flat) // count)
-    return _Sampled(flat[::step].copy(), StoredSamples(flat[None, :1], *_facts_of(stored)))
-
-
-def _facts_of(stored: StoredSamples) -> tuple[bool, float | None, dict[int, str]]:
-    return stored.has_alpha, stored.no_data, stored.names
+    # One pixel stays in the record: it tells the number of bands, and the image is let go.
+    return _Sampled(flat[::step].copy(), replace(stored, samples=flat[None, :1].copy()))
 
 
 def _valid(sampled: Sequence[_Sampled], band: int, no_data: float | None) -> np.ndarray:
