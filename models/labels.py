@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskzoo.models.builtin_labels import BACKGROUNDS, BUILTIN_LABELS
-from maskzoo.models.errors import UnknownNameError
+from maskzoo.models.errors import UnknownNameError, shown
 
 Colour = tuple[
     Annotated[int, Field(ge=0, le=255)],
@@ -22,12 +22,17 @@ Colour = tuple[
     Annotated[int, Field(ge=0, le=255)],
 ]
 
+MAX_CLASS_NAME = 100
+"""Characters of the name of a class."""
+
+_MOST_MISTAKES = 5
+
 
 class LabelSet(BaseModel):
     """Names and colours of the K classes of one model.
 
     Args:
-        names: one name for each class, in the order of the ids.
+        names: one name for each class, in the order of the ids; 1 to 100 characters.
         colours: one RGB triple (0-255) for each class.
         ignore_index: the id in masks that is excluded from training and scores.
         background: the id of the class that means "none of the others", if there is one.
@@ -49,6 +54,9 @@ class LabelSet(BaseModel):
                 f"number of colours ({len(self.colours)}) must match "
                 f"number of names ({len(self.names)})"
             )
+        mistakes = name_mistakes(self.names)
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
         duplicates = sorted({name for name in self.names if self.names.count(name) > 1})
         if duplicates:
             raise ValueError(f"class names must differ; given twice: {', '.join(duplicates)}")
@@ -104,6 +112,17 @@ class LabelSet(BaseModel):
         table = np.zeros((256, 3), np.uint8)
         table[: min(256, self.num_classes)] = self.colours[:256]
         return table
+
+
+def name_mistakes(names: Sequence[str]) -> list[str]:
+    """Return what is wrong with the lengths of class names: the first few of them, cut."""
+    wrong = [name for name in names if not 1 <= len(name) <= MAX_CLASS_NAME]
+    mistakes = [
+        f"class name {shown(name)} has {len(name)} characters; 1 to {MAX_CLASS_NAME} are allowed"
+        for name in wrong[:_MOST_MISTAKES]
+    ]
+    more = len(wrong) - len(mistakes)
+    return [*mistakes, f"and {more} more"] if more else mistakes
 
 
 def hex_colour(colour: Sequence[int]) -> str:

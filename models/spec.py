@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from maskzoo.models.errors import SpecError
+from maskzoo.models.errors import SpecError, shown
 
 Scalar = bool | int | float | str | list[int] | list[float] | list[str] | None
 
@@ -112,11 +112,11 @@ class ModelSpec(BaseModel):
 
 
 def describe_mistakes(error: ValidationError) -> list[str]:
-    """Return one line for each mistake that pydantic found: place, reason, value given."""
+    """Return one line for each mistake that pydantic found: place, reason, value given, cut."""
     lines = []
     for item in error.errors():
         place = ".".join(str(part) for part in item["loc"])
-        given = "" if item["type"] == "missing" else f", given {item['input']!r}"
+        given = "" if item["type"] == "missing" else f", given {shown(item['input'])}"
         lines.append(f"{place or 'value'}: {item['msg']}{given}")
     return lines
 

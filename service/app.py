@@ -64,6 +64,7 @@ _EXPOSED_HEADERS = [
     "Server-Timing",
     "Maskzoo-Model",
     "Maskzoo-Classes",
+    "Maskzoo-Classes-Left-Out",
     "Location",
     "Retry-After",
 ]

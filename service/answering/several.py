@@ -45,21 +45,13 @@ async def answer_each(
             return _failed(upload, error, path, request_id) if is_last else None
         except Exception as error:
             return _failed(upload, error, path, request_id)
-        return ImageOutcome(upload.name, 200, media_type, body, suffix, _headers(found))
+        return ImageOutcome(upload.name, 200, media_type, body, suffix, found.headers())
 
     outcomes = await asyncio.gather(*(attempt(upload, is_last=False) for upload in uploads))
     return [
         outcome or await attempt(upload, is_last=True)  # type: ignore[misc]
         for upload, outcome in zip(uploads, outcomes, strict=True)
     ]
-
-
-def _headers(answer: Answer) -> dict[str, str]:
-    return {
-        "Maskzoo-Model": answer.model,
-        "Maskzoo-Classes": json.dumps(answer.class_names()),
-        "Server-Timing": answer.timings.header(),
-    }
 
 
 def _failed(upload: Upload, error: Exception, path: str, request_id: str) -> ImageOutcome:

@@ -25,14 +25,13 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class JobResult:
-    """The result of a finished job, and the headers of its download.
+    """The result of a finished job.
 
     Args:
         file: its name in the folder of the job.
         num_bytes: its size.
         model, version: that made it.
-        classes: the classes that occur, as the header `Maskzoo-Classes` has them.
-        timings: as the header `Server-Timing` has them.
+        headers: what `Answer.headers` says.
     """
 
     file: str
@@ -40,8 +39,7 @@ class JobResult:
     num_bytes: int
     model: str
     version: str
-    classes: str
-    timings: str
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)

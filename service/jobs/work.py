@@ -7,7 +7,6 @@ of tiles and not the image. What remains in memory at the end is what the format
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -124,6 +123,5 @@ def _write(
         num_bytes=len(body),
         model=answer.model,
         version=version,
-        classes=json.dumps(answer.class_names()),
-        timings=answer.timings.header(),
+        headers=answer.headers(),
     )

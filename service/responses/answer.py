@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ from maskzoo.service.shapes.runs import LabelRuns
 
 if TYPE_CHECKING:
     from maskzoo.models.images.decode import ImageInfo
+
+MAX_CLASSES_HEADER = 4096
+"""Bytes of the header `Maskzoo-Classes`: HTTP clients refuse longer lines from some 8 KiB on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +84,24 @@ class Answer:
         """Return the names of the classes that occur, by id."""
         names = self.labels.names
         return {label: names[label] for label in self.runs.areas if label < len(names)}
+
+    def headers(self) -> dict[str, str]:
+        """Return what every HTTP answer says about itself.
+
+        `Maskzoo-Classes` holds the classes that occur, names by id, as JSON in ASCII, as many
+        as fit; `Maskzoo-Classes-Left-Out` is the number of the others, where there are any.
+        """
+        names = self.class_names()
+        kept, size = {}, len("{}")
+        for label, name in names.items():
+            size += len(json.dumps({label: name})) - len("{}") + len(", ")
+            if size > MAX_CLASSES_HEADER:
+                break
+            kept[label] = name
+        left_out = len(names) - len(kept)
+        return {
+            "Maskzoo-Model": self.model,
+            "Maskzoo-Classes": json.dumps(kept),
+            **({"Maskzoo-Classes-Left-Out": str(left_out)} if left_out else {}),
+            "Server-Timing": self.timings.header(),
+        }

@@ -168,9 +168,7 @@ async def fetch_result(job_id: JobId, services: ServicesDep, owner: Owner) -> Re
         content_disposition_type="inline",
         headers={
             "Cache-Control": "private, no-cache",
-            "Maskzoo-Model": job.result.model,
-            "Maskzoo-Classes": job.result.classes,
-            "Server-Timing": job.result.timings,
+            **job.result.headers,
         },
     )
 

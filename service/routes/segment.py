@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from typing import Annotated
@@ -220,7 +219,5 @@ def _headers(answer: Answer, answer_format: AnswerFormat) -> dict[str, str]:
     return {
         **_CACHING,
         "Content-Disposition": f'inline; filename="mask.{answer_format.suffix}"',
-        "Maskzoo-Model": answer.model,
-        "Maskzoo-Classes": json.dumps(answer.class_names()),
-        "Server-Timing": answer.timings.header(),
+        **answer.headers(),
     }

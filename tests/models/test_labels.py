@@ -10,7 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from maskzoo.models.errors import UnknownNameError
-from maskzoo.models.labels import LabelSet, distinct_colours, hex_colour, parse_colour
+from maskzoo.models.labels import (
+    MAX_CLASS_NAME,
+    LabelSet,
+    distinct_colours,
+    hex_colour,
+    name_mistakes,
+    parse_colour,
+)
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -30,6 +37,11 @@ def test_a_label_set_survives_json():
             r"colours \(1\) must match number of names \(2\)",
         ),
         ({"names": ("a", "a"), "colours": (RED, GREEN)}, "given twice: a"),
+        ({"names": ("",), "colours": (RED,)}, "class name '' has 0 characters; 1 to 100 are"),
+        (
+            {"names": ("a", "n" * 101), "colours": (RED, GREEN)},
+            "class name 'n+'… has 101 characters",
+        ),
         ({"names": ("a",), "colours": (RED,), "background": 1}, "background 1 is not a class id"),
         ({"names": ("a",), "colours": (RED,), "ignore_index": 0}, "ignore_index 0 is also a class"),
         ({"names": ("a",), "colours": ((0, 0, 256),)}, "less than or equal to 255"),
@@ -39,6 +51,16 @@ def test_a_label_set_survives_json():
 def test_a_wrong_label_set_says_what_is_wrong(fields, reason):
     with pytest.raises(ValidationError, match=reason):
         LabelSet(**fields)
+
+
+def test_a_name_of_a_hundred_characters_is_taken():
+    assert LabelSet.from_names(["n" * MAX_CLASS_NAME]).names == ("n" * 100,)
+
+
+def test_many_names_that_are_too_long_make_a_short_message():
+    mistakes = name_mistakes(["road", *["n" * 10**6] * 9])
+    assert mistakes[-1] == "and 4 more"
+    assert len("; ".join(mistakes)) < 1000
 
 
 def test_the_palette_has_256_rows_and_is_black_without_a_class():

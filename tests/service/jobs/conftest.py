@@ -46,8 +46,7 @@ def result() -> JobResult:
         num_bytes=7,
         model="cells",
         version="1",
-        classes='{"1": "Zelle"}',
-        timings="network;dur=1.0",
+        headers={"Maskzoo-Classes": '{"1": "Zelle"}', "Server-Timing": "network;dur=1.0"},
     )
 
 

@@ -38,7 +38,7 @@ class Worker:
                 raise StoppedError("stopped")
             await asyncio.sleep(0.005)
         path = files.write_result(job, "png", b"mask")
-        return JobResult(path.name, "image/png", 4, "cells", "1", "{}", "")
+        return JobResult(path.name, "image/png", 4, "cells", "1", {})
 
     def close(self) -> None:
         """Nothing to stop."""

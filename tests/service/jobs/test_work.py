@@ -94,8 +94,10 @@ def test_the_result_is_the_mask_and_its_record_says_what_made_it(scene, models, 
         len(body),
     )
     assert (result.model, result.version) == ("cells", "7")
-    assert json.loads(result.classes) == {"0": "background", "1": "nucleus"}
-    assert [part.partition(";")[0] for part in result.timings.split(", ")][-2:] == [
+    assert json.loads(result.headers["Maskzoo-Classes"]) == {"0": "background", "1": "nucleus"}
+    assert [part.partition(";")[0] for part in result.headers["Server-Timing"].split(", ")][
+        -2:
+    ] == [
         "postprocess",
         "encode",
     ]

@@ -92,3 +92,15 @@ def test_an_unreadable_record_is_a_failed_model(start, folder, raw):
     (odd,) = [one for one in client.get("/models").json()["models"] if one["name"] == "odd"]
     assert odd["state"] == "failed"
     assert len(odd["reason"]) < 2000
+
+
+def test_a_class_name_without_a_bound_is_refused_and_the_reason_is_short(start, folder):
+    file = folder / "odd" / MANIFEST_FILE
+    manifest = json.loads(file.read_bytes())
+    METRICS["class of 5000"](manifest)
+    file.write_text(json.dumps(manifest))
+    client = start(bundles=(folder,), default_model="streets")
+    (odd,) = [one for one in client.get("/models").json()["models"] if one["name"] == "odd"]
+    assert odd["state"] == "failed"
+    assert "has 5000 characters; 1 to 100 are allowed" in odd["reason"]
+    assert len(odd["reason"]) < 500

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maskzoo.models.errors import DataError
-from maskzoo.models.labels import LabelSet, distinct_colours
+from maskzoo.models.labels import LabelSet, distinct_colours, name_mistakes
 from maskzoo.training.data.masks.census import Census, take_census
 from maskzoo.training.data.masks.colours import interpret_colours, rare_neutrals
 from maskzoo.training.data.masks.known import interpret_known, recognise
@@ -79,7 +79,14 @@ def _refuse_painted(facts: Sequence[MaskFacts], census: Census) -> None:
 
 
 def interpret_outlines(names: Sequence[str], storage: str) -> Interpretation:
-    """Return the encoding of drawn outlines: 0 is the background, n + 1 is class n, or `VOID`."""
+    """Return the encoding of drawn outlines: 0 is the background, n + 1 is class n, or `VOID`.
+
+    Raises:
+        DataError: a class has too long a name, or none.
+    """
+    mistakes = name_mistakes(names)
+    if mistakes:
+        raise DataError("; ".join([*mistakes, "rename it in the annotations"]))
     background = BACKGROUND_NAME if BACKGROUND_NAME not in names else "nothing"
     every = (background, *names)
     colours = ((0, 0, 0), *distinct_colours(len(names)))

@@ -43,6 +43,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from maskzoo.models.errors import did_you_mean
+from maskzoo.models.labels import MAX_CLASS_NAME
 from maskzoo.models.preprocessing import MAX_BANDS
 from maskzoo.training.data.records.codes import COLOUR_PATTERN, Code, format_code, parse_code
 from maskzoo.training.data.records.encoding import MAX_CLASSES
@@ -73,7 +74,7 @@ class ClassEntry(BaseModel):
 
     model_config = _STRICT
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=MAX_CLASS_NAME)
     values: tuple[Code, ...] = Field(min_length=1)
     colour: str | None = None
 

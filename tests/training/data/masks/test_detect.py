@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from maskzoo.models.errors import DataError
 from maskzoo.training.data.masks.detect import interpret_outlines
 from tests.training.data.codes import as_jpeg, rgb, table
 
@@ -39,3 +41,9 @@ def test_a_drawn_class_may_be_called_background():
         "nothing",
         "background",
     )
+
+
+@pytest.mark.parametrize("name", ["", "n" * 101])
+def test_a_drawn_class_without_a_name_or_with_too_long_a_one_is_refused(name):
+    with pytest.raises(DataError, match="characters; 1 to 100 are allowed; rename it in the annot"):
+        interpret_outlines(("cat", name), "COCO polygons")

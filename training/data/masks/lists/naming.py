@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from maskzoo.models.labels import Colour, LabelSet, distinct_colours
+from maskzoo.models.labels import Colour, LabelSet, distinct_colours, name_mistakes
 from maskzoo.training.data.masks.census import Census
 from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.records.codes import unpack_colour
@@ -105,6 +105,9 @@ def _renamed(
         return _noted(detected, f"{file} is not believed: it calls all of the masks void")
     old = detected.labels
     names = [name_of.get(code) or old.names[label] for code, label in classes]
+    mistakes = name_mistakes(names)
+    if mistakes:
+        return _noted(detected, f"{file} is not used: {'; '.join(mistakes)}")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:  # one class of two codes may be meant, or a slip: a person must say which
         return _noted(

@@ -48,6 +48,10 @@ splits: {sed: 1}
             "encoding: values\nbackground: rof\nclasses: [{name: roof, values: [1]}]",
             "did you mean 'roof'",
         ),
+        (
+            f"encoding: values\nclasses: [{{name: {'n' * 101}, values: [1]}}]",
+            "classes.0.name: String should have at most 100 characters",
+        ),
         ("splits: {fractions: {train: 0}}", "none may be negative"),
         ("splits: {group: '('}", "is not a regular expression"),
         ("- a\n- b", "must hold keys and values"),

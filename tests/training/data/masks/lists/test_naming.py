@@ -71,6 +71,13 @@ def test_a_list_of_one_name_for_two_colours_gives_no_names(detected, tmp_path):
     assert any("l.txt gives 'roof' to several colours" in note for note in result.notes)
 
 
+def test_a_list_with_too_long_a_name_gives_no_names(detected, tmp_path):
+    listed = {0xC80A0A: "roof", 0x0AC80A: "n" * 101, 0x0A0AC8: "pond"}
+    result = detected([rgb("red", "green", "blue")], lists=(ClassList(tmp_path / "l.txt", listed),))
+    assert "colour_C80A0A" in result.labels.names
+    assert any("l.txt is not used: class name 'n" in note for note in result.notes)
+
+
 CAMVID = """\
 64 128 64\tAnimal
 192 0 128\tArchway
