@@ -29,7 +29,7 @@ compared with the pixel limit; only then are pixels decoded.
 | RGB TIFF with further bands | the first three |
 | other TIFF of 2, or more than 3 bands | `ImageBandsError`, unless the network takes bands |
 | truncated or corrupt; a JPEG that lacks pixels | `ImageDamagedError` |
-| progressive JPEG without its last scans | what the others show |
+| progressive JPEG that ends before its last scans | what the others show |
 | JPEG of more than 200 scans | `ImageFormatError`, before decoding |
 | more pixels than allowed | `ImageTooLargeError`, before decoding |
 

@@ -7,9 +7,9 @@
 passes on. So a file that was cut off and closed again by an end marker, or that announces more
 rows than it holds, would decode to an image with a flat end. `check_complete` finds it in two
 steps. The cheap one: the missing end of a sequential scan is flat, so an image whose bottom right
-corner is not flat is complete; of a progressive file, the scans that refine the pixels to the last
-bit must be there. Where this leaves a doubt, the file is decoded twice: as it is, and with filler
-bytes behind each scan. A complete scan never reads them and the pixels are equal.
+corner is not flat is complete. Where this leaves a doubt, and for progressive files, whose last
+scans refine pixels that are all there, the file is decoded twice: as it is, and with filler bytes
+behind each scan. A complete scan never reads them and the pixels are equal.
 
 Source: ITU-T T.81 (markers: table B.1; frame and scan headers: B.2.2, B.2.3; progression: G.1.1).
 """
@@ -71,6 +71,7 @@ class JpegScans:
         """
         self._data = data
         self._kind = 0
+        self._bits = 8
         self._size = (0, 0)
         self._sampling: dict[int, tuple[int, int]] = {}
         self._missing_bits: dict[int, np.ndarray] = {}
@@ -102,6 +103,7 @@ class JpegScans:
 
     def _read_frame(self, marker: int, segment: bytes) -> None:
         self._kind = marker
+        self._bits = segment[0] if segment else 0
         self._size = int.from_bytes(segment[3:5]), int.from_bytes(segment[1:3])  # width, height
         for at in range(6, len(segment) - 2, 3):
             across, down = segment[at + 1] >> 4, segment[at + 1] & 15
@@ -120,18 +122,29 @@ class JpegScans:
                     self._missing_bits[component][first : last + 1] = missing
         return components
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height that the frame announces; 0 where there is none."""
+        return self._size
+
     def may_lack_pixels(self, pixels: np.ndarray) -> bool:
         """Tell whether the decoded `pixels` (H, W, 3) give reason to decode a second time."""
         if self._kind not in (*_SEQUENTIAL, _PROGRESSIVE):
             return False  # arithmetic codes: a complete scan may leave zeros at its end out
-        if _is_corner_flat(pixels) or pixels.size < 3 * _SMALL:
-            return True
-        if self._kind == _PROGRESSIVE:
-            return any(bits.any() for bits in self._missing_bits.values())
-        return len(self._scans) != 1  # one of a component alone may end early: no corner is flat
+        if self._bits != 8 or len(self._sampling) == 2:
+            return False  # in a TIFF; Pillow reads neither
+        if self._kind == _PROGRESSIVE or len(self._scans) != 1:
+            return (
+                True  # a scan of one component, or of some bits, may end early: no corner is flat
+            )
+        return _is_corner_flat(pixels) or pixels.size < 3 * _SMALL
 
-    def lack_pixels(self) -> bool:
-        """Tell whether a scan ends before its last pixel, or a component has no scan at all."""
+    def lack_pixels(self, pixels: np.ndarray) -> bool:
+        """Tell whether a scan ends before its last pixel, or a component has no scan at all.
+
+        Args:
+            pixels: as decoded; if Pillow gives the same RGB with filler, nothing is missing.
+        """
         if any(bits[0] == _NO_BITS for bits in self._missing_bits.values()):
             return True
         if any(self._lacks_restarts(scan) for scan in self._scans):
@@ -139,8 +152,11 @@ class JpegScans:
         # In a sequential scan, filler changes the means of the blocks already.
         is_sequential = self._kind != _PROGRESSIVE and len(self._scans) == 1
         rough = is_sequential and math.prod(self._size) > _SMALL
-        image, filled = self._data[: self.end], self._with_filler()
-        return not np.array_equal(_by_pillow(image, rough=rough), _by_pillow(filled, rough=rough))
+        filled = _by_pillow(self._with_filler(), rough=rough)
+        if not rough and np.array_equal(np.asarray(filled.convert("RGB")), pixels):
+            return False
+        stored = _by_pillow(self._data[: self.end], rough=rough)
+        return not np.array_equal(np.asarray(filled), np.asarray(stored))
 
     def _lacks_restarts(self, scan: _Scan) -> bool:
         """Tell whether intervals are missing; the decoder would not read filler in their place."""
@@ -182,13 +198,29 @@ def check_num_scans(count: int, name: str) -> None:
         )
 
 
-def check_segment(data: bytes, name: str) -> None:
-    """Refuse too many scans in the JPEG of one strip or tile of a TIFF.
+def segment_scans(
+    data: bytes, tables: bytes | None, *, max_size: tuple[int, int], name: str
+) -> JpegScans:
+    """Return the scans of the JPEG of one strip or tile of a TIFF.
+
+    Args:
+        data: of the segment, without the tables that it shares with others.
+        tables: the value of the tag JPEGTables.
+        max_size: width and height that the segment may have.
 
     Raises:
-        ImageFormatError: there are more than `MAX_SCANS`.
+        ImageDamagedError: the end marker is missing, or it announces another size.
+        ImageFormatError: there are more than `MAX_SCANS` scans.
     """
     check_num_scans(data.count(b"\xff\xda"), name)
+    scans = JpegScans(data[:2] + tables[2:-2] + data[2:] if tables else data, name)
+    (width, height), (most_across, most_down) = scans.size, max_size
+    if width > most_across or height > most_down:
+        raise ImageDamagedError(
+            f"{name} is a damaged JPEG file: it announces {width} x {height} pixels and has room "
+            f"for {most_across} x {most_down}"
+        )
+    return scans
 
 
 def check_complete(scans: JpegScans, pixels: np.ndarray, name: str) -> None:
@@ -197,7 +229,7 @@ def check_complete(scans: JpegScans, pixels: np.ndarray, name: str) -> None:
     Raises:
         ImageDamagedError: pixels are missing.
     """
-    if scans.may_lack_pixels(pixels) and scans.lack_pixels():
+    if scans.may_lack_pixels(pixels) and scans.lack_pixels(pixels):
         height, width = pixels.shape[:2]
         raise ImageDamagedError(
             f"{name} is a damaged JPEG file: it holds fewer pixels than the {width} x {height} "
@@ -231,7 +263,7 @@ def _is_corner_flat(pixels: np.ndarray) -> bool:
     return bool((pixels[top:, left:] == pixels[-1, -1]).all())
 
 
-def _by_pillow(data: bytes, *, rough: bool) -> np.ndarray:
+def _by_pillow(data: bytes, *, rough: bool) -> JpegImagePlugin.JpegImageFile:
     """Decode as stored, or grey and at an eighth of the size if `rough`.
 
     By Pillow, which keeps libjpeg's warnings, here of the filler, off the console.
@@ -240,4 +272,4 @@ def _by_pillow(data: bytes, *, rough: bool) -> np.ndarray:
     if rough:
         image.draft("L", (max(1, image.width // _BLOCK), max(1, image.height // _BLOCK)))
     image.load()
-    return np.asarray(image)
+    return image

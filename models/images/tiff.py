@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -27,7 +27,7 @@ from maskzoo.models.errors import (
     ImageFormatError,
     ImageTooLargeError,
 )
-from maskzoo.models.images.jpeg import check_segment
+from maskzoo.models.images.jpeg import check_complete, segment_scans
 from maskzoo.models.images.raster.bands import StoredSamples
 from maskzoo.models.images.raster.gdal import missing, read_band_names, read_no_data
 from maskzoo.models.images.samples import (
@@ -54,6 +54,8 @@ _COMPRESSIONS = {
     50000: "Zstandard",
     50001: "WebP",
 }
+_CHUNKY = 1
+_JPEG_ROWS = 16
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _COLOURS = ("red", "green", "blue")
 _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
@@ -129,10 +131,14 @@ def read_tiff_samples(
 
 def _read_samples(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> np.ndarray:
     check_page(page, name, max_pixels)
-    if page.compression == JPEG:
-        for data in _segments(page):
-            check_segment(data, name)
-    return _chunky(page.asarray(maxworkers=1), page, name)
+    if page.compression != JPEG:
+        return _chunky(page.asarray(maxworkers=1), page, name)
+    height, width = page.imagelength, page.imagewidth
+    samples = np.zeros((height, width, page.samplesperpixel), page.dtype)
+    rows = band_height(page)
+    for band, top in enumerate(range(0, height, rows)):
+        read_band(page, band, samples[top : top + rows], name)
+    return samples
 
 
 @contextmanager
@@ -251,12 +257,53 @@ def _check_segments(page: tifffile.TiffPage, name: str) -> None:
         raise ImageDamagedError(f"{name} is truncated: its pixels lie beyond the file's end")
 
 
-def _segments(page: tifffile.TiffPage) -> Iterator[bytes]:
-    """Yield the stored bytes of each strip or tile."""
-    handle = page.parent.filehandle
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        handle.seek(offset)
-        yield handle.read(count)
+def band_height(page: tifffile.TiffPage) -> int:
+    """Return the rows of a row of strips or tiles."""
+    rows = page.tilelength if page.is_tiled else page.rowsperstrip
+    return int(min(rows or page.imagelength, page.imagelength))
+
+
+def read_band(page: tifffile.TiffPage, band: int, filled: np.ndarray, name: str) -> None:
+    """Read one row of strips or tiles into zeros `filled` (rows, W, S).
+
+    Raises:
+        ImageError: a JPEG in it lacks pixels, or has too many scans. tifffile raises others too.
+    """
+    height = band_height(page)
+    across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
+    down = -(-page.imagelength // height)
+    planes = 1 if page.planarconfig == _CHUNKY else page.samplesperpixel
+    for plane in range(planes):
+        for column in range(across):
+            index = (plane * down + band) * across + column
+            data, at, shape = _read_segment(page, index, name)
+            if data is None:  # a segment that a sparse file leaves out
+                continue
+            first, left = at[0], at[3]
+            part = data[0, : len(filled), : min(shape[2], page.imagewidth - left)]
+            target = filled[: len(part), left : left + part.shape[1]]
+            target[..., first : first + part.shape[2]] = part
+
+
+def _read_segment(
+    page: tifffile.TiffPage, index: int, name: str
+) -> tuple[np.ndarray | None, Sequence[int], Sequence[int]]:
+    """Return a strip or tile (1, H, W, S), its place, and its shape, as tifffile decodes it."""
+    handle, count = page.parent.filehandle, page.databytecounts[index]
+    handle.seek(page.dataoffsets[index])
+    data = handle.read(count) if count else None
+    if not data or page.compression != JPEG:
+        return page.decode(data, index, _fullsize=True)
+    if page.is_tiled:
+        name, size = f"tile {index} of {name}", (page.tilewidth, page.tilelength)
+    else:  # some writers fill the last strip up to whole blocks
+        rows = min(page.rowsperstrip, -(-page.imagelength // _JPEG_ROWS) * _JPEG_ROWS)
+        name, size = f"strip {index} of {name}", (page.imagewidth, rows)
+    scans = segment_scans(data, page.jpegtables, max_size=size, name=name)
+    decoded, at, shape = page.decode(data, index, jpegtables=page.jpegtables, _fullsize=True)
+    assert decoded is not None, "only segments without data are None"
+    check_complete(scans, decoded[0], name)
+    return decoded, at, shape
 
 
 def _chunky(samples: np.ndarray, page: tifffile.TiffPage, name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ Shapes: a row of segments is (rows, W, S), with S samples for each pixel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import numpy as np
 import tifffile
 
 from maskzoo.models.errors import ImageError
-from maskzoo.models.images.jpeg import check_segment
 from maskzoo.models.images.raster.bands import BY_BANDS, BandReader
 from maskzoo.models.images.raster.gdal import missing, read_no_data
 from maskzoo.models.images.samples import (
@@ -32,10 +31,12 @@ from maskzoo.models.images.samples import (
 from maskzoo.models.images.tiff import (
     JPEG,
     alpha_kind,
+    band_height,
     check_colours,
     check_page,
     damaged_tiff,
     page_header,
+    read_band,
 )
 from maskzoo.models.preprocessing import Bands
 
@@ -159,7 +160,7 @@ class TiffRows:
     def _samples(self, top: int, bottom: int) -> np.ndarray:
         if self._mapped is not None:
             return self._mapped[top:bottom]
-        height = _band_height(self._page)
+        height = band_height(self._page)
         bands = range(top // height, (bottom - 1) // height + 1)
         rows = np.concatenate([self._decode_band(band) for band in bands])
         return rows[top - bands[0] * height : bottom - bands[0] * height]
@@ -177,41 +178,16 @@ class TiffRows:
         """Return the samples of one band; the last one stays, as two requests may share it."""
         if self._band is None or self._band[0] != band:
             try:
-                self._band = band, self._decode_segments(band)
+                height = band_height(self._page)
+                rows = min(height, self.height - band * height)
+                samples = np.zeros((rows, self.width, self._page.samplesperpixel), self._type)
+                read_band(self._page, band, samples, self._name)
+                self._band = band, samples
             except ImageError:
                 raise
             except Exception as error:  # as in open_tiff_rows
                 raise damaged_tiff(self._name, error) from error
         return self._band[1]
-
-    def _decode_segments(self, band: int) -> np.ndarray:
-        page = self._page
-        height = _band_height(page)
-        rows = min(height, self.height - band * height)
-        filled = np.zeros((rows, self.width, page.samplesperpixel), self._type)
-        across = -(-self.width // page.tilewidth) if page.is_tiled else 1
-        down = -(-self.height // height)
-        planes = 1 if page.planarconfig == _CHUNKY else page.samplesperpixel
-        for plane in range(planes):
-            for column in range(across):
-                index = (plane * down + band) * across + column
-                data, at, shape = self._decode_segment(index)
-                if data is None:  # a segment that a sparse file leaves out
-                    continue
-                first, left = at[0], at[3]
-                part = data[0, :rows, : min(shape[2], self.width - left)]
-                target = filled[: len(part), left : left + part.shape[1]]
-                target[..., first : first + part.shape[2]] = part
-        return filled
-
-    def _decode_segment(self, index: int) -> tuple[np.ndarray | None, Sequence[int], Sequence[int]]:
-        page, handle = self._page, self._file.filehandle
-        count = page.databytecounts[index]
-        handle.seek(page.dataoffsets[index])
-        data = handle.read(count) if count else None
-        if data and page.compression == JPEG:
-            check_segment(data, self._name)
-        return page.decode(data, index, jpegtables=page.jpegtables, _fullsize=True)
 
     def _look_through(self) -> _Extent:
         """Read the whole image once, if the rules need it."""
@@ -255,7 +231,7 @@ class TiffRows:
         return rule + (NO_DATA_LEFT_OUT if self._extent.has_gaps else "")
 
     def _bands(self) -> Iterator[np.ndarray]:
-        height = 256 if self._mapped is not None else _band_height(self._page)
+        height = 256 if self._mapped is not None else band_height(self._page)
         for top in range(0, self.height, height):
             yield self._samples(top, min(top + height, self.height))
 
@@ -284,12 +260,7 @@ def _high_byte(samples: np.ndarray, used_bits: int) -> np.ndarray:
     return (samples >> (used_bits - 8)).astype(np.uint8)
 
 
-def _band_height(page: tifffile.TiffPage) -> int:
-    rows = page.tilelength if page.is_tiled else page.rowsperstrip
-    return int(min(rows or page.imagelength, page.imagelength))
-
-
 def _band_bytes(page: tifffile.TiffPage) -> int:
     return (
-        _band_height(page) * page.imagewidth * page.samplesperpixel * np.dtype(page.dtype).itemsize
+        band_height(page) * page.imagewidth * page.samplesperpixel * np.dtype(page.dtype).itemsize
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 
@@ -59,11 +60,15 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: b
 
 
 def with_scans(count: int) -> bytes:
-    """Return a progressive JPEG whose last scan is repeated until there are `count`."""
+    """Return a progressive JPEG one of whose scans is repeated until there are `count`.
+
+    It is the one that refines the means of the blocks: the only one that can be read repeatedly.
+    """
     data = encode(noise(), "JPEG", progressive=True)
     scans = data.count(b"\xff\xda")
-    last = data[data.rindex(b"\xff\xda") : -2]
-    return data[:-2] + last * (count - scans) + b"\xff\xd9"
+    start = data.rindex(b"\xff\xda", 0, data.index(b"\0\0\x10"))
+    repeated = data[start : start + re.search(rb"\xff[^\0\xda]", data[start + 2 :]).start() + 2]
+    return data[:-2] + repeated * (count - scans) + b"\xff\xd9"
 
 
 def with_strip(data: bytes, strip: bytes) -> bytes:

@@ -54,12 +54,8 @@ def test_a_complete_image_with_a_flat_corner_is_decoded(kind, mode):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_image_that_was_cut_off_and_closed_again_is_damaged(kind, fraction, mode):
     data = encode(noise().convert(mode), "JPEG", **KINDS[kind])
-    start, end = data.index(b"\xff\xda") + 14, len(data)
-    if (
-        kind == "progressive"
-    ):  # of its last scan, which refines all pixels by one bit, a part will do
-        end = data.rindex(b"\xff\xda")
-    cut = data[: start + int((end - start) * fraction)]
+    start = data.index(b"\xff\xda") + 14
+    cut = data[: start + int((len(data) - start) * fraction)]
     with pytest.raises(ImageDamagedError, match="photo is a damaged JPEG file: it h"):
         decode_image(cut.rstrip(b"\xff") + END, name="photo")
 
@@ -79,6 +75,16 @@ def test_a_progressive_image_may_stop_after_any_scan():
     tables = early.rindex(b"\xff\xc4")  # of the scan that is left out
     stopped = early[:tables] + END
     np.testing.assert_array_equal(decode_image(stopped).pixels, by_pillow(stopped))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("fraction", [0.02, 0.5, 0.9])
+def test_a_progressive_image_that_is_cut_off_inside_its_last_scan_is_damaged(fraction, mode):
+    data = encode(noise().convert(mode), "JPEG", progressive=True, quality=95)
+    start = data.rindex(b"\xff\xda") + 10
+    cut = data[: start + int((len(data) - start) * fraction)]
+    with pytest.raises(ImageDamagedError, match="holds fewer pixels"):
+        decode_image(cut.rstrip(b"\xff") + END)
 
 
 def test_bytes_behind_the_end_are_not_looked_at():

@@ -21,7 +21,7 @@ from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.jpeg import MAX_SCANS
 from maskzoo.models.images.rows import ArrayRows, PixelRows, open_image, open_rows
 from maskzoo.models.images.tiff_rows import TiffRows
-from tests.models.images.files import with_scans, with_strip
+from tests.models.images.files import encode, noise, with_scans, with_strip
 
 KINDS: dict[str, dict[str, object]] = {
     "mapped": {},
@@ -183,6 +183,48 @@ def test_more_jpeg_scans_than_are_allowed_are_refused_where_they_are_read(tmp_pa
     path.write_bytes(with_strip(path.read_bytes(), with_scans(MAX_SCANS + 1)))
     with open_rows(path) as source, pytest.raises(ImageFormatError, match="more than 200 scans"):
         source.read(0, 10)
+
+
+def cut_off(jpeg: bytes) -> bytes:
+    start = jpeg.index(b"\xff\xda") + 14
+    return jpeg[: start + (len(jpeg) - start) // 2].rstrip(b"\xff") + b"\xff\xd9"
+
+
+def with_size(jpeg: bytes, width: int, height: int) -> bytes:
+    at = max(jpeg.find(b"\xff\xc0"), jpeg.find(b"\xff\xc2")) + 5
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (128, 160)}])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (cut_off, "holds fewer pixels"),
+        (lambda jpeg: jpeg[:-2], "no end marker"),
+        (lambda jpeg: with_size(jpeg, 160, 60_000), "announces 160 x 60000 pixels"),
+        (lambda jpeg: with_size(jpeg, 60_000, 120), "announces 60000 x 120 pixels"),
+    ],
+)
+def test_a_jpeg_in_a_tiff_that_lacks_pixels_is_damaged(
+    tmp_path, options, progressive, change, reason
+):
+    path = tmp_path / "image.tif"
+    blank = np.zeros((120, 160, 3), np.uint8)
+    tifffile.imwrite(path, blank, photometric="rgb", compression="jpeg", **options)
+    tiff = path.read_bytes()
+    jpeg = encode(noise(), "JPEG", progressive=progressive)
+    size = (160, 128) if options else (160, 120)
+    whole = encode(noise().resize(size), "JPEG", progressive=progressive)
+    path.write_bytes(with_strip(tiff, whole))
+    with open_rows(path) as source:
+        assert source.read(0, 120).std() > 5
+        np.testing.assert_array_equal(decode_image(path).pixels, source.read(0, 120))
+    path.write_bytes(with_strip(tiff, change(jpeg)))
+    with pytest.raises(ImageDamagedError, match=reason), open_rows(path) as source:
+        source.read(0, 10)
+    with pytest.raises(ImageDamagedError, match="(strip|tile) 0 of .*" + reason):
+        decode_image(path)
 
 
 def test_an_error_of_the_reader_is_not_taken_for_damage(tmp_path):
