@@ -1,19 +1,25 @@
-"""A validation, `maskzoo evaluate` and the masks that the service sends have one score."""
+"""A validation, `maskzoo evaluate` and the masks that are written have one score."""
 
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from starlette.testclient import TestClient
 
+from maskzoo import cli
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.service.app import create_app
 from maskzoo.service.settings import Settings
 from maskzoo.training.config.load import load_config
 from maskzoo.training.data.opening import open_dataset
+from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.run.fit import TrainResult, train
 from maskzoo.training.scoring.bundle import evaluate_bundle
@@ -72,6 +78,93 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     return train(
         folder, load_config(list(SETTINGS)), run_dir=tmp_path_factory.mktemp("runs") / "one"
     )
+
+
+def run_command(*arguments: object) -> None:
+    """Run `maskzoo` in this process."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    assert not ended.value.code
+
+
+def untimed(path: Path) -> dict[str, Any]:
+    """Return the scores in full, as a file holds them, without the times."""
+    return {**json.loads(path.read_text()), "seconds_per_image": None}
+
+
+@pytest.mark.parametrize("exported", ["none", pytest.param("openvino", marks=pytest.mark.slow)])
+def test_the_last_table_of_a_training_is_that_of_evaluate_digit_by_digit(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], exported: str
+) -> None:
+    if exported != "none":
+        pytest.importorskip(exported)
+    shown = io.StringIO()
+    settings = [*SETTINGS, f"bundle.engine={exported}", "max_steps=2"]
+    run_dir = tmp_path / "run"
+    display = Display(Console(file=shown, width=200))
+    bundle = train(folder, load_config(settings), run_dir=run_dir, display=display).bundle
+    told = untimed(run_dir / "evaluation.json")
+    assert told["engine"] == ("torch" if exported == "none" else exported)
+    tables = {}
+    for engine in ("auto", "torch"):
+        words = [str(bundle), str(folder), "--split", "val", "--device", "cpu", "--engine", engine]
+        run_command("evaluate", *words)
+        tables[engine] = [line.rstrip() for line in capsys.readouterr().out.strip().splitlines()]
+        run_command("evaluate", *words, "--json")
+        (tmp_path / "again.json").write_text(capsys.readouterr().out)
+        again = untimed(tmp_path / "again.json")
+        assert again["engine"] == ("torch" if engine == "torch" else told["engine"])
+        if engine == "auto" or exported == "none":
+            assert again == told
+    lines = [line.rstrip() for line in shown.getvalue().splitlines()]
+    start = next(n for n, line in enumerate(lines) if line.startswith("discs on discs, split val"))
+    assert lines[start : start + len(tables["auto"])] == tables["auto"]
+    if exported == "none":
+        assert tables["torch"] == tables["auto"]
+    assert read_manifest(bundle).metrics.engine == told["engine"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+def test_all_scores_follow_from_the_masks_that_predict_writes(
+    run: TrainResult,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    engine: str,
+) -> None:
+    how = ["--device", "cpu", "--engine", engine]
+    images = folder / "images" / "val"
+    run_command("predict", run.bundle, images, "-o", tmp_path, *how)
+    capsys.readouterr()
+    words = [str(run.bundle), str(folder), "--split", "val", *how, "--json"]
+    run_command("evaluate", *words)
+    scores = json.loads(capsys.readouterr().out)
+    hits, truths, predicted = np.zeros((3, 5, 2), int)  # by image and class
+    for number in range(5):
+        truth = np.asarray(Image.open(folder / "masks" / "val" / f"val{number}.png"))
+        (written,) = (tmp_path / "masks").glob(f"val{number}.*")
+        mask = np.asarray(Image.open(written))
+        for index in (0, 1):
+            hits[number, index] = ((truth == index) & (mask == index)).sum()
+            truths[number, index] = (truth == index).sum()
+            predicted[number, index] = ((mask == index) & (truth != 255)).sum()
+    iou, dice = hits / (truths + predicted - hits), 2 * hits / (truths + predicted)
+    total, in_truth, in_masks = hits.sum(0), truths.sum(0), predicted.sum(0)
+    pooled_iou = total / (in_truth + in_masks - total)
+    pooled_dice = 2 * total / (in_truth + in_masks)
+    for index, row in enumerate(scores["per_class"]):
+        assert row["iou"] == pooled_iou[index]
+        assert row["dice"] == pooled_dice[index]
+        assert row["recall"] == total[index] / in_truth[index]
+        assert row["precision"] == total[index] / in_masks[index]
+        assert row["image_iou"] == pytest.approx(iou[:, index].mean(), abs=1e-14)
+        assert row["image_dice"] == pytest.approx(dice[:, index].mean(), abs=1e-14)
+    assert scores["mean_iou"] == scores["mean_iou_all"] == pytest.approx(pooled_iou.mean())
+    assert scores["mean_dice"] == scores["mean_dice_all"] == pytest.approx(pooled_dice.mean())
+    assert scores["mean_image_iou"] == pytest.approx(iou.mean(0).mean(), abs=1e-14)
+    assert scores["mean_image_dice"] == pytest.approx(dice.mean(0).mean(), abs=1e-14)
+    assert scores["pixel_accuracy"] == total.sum() / truths.sum()
 
 
 def fetched(client: TestClient, path: Path) -> np.ndarray:

@@ -46,7 +46,7 @@ def evaluate(
             on_image=progress,
         )
     if save:
-        command = result.command(str(data), engine=engine)
+        command = result.command(str(data), engine=engine, device=device)
         metrics = result.metrics().updated(BundleMetrics(command=command))
         save_metrics(folder, metrics)
         print(f"saved in {folder}", file=sys.stderr)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from maskzoo.models.bundles.manifest import Manifest
 
 
+_OF_CLASSES = ("mean_iou", "mean_dice", "mean_image_iou", "mean_image_dice")
+
+
 def write_card(manifest: Manifest, weights_bytes: int) -> str:
     """Return the card as Markdown."""
     spec, labels = manifest.spec, manifest.labels
@@ -65,7 +68,7 @@ def _scores(manifest: Manifest) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for key, value in manifest.metrics.model_dump().items():
         shown[key] = value
-        if foreground is not None and key in ("mean_iou", "mean_dice"):
+        if foreground is not None and key in _OF_CLASSES:
             name = key.removeprefix("mean_")
             shown[f"foreground_{name}"] = getattr(foreground, name)
     return shown

@@ -38,6 +38,8 @@ class ClassMetrics(_OpenRecord):
     Args:
         name: of the class.
         pixels: of this class in the truth.
+        image_iou, image_dice: means over images of each image's own score.
+        images: how many images these means are over.
     """
 
     name: str
@@ -47,6 +49,9 @@ class ClassMetrics(_OpenRecord):
     recall: float | None = None
     pixels: int | None = None
     boundary_iou: float | None = None
+    image_iou: float | None = None
+    image_dice: float | None = None
+    images: int | None = None
 
 
 class MetricsInterval(_OpenRecord):
@@ -76,11 +81,15 @@ class BundleMetrics(_OpenRecord):
     Args:
         bundle: its name when it was measured.
         data, data_fingerprint, split: of the measurement.
+        engine, precision, device: what computed, in which number type, and where.
         mode, tta, overlap: how the images were predicted.
         images: the number of scored images.
         how: the definition of the scores, in words.
-        mean_iou: over the classes that occur; None if none does.
-        classes_counted: the number of these classes.
+        mean_iou, mean_dice, mean_recall: over the classes in the truth; None without any.
+        mean_iou_all, mean_dice_all: over the classes in the truth or in the prediction.
+        mean_image_iou, mean_image_dice: of the means over images, over the classes in the truth.
+        classes_counted, classes_counted_all: the numbers of classes in these means.
+        absent_classes: the names of those that are in no mask of the split.
         pixels_counted: of the split, ignored ones left out.
         per_class: in the order of the ids.
         boundary_width: the width of the band of the boundary IoU, in words.
@@ -93,6 +102,9 @@ class BundleMetrics(_OpenRecord):
     data: str | None = None
     data_fingerprint: str | None = None
     split: str | None = None
+    engine: str | None = None
+    precision: str | None = None
+    device: str | None = None
     mode: str | None = None
     tta: str | None = None
     overlap: float | None = None
@@ -101,8 +113,14 @@ class BundleMetrics(_OpenRecord):
     mean_iou: float | None = None
     mean_dice: float | None = None
     mean_recall: float | None = None
+    mean_iou_all: float | None = None
+    mean_dice_all: float | None = None
+    mean_image_iou: float | None = None
+    mean_image_dice: float | None = None
     pixel_accuracy: float | None = None
     classes_counted: int | None = None
+    classes_counted_all: int | None = None
+    absent_classes: tuple[str, ...] | None = None
     pixels_counted: int | None = None
     per_class: tuple[ClassMetrics, ...] = ()
     mean_boundary_iou: float | None = None

@@ -199,7 +199,7 @@ def test_a_signal_in_the_last_scoring_says_how_to_get_the_bundle(
     command = f"maskzoo train {discs} --out {tmp_path} --resume"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            "maskzoo.training.run.fit.score_best",
+            "maskzoo.training.run.fit.score_draft",
             lambda *_, **__: os.kill(os.getpid(), number),
         )
         with pytest.raises(TrainingInterrupted) as caught:

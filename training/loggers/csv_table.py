@@ -1,7 +1,8 @@
 """metrics.csv: one line for each validation, for a spreadsheet.
 
-Columns: step, train_loss (mean since the last validation), lr, mean_iou, mean_dice, mean_recall,
-pixel_accuracy, and iou_NAME for each class. A cell is empty if a class has no score.
+Columns: step, train_loss (mean since the last validation), lr, the means of `training.scoring`
+by their names there (mean_iou, mean_iou_all …), pixel_accuracy, and iou_NAME for each class. A cell
+is empty if a class has no score.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_MEANS = ("mean_iou", "mean_dice", "mean_recall", "pixel_accuracy")
+_MEANS = (
+    *("mean_iou", "mean_dice", "mean_recall"),
+    *("mean_iou_all", "mean_dice_all", "pixel_accuracy"),
+)
 
 
 class CsvTable:

@@ -52,7 +52,8 @@ def write_race_report(path: Path, title: str, candidates: Sequence[Candidate]) -
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}'
         f"</title><style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n"
         "<p>All candidates train for the same time. The best third of each round goes on for three "
-        "times as long. The score is the mean IoU on the validation split.</p>\n"
+        "times as long. The score is the mean IoU on the validation split, over the "
+        "classes in its masks.</p>\n"
         f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>\n"
         f'<p><img alt="score of each candidate after each round" '
         f'src="data:image/png;base64,{curves}"></p></html>\n',

@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from maskzoo.models.bundles.manifest import WEIGHTS_FILE
+from maskzoo.models.bundles.records import ClassMetrics
 from maskzoo.models.files import replace_file
 from maskzoo.models.labels import LabelSet, hex_colour
 from maskzoo.training.report.charts import bin_scores, reliability_chart
@@ -24,7 +25,7 @@ from maskzoo.training.report.errors import ErrorTally
 from maskzoo.training.report.gallery import Gallery
 from maskzoo.training.report.run import Run, read_run
 from maskzoo.training.report.speed import speed_facts
-from maskzoo.training.scoring.metrics import ClassScores, percent
+from maskzoo.training.scoring.metrics import percent
 from maskzoo.training.scoring.records import Evaluation, Scored
 
 REPORT = "report.html"
@@ -54,8 +55,7 @@ class ClassRow:
         fraction: of the counted pixels that have this class in the truth.
     """
 
-    scores: ClassScores
-    boundary_iou: float | None
+    scores: ClassMetrics
     colour: str
     fraction: float
 
@@ -118,12 +118,10 @@ def _context(run: Run, evaluation: Evaluation, collected: ReportCollector) -> di
 
 def _class_rows(evaluation: Evaluation, labels: LabelSet) -> list[ClassRow]:
     total = max(1, evaluation.scores.pixels_counted)
-    columns = zip(
-        evaluation.scores.per_class, evaluation.boundary.ious(), labels.colours, strict=True
-    )
+    columns = zip(evaluation.metrics().per_class, labels.colours, strict=True)
     return [
-        ClassRow(scores, boundary_iou, hex_colour(colour), scores.pixels / total)
-        for scores, boundary_iou, colour in columns
+        ClassRow(scores, hex_colour(colour), (scores.pixels or 0) / total)
+        for scores, colour in columns
     ]
 
 

@@ -39,7 +39,7 @@ def rebuild_report(
     """
     run = read_run(folder)
     opened = open_as_trained(run.manifest, data or _data_of(run))
-    predictor = Predictor.from_bundle(folder / "bundle", device=device, engine="torch")
+    predictor = Predictor.from_bundle(folder / "bundle", device=device)
     check_same_classes(predictor.labels, opened.labels)
     collector = ReportCollector(opened.labels)
     split: Split = "test" if opened.samples("test") else "val"

@@ -1,7 +1,8 @@
 """The end of a run: its best weights are scored and become a bundle with an export.
 
-The scores are those of the written bundle, so they include the rounding of weights to half
-precision. Therefore a draft of the bundle is written first, then the bundle with its scores.
+The scores are those of the written bundle on the engine that `maskzoo evaluate` takes by itself.
+So they include the rounding of weights and of the engine, and both commands print the same numbers.
+Therefore a draft of the bundle is written and exported first, and becomes the bundle when scored.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 
-from maskzoo.models.bundles.bundle import save_bundle
+from maskzoo.models.bundles.bundle import save_bundle, save_metrics
 from maskzoo.models.bundles.records import BundleMetrics, Provenance
 from maskzoo.models.engines.check import central_part
+from maskzoo.models.engines.device import choose_device
 from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.weights.origin import WeightsOrigin
@@ -39,22 +41,36 @@ def scored_split(data: SegmentationData) -> Split:
     return "test" if data.samples("test") else "val"
 
 
-def score_best(
-    parts: Parts, *, on_scored: Callable[[Scored], None]
+def write_draft(parts: Parts) -> Path:
+    """Write the best weights as a bundle without scores; return its folder."""
+    network = parts.evaluated
+    network.load_state_dict(safetensors.torch.load_file(parts.context.run_dir / BEST))
+    network.eval()
+    draft = parts.context.run_dir / ".draft"
+    if draft.exists():
+        shutil.rmtree(draft)
+    return save_bundle(
+        draft,
+        network,
+        name=parts.config.bundle.name,
+        labels=parts.context.data.labels,
+        preprocessing=parts.preprocessing,
+        provenance=provenance(parts),
+        dtype=parts.config.bundle.dtype,
+    )
+
+
+def score_draft(
+    parts: Parts, draft: Path, *, on_scored: Callable[[Scored], None]
 ) -> tuple[SparingPredictor, Evaluation]:
-    """Load and score the best weights; also return the predictor of the draft.
+    """Score the draft as `maskzoo evaluate` does; also return its predictor.
 
     Args:
         on_scored: called with each image and its prediction.
     """
     context = parts.context
-    network = parts.evaluated
-    network.load_state_dict(safetensors.torch.load_file(context.run_dir / BEST))
-    network.eval()
-    draft = _save(parts, _draft(parts), metrics=None)
-    predictor = SparingPredictor(
-        Predictor.from_bundle(draft, device=str(context.fabric.device)), context.notify
-    )
+    device = str(context.fabric.device)
+    predictor = SparingPredictor(Predictor.from_bundle(draft, device=device), context.notify)
     evaluation = evaluate_split(
         predictor,
         context.data,
@@ -65,21 +81,33 @@ def score_best(
     return predictor, evaluation
 
 
-def write_bundle(parts: Parts, evaluation: Evaluation) -> tuple[Path, BundleMetrics]:
-    """Replace the draft by the bundle with its scores; return its path and the scores."""
+def finish_bundle(parts: Parts, draft: Path, evaluation: Evaluation) -> BundleMetrics:
+    """Store the scores in the draft and rename it to the run's bundle; return the scores."""
+    device = parts.context.fabric.device.type
+    usual = choose_device("auto").type
     metrics = evaluation.metrics().updated(
         BundleMetrics(
-            command=evaluation.command(evaluation.data, engine="torch"),
+            command=evaluation.command(
+                evaluation.data, device="auto" if device == usual else device
+            ),
             validation_mean_iou=parts.progress.best_score,
         )
     )
-    bundle = _save(parts, parts.context.run_dir / "bundle", metrics=metrics)
-    shutil.rmtree(_draft(parts))
-    return bundle, metrics
+    save_metrics(draft, metrics)
+    bundle = bundle_folder(parts)
+    if bundle.exists():
+        shutil.rmtree(bundle)
+    draft.rename(bundle)
+    return metrics
 
 
-def export_bundle(parts: Parts, bundle: Path) -> None:
-    """Export the bundle to a faster engine; a failure leaves the run's result valid."""
+def bundle_folder(parts: Parts) -> Path:
+    """Return where the bundle of a run is, once it is finished."""
+    return parts.context.run_dir / "bundle"
+
+
+def export_draft(parts: Parts, draft: Path) -> None:
+    """Export the draft to a faster engine; a failure leaves the run's result valid."""
     engine = parts.config.bundle.engine
     if engine == "none":
         return
@@ -88,7 +116,7 @@ def export_bundle(parts: Parts, bundle: Path) -> None:
     notify = parts.context.notify
     images = _check_images(parts)
     try:
-        artefact = export_engine(bundle, engine, images=images)
+        artefact = export_engine(draft, engine, images=images)
     except (EngineError, ExportError) as error:
         notify(f"not exported for a faster engine: {error}")
         return
@@ -96,7 +124,8 @@ def export_bundle(parts: Parts, bundle: Path) -> None:
         f" (with parts of {len(images)} validation images to check it by; "
         "bundle.check_images=0 keeps none)"
     )
-    notify(f"exported for {artefact.record.engine}: {artefact.folder}{kept if images else ''}")
+    place = bundle_folder(parts) / artefact.folder.relative_to(draft)
+    notify(f"exported for {artefact.record.engine}: {place}{kept if images else ''}")
 
 
 def _check_images(parts: Parts) -> list[np.ndarray]:
@@ -133,23 +162,4 @@ def provenance(parts: Parts) -> Provenance:
         steps=parts.progress.step,
         best_step=parts.progress.best_step,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _draft(parts: Parts) -> Path:
-    return parts.context.run_dir / ".draft"
-
-
-def _save(parts: Parts, path: Path, *, metrics: BundleMetrics | None) -> Path:
-    if path.exists():
-        shutil.rmtree(path)
-    return save_bundle(
-        path,
-        parts.evaluated,
-        name=parts.config.bundle.name,
-        labels=parts.context.data.labels,
-        preprocessing=parts.preprocessing,
-        metrics=metrics,
-        provenance=provenance(parts),
-        dtype=parts.config.bundle.dtype,
     )

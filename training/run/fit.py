@@ -53,7 +53,14 @@ from maskzoo.training.run.build import (
     step_measure,
     try_rates,
 )
-from maskzoo.training.run.finish import export_bundle, score_best, scored_split, write_bundle
+from maskzoo.training.run.finish import (
+    bundle_folder,
+    export_draft,
+    finish_bundle,
+    score_draft,
+    scored_split,
+    write_draft,
+)
 from maskzoo.training.run.interrupt import TrainingInterrupted, interrupting
 from maskzoo.training.run.loop import TrainingLoop
 from maskzoo.training.run.opening import check_data, open_data
@@ -195,14 +202,16 @@ def conclude(parts: Parts) -> TrainResult:
 def _conclude(parts: Parts) -> TrainResult:
     context, run_dir = parts.context, parts.context.run_dir
     collector = ReportCollector(context.data.labels)
-    predictor, evaluation = score_best(parts, on_scored=collector)
+    draft = write_draft(parts)
+    export_draft(parts, draft)
+    predictor, evaluation = score_draft(parts, draft, on_scored=collector)
     predictions = run_dir / "predictions.png"
     draw_predictions(predictions, predictor, context.data, split=scored_split(context.data))
-    bundle, metrics = write_bundle(parts, evaluation)
+    metrics = finish_bundle(parts, draft, evaluation)
+    bundle = bundle_folder(parts)
     details = json.dumps(evaluation.to_json(), indent=1)
     (run_dir / EVALUATION).write_text(details, encoding="utf-8")
     report = write_report(run_dir, evaluation, collector)
-    export_bundle(parts, bundle)
     context.notify(evaluation_table(evaluation))
     context.notify(f"bundle: {bundle}\npredictions: {predictions}\nreport: {report}")
     return TrainResult(bundle, metrics, run_dir)

@@ -184,7 +184,7 @@ class TrainingLoop:
         self.status.mean_iou = score
         self.context.notify(
             f"step {progress.step}: validation mean IoU {score:.4f} over {scores.classes_counted} "
-            f"classes, best {progress.best_score:.4f} at step {progress.best_step}"
+            f"classes in its masks, best {progress.best_score:.4f} at step {progress.best_step}"
         )
         if parts.log is not None:
             parts.log.write("val", progress.step, **scores.to_json())

@@ -54,14 +54,16 @@ def mean_iou_interval(
         return None
     stacked = np.stack(matrices).astype(np.float64)  # exact up to 2^53 pixels
     hits = stacked.diagonal(axis1=1, axis2=2)  # (images, K)
-    unions = stacked.sum(axis=1) + stacked.sum(axis=2) - hits
+    truth = stacked.sum(axis=2)
+    unions = truth + stacked.sum(axis=1) - hits
     random = np.random.default_rng(seed)
     draws = random.multinomial(images, np.full(images, 1 / images), size=resamples)
     with np.errstate(invalid="ignore"):
-        ious = (draws @ hits) / (draws @ unions)  # NaN if no image of the draw has the class
-    # the mean of a draw is over the classes that occur in it; a draw without any has none
-    counted = (~np.isnan(ious)).sum(axis=1)
-    means = np.nansum(ious, axis=1)[counted > 0] / counted[counted > 0]
+        ious = (draws @ hits) / (draws @ unions)
+    # the mean of a draw is over the classes in its truth; a draw without any has none
+    in_truth = draws @ truth > 0
+    counted = in_truth.sum(axis=1)
+    means = np.where(in_truth, ious, 0).sum(axis=1)[counted > 0] / counted[counted > 0]
     if not len(means):
         return None
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from maskzoo.training.scoring.metrics import counted_pixels, mean_of_known
+from maskzoo.training.scoring.metrics import counted_pixels
 
 FRACTION_OF_DIAGONAL = 0.02
 
@@ -63,10 +63,6 @@ class BoundaryCounts:
         """Return the boundary IoU of each class; None for one that occurs nowhere."""
         pairs = zip(self.intersections, self.unions, strict=True)
         return [int(above) / int(below) if below else None for above, below in pairs]
-
-    def mean(self) -> float | None:
-        """Return the mean over the classes that occur."""
-        return mean_of_known(self.ious())
 
 
 def outline_width(size: Sequence[int]) -> int:

@@ -41,14 +41,15 @@ def evaluate_bundle(
     Raises:
         DataError: the split is empty, or the data has other classes than the bundle.
     """
-    opened = open_as_trained(read_manifest(bundle), data)
+    manifest = read_manifest(bundle)
+    opened = open_as_trained(manifest, data)
     predictor = Predictor.from_bundle(bundle, device=device, engine=engine)
     check_same_classes(predictor.labels, opened.labels)
     return evaluate_split(
         SparingPredictor(predictor),
         opened,
         split=split,
-        name=bundle.name,
+        name=manifest.name,
         options=options,
         on_image=on_image,
     )

@@ -6,7 +6,7 @@ mask that the server sends has the same score.
 
 | score | defined in |
 | --- | --- |
-| IoU, Dice, precision, recall, pixel accuracy | `training.scoring.metrics` |
+| IoU, Dice, precision, recall, pixel accuracy; pooled and by image | `training.scoring.metrics` |
 | boundary IoU | `training.scoring.boundary` |
 | expected calibration error | `training.scoring.calibration` |
 | interval of the mean IoU | `training.scoring.bootstrap` |
@@ -28,8 +28,8 @@ from maskzoo.training.data.records.samples import Sample, Split
 from maskzoo.training.scoring.bootstrap import mean_iou_interval
 from maskzoo.training.scoring.boundary import BoundaryCounts
 from maskzoo.training.scoring.calibration import Calibration
-from maskzoo.training.scoring.metrics import ConfusionMatrix
-from maskzoo.training.scoring.records import Evaluation, Scored
+from maskzoo.training.scoring.metrics import ConfusionMatrix, ImageMeans
+from maskzoo.training.scoring.records import Evaluation, RunsOn, Scored
 from maskzoo.training.scoring.sparing import SparingPredictor
 
 
@@ -67,14 +67,17 @@ def evaluate_split(
         tally.add(scored)
         on_scored(scored)
         on_image(done, len(samples))
+    engine = predictor.predictor.engine
     return Evaluation(
         bundle=name,
         data=data.name,
         fingerprint=data.fingerprint,
         split=split,
+        runs_on=RunsOn(engine.name, engine.precision, str(engine.device)),
         options=options,
         images=len(samples),
         scores=tally.matrix.scores(data.labels.names),
+        image_means=ImageMeans.of(tally.counts),
         boundary=tally.boundary,
         calibration=tally.calibration,
         interval=mean_iou_interval(tally.counts),

@@ -1,14 +1,25 @@
-"""Scores from one int64 confusion matrix at original resolution.
+"""Scores from int64 confusion matrices at original resolution: pooled, and by image.
 
-Mean IoU is mmsegmentation's and VOC's: intersection over union of each class over all pixels of
-the data set, then the mean over the classes that occur in the truth or in the prediction
-(union > 0). A class that occurs in neither has no score (None) and does not enter the mean; the
-number of classes that did is reported beside it.
+**Pooled** scores add up the pixels of all images before they divide, as mmsegmentation and VOC do.
+There are two means of them over classes:
+
+- `mean_iou`, `mean_dice`: over the classes that occur in the truth. Which these are depends on the
+  data alone, so all networks are measured on the same classes. A class that is only predicted has
+  an IoU of 0 and does not enter: its pixels are missing from the right classes already.
+- `mean_iou_all`, `mean_dice_all`: over all classes that have a score, only predicted ones included
+  (union > 0). This is mmsegmentation's mean IoU; one wrong pixel of an absent class lowers it.
+
+A class in neither truth nor prediction has no score (None) and enters no mean.
+
+**By image** (`ImageMeans`), the scores of each image are divided first and then averaged over the
+images, so that small images and small objects weigh as much as large ones. An image counts for a
+class if the class is in its truth or in its prediction; if only in the prediction, its score is 0.
+An image that rightly shows nothing of a class has no score for it and is left out of its mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,8 +51,10 @@ class Scores:
     """Scores of a data set, 0..1.
 
     Args:
-        mean_iou, mean_dice, mean_recall: over the classes that have the score; None if none has.
-        classes_counted: the number of classes with an IoU.
+        mean_iou, mean_dice, mean_recall: over the classes in the truth; None without any.
+        mean_iou_all, mean_dice_all: over the classes in the truth or in the prediction.
+        classes_counted, classes_counted_all: the numbers of these classes.
+        absent_classes: the names of those that are not in the truth.
         pixels_counted: without ignored ones.
         per_class: in the order of the ids.
     """
@@ -49,14 +62,25 @@ class Scores:
     mean_iou: float | None
     mean_dice: float | None
     mean_recall: float | None
+    mean_iou_all: float | None
+    mean_dice_all: float | None
     pixel_accuracy: float | None
     classes_counted: int
+    classes_counted_all: int
+    absent_classes: tuple[str, ...]
     pixels_counted: int
     per_class: tuple[ClassScores, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types that `json` can write."""
         return asdict(self)
+
+    def mean(self, values: Sequence[float | None]) -> float | None:
+        """Return the mean of one value for each class over the classes in the truth.
+
+        None if no class in the truth has a value.
+        """
+        return _mean_where(values, [row.pixels for row in self.per_class])
 
 
 class ConfusionMatrix:
@@ -106,16 +130,55 @@ class ConfusionMatrix:
             )
             for index, name in enumerate(names)
         )
+        means = {key: _mean_where(values, truth) for key, values in columns.items()}
         total = int(self.counts.sum())
         return Scores(
-            mean_iou=mean_of_known(columns["iou"]),
-            mean_dice=mean_of_known(columns["dice"]),
-            mean_recall=mean_of_known(columns["recall"]),
+            mean_iou=means["iou"],
+            mean_dice=means["dice"],
+            mean_recall=means["recall"],
+            mean_iou_all=mean_of_known(columns["iou"]),
+            mean_dice_all=mean_of_known(columns["dice"]),
             pixel_accuracy=int(hits.sum()) / total if total else None,
-            classes_counted=sum(value is not None for value in columns["iou"]),
+            classes_counted=int(np.count_nonzero(truth)),
+            classes_counted_all=sum(value is not None for value in columns["iou"]),
+            absent_classes=tuple(row.name for row in per_class if not row.pixels),
             pixels_counted=total,
             per_class=per_class,
         )
+
+
+@dataclass(frozen=True)
+class ImageMeans:
+    """Means over images of each image's own scores, by class in the order of the ids.
+
+    Args:
+        iou, dice: 0..1; None for a class that is in no truth and in no prediction.
+        images: how many images count for each class.
+    """
+
+    iou: tuple[float | None, ...]
+    dice: tuple[float | None, ...]
+    images: tuple[int, ...]
+
+    @classmethod
+    def of(cls, matrices: Sequence[np.ndarray]) -> ImageMeans:
+        """Return the means of images with these int64 (K, K) matrices, the truth in rows."""
+        num_classes = len(matrices[0])
+        iou, dice = np.zeros(num_classes), np.zeros(num_classes)
+        images = np.zeros(num_classes, np.int64)
+        for counts in matrices:
+            hits, both = np.diag(counts), counts.sum(0) + counts.sum(1)
+            counted = both > 0
+            iou[counted] += hits[counted] / (both - hits)[counted]
+            dice[counted] += 2 * hits[counted] / both[counted]
+            images += counted
+
+        def means(sums: np.ndarray) -> tuple[float | None, ...]:
+            return tuple(
+                float(s) / int(n) if n else None for s, n in zip(sums, images, strict=True)
+            )
+
+        return cls(means(iou), means(dice), tuple(images.tolist()))
 
 
 def counted_pixels(
@@ -153,6 +216,11 @@ def _check_ids(what: str, ids: np.ndarray, num_classes: int, allowed: str) -> No
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> list[float | None]:
     return [int(a) / int(b) if b else None for a, b in zip(above, below, strict=True)]
+
+
+def _mean_where(values: Sequence[float | None], pixels: Iterable[int]) -> float | None:
+    """Return the mean of the values of the classes that have pixels."""
+    return mean_of_known([value for value, n in zip(values, pixels, strict=True) if n])
 
 
 def mean_of_known(values: Sequence[float | None]) -> float | None:

@@ -15,14 +15,15 @@ from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
 from maskzoo.training.scoring.bootstrap import Interval
 from maskzoo.training.scoring.boundary import FRACTION_OF_DIAGONAL, BoundaryCounts
 from maskzoo.training.scoring.calibration import Calibration
-from maskzoo.training.scoring.metrics import ClassScores, Scores
+from maskzoo.training.scoring.metrics import ClassScores, ImageMeans, Scores
 
 if TYPE_CHECKING:
     from maskzoo.models.inference.segmentation import Segmentation
 
 HOW = (
     "one confusion matrix over all pixels of the split at original size, ignored pixels left out; "
-    "mean IoU over the classes whose union is not empty (mmsegmentation's definition); "
+    "mean_iou over the classes in the truth, mean_iou_all over those in truth or prediction "
+    "(mmsegmentation's definition); image_iou is the mean of the IoU of each image with the class; "
     "through maskzoo.Predictor, mode {mode}{views}"
 )
 
@@ -47,14 +48,34 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class RunsOn:
+    """What computed the predictions.
+
+    Args:
+        engine: ``torch``, ``openvino`` …
+        precision: of the computation, by torch's name: ``float32`` …
+        device: ``cpu``, ``cuda:0`` …
+    """
+
+    engine: str
+    precision: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.engine} on {self.device}, in {self.precision}"
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Scores of one bundle on one split.
 
     Args:
         bundle, data: names, for the reader.
         fingerprint: of the data.
+        runs_on: what computed.
         options: how the images were predicted.
         images: the number of scored images.
+        image_means: means over images of each image's own scores.
         boundary: intersections and unions of the outlines.
         calibration: accuracy by confidence.
         interval: of the mean IoU; None for a single image.
@@ -68,9 +89,11 @@ class Evaluation:
     data: str
     fingerprint: str
     split: str
+    runs_on: RunsOn
     options: PredictOptions
     images: int
     scores: Scores
+    image_means: ImageMeans
     boundary: BoundaryCounts
     calibration: Calibration
     interval: Interval | None
@@ -78,6 +101,21 @@ class Evaluation:
     seconds_per_image: dict[str, float] = field(default_factory=dict)
     spared: int = 0
     foreground: int | None = None
+
+    @property
+    def mean_boundary_iou(self) -> float | None:
+        """The mean of the boundary IoU over the classes in the truth."""
+        return self.scores.mean(self.boundary.ious())
+
+    @property
+    def mean_image_iou(self) -> float | None:
+        """The mean of the IoU by image over the classes in the truth."""
+        return self.scores.mean(self.image_means.iou)
+
+    @property
+    def mean_image_dice(self) -> float | None:
+        """The mean of the Dice by image over the classes in the truth."""
+        return self.scores.mean(self.image_means.dice)
 
     @property
     def foreground_scores(self) -> ClassScores | None:
@@ -94,6 +132,7 @@ class Evaluation:
             data=self.data,
             data_fingerprint=self.fingerprint,
             split=self.split,
+            **asdict(self.runs_on),
             mode=self.options.mode,
             tta=self.options.tta,
             overlap=self.options.overlap,
@@ -102,17 +141,37 @@ class Evaluation:
             mean_iou=self.scores.mean_iou,
             mean_dice=self.scores.mean_dice,
             mean_recall=self.scores.mean_recall,
+            mean_iou_all=self.scores.mean_iou_all,
+            mean_dice_all=self.scores.mean_dice_all,
+            mean_image_iou=self.mean_image_iou,
+            mean_image_dice=self.mean_image_dice,
             pixel_accuracy=self.scores.pixel_accuracy,
             classes_counted=self.scores.classes_counted,
+            classes_counted_all=self.scores.classes_counted_all,
+            absent_classes=self.scores.absent_classes,
             pixels_counted=self.scores.pixels_counted,
-            per_class=tuple(
-                ClassMetrics(**asdict(row), boundary_iou=iou)
-                for row, iou in zip(self.scores.per_class, self.boundary.ious(), strict=True)
-            ),
-            mean_boundary_iou=self.boundary.mean(),
+            per_class=self._per_class(),
+            mean_boundary_iou=self.mean_boundary_iou,
             boundary_width=f"{FRACTION_OF_DIAGONAL:.0%} of the diagonal",
             expected_calibration_error=self.calibration.error(),
             mean_iou_interval=interval,
+        )
+
+    def _per_class(self) -> tuple[ClassMetrics, ...]:
+        means = self.image_means
+        rows = zip(
+            self.scores.per_class,
+            self.boundary.ious(),
+            means.iou,
+            means.dice,
+            means.images,
+            strict=True,
+        )
+        return tuple(
+            ClassMetrics(
+                **asdict(row), boundary_iou=outline, image_iou=iou, image_dice=dice, images=images
+            )
+            for row, outline, iou, dice, images in rows
         )
 
     def _how(self) -> str:
@@ -124,21 +183,31 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Return `metrics` as plain types, with the confusion matrix, the bins and the times.
 
-        Where there is a foreground, `foreground_iou` and `foreground_dice` are its scores.
+        Where there is a foreground, `foreground_iou`, `foreground_dice`, `foreground_image_iou` and
+        `foreground_image_dice` are its scores.
         """
-        row = self.foreground_scores
-        extra = {"foreground_iou": row.iou, "foreground_dice": row.dice} if row else {}
-        return self.metrics().model_dump(mode="json") | {
+        metrics = self.metrics()
+        extra = {}
+        if self.foreground is not None:
+            row = metrics.per_class[self.foreground]
+            names = ("iou", "dice", "image_iou", "image_dice")
+            extra = {f"foreground_{name}": getattr(row, name) for name in names}
+        return metrics.model_dump(mode="json") | {
             **extra,
             "confusion": self.matrix.tolist(),
             "calibration": [asdict(each) for each in self.calibration.bins()],
             "seconds_per_image": self.seconds_per_image,
         }
 
-    def command(self, data: str, *, engine: str) -> str:
-        """Return the command that repeats this evaluation on the folder `data` with `engine`."""
-        given = _asked(self.options) | {"engine": engine}
-        usual = _asked(DEFAULT_OPTIONS) | {"engine": "auto"}
+    def command(self, data: str, *, engine: str = "auto", device: str = "auto") -> str:
+        """Return the command that repeats this evaluation on the folder `data`.
+
+        Args:
+            data: the folder.
+            engine, device: as requested, not as found.
+        """
+        given = _asked(self.options) | {"engine": engine, "device": device}
+        usual = _asked(DEFAULT_OPTIONS) | {"engine": "auto", "device": "auto"}
         extra = "".join(f" --{key} {value}" for key, value in given.items() if value != usual[key])
         return f"maskzoo evaluate {self.bundle} {data} --split {self.split}{extra}"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.table import Table
 
+from maskzoo.models.bundles.records import BundleMetrics
 from maskzoo.training.loggers.display import table_text
-from maskzoo.training.scoring.metrics import Scores, mean_of_known, percent
+from maskzoo.training.scoring.metrics import Scores, percent
 from maskzoo.training.scoring.records import Evaluation
 
 
@@ -15,14 +14,15 @@ def evaluation_table(evaluation: Evaluation) -> str:
     """Return an evaluation as text: scores, foreground, interval, and calibration error."""
     title = (
         f"{evaluation.bundle} on {evaluation.data}, split {evaluation.split}, "
-        f"{evaluation.images} images"
+        f"{evaluation.images} images; {evaluation.runs_on}"
     )
-    text = scores_table(evaluation.scores, boundary=evaluation.boundary.ious(), title=title)
-    foreground = evaluation.foreground_scores
-    if foreground is not None:
+    text = scores_table(evaluation.metrics(), title=title)
+    text += _absent(evaluation.scores, evaluation.split)
+    if evaluation.foreground is not None:
+        row = evaluation.metrics().per_class[evaluation.foreground]
         text += (
-            f"foreground ({foreground.name}): IoU {percent(foreground.iou)}, "
-            f"Dice {percent(foreground.dice)}\n"
+            f"foreground ({row.name}): IoU {percent(row.iou)}, Dice {percent(row.dice)}; "
+            f"by image IoU {percent(row.image_iou)}, Dice {percent(row.image_dice)}\n"
         )
     interval, error = evaluation.interval, evaluation.calibration.error()
     if interval is not None:
@@ -35,28 +35,43 @@ def evaluation_table(evaluation: Evaluation) -> str:
     return text
 
 
-def scores_table(scores: Scores, *, boundary: Sequence[float | None], title: str) -> str:
-    """Return the scores of each class and of all, as text.
+def _absent(scores: Scores, split: str) -> str:
+    """Return a line that names the classes in no mask of the split, or nothing."""
+    if not scores.absent_classes:
+        return ""
+    predicted = [row.name for row in scores.per_class if not row.pixels and row.iou is not None]
+    wrongly = f"; predicted there, so 0 in the second mean: {', '.join(predicted)}"
+    return f"in no mask of {split}: {', '.join(scores.absent_classes)}{wrongly * bool(predicted)}\n"
 
-    Args:
-        boundary: the boundary IoU of each class.
-    """
+
+def scores_table(metrics: BundleMetrics, *, title: str) -> str:
+    """Return the scores of each class and of all, as text."""
     table = Table(title=title, title_justify="left")
     table.add_column("class")
-    for heading in ("IoU", "boundary IoU", "Dice", "precision", "recall", "pixels"):
+    for heading in ("IoU", "Dice", "precision", "recall", "boundary\nIoU", "IoU\nby image"):
         table.add_column(heading, justify="right")
-    for row, boundary_iou in zip(scores.per_class, boundary, strict=True):
-        values = (row.iou, boundary_iou, row.dice, row.precision, row.recall)
-        table.add_row(row.name, *(percent(value) for value in values), f"{row.pixels:,}")
+    table.add_column("Dice\nby image", justify="right")
+    table.add_column("pixels", justify="right", no_wrap=True)
+    for row in metrics.per_class:
+        pooled = (row.iou, row.dice, row.precision, row.recall, row.boundary_iou)
+        values = [percent(value) for value in (*pooled, row.image_iou, row.image_dice)]
+        table.add_row(row.name, *values, f"{row.pixels:,}")
     table.add_section()
     table.add_row(
-        f"mean of {scores.classes_counted} classes",
-        percent(scores.mean_iou),
-        percent(mean_of_known(boundary)),
-        percent(scores.mean_dice),
+        f"mean: {metrics.classes_counted} in the truth",
+        percent(metrics.mean_iou),
+        percent(metrics.mean_dice),
         "",  # the literature has no mean precision
-        percent(scores.mean_recall),
-        f"{scores.pixels_counted:,}",
+        percent(metrics.mean_recall),
+        percent(metrics.mean_boundary_iou),
+        percent(metrics.mean_image_iou),
+        percent(metrics.mean_image_dice),
+        f"{metrics.pixels_counted:,}",
     )
-    table.add_row("pixel accuracy", percent(scores.pixel_accuracy))
-    return table_text(table)
+    table.add_row(
+        f"mean: {metrics.classes_counted_all} in truth or prediction",
+        percent(metrics.mean_iou_all),
+        percent(metrics.mean_dice_all),
+    )
+    table.add_row("pixel accuracy", percent(metrics.pixel_accuracy))
+    return table_text(table, width=120)

@@ -26,7 +26,8 @@ def train_record(step: int, loss: float | None = 0.5) -> dict[str, Any]:
 
 
 def val_record(step: int, score: float = 0.5) -> dict[str, Any]:
-    means = dict.fromkeys(("mean_iou", "mean_dice", "mean_recall", "pixel_accuracy"), score)
+    pooled = ("mean_iou", "mean_dice", "mean_recall", "mean_iou_all", "mean_dice_all")
+    means = dict.fromkeys((*pooled, "pixel_accuracy"), score)
     return {"kind": "val", "step": step, **means, "per_class": CLASSES}
 
 
@@ -37,6 +38,8 @@ def test_scalars_have_names_and_leave_out_what_is_no_number() -> None:
         "val/mean_iou": 0.5,
         "val/mean_dice": 0.5,
         "val/mean_recall": 0.5,
+        "val/mean_iou_all": 0.5,
+        "val/mean_dice_all": 0.5,
         "val/pixel_accuracy": 0.5,
         "val/iou/sea": 0,
     }

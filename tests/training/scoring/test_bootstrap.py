@@ -42,6 +42,15 @@ def test_a_class_that_a_draw_lacks_does_not_enter_its_mean() -> None:
     assert (found.low, found.high) == (1, 1)
 
 
+def test_a_class_that_a_draw_only_predicts_does_not_enter_its_mean() -> None:
+    truth_of_both = np.array([[10, 0], [0, 10]])
+    false = np.array([[5, 5], [0, 0]])  # class 1 is only predicted
+    found = mean_iou_interval([truth_of_both, false], seed=0)
+    assert found is not None
+    draws = (0.5, (15 / 20 + 10 / 15) / 2, 1.0)  # twice the second, one of each, twice the first
+    assert (found.low, found.high) == (draws[0], draws[2])
+
+
 def test_the_seed_decides_and_more_images_are_surer() -> None:
     few, many = mean_iou_interval(matrices(5)), mean_iou_interval(matrices(5) * 20)
     assert few is not None

@@ -59,7 +59,7 @@ def test_an_evaluation_has_the_scores_that_the_run_gave_its_bundle(
     stored = read_manifest(result.bundle).metrics
     assert again.metrics().per_class == stored.per_class
     assert again.metrics().mean_iou_interval == stored.mean_iou_interval
-    assert again.bundle == result.bundle.name
+    assert again.bundle == stored.bundle
     assert done[-1] == (again.images, again.images)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.scoring.metrics import ConfusionMatrix, counted_pixels
+from maskzoo.training.scoring.metrics import ConfusionMatrix, ImageMeans, counted_pixels
 
 IGNORE = 255
 
@@ -28,10 +28,14 @@ def test_scores_equal_a_computation_by_hand() -> None:
     assert (a.iou, a.dice, a.precision, a.recall) == (50 / 65, 100 / 115, 50 / 55, 50 / 60)
     assert (b.iou, b.dice, b.precision, b.recall) == (25 / 50, 50 / 75, 25 / 35, 25 / 40)
     assert (c.iou, c.dice, c.precision, c.recall) == (0, 0, 0, None)  # only predicted
-    assert scores.mean_iou == pytest.approx((50 / 65 + 25 / 50 + 0) / 3, abs=1e-15)
+    assert scores.mean_iou == pytest.approx((50 / 65 + 25 / 50) / 2, abs=1e-15)
+    assert scores.mean_dice == pytest.approx((100 / 115 + 50 / 75) / 2, abs=1e-15)
+    assert scores.mean_iou_all == pytest.approx((50 / 65 + 25 / 50 + 0) / 3, abs=1e-15)
+    assert scores.mean_dice_all == pytest.approx((100 / 115 + 50 / 75 + 0) / 3, abs=1e-15)
     assert scores.mean_recall == pytest.approx((50 / 60 + 25 / 40) / 2, abs=1e-15)
     assert scores.pixel_accuracy == 75 / 100
-    assert (scores.classes_counted, scores.pixels_counted) == (3, 100)
+    assert (scores.classes_counted, scores.classes_counted_all) == (2, 3)
+    assert (scores.absent_classes, scores.pixels_counted) == (("c",), 100)
     assert [row.pixels for row in scores.per_class] == [60, 40, 0]
 
 
@@ -49,7 +53,7 @@ def mmseg_mean_iou(truths: list[np.ndarray], predictions: list[np.ndarray], clas
         return float(np.nanmean(intersection / (predicted + labelled - intersection)))
 
 
-def test_mean_iou_is_mmsegmentations_over_the_whole_data_set() -> None:
+def test_the_mean_of_all_classes_is_mmsegmentations_over_the_whole_data_set() -> None:
     random = np.random.default_rng(0)
     truths = [random.choice([0, 1, 2, 3, 5, IGNORE], (13, 17)) for _ in range(4)]
     predictions = [random.choice([0, 1, 2, 3, 6], (13, 17)) for _ in range(4)]
@@ -57,11 +61,12 @@ def test_mean_iou_is_mmsegmentations_over_the_whole_data_set() -> None:
     for truth, prediction in zip(truths, predictions, strict=True):
         matrix.update(truth.astype(np.uint8), prediction.astype(np.uint8))
     scores = matrix.scores([str(index) for index in range(8)])
-    assert scores.mean_iou == pytest.approx(mmseg_mean_iou(truths, predictions, 8), abs=1e-12)
-    assert scores.classes_counted == 6  # 4 and 7 occur nowhere
+    assert scores.mean_iou_all == pytest.approx(mmseg_mean_iou(truths, predictions, 8), abs=1e-12)
+    assert (scores.classes_counted, scores.classes_counted_all) == (5, 6)  # 6 is only predicted
+    assert scores.absent_classes == ("4", "6", "7")
 
 
-def test_mean_iou_is_none_of_the_other_numbers_of_that_name() -> None:
+def test_the_two_means_are_none_of_the_other_numbers_of_that_name() -> None:
     # Class 3 occurs only as 64 false pixels, class 4 nowhere. Other tools make of these counts:
     matrix = ConfusionMatrix(5, ignore_index=IGNORE)
     matrix.counts[:3, :4] = [[1602, 0, 0, 0], [1, 159, 0, 0], [0, 0, 38, 64]]
@@ -69,11 +74,11 @@ def test_mean_iou_is_none_of_the_other_numbers_of_that_name() -> None:
     ious = [1602 / 1603, 159 / 160, 38 / 102]
     hits, total = 1602 + 159 + 38, 1864
     assert round(sum(ious) / 5, 3) == 0.473  # absent classes as 0
-    assert round(sum(ious) / 3, 3) == 0.789  # only classes of the truth
     assert round(hits / (2 * total - hits), 3) == 0.933  # all classes pooled
-    assert round(scores.mean_iou or 0, 3) == 0.591  # ours and mmsegmentation's
+    assert round(scores.mean_iou or 0, 3) == 0.789  # only classes of the truth
+    assert round(scores.mean_iou_all or 0, 3) == 0.591  # mmsegmentation's
     assert [row.iou for row in scores.per_class] == [*ious, 0.0, None]
-    assert scores.classes_counted == 4
+    assert (scores.classes_counted, scores.classes_counted_all) == (3, 4)
     assert (scores.per_class[3].recall, scores.per_class[4].recall) == (None, None)
 
 
@@ -83,6 +88,27 @@ def test_ignored_pixels_count_nowhere_whatever_was_predicted_there() -> None:
     scores = matrix.scores(["a", "b"])
     assert matrix.counts.sum() == 0
     assert (scores.mean_iou, scores.pixel_accuracy, scores.classes_counted) == (None, None, 0)
+
+
+def test_each_image_weighs_the_same_in_the_means_over_images() -> None:
+    large = np.array([[900, 0, 0], [0, 100, 0], [0, 0, 0]])
+    small = np.array([[5, 1, 0], [2, 2, 0], [0, 0, 0]])
+    bare = np.array([[10, 0, 0], [0, 0, 0], [0, 0, 0]])  # class 1 is rightly absent: not counted
+    false = np.array([[6, 4, 0], [0, 0, 0], [0, 0, 0]])  # class 1 is only predicted: 0
+    means = ImageMeans.of([large, small, bare, false])
+    assert means.images == (4, 3, 0)
+    assert means.iou[:2] == pytest.approx(((1 + 5 / 8 + 1 + 6 / 10) / 4, (1 + 2 / 5 + 0) / 3))
+    assert means.dice[:2] == pytest.approx(((1 + 10 / 13 + 1 + 12 / 16) / 4, (1 + 4 / 7 + 0) / 3))
+    assert (means.iou[2], means.dice[2]) == (None, None)
+
+
+def test_a_mean_over_the_truth_leaves_out_what_is_only_predicted() -> None:
+    matrix = ConfusionMatrix(3, ignore_index=IGNORE)
+    matrix.counts[:] = [[6, 0, 1], [2, 3, 0], [0, 0, 0]]
+    scores = matrix.scores("abc")
+    assert scores.mean([0.25, 0.75, 0.0]) == 0.5
+    assert scores.mean([0.25, None, 0.0]) == 0.25
+    assert scores.mean([None, None, 0.0]) is None
 
 
 def test_counts_stay_exact_far_beyond_float32() -> None:

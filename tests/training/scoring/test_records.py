@@ -12,8 +12,8 @@ from maskzoo import PredictOptions
 from maskzoo.training.scoring.bootstrap import mean_iou_interval
 from maskzoo.training.scoring.boundary import BoundaryCounts
 from maskzoo.training.scoring.calibration import Calibration
-from maskzoo.training.scoring.metrics import ConfusionMatrix
-from maskzoo.training.scoring.records import Evaluation
+from maskzoo.training.scoring.metrics import ConfusionMatrix, ImageMeans
+from maskzoo.training.scoring.records import Evaluation, RunsOn
 
 NAMES = ["ground", "disc"]
 
@@ -39,9 +39,11 @@ def evaluation() -> Evaluation:
         data="discs data",
         fingerprint="f00",
         split="test",
+        runs_on=RunsOn("torch", "float32", "cpu"),
         options=PredictOptions(),
         images=2,
         scores=matrix.scores(NAMES),
+        image_means=ImageMeans.of(each),
         boundary=boundary,
         calibration=calibration,
         interval=mean_iou_interval(each, resamples=20),
@@ -53,7 +55,7 @@ def evaluation() -> Evaluation:
 def test_a_bundle_keeps_scores_classes_and_how_they_were_measured(evaluation: Evaluation) -> None:
     metrics = evaluation.metrics()
     assert metrics.mean_iou == evaluation.scores.mean_iou
-    assert metrics.mean_boundary_iou == evaluation.boundary.mean()
+    assert metrics.mean_boundary_iou == np.mean(evaluation.boundary.ious())
     assert metrics.expected_calibration_error == pytest.approx(
         abs((evaluation.matrix[0, 0] + evaluation.matrix[1, 1]) / 200 - 0.75)
     )
@@ -63,6 +65,13 @@ def test_a_bundle_keeps_scores_classes_and_how_they_were_measured(evaluation: Ev
         row.dice for row in evaluation.scores.per_class
     ]
     assert (metrics.split, metrics.data_fingerprint, metrics.images) == ("test", "f00", 2)
+    assert (metrics.engine, metrics.precision, metrics.device) == ("torch", "float32", "cpu")
+    assert metrics.mean_iou_all == evaluation.scores.mean_iou_all
+    assert metrics.mean_image_iou == pytest.approx(np.mean(evaluation.image_means.iou))
+    assert metrics.mean_image_dice == pytest.approx(np.mean(evaluation.image_means.dice))
+    assert [row.image_iou for row in metrics.per_class] == list(evaluation.image_means.iou)
+    assert [row.image_dice for row in metrics.per_class] == list(evaluation.image_means.dice)
+    assert [row.images for row in metrics.per_class] == [2, 2]
     assert (metrics.mode, metrics.tta, metrics.overlap) == ("auto", "none", 0.25)
     assert metrics.boundary_width == "2% of the diagonal"
     assert metrics.mean_iou_interval is not None
@@ -72,14 +81,16 @@ def test_a_bundle_keeps_scores_classes_and_how_they_were_measured(evaluation: Ev
     assert replace(evaluation, interval=None).metrics().mean_iou_interval is None
 
 
-def test_the_keys_of_the_document_are_those_of_the_shipped_bundles_and_three_more(
+def test_the_keys_of_the_document_are_those_of_the_glossary(
     evaluation: Evaluation,
 ) -> None:
     document = json.loads(json.dumps(evaluation.to_json()))
     assert list(document) == [
-        *("bundle", "data", "data_fingerprint", "split", "mode", "tta", "overlap", "images", "how"),
-        *("mean_iou", "mean_dice", "mean_recall", "pixel_accuracy"),
-        *("classes_counted", "pixels_counted", "per_class", "mean_boundary_iou"),
+        *("bundle", "data", "data_fingerprint", "split", "engine", "precision", "device"),
+        *("mode", "tta", "overlap", "images", "how", "mean_iou", "mean_dice", "mean_recall"),
+        *("mean_iou_all", "mean_dice_all", "mean_image_iou", "mean_image_dice", "pixel_accuracy"),
+        *("classes_counted", "classes_counted_all", "absent_classes", "pixels_counted"),
+        *("per_class", "mean_boundary_iou"),
         *("boundary_width", "expected_calibration_error", "mean_iou_interval"),
         *("confusion", "calibration", "seconds_per_image"),
     ]
@@ -102,8 +113,9 @@ def test_the_command_has_the_options_that_are_not_the_usual_ones(evaluation: Eva
     usual = "maskzoo evaluate discs data/discs --split test"
     assert evaluation.command("data/discs", engine="auto") == usual
     options = PredictOptions(mode="tiled", tta="flip", overlap=0.5)
-    other = replace(evaluation, options=options).command("data/discs", engine="torch")
-    assert other == f"{usual} --mode tiled --tta flip --overlap 0.5 --engine torch"
+    other = replace(evaluation, options=options)
+    command = other.command("data/discs", engine="torch", device="cpu")
+    assert command == f"{usual} --mode tiled --tta flip --overlap 0.5 --engine torch --device cpu"
 
 
 def test_a_foreground_has_its_iou_and_dice_by_hand(evaluation: Evaluation) -> None:
@@ -112,4 +124,6 @@ def test_a_foreground_has_its_iou_and_dice_by_hand(evaluation: Evaluation) -> No
     (_, false), (missed, hits) = evaluation.matrix.tolist()
     document = replace(evaluation, foreground=1).to_json()
     assert document["foreground_iou"] == hits / (hits + false + missed)
+    assert document["foreground_image_iou"] == evaluation.image_means.iou[1]
+    assert document["foreground_image_dice"] == evaluation.image_means.dice[1]
     assert document["foreground_dice"] == 2 * hits / (2 * hits + false + missed)
