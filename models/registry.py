@@ -217,7 +217,7 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
         options=spec.encoder_options,
     )
     if weights is not None:
-        encoder.load_weights(weights.state)
+        encoder.left_over = tuple(encoder.load_weights(weights.state))
         encoder.origin = weights.origin
     common = {name: options.pop(name) for name in option_names(DecoderSetup) if name in options}
     setup = DecoderSetup(encoder.channels, encoder.strides, spec.num_classes, **common)

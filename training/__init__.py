@@ -6,6 +6,7 @@ A line imports only what stands above it, and its own neighbours where they do n
     loggers               the terminal, log.jsonl, TensorBoard, trackers
     losses, augment       the objective; what happens to a sample
     data                  images and masks: found, understood, checked, fed
+    starts                weights that a run starts with, what is new, what is frozen
     steps                 one optimizer step after another
     planning              every value that was left open, decided with its reason
     scoring               how good a network is

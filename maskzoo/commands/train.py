@@ -19,6 +19,14 @@ def train(
     *,
     arch: Annotated[str | None, typer.Option(help="Architecture: see `models list`.")] = None,
     encoder: Annotated[str | None, typer.Option(help="Encoder: an smp or timm name.")] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Trained weights to start from: a bundle, a file of encoder weights, builtin, "
+            "or imagenet.",
+        ),
+    ] = None,
     plugin: Annotated[
         list[str] | None, typer.Option(help="Plug-in as cbam@encoder.4; may be repeated.")
     ] = None,
@@ -46,11 +54,13 @@ def train(
     from maskzoo.training.run.fit import train as fit
     from maskzoo.training.run.interrupt import TrainingInterrupted
     from maskzoo.training.run.origin import run_command
+    from maskzoo.training.starts.given import start_setting
 
     given = {
         "model.architecture": arch,
         "model.encoder": encoder,
         "model.plugins": plugin,
+        start_setting(from_ or ""): from_,
         "masks": masks,
         "allow_bad": allow_bad,
     }

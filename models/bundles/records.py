@@ -138,6 +138,8 @@ class Provenance(_OpenRecord):
         description: what the network is for, for a person.
         data, data_fingerprint, data_licence: of the training data.
         weights_licence: licence of the bundle.
+        start_from: the bundle that the run started from, by name; None where it did from none.
+        start_from_sha256, start_from_licence: of that bundle's weights.
         encoder_weights: the pre-trained weights it started from: ``imagenet``, ``builtin``, or the
             name of a file; None for random ones.
         encoder_weights_sha256, encoder_weights_licence, encoder_weights_origin: of these weights.
@@ -155,6 +157,9 @@ class Provenance(_OpenRecord):
     data_fingerprint: str | None = None
     data_licence: str | None = None
     weights_licence: str | None = None
+    start_from: str | None = None
+    start_from_sha256: str | None = None
+    start_from_licence: str | None = None
     encoder_weights: str | None = None
     encoder_weights_sha256: str | None = None
     encoder_weights_licence: str | None = None

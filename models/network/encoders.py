@@ -74,6 +74,8 @@ class Encoder(nn.Module):
         strides: strides of f0 … f5.
         mean, std: what the ImageNet weights expect, for values in 0 … 1.
         origin: which trained weights it started from; None where it started at random.
+        left_over: names of these weights that the encoder has no place for.
+        names: of its own tensors in `body`, without those of plug-ins.
     """
 
     def __init__(
@@ -99,7 +101,8 @@ class Encoder(nn.Module):
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = BatchNorm2d  # same parameters, trains at 1 x 1 and batch 1
         self.origin = WeightsOrigin(weights) if weights else None
-        self._names = frozenset(self.body.state_dict())  # plug-ins add names and keep these
+        self.left_over: tuple[str, ...] = ()
+        self.names = tuple(self.body.state_dict())  # plug-ins add names and keep these
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features of a normalised image."""
@@ -119,7 +122,8 @@ class Encoder(nn.Module):
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Return the encoder's own parameters, without those of plug-ins inside it."""
         named = self.body.named_parameters()
-        return [parameter for name, parameter in named if name in self._names]
+        own = set(self.names)
+        return [parameter for name, parameter in named if name in own]
 
     def load_weights(self, state: Mapping[str, Tensor]) -> list[str]:
         """Load trained weights of this encoder; every tensor is accounted for.
@@ -134,13 +138,14 @@ class Encoder(nn.Module):
         Raises:
             WeightsError: names the tensors that are missing, unknown or of another shape.
         """
-        own = {name: t for name, t in self.body.state_dict().items() if name in self._names}
+        tensors = self.body.state_dict()
+        own = {name: tensors[name] for name in self.names}
         given = {_bare(key): tensor for key, tensor in state.items()}
         renamed, others = _matched(to_timm(given, self.name.removeprefix("tu-")), own)
         behind = _classifier_names(self.name)
         left_out = sorted(key for key in others if key in behind or _CLASSIFIER.match(key))
         for key, tensor in renamed.items():
-            renamed[key] = self._adapted(tensor, own[key])
+            renamed[key] = self.adapted(tensor, own[key])
         absent = own.keys() - renamed.keys()
         mistakes = {
             "missing": sorted(key for key in absent if not key.endswith("num_batches_tracked")),
@@ -160,8 +165,11 @@ class Encoder(nn.Module):
         self.body.load_state_dict(renamed, strict=False)
         return left_out
 
-    def _adapted(self, tensor: Tensor, own: Tensor) -> Tensor:
-        """Return a first convolution of three channels for as many as this encoder takes."""
+    def adapted(self, tensor: Tensor, own: Tensor) -> Tensor:
+        """Return a first convolution of three channels for as many as this encoder takes.
+
+        Any other tensor is returned as it is.
+        """
         fits = tensor.dim() == 4 and tensor.shape[1] == 3 and own.shape[1] == self.in_channels
         if fits and self.in_channels != 3 and tensor.shape[0] == own.shape[0]:
             return torch.as_tensor(adapt_input_conv(self.in_channels, tensor.float()))

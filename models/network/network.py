@@ -49,11 +49,15 @@ class SegmentationNetwork(nn.Module):
         spec: the description it was built from.
         encoder: gives f0 … f5.
         decoder: turns them into one feature map.
+
+    Attributes:
+        trained: names of tensors that started trained, if the network started from a whole one.
     """
 
     def __init__(self, spec: ModelSpec, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.spec = spec
+        self.trained: frozenset[str] = frozenset()
         self.warp = Warp()
         self.encoder = encoder
         self.neck = Neck()
@@ -107,14 +111,19 @@ class SegmentationNetwork(nn.Module):
         return self.decoder.scene_weight
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters of the pre-trained part and of the new part, separately.
+        """Return the encoder's own parameters, others that started trained, and the rest.
 
-        Training gives `head` a higher learning rate than `encoder`. Plug-ins always count as new.
+        Training gives the rest, `head`, a higher learning rate where the encoder started trained.
+        Plug-ins count as new unless they are in `trained`.
         """
         encoder = self.encoder.pretrained_parameters()
         known = {id(parameter) for parameter in encoder}
-        head = [parameter for parameter in self.parameters() if id(parameter) not in known]
-        return {"encoder": encoder, "head": head}
+        behind = [(name, p) for name, p in self.named_parameters() if id(p) not in known]
+        return {
+            "encoder": encoder,
+            "trained": [parameter for name, parameter in behind if name in self.trained],
+            "head": [parameter for name, parameter in behind if name not in self.trained],
+        }
 
     def rate_factors(self) -> dict[int, float]:
         """Return the factor on the learning rate of parameters that learn slower, by their id.

@@ -97,3 +97,13 @@ def test_inspect_counts_bad_samples_that_are_allowed_as_usable(make_data: MakeDa
     root = make_data(alter=_one_bad)
     assert run("inspect", root) == 2
     assert run("inspect", root, "--allow-bad", 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "key"), [("builtin", "encoder_weights"), ("nuclei", "start_from")]
+)
+def test_from_is_short_for_the_setting_that_takes_the_weights(
+    discs: Path, capsys: pytest.CaptureFixture[str], given: str, key: str
+) -> None:
+    assert run("train", discs, "--from", given, "--print-config") == 0
+    assert f"  {key}: {given}\n" in capsys.readouterr().out

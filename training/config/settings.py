@@ -43,8 +43,8 @@ class ModelConfig(Section):
     `builtin` (ships with maskzoo, see `maskzoo encoders list --builtin`), or the path of a file;
     None starts it untrained."""
     start_from: str | None = None
-    """Folder of a bundle whose weights the network starts from. Where neither architecture nor
-    encoder is given, their options are the bundle's too."""
+    """Folder of a bundle, or name of a shipped one, whose weights the network starts from. Classes
+    are matched by name. What is not given of the network is the bundle's."""
     output_stride: Literal[8, 16, 32] | None = None
     encoder_options: dict[str, Scalar] = Field(default_factory=dict)
     options: dict[str, Scalar] = Field(default_factory=dict)
@@ -61,7 +61,8 @@ class OptimizerConfig(Section):
     """Learning rate of the encoder at its peak; auto makes a range test
     (`training.steps.range_test`), and `rule` takes the rule of thumb that the test starts from."""
     head_lr_mult: PositiveFloat | Auto = "auto"
-    """Factor on `lr` for everything behind the encoder."""
+    """Factor on `lr` for what starts untrained behind the encoder: all of it, or with
+    `model.start_from` what the bundle did not give."""
     weight_decay: NonNegativeFloat = 0.01
     """Not applied to norms and biases."""
     momentum: Fraction = 0.9
@@ -73,8 +74,9 @@ class OptimizerConfig(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each block of the encoder has this factor less of the rate than the one behind it; 1 gives
     all blocks the same rate, 0.65 to 0.9 is usual for pre-trained transformers."""
-    freeze_encoder: bool = False
-    """The encoder's own weights and statistics stay as they are."""
+    freeze: tuple[str, ...] = ()
+    """Parts whose weights and statistics stay as they are: `encoder`, one of its stages such as
+    `encoder.1`, or any module by its name, such as `decoder`."""
 
 
 class ScheduleConfig(Section):

@@ -6,12 +6,15 @@ Both must be decided before anything can be built, and neither depends on the da
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import Any
 
 import torch
 
 from maskzoo.models.bundles.manifest import read_manifest
+from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.engines.precision import has_bf16, prefers_channels_last
+from maskzoo.models.errors import SpecError
+from maskzoo.models.spec import ModelSpec
 from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.config.settings import ModelConfig, TrainConfig
 from maskzoo.training.planning.run_plan import Draft, RunPlan
@@ -24,7 +27,8 @@ def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> RunP
         cpu_count: cores of this machine; by default counted.
 
     Raises:
-        BundleError: `model.start_from` is not a valid bundle.
+        BundleError, UnknownNameError: `model.start_from` is not a valid bundle.
+        SpecError: it has another encoder than the one given.
     """
     draft = Draft(config)
     device = _choose_runtime(draft, cpu_count or os.cpu_count() or 1)
@@ -63,8 +67,8 @@ def _layout(device: str) -> tuple[bool, str]:
 
 
 def _choose_network(draft: Draft, model: ModelConfig, device: str) -> None:
-    if model.start_from and model.architecture == model.encoder == "auto":
-        _take_network_of(draft, Path(model.start_from))
+    if model.start_from:
+        _take_network_of(draft, model, read_manifest(find_bundle(model.start_from)).spec)
         return
     on_gpu = device == "cuda"
     needs_stride = model.output_stride in (8, 16)  # a U-Net cannot be built with either
@@ -80,19 +84,29 @@ def _choose_network(draft: Draft, model: ModelConfig, device: str) -> None:
     draft.decide("model.encoder", "resnet50" if on_gpu else "resnet18", f"usual on {device}")
 
 
-def _take_network_of(draft: Draft, bundle: Path) -> None:
+def _take_network_of(draft: Draft, model: ModelConfig, spec: ModelSpec) -> None:
     """Take the network's settings from a bundle, except those that were given.
 
-    If given settings differ from the bundle's, its weights do not fit, and
-    `training.run.warm_start.start_from` reports the difference.
+    Options and plug-ins are those of its architecture, so another architecture has its own.
     """
-    spec = read_manifest(bundle).spec
-    theirs = {
-        "output_stride": spec.output_stride,
-        "encoder_options": spec.encoder_options,
-        "options": spec.options,
-        "plugins": tuple(map(str, spec.plugins)),
-    }
+    mistakes = []
+    if model.encoder not in ("auto", spec.encoder):
+        mistakes.append(
+            f"model.encoder: the bundle that the run starts from has {spec.encoder!r}, given "
+            f"{model.encoder!r}; leave one of them out"
+        )
+    if model.encoder_weights:
+        mistakes.append(
+            "model.encoder_weights: the encoder starts from the bundle of model.start_from; leave "
+            "one of them out"
+        )
+    if mistakes:
+        raise SpecError("configuration", mistakes)
+    theirs: dict[str, Any] = {"encoder_options": spec.encoder_options}
+    if model.architecture in ("auto", spec.architecture):
+        theirs["output_stride"] = spec.output_stride
+        theirs["options"] = spec.options
+        theirs["plugins"] = tuple(map(str, spec.plugins))
     ours, usual = draft.values["model"], ModelConfig().model_dump()
     ours |= {name: value for name, value in theirs.items() if ours[name] == usual[name]}
     why = "the network of the bundle that it starts from"

@@ -169,10 +169,8 @@ class _Planner:
         is_pretrained = model.encoder_weights is not None or model.start_from is not None
         self.draft.decide(
             "optimizer.head_lr_mult",
-            10.0 if model.encoder_weights else 1.0,
-            "the encoder starts trained, the rest does not"
-            if model.encoder_weights
-            else "all starts trained"
+            10.0 if is_pretrained else 1.0,
+            "for what starts untrained behind a trained encoder"
             if is_pretrained
             else "all starts untrained",
         )

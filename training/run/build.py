@@ -25,9 +25,10 @@ from maskzoo.training.loggers.sinks import open_sinks
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.planning.lengths import crop_counts, run_lengths
 from maskzoo.training.planning.memory import Measure, StepMemory, measure_step
-from maskzoo.training.run.checkpoint import RunCheckpoint, RunProgress, restore
+from maskzoo.training.run.checkpoint import RunCheckpoint, RunProgress, restore, restore_start
 from maskzoo.training.run.parts import Parts, RunContext
-from maskzoo.training.run.warm_start import start_from
+from maskzoo.training.starts.bundle import start_from_bundle
+from maskzoo.training.starts.start import Start, start_of_encoder
 from maskzoo.training.steps.batches import Batches, make_batches
 from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 from maskzoo.training.steps.range_test import RangeTest, run_range_test
@@ -38,8 +39,11 @@ _RANGE_TEST_EPOCHS = 1_000_000  # offset of its samples, to epochs that no run r
 
 def make_network(
     config: MachineConfig, context: RunContext, *, is_new: bool
-) -> SegmentationNetwork:
-    """Return the network on the device, with the initial weights of a new run."""
+) -> tuple[SegmentationNetwork, Start | None]:
+    """Return the network on the device, with the initial weights of a new run, and whence they are.
+
+    None stands for weights at random, or those of the checkpoint of a run that goes on.
+    """
     torch.manual_seed(config.seed)
     model, labels, fabric = config.model, context.data.labels, context.fabric
     spec = ModelSpec.build(
@@ -53,16 +57,15 @@ def make_network(
         plugins=model.plugins,
     )
     network = build_network(spec, encoder_weights=model.encoder_weights if is_new else None)
-    if network.encoder.origin is not None:
-        context.notify(f"encoder weights: {network.encoder.origin.describe()}")
+    start = start_of_encoder(network) if is_new else None
     if model.start_from and is_new:
-        context.notify(start_from(network, labels, Path(model.start_from)))
+        start = start_from_bundle(network, labels, model.start_from)
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # it exists on no other device
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     network = network.to(fabric.device)
     if config.runtime.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    return network
+    return network, start
 
 
 def make_loss(config: RunLoss, labels: LabelSet, network: SegmentationNetwork) -> SegmentationLoss:
@@ -181,6 +184,8 @@ def make_parts(
 ) -> Parts:
     """Return all parts of the loop, in the state of `checkpoint` if there is one."""
     fabric, labels = context.fabric, context.data.labels
+    if checkpoint is not None:
+        restore_start(checkpoint, network)
     average = WeightAverage(network, decay=config.ema) if config.ema else None
     optimizer = build_optimizer(network, config.optimizer)
     progress = RunProgress(micro_batch=config.runtime.micro_batch)

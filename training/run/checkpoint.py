@@ -75,6 +75,8 @@ class RunCheckpoint:
         fingerprint: of the data.
         versions: of the packages that wrote it.
         command: that started the run.
+        trained: names of tensors that started trained; they have their own rate.
+        mean, std: of the images that the encoder takes; empty for the encoder's usual ones.
     """
 
     model: dict[str, Any]
@@ -85,6 +87,9 @@ class RunCheckpoint:
     fingerprint: str
     versions: dict[str, str] = field(default_factory=dict)
     command: str = ""
+    trained: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 def write_run_checkpoint(path: Path, checkpoint: RunCheckpoint) -> None:
@@ -151,6 +156,13 @@ def restore(
     optimizer.load_state_dict(checkpoint.optimizer)
     if average is not None:
         average.network.load_state_dict(checkpoint.ema)
+
+
+def restore_start(checkpoint: RunCheckpoint, network: SegmentationNetwork) -> None:
+    """Give a network what it has from the weights that its run started from, besides tensors."""
+    network.trained = frozenset(checkpoint.trained)
+    if checkpoint.mean:
+        network.encoder.mean, network.encoder.std = checkpoint.mean, checkpoint.std
 
 
 def write_weights(path: Path, network: SegmentationNetwork) -> None:

@@ -32,6 +32,7 @@ from maskzoo.training.run.parts import Parts
 from maskzoo.training.scoring.evaluate import evaluate_split
 from maskzoo.training.scoring.records import Evaluation, Scored
 from maskzoo.training.scoring.sparing import SparingPredictor
+from maskzoo.training.starts.start import read_start_bundle
 
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 
@@ -141,6 +142,7 @@ def provenance(parts: Parts) -> Provenance:
     """Return the provenance of the bundle."""
     context, config = parts.context, parts.config
     source = config.model.encoder_weights
+    start = read_start_bundle(context.run_dir) or WeightsOrigin("")
     weights = read_weights_origin(context.run_dir) or WeightsOrigin(Path(source or "").name)
     recipe = config.model_dump(mode="json")
     recipe["model"]["encoder_weights"] = weights.name or None  # a path is private
@@ -150,6 +152,9 @@ def provenance(parts: Parts) -> Provenance:
         data_fingerprint=context.data.fingerprint,
         data_licence=config.bundle.data_licence,
         weights_licence=config.bundle.weights_licence,
+        start_from=start.name or None,
+        start_from_sha256=start.sha256 or None,
+        start_from_licence=start.licence or None,
         encoder_weights=weights.name or None,
         encoder_weights_sha256=weights.sha256 or None,
         encoder_weights_licence=weights.licence or None,

@@ -5,6 +5,7 @@ A run's folder holds:
     config.yaml         the configuration with every value resolved
     plan.json           the decisions, with reasons
     encoder_weights.json  the weights that the encoder started from
+    start.json          which tensors came from where, if the run started from trained weights
     range_test.json     the curve by which the learning rate was chosen
     log.jsonl           each step and each validation
     metrics.csv         a line for each validation
@@ -68,6 +69,7 @@ from maskzoo.training.run.origin import keep_weights_origin, resume_command, run
 from maskzoo.training.run.parts import Parts, RunContext
 from maskzoo.training.run.resume import find_checkpoint, resumed_config
 from maskzoo.training.scoring.table import evaluation_table
+from maskzoo.training.starts.start import keep_start, start_table
 from maskzoo.training.steps.range_test import range_test_steps
 
 
@@ -151,7 +153,7 @@ def prepare(
         display=display,
         command=command or run_command([], data, asked),
     )
-    network = make_network(machine.config, context, is_new=checkpoint is None)
+    network, start = make_network(machine.config, context, is_new=checkpoint is None)
     run_config = stored or _planned(machine, context, network)
     if fabric.is_global_zero:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -159,7 +161,12 @@ def prepare(
         if network.encoder.origin is not None:
             keep_weights_origin(run_dir, network.encoder.origin)
     fabric.barrier()
-    return make_parts(run_config, context, network, checkpoint)
+    parts = make_parts(run_config, context, network, checkpoint)
+    if start is not None:
+        context.notify(start_table(start, network, parts.optimizer))
+        if fabric.is_global_zero:
+            keep_start(run_dir, start)
+    return parts
 
 
 def run_steps(parts: Parts, *, until: int) -> None:

@@ -217,6 +217,9 @@ class TrainingLoop:
                     fingerprint=context.data.fingerprint,
                     versions={"torch": str(torch.__version__)},
                     command=context.command,
+                    trained=tuple(sorted(parts.network.trained)),
+                    mean=parts.network.encoder.mean,
+                    std=parts.network.encoder.std,
                 ),
             )
         context.fabric.barrier()

@@ -19,6 +19,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.training.config.run_config import RunOptimizer
 from maskzoo.training.config.settings import ScheduleConfig
+from maskzoo.training.starts.frozen import freeze
 
 
 def parameter_groups(
@@ -80,10 +81,12 @@ def train_mode(network: nn.Module) -> None:
 def build_optimizer(network: SegmentationNetwork, config: RunOptimizer) -> Optimizer:
     """Return the optimizer.
 
-    With `freeze_encoder`, the encoder's own weights no longer require gradients.
+    What `config.freeze` names no longer requires gradients.
+
+    Raises:
+        SpecError: the network has no part of such a name.
     """
-    for parameter in network.encoder.pretrained_parameters() if config.freeze_encoder else ():
-        parameter.requires_grad_(False)
+    freeze(network, config.freeze)
     groups = parameter_groups(
         network,
         lr=config.lr,

@@ -47,9 +47,9 @@ def test_the_average_is_what_is_validated_and_stored(make_parts: MakeParts) -> N
 def test_the_seed_decides_the_first_weights(make_parts: MakeParts) -> None:
     parts = make_parts()
     first = parts.network.state_dict()
-    again = make_network(parts.config, parts.context, is_new=True).state_dict()
+    again = make_network(parts.config, parts.context, is_new=True)[0].state_dict()
     other = parts.config.model_copy(update={"seed": 1})
-    changed = make_network(other, parts.context, is_new=True).state_dict()
+    changed = make_network(other, parts.context, is_new=True)[0].state_dict()
     key = "classifier.conv.weight"
     assert all(torch.equal(again[name], value) for name, value in first.items())
     assert not torch.equal(again[key], changed[key])

@@ -65,7 +65,7 @@ def test_the_network_starts_from_the_file_and_the_plan_knows_it(
     parts = prepare(discs, tiny(*settings(weights)), run_dir=tmp_path / "run", display=display)
     assert parts.log is not None
     parts.log.close()
-    assert "encoder weights: mine.safetensors (drawn by lot; licence CC0-1.0)" in shown()
+    assert "starts from encoder weights mine.safetensors (drawn by lot; licence CC0-1.0)" in shown()
     assert parts.config.optimizer.head_lr_mult == 10
     stem = parts.network.state_dict()["encoder.body.model.conv1.0.weight"]
     torch.manual_seed(5)

@@ -108,7 +108,7 @@ def test_a_frozen_encoder_keeps_weights_and_statistics() -> None:
         encoder_options={"channels": [4, 8, 8, 16], "stem_width": 4},
         num_classes=2,
     )
-    optimizer = build_optimizer(network, RunOptimizer(lr=1, head_lr_mult=1, freeze_encoder=True))
+    optimizer = build_optimizer(network, RunOptimizer(lr=1, head_lr_mult=1, freeze=("encoder",)))
     train_mode(network)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     network(torch.randn(2, 3, 32, 32)).mean().backward()
