@@ -19,6 +19,7 @@ from maskzoo.commands.doctor import doctor
 from maskzoo.commands.encoders import app as encoders_group
 from maskzoo.commands.evaluate import evaluate
 from maskzoo.commands.export import export
+from maskzoo.commands.imports import app as imports_group
 from maskzoo.commands.inspect import inspect
 from maskzoo.commands.key import key
 from maskzoo.commands.models import app as models_group
@@ -60,6 +61,7 @@ for _name, _command in COMMANDS.items():
 app.add_typer(models_group, name="models")
 app.add_typer(plugins_group, name="plugins")
 app.add_typer(encoders_group, name="encoders")
+app.add_typer(imports_group, name="import")
 
 
 def main(arguments: list[str] | None = None) -> None:

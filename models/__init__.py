@@ -11,6 +11,7 @@ A room imports only rooms above it, and those on its own line that do not import
     architectures, sites          decoders, one a file; the places of a network for plug-ins
     registry                      the tables of both, and the functions that build from them
     bundles, catalogue            trained networks as folders; what the tables hold, for a person
+    imports                       trained networks of other libraries, as bundles
     images                        files to pixels, label maps to drawings
     engines                       what computes the logits: torch, OpenVINO, ONNX Runtime
     inference                     images to label maps, whole or in tiles

@@ -77,6 +77,30 @@ class Bands(BaseModel):
         return ", ".join(shown[:16]) + (", …" if len(shown) > 16 else "")
 
 
+class SlidingWindow(BaseModel):
+    """The crops of an image that a network was published with, each as large as in training.
+
+    Args:
+        size: (height, width) of a crop.
+        stride: (height, width) from one crop to the next; the last one ends where the image ends.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+    @model_validator(mode="after")
+    def _check(self) -> SlidingWindow:
+        sides = list(zip(self.size, self.stride, strict=True))
+        if any(size < 64 or not 1 <= stride <= size for size, stride in sides):
+            raise ValueError(
+                f"a window has 64 pixels or more on a side and a stride within it, given "
+                f"{self.size} and {self.stride}"
+            )
+        return self
+
+
 class Preprocessing(BaseModel):
     """How pixels become network input; part of `bundle.json`.
 
@@ -88,6 +112,8 @@ class Preprocessing(BaseModel):
         max_side: longer side to which mode ``resize`` shrinks; None shrinks only to the
             predictor's limit.
         bands: of the image files; None for 8-bit RGB and grey images.
+        window: slides over images in mode ``auto`` and ``tiled``; None leaves both to the
+            predictor.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +125,7 @@ class Preprocessing(BaseModel):
     train_size: tuple[int, int] | None = None
     max_side: int | None = Field(default=None, ge=1)
     bands: Bands | None = None
+    window: SlidingWindow | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Preprocessing:
@@ -113,8 +140,9 @@ class Preprocessing(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _write_bands_if_any(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _write_what_is_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = handler(self)
-        if self.bands is None:  # manifests of RGB networks stay as they were before there were any
-            del written["bands"]
+        for later in ("bands", "window"):  # manifests without stay as they were before these were
+            if written[later] is None:
+                del written[later]
         return written

@@ -130,6 +130,14 @@ COVERED_BY = {
     "service/routes/metrics.py": "tests/service/observability/test_metrics.py",
     "service/routes/oip.py": "tests/service/adapters/test_oip.py",
     "service/state.py": "tests/service/test_app.py",
+    # imports
+    "models/imports/record.py": "tests/models/imports/mmseg/test_importer.py",
+    "models/imports/mmseg/network.py": "tests/models/imports/mmseg/test_importer.py",
+    "models/imports/mmseg/heads/record.py": "tests/models/imports/mmseg/test_references.py",
+    "models/imports/mmseg/heads/table.py": "tests/models/imports/mmseg/test_references.py",
+    "models/imports/mmseg/heads/attention.py": "tests/models/imports/mmseg/test_references.py",
+    "models/imports/mmseg/heads/context.py": "tests/models/imports/mmseg/test_references.py",
+    "models/imports/mmseg/heads/plain.py": "tests/models/imports/mmseg/test_references.py",
     # weights
     "models/weights/builtin.py": "tests/models/weights/test_source.py",
     "models/weights/names.py": "tests/models/weights/test_source.py",
@@ -144,6 +152,7 @@ COVERED_BY = {
     "maskzoo/commands/encoders.py": "tests/models/catalogue/test_encoders.py",
     "maskzoo/commands/evaluate.py": "tests/test_one_score.py",
     "maskzoo/commands/export.py": "tests/models/engines/test_check.py",
+    "maskzoo/commands/imports.py": "tests/models/imports/mmseg/test_importer.py",
     "maskzoo/commands/inspect.py": "tests/training/test_commands.py",
     "maskzoo/commands/key.py": "tests/test_import_name.py",
     "maskzoo/commands/models.py": "tests/test_cli.py",

@@ -27,6 +27,7 @@ class FCN(Decoder):
         num_convs: 3x3 convolutions before the input is joined again.
         concat_input: whether f5 joins the result; torchvision's FCN has one convolution and no
             joining.
+        dilation: of these convolutions; mmsegmentation's FCN at stride 16 has 6.
     """
 
     uses_auxiliary: ClassVar[bool] = True
@@ -38,6 +39,7 @@ class FCN(Decoder):
         channels: int | None = None,
         num_convs: int = 2,
         concat_input: bool = True,
+        dilation: int = 1,
     ) -> None:
         super().__init__(setup)
         in_channels = setup.encoder_channels[5]
@@ -45,7 +47,9 @@ class FCN(Decoder):
         self.out_channels = width
         self.convs = nn.Sequential(
             *(
-                ConvNormAct(width if index else in_channels, width, 3, norm=self.norm)
+                ConvNormAct(
+                    width if index else in_channels, width, 3, dilation=dilation, norm=self.norm
+                )
                 for index in range(num_convs)
             )
         )

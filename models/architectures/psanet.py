@@ -22,6 +22,7 @@ from maskzoo.models.plugins.psa import (
     Outside,
     PointwiseSpatialAttention,
     Sampling,
+    Scoring,
     Variant,
 )
 
@@ -35,12 +36,15 @@ class PSANet(Decoder):
         mask_size: height and width of the window, on the shrunk map.
         shrink: how many times smaller the map is for the attention.
         outside: positions out of the window's reach score 0 (as trained) or are excluded.
+        compact: no window; maps of `mask_size` only.
+        softmax: whether the scores pass a softmax; as trained by all that is published.
+        divisor: of the attended sum; mmsegmentation's normalisation factor.
         variant: whose resizing and projection; weights of mmsegmentation need `mmseg`.
     """
 
     uses_auxiliary: ClassVar[bool] = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — mmsegmentation's checkpoints set all of them
         self,
         setup: DecoderSetup,
         *,
@@ -49,6 +53,9 @@ class PSANet(Decoder):
         mask_size: tuple[int, int] = (97, 97),
         shrink: int = 2,
         outside: Outside = "zero",
+        compact: bool = False,
+        softmax: bool = True,
+        divisor: float = 1.0,
         variant: Variant = "official",
     ) -> None:
         super().__init__(setup)
@@ -60,7 +67,8 @@ class PSANet(Decoder):
             width=self.out_channels,
             direction=direction,
             mask_size=mask_size,
-            outside=outside,
+            scoring=Scoring(outside, softmax, divisor),
+            compact=compact,
             norm=self.norm,
         )
         self.fuse = ConvNormAct(2 * in_channels, self.out_channels, 3, norm=self.norm)

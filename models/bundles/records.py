@@ -131,6 +131,24 @@ class BundleMetrics(_OpenRecord):
     validation_mean_iou: float | None = None
 
 
+class ImportedFrom(_OpenRecord):
+    """The file of another library that a bundle was made from.
+
+    Args:
+        library: whose format it has, such as ``mmsegmentation``.
+        file: its name, never its path.
+        sha256: of the file.
+        url: where it is published.
+        left_out: its tensors that the network does not have, and why it needs none of them.
+    """
+
+    library: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    url: str | None = None
+    left_out: tuple[str, ...] = ()
+
+
 class Provenance(_OpenRecord):
     """Where a bundle comes from.
 
@@ -143,6 +161,7 @@ class Provenance(_OpenRecord):
         encoder_weights: the pre-trained weights it started from: ``imagenet``, ``builtin``, or the
             name of a file; None for random ones.
         encoder_weights_sha256, encoder_weights_licence, encoder_weights_origin: of these weights.
+        imported_from: the file of another library that the bundle was made from.
         versions: of Python and of the libraries.
         commit: of the code.
         command: trains it again.
@@ -164,6 +183,7 @@ class Provenance(_OpenRecord):
     encoder_weights_sha256: str | None = None
     encoder_weights_licence: str | None = None
     encoder_weights_origin: str | None = None
+    imported_from: ImportedFrom | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     commit: str | None = None
     command: str | None = None

@@ -19,6 +19,7 @@ Shape:   (N, C, H, W) -> (N, C, H, W)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -34,6 +35,21 @@ Variant = Literal["official", "mmseg"]
 Compact = Literal["no", "plain", "transposed"]
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """How the scores of positions become weights.
+
+    Attributes:
+        outside: positions out of reach score 0, or are excluded.
+        softmax: whether a softmax is taken; the scores are the weights otherwise.
+        divisor: of the sum over the positions; mmsegmentation's normalisation factor.
+    """
+
+    outside: Outside = "zero"
+    softmax: bool = True
+    divisor: float = 1.0
+
+
 class PSABranch(nn.Module):
     """One direction: reduce, shrink, predict the map, apply it.
 
@@ -45,7 +61,7 @@ class PSABranch(nn.Module):
         sampling: how the map shrinks.
         distribute: whether a position predicts its meaning to others.
         compact: whether there is no window; `transposed` then transposes the map.
-        outside: what positions out of reach are to the softmax.
+        scoring: how scores become weights.
     """
 
     def __init__(
@@ -57,7 +73,7 @@ class PSABranch(nn.Module):
         *,
         distribute: bool,
         compact: Compact = "no",
-        outside: Outside = "zero",
+        scoring: Scoring = Scoring(),
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
@@ -65,7 +81,7 @@ class PSABranch(nn.Module):
         self.sampling = sampling
         self.distribute = distribute
         self.compact = compact
-        self.outside = outside
+        self.scoring = scoring
         self.reduce = ConvNormAct(in_channels, channels, 1, norm=norm)
         self.attention = nn.Sequential(
             ConvNormAct(channels, channels, 1, norm=norm),
@@ -77,7 +93,10 @@ class PSABranch(nn.Module):
         x = self.sampling.shrink(self.reduce(x))
         scores = self._scores(self.attention(x))
         with torch.autocast(x.device.type, enabled=False):
-            weights = as_float32(scores).softmax(dim=1)
+            weights = as_float32(scores)
+            if self.scoring.softmax:
+                weights = weights.softmax(dim=1)
+            weights = weights / self.scoring.divisor
         context = x.flatten(2) @ weights.to(x.dtype)
         output: Tensor = context.unflatten(2, x.shape[-2:])
         return output
@@ -86,7 +105,10 @@ class PSABranch(nn.Module):
         """Return the scores (N, L, L): a column for each position that receives."""
         if self.compact == "no":
             return cut_out(
-                predicted, self.mask_size, distribute=self.distribute, outside=self.outside
+                predicted,
+                self.mask_size,
+                distribute=self.distribute,
+                outside=self.scoring.outside,
             )
         if predicted.shape[1] != predicted.shape[2] * predicted.shape[3]:
             rows, columns = self.mask_size
@@ -107,7 +129,7 @@ class PointwiseSpatialAttention(nn.Module):
         width: channels of each branch; None takes C / 4.
         direction: which branches there are.
         mask_size: height and width of the window, on the shrunk map.
-        outside: positions out of reach score 0, or are excluded.
+        scoring: how scores become weights.
         compact: predict the L scores of each position without a window.
         norm: normalisation.
 
@@ -123,7 +145,7 @@ class PointwiseSpatialAttention(nn.Module):
         width: int | None = None,
         direction: Direction = "both",
         mask_size: tuple[int, int] = (97, 97),
-        outside: Outside = "zero",
+        scoring: Scoring = Scoring(),
         compact: bool = False,
         norm: Norm = "batch",
     ) -> None:
@@ -148,7 +170,7 @@ class PointwiseSpatialAttention(nn.Module):
                     sampling,
                     distribute=name == "distribute",
                     compact=layout if compact else "no",
-                    outside=outside,
+                    scoring=scoring,
                     norm=norm,
                 )
         self.proj = ConvNormAct(inner * len(self.branches), channels, 1, norm=norm)
@@ -192,7 +214,7 @@ class PointwiseSpatialAttentionBlock(nn.Module):
             width=width,
             direction=direction,
             mask_size=mask_size,
-            outside=outside,
+            scoring=Scoring(outside),
             norm=norm,
         )
         self.gamma = nn.Parameter(torch.zeros(()))

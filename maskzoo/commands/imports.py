@@ -1,0 +1,55 @@
+"""`maskzoo import`: trained networks of other libraries, as bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from maskzoo.models.imports.record import ImportedNetwork
+
+app = typer.Typer(no_args_is_help=True, help="Trained networks of other libraries, as bundles.")
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the bundle.")]
+Name = Annotated[str | None, typer.Option(help="Name of the bundle; else the folder's.")]
+Dtype = Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored kernels.")]
+Licence = Annotated[str, typer.Option(help="Licence of the weights, such as Apache-2.0.")]
+
+
+@app.command("mmseg")
+def mmseg(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Checkpoint, .pth.")],
+    *,
+    out: Out,
+    name: Name = None,
+    dtype: Dtype = "float32",
+    licence: Licence = "",
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Its configuration, where the file has none."
+        ),
+    ] = None,
+) -> None:
+    """Import a checkpoint of mmsegmentation, 0.x or 1.x; nothing in it is run."""
+    from maskzoo.models.imports.mmseg.importer import import_mmseg
+
+    text = None if config is None else config.read_text(encoding="utf-8")
+    finish(import_mmseg(file, config=text, licence=licence), out, name, dtype)
+
+
+def finish(
+    imported: ImportedNetwork, out: Path, name: str | None, dtype: Literal["float32", "float16"]
+) -> None:
+    """Write the bundle and say what it is."""
+    from maskzoo.models.imports.bundle import write_imported
+
+    path = write_imported(imported, out, name=name, dtype=dtype)
+    spec, source = imported.spec, imported.source
+    print(f"wrote {path}: {spec.architecture} on {spec.encoder}, {spec.num_classes} classes")
+    print(f"tensors {len(imported.state)} taken, {len(source.left_out)} left out")
+    for line in (*source.left_out, *imported.notes):
+        print(f"  {line}")
+    print(f"try   maskzoo predict {path} IMAGE -o masks")

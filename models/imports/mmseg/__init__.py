@@ -1,0 +1,1 @@
+"""mmsegmentation's checkpoints: settings, layouts, backbones and heads in our terms."""

@@ -1,0 +1,91 @@
+"""Every reference network of mmsegmentation imports and gives its logits, at every size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from maskzoo.models.imports.bundle import build_imported
+from maskzoo.models.imports.mmseg.importer import import_mmseg
+
+FAMILIES = [
+    "ccnet",
+    "danet",
+    "deeplabv3",
+    "deeplabv3plus",
+    "dnlnet",
+    "emanet",
+    "encnet",
+    "fcn",
+    "gcnet",
+    "isanet",
+    "nonlocal",
+    "psanet",
+    "pspnet",
+    "upernet",
+]
+# dnlnet's reference divides by a constant in float32
+TOLERANCE = {"dnlnet": 2e-9}
+
+
+def files(shared: Path, name: str) -> tuple[Path, dict[str, torch.Tensor]]:
+    folder = shared / "references" / "mmseg"
+    return folder / f"{name}_tiny50.pth", load_file(folder / f"{name}_tiny50_io.safetensors")
+
+
+def run(network, x):
+    """Return the logits before and after the resize, and the auxiliary ones before it."""
+    with torch.no_grad():
+        features = network.encoder(x)
+        train = network.decoder.forward_train(features)
+        return network.classifier(network.decoder(features)), network(x), train.aux
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_reference_gives_its_logits_at_every_size(name, shared):
+    path, io = files(shared, name)
+    network = build_imported(import_mmseg(path)).double()
+    for case in [key.removesuffix("input") for key in io if key.endswith("input")]:
+        low, full, aux = run(network, io[f"{case}input"].double())
+        wanted = io[f"{case}logits_lowres_f64"]
+        torch.testing.assert_close(low, wanted, atol=TOLERANCE.get(name, 1e-9), rtol=0)
+        shown = io[f"{case}logits_full"]  # computed in float32
+        size = float(shown.abs().max())
+        torch.testing.assert_close(full.float(), shown, atol=max(1e-4, 2e-5 * size), rtol=0)
+        named = io.get(f"{case}aux_logits", io.get(f"{case}stage0_logits"))
+        ours = aux["coarse" if name == "ocrnet" else "fcn"]
+        torch.testing.assert_close(ours.float(), named, atol=1e-4, rtol=0)
+        assert float((full.argmax(1) == shown.argmax(1)).double().mean()) > 0.999
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_reference_gives_its_logits_in_float32(name, shared):
+    path, io = files(shared, name)
+    low, _, _ = run(build_imported(import_mmseg(path)), io["input"])
+    torch.testing.assert_close(low, io["logits_lowres"], atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_aligned_corners_are_read_from_the_settings(name, shared):
+    path, io = files(shared, name)
+    meta = torch.load(path, weights_only=True)["meta"]
+    text = meta["config"].replace("align_corners=False", "align_corners=True")
+    network = build_imported(import_mmseg(path, config=text))
+    low, full, _ = run(network, io["input"])
+    torch.testing.assert_close(low, io["ac.logits_lowres"], atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(full, io["ac.logits_full"], atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["ckpt1x", "ddp"])
+def test_other_layouts_of_a_file_give_the_same_network(layout, shared):
+    path, _ = files(shared, "pspnet")
+    plain, other = import_mmseg(path), import_mmseg(path.with_name(f"pspnet_tiny50.{layout}.pth"))
+    assert (other.spec, other.labels, other.preprocessing) == (
+        plain.spec,
+        plain.labels,
+        plain.preprocessing,
+    )
+    assert all(torch.equal(plain.state[key], other.state[key]) for key in plain.state)
