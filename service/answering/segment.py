@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -74,6 +75,7 @@ class Workplace:
         decoder: of files that are not to be decoded in a thread; None decodes all there.
         on_tile: called with the tiles done and their number; an exception ends the work. A whole
             image is one tile.
+        check: called while it waits for the rows of a huge image; an exception ends the work.
         at_network: context around the time in the queue and the network.
     """
 
@@ -83,6 +85,7 @@ class Workplace:
     arrays: Arrays
     decoder: Decoder | None = None
     on_tile: OnTile = lambda done, total: None
+    check: Callable[[], None] = lambda: None
     at_network: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
@@ -114,7 +117,7 @@ async def segment_image(
     """
     with ExitStack() as opened:
         with timings.measure("decode"):
-            decoded = await _decode_apart(order, source, header, place)
+            decoded = await _decode_apart(order, source, header, opened, place)
             planned = await place.in_thread(_open, order, source, header, opened, decoded)
         rows, pixels = planned.image.rows, planned.pixels
         with place.at_network():
@@ -139,16 +142,21 @@ async def segment_image(
 
 
 async def _decode_apart(
-    order: Order, source: bytes | Path, header: ImageInfo, place: Workplace
+    order: Order, source: bytes | Path, header: ImageInfo, opened: ExitStack, place: Workplace
 ) -> OpenedImage | None:
-    """Decode an image in a process; None where a thread may, or reads it tile by tile."""
-    is_read_by_rows = isinstance(source, Path) and header.format == "TIFF"
-    if place.decoder is None or is_read_by_rows or not place.decoder.takes(source):
+    """Open an image in a process; None where a thread may decode it."""
+    decoder = place.decoder
+    if decoder is None or not decoder.takes(source):
         return None
     await place.in_thread(order.network_pixels, header.height, header.width)
-    decoded = await place.decoder.decode(
-        source, header, name=order.file_name, max_pixels=order.max_pixels, bands=order.bands
-    )
+    name, most, bands = order.file_name, order.max_pixels, order.bands
+    if isinstance(source, Path) and header.format == "TIFF":
+        open_rows = partial(decoder.open_rows, source, header, check=place.check)
+        rows = await place.in_thread(open_rows, name=name, max_pixels=most, bands=bands)
+        if rows is not None:
+            opened.callback(rows.close)
+            return OpenedImage(rows, rows.info)
+    decoded = await decoder.decode(source, header, name=name, max_pixels=most, bands=bands)
     return OpenedImage(ArrayRows(decoded.pixels), decoded.info)
 
 

@@ -21,7 +21,8 @@ from typing import TypeVar
 from maskzoo.models.images.decode import DecodedImage, ImageInfo
 from maskzoo.models.images.plain import is_plain
 from maskzoo.models.preprocessing import Bands
-from maskzoo.service.decoding.process import Allowance, DecodeProcess
+from maskzoo.service.decoding.process import Allowance, Check, DecodeProcess
+from maskzoo.service.decoding.rows import DecodedRows
 from maskzoo.service.errors import DecodeLimitError, DecoderDiedError, StoppedError
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ _USUAL_PIXELS = 50_000_000  # of an image that may take the whole limit of time
 _SPARE_BYTES = 256 * 2**20
 _COPIES_OF_FILE = 3
 _COPIES_OF_SAMPLES = 4
+_SEGMENTS_BYTES = 6 * 256_000_000  # copies of a row of segments; see `models.images.tiff_rows`
 _OTHER_BYTES = 24  # for each pixel: RGB, its upright copy, what lies over white
 
 
@@ -86,18 +88,58 @@ class Decoder:
             DecodeLimitError, DecoderDiedError, StoppedError: as `header`.
         """
         pixels = header.width * header.height
-        samples = header.bands * max(1, header.bit_depth // 8)
-        allowed = Allowance(
-            self.limit_s * max(1, pixels / _USUAL_PIXELS),
-            _SPARE_BYTES
-            + _COPIES_OF_FILE * _size(source)
-            + pixels * (_COPIES_OF_SAMPLES * samples + _OTHER_BYTES),
-        )
+        allowed = self._allow(source, pixels=pixels, num_bytes=_bytes_of(header, pixels))
         return await self._run(
             lambda process: process.decode(
                 source, name=name, max_pixels=max_pixels, bands=bands, allowed=allowed
             )
         )
+
+    def open_rows(
+        self,
+        source: Path,
+        header: ImageInfo,
+        *,
+        name: str,
+        max_pixels: int | None,
+        bands: Bands | None = None,
+        check: Check = lambda: None,
+    ) -> DecodedRows | None:
+        """Open a TIFF that is read a few rows at a time, in a process of its own; blocks.
+
+        Args:
+            check: called again and again while it works; an exception ends the work.
+
+        Returns:
+            None for those that are read as a whole.
+
+        Raises:
+            ImageError: as `models.images.rows.open_image`.
+            DecodeLimitError, DecoderDiedError, StoppedError: as `header`; also while rows are read.
+        """
+
+        def check_both() -> None:
+            check()
+            if self._is_closed:
+                raise StoppedError("the service is stopping; send the request again")
+
+        def allow(pixels: int) -> Allowance:
+            num_bytes = segments + _bytes_of(header, pixels)
+            return self._allow(source, pixels=pixels, num_bytes=num_bytes)
+
+        pixels = header.width * header.height
+        segments = min(_bytes_of(header, pixels), _SEGMENTS_BYTES)
+        opening = self._allow(source, pixels=pixels, num_bytes=segments)
+        process = self._take(is_fresh=True)
+        rows = DecodedRows(process, header, allow=allow, check=check_both, end=self._drop)
+        try:
+            if rows.open(source, name=name, max_pixels=max_pixels, bands=bands, allowed=opening):
+                return rows
+        except BaseException:
+            rows.close()
+            raise
+        self._give_back(process)
+        return None
 
     def close(self) -> None:
         """Kill all processes, whatever they do; requests that wait for one get StoppedError."""
@@ -109,6 +151,13 @@ class Decoder:
         for process in idle:
             self._drop(process)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _allow(self, source: bytes | Path, *, pixels: int, num_bytes: int) -> Allowance:
+        """Return the limits of going over so many pixels, with so many bytes for them."""
+        return Allowance(
+            self.limit_s * max(1, pixels / _USUAL_PIXELS),
+            _SPARE_BYTES + _COPIES_OF_FILE * _size(source) + num_bytes,
+        )
 
     async def _run(self, work: Callable[[DecodeProcess], T]) -> T:
         """Run work on a process in a thread; kill the process when the caller is cancelled."""
@@ -150,11 +199,11 @@ class Decoder:
                 process.kill()
             raise
 
-    def _take(self) -> DecodeProcess:
+    def _take(self, *, is_fresh: bool = False) -> DecodeProcess:
         with self._lock:
             if self._is_closed:
                 raise StoppedError("the service is stopping; send the request again")
-            if self._idle:
+            if self._idle and not is_fresh:
                 return self._idle.pop()
             process = DecodeProcess()
             self._all.add(process)
@@ -171,6 +220,12 @@ class Decoder:
         process.close()
         with self._lock:
             self._all.discard(process)
+
+
+def _bytes_of(header: ImageInfo, pixels: int) -> int:
+    """Return the memory for so many pixels of a file while they are decoded."""
+    samples = header.bands * max(1, header.bit_depth // 8)
+    return pixels * (_COPIES_OF_SAMPLES * samples + _OTHER_BYTES)
 
 
 def _size(source: bytes | Path) -> int:

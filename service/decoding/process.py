@@ -12,7 +12,9 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,11 @@ _ERRORS = {
         zoo.ImageTooLargeError,
     )
 }
+_CHECK_S = 0.2
+
+Check = Callable[[], None]
+"""Called while a process works; an exception ends the waiting for it."""
+
 _TYPES = ("uint8", "uint16", "float32")
 
 
@@ -86,7 +93,8 @@ class DecodeProcess:
             DecodeLimitError: it takes too long, or too much memory; the process is gone.
             DecoderDiedError: the process died.
         """
-        answer, _ = self._ask(source, {"what": "header", "name": name[:_NAME]}, allowed)
+        request = {"what": "header", "name": name[:_NAME]}
+        answer, _ = self._ask(request, allowed, source=source)
         return ImageInfo(**answer["info"])
 
     def decode(
@@ -105,22 +113,42 @@ class DecodeProcess:
         Raises:
             ImageError, DecodeLimitError, DecoderDiedError: as `header`.
         """
-        request = {
-            "what": "decode",
-            "name": name[:_NAME],
-            "max_pixels": max_pixels,
-            "bands": None if bands is None else bands.model_dump(mode="json"),
-        }
-        answer, descriptor = self._ask(source, request, allowed)
-        if descriptor is None:
-            raise self._fail()
-        try:
-            pixels = _map(descriptor, answer["shape"], answer["dtype"])
-        except (OSError, ValueError, KeyError):
-            raise self._fail() from None
-        finally:
-            os.close(descriptor)
-        return DecodedImage(pixels, ImageInfo(**answer["info"]))
+        request = _decoding("decode", name, max_pixels, bands)
+        answer, descriptor = self._ask(request, allowed, source=source)
+        return DecodedImage(self._pixels(answer, descriptor), ImageInfo(**answer["info"]))
+
+    def open_rows(
+        self,
+        source: Path,
+        header: ImageInfo,
+        *,
+        name: str,
+        max_pixels: int | None,
+        bands: Bands | None,
+        allowed: Allowance,
+        check: Check,
+    ) -> ImageInfo | None:
+        """Open a TIFF to be read by rows; see `models.images.tiff_rows.open_tiff_rows`.
+
+        Args:
+            header: of the file; returned with what was found, or None if it is read as a whole.
+            check: called again and again meanwhile; an exception ends the waiting.
+
+        Raises:
+            ImageError, DecodeLimitError, DecoderDiedError: as `header`.
+        """
+        request = _decoding("open", name, max_pixels, bands)
+        answer, _ = self._ask(request, allowed, source=source, check=check)
+        return replace(header, **answer) if answer else None
+
+    def read_rows(self, top: int, bottom: int, *, allowed: Allowance, check: Check) -> np.ndarray:
+        """Return rows of the file that was opened, as `models.images.rows.PixelRows.read`.
+
+        Raises:
+            ImageError, DecodeLimitError, DecoderDiedError: as `header`.
+        """
+        request = {"what": "rows", "top": top, "bottom": bottom}
+        return self._pixels(*self._ask(request, allowed, check=check))
 
     def kill(self) -> None:
         """End the process, whatever it does; called from any thread."""
@@ -133,21 +161,27 @@ class DecodeProcess:
         self._process.wait()
 
     def _ask(
-        self, source: bytes | Path, request: dict[str, Any], allowed: Allowance
+        self,
+        request: dict[str, Any],
+        allowed: Allowance,
+        *,
+        source: bytes | Path | None = None,
+        check: Check = lambda: None,
     ) -> tuple[dict[str, Any], int | None]:
         request |= {"memory": allowed.memory, "seconds": round(allowed.seconds)}
-        self._socket.settimeout(allowed.seconds)
-        file = _open(source, request["name"])
+        files = [] if source is None else [_open(source, request["name"])]
         try:
-            socket.send_fds(self._socket, [json.dumps(request).encode()], [file])
-            message, descriptors, _, _ = socket.recv_fds(self._socket, MAX_MESSAGE, 1)
+            self._socket.settimeout(allowed.seconds)
+            socket.send_fds(self._socket, [json.dumps(request).encode()], files)
+            message, descriptors = self._receive(allowed.seconds, check)
         except TimeoutError:
             self.kill()
             raise DecodeLimitError(f"more than {allowed.seconds:.3g} s") from None
         except OSError:
             raise self._fail() from None
         finally:
-            os.close(file)
+            for file in files:
+                os.close(file)
         if not message:
             raise self._fail()
         answer = json.loads(message)
@@ -155,10 +189,43 @@ class DecodeProcess:
             raise _error_of(answer, allowed)
         return answer, descriptors[0] if descriptors else None
 
+    def _receive(self, seconds: float, check: Check) -> tuple[bytes, list[int]]:
+        """Return the next message and its descriptors."""
+        end = time.monotonic() + seconds
+        while True:
+            self._socket.settimeout(max(0.001, min(_CHECK_S, end - time.monotonic())))
+            try:
+                message, descriptors, _, _ = socket.recv_fds(self._socket, MAX_MESSAGE, 1)
+                return message, descriptors
+            except TimeoutError:
+                check()
+                if time.monotonic() >= end:
+                    raise
+
+    def _pixels(self, answer: dict[str, Any], descriptor: int | None) -> np.ndarray:
+        """Return the pixels of an answer; they lie in shared memory."""
+        if descriptor is None:
+            raise self._fail()
+        try:
+            return _map(descriptor, answer["shape"], answer["dtype"])
+        except (OSError, ValueError, KeyError):
+            raise self._fail() from None
+        finally:
+            os.close(descriptor)
+
     def _fail(self) -> DecoderDiedError:
         """Return the error of a process that died or answers nonsense."""
         self.kill()
         return DecoderDiedError()
+
+
+def _decoding(what: str, name: str, max_pixels: int | None, bands: Bands | None) -> dict[str, Any]:
+    return {
+        "what": what,
+        "name": name[:_NAME],
+        "max_pixels": max_pixels,
+        "bands": None if bands is None else bands.model_dump(mode="json"),
+    }
 
 
 def _open(source: bytes | Path, name: str) -> int:

@@ -1,8 +1,9 @@
 """The decoding process: `python -m maskzoo.service.decoding.worker FD`.
 
 It reads requests from a socket until that is closed. A request is one message: JSON, and the
-descriptor of a file. The answer is one message: JSON, and for pixels the descriptor of shared
-memory that can no longer shrink. Both processes check what they receive, and neither unpickles.
+descriptor of a file unless it asks for rows of the file that was opened before. The answer is one
+message: JSON, and for pixels the descriptor of shared memory that can no longer shrink. Both
+processes check what they receive, and neither unpickles.
 
 The process is small: it imports the decoders and neither torch nor the service.
 """
@@ -19,7 +20,8 @@ import resource
 import signal
 import socket
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +29,9 @@ from maskzoo.models.errors import ImageError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.models.images.sniff import sniff_format, webp_size
 from maskzoo.models.preprocessing import Bands
+
+if TYPE_CHECKING:
+    from maskzoo.models.images.tiff_rows import TiffRows
 
 MAX_MESSAGE = 128 * 1024
 _LIKELY_VICTIM = "800"  # of the kernel when memory runs out: this process and not the server
@@ -36,12 +41,12 @@ _PAGE = resource.getpagesize()
 
 def serve(connection: socket.socket) -> None:
     """Answer requests until the other end is closed."""
+    worker = _Worker()
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 1)
         if not message:
             return
-        (source,) = descriptors
-        answer, pixels = _answer(json.loads(message), source)
+        answer, pixels = worker.answer(json.loads(message), *descriptors)
         socket.send_fds(
             connection, [json.dumps(answer).encode()], [] if pixels is None else [pixels]
         )
@@ -49,31 +54,71 @@ def serve(connection: socket.socket) -> None:
             os.close(pixels)
 
 
-def _answer(request: dict[str, Any], source: int) -> tuple[dict[str, Any], int | None]:
-    """Return the answer to one request, and the descriptor of its pixels."""
-    _limit(memory=request["memory"], seconds=request["seconds"])
-    name = request["name"]
-    try:
-        with os.fdopen(source, "rb") as file:
-            data = file.read()
-        if request["what"] == "header":
-            _limit(memory=request["memory"] + _canvas_bytes(data, name), seconds=request["seconds"])
-            return {"info": read_header(data, name=name).to_json()}, None
-        bands = None if request["bands"] is None else Bands.model_validate(request["bands"])
-        decoded = decode_image(data, bands=bands, max_pixels=request["max_pixels"], name=name)
-        del data
-        pixels = decoded.pixels
-        shared = _share(pixels)
-    except ImageTooLargeError as error:
-        return {"error": "ImageTooLargeError", "args": list(error.members().values())}, None
-    except ImageError as error:
-        if _is_out_of_memory(error, is_header=request["what"] == "header"):
+class _Worker:
+    """Answers requests; holds the file that is read by rows."""
+
+    def __init__(self) -> None:
+        self._rows: TiffRows | None = None
+
+    def answer(
+        self, request: dict[str, Any], source: int | None = None
+    ) -> tuple[dict[str, Any], int | None]:
+        """Return the answer to one request, and the descriptor of its pixels."""
+        _limit(memory=request["memory"], seconds=request["seconds"])
+        try:
+            if source is None:
+                assert self._rows is not None, "it was opened before"
+                return _shared(self._rows.read(request["top"], request["bottom"]))
+            with os.fdopen(source, "rb") as file:
+                if request["what"] == "open":
+                    return self._open(request, source), None
+                data = file.read()
+            if request["what"] == "header":
+                return _header(request, data), None
+            return _decode(request, data)
+        except ImageTooLargeError as error:
+            return {"error": "ImageTooLargeError", "args": list(error.members().values())}, None
+        except ImageError as error:
+            if _is_out_of_memory(error, is_header=request["what"] == "header"):
+                return {"error": "MemoryError", "args": []}, None
+            return {"error": type(error).__name__, "args": [str(error)]}, None
+        except MemoryError:
             return {"error": "MemoryError", "args": []}, None
-        return {"error": type(error).__name__, "args": [str(error)]}, None
-    except MemoryError:
-        return {"error": "MemoryError", "args": []}, None
-    about = {"shape": list(pixels.shape), "dtype": str(pixels.dtype)}
+
+    def _open(self, request: dict[str, Any], source: int) -> dict[str, Any]:
+        from maskzoo.models.images.tiff_rows import open_tiff_rows  # loaded by `main`
+
+        self._rows = open_tiff_rows(
+            Path(f"/proc/self/fd/{source}"),
+            bands=_bands(request),
+            max_pixels=request["max_pixels"],
+            name=request["name"],
+        )
+        rows = self._rows
+        return {} if rows is None else {"alpha": rows.alpha, "scaling": rows.scaling}
+
+
+def _header(request: dict[str, Any], data: bytes) -> dict[str, Any]:
+    name, memory = request["name"], request["memory"]
+    _limit(memory=memory + _canvas_bytes(data, name), seconds=request["seconds"])
+    return {"info": read_header(data, name=name).to_json()}
+
+
+def _decode(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], int]:
+    decoded = decode_image(
+        data, bands=_bands(request), max_pixels=request["max_pixels"], name=request["name"]
+    )
+    about, shared = _shared(decoded.pixels)
     return {"info": decoded.info.to_json(), **about}, shared
+
+
+def _bands(request: dict[str, Any]) -> Bands | None:
+    return None if request["bands"] is None else Bands.model_validate(request["bands"])
+
+
+def _shared(pixels: np.ndarray) -> tuple[dict[str, Any], int]:
+    """Return the shape and type of pixels, and the descriptor of shared memory with them."""
+    return {"shape": list(pixels.shape), "dtype": str(pixels.dtype)}, _share(pixels)
 
 
 def _share(pixels: np.ndarray) -> int:
@@ -138,7 +183,7 @@ def main(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_LIKELY_VICTIM)
-    import maskzoo.models.images.tiff  # noqa: F401  # before any limit of memory is set
+    import maskzoo.models.images.tiff_rows  # noqa: F401  # before any limit of memory is set
 
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(BrokenPipeError):
         serve(connection)

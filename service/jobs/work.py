@@ -87,6 +87,7 @@ class JobWorker:
             arrays=JobArrays(files, job),
             decoder=self._decoder,
             on_tile=progress.on_tile,
+            check=progress.check,
         )
         timings = Timings()
         try:
