@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +10,21 @@ from typing import Any
 
 from maskzoo.models.errors import ZooError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
+from maskzoo.training.data.files.text import damage_of
 from maskzoo.training.data.joins.joined import JoinedMasks
 from maskzoo.training.data.masks.lists.classlists import read_class_lists
 from maskzoo.training.data.records.description import FILE_NAME
-from maskzoo.training.data.records.readings.account import Account
+from maskzoo.training.data.records.facts import PairFacts
+from maskzoo.training.data.records.readings.account import (
+    EXCLUDED,
+    UNREADABLE,
+    Account,
+    number_in,
+)
 from maskzoo.training.data.records.readings.index import FileIndex, LeftOut
 from maskzoo.training.data.records.samples import Pair
 
+_MOST_READ = 1000  # json and xml files that nobody uses
 _NAMES = frozenset({".names", ".yaml", ".yml"})  # suffixes of YOLO's class names
 
 
@@ -35,11 +43,12 @@ def take_account(
     is_drawn = index.annotations is not None and not isinstance(index.annotations, JoinedMasks)
     sorted_out.use("images", (pair.image for pair in pairs))
     sorted_out.use("annotations" if is_drawn else "masks", _mask_files(index, pairs))
-    sorted_out.use("annotations", _documents(listing, index))
     sorted_out.use("lists", index.helpers)
+    sorted_out.use("annotations", _documents(listing, index))
     sorted_out.use("description", [description or listing.root / FILE_NAME], listing)
     sorted_out.use("class names", _class_names(listing, index), listing)
-    excluded = [pair for pair in index.pairs if pair not in set(pairs)]
+    kept = set(pairs)
+    excluded = [pair for pair in index.pairs if pair not in kept]
     sorted_out.leave(
         f"excluded in {FILE_NAME}", (p for pair in excluded for p in (pair.image, pair.mask))
     )
@@ -48,8 +57,7 @@ def take_account(
     known = set(listing.all_files)
     sorted_out.leave("no mask has this name", (p for p in index.images_without_mask if p in known))
     sorted_out.leave("no image has this name", (p for p in index.masks_without_image if p in known))
-    for path in listing.all_files:
-        sorted_out.leave(_reason(path), [path])
+    _leave_rest(sorted_out, listing)
     _leave_others(sorted_out, listing)
     return sorted_out.account(listing.root)
 
@@ -59,7 +67,8 @@ def account_of_failure(listing: Listing) -> Account:
     sorted_out = _Sorter()
     for path in listing.all_files:
         kind = f"{suffix_of(path)} files" if path.suffix else "files without a suffix"
-        sorted_out.leave(f"not used, since the data set cannot be read: {kind}", [path])
+        if not sorted_out.is_damaged(path):
+            sorted_out.leave(f"not used, since the data set cannot be read: {kind}", [path])
     _leave_others(sorted_out, listing)
     return sorted_out.account(listing.root)
 
@@ -94,6 +103,28 @@ def with_lone_images(listing: Listing, index: FileIndex) -> FileIndex:
     return replace(index, images_without_mask=tuple(sorted(lone)))
 
 
+def with_lost(index: FileIndex, pairs: Sequence[Pair], facts: Sequence[PairFacts]) -> FileIndex:
+    """Return a reading with the numbers of annotations of what is excluded or cannot be read.
+
+    Args:
+        index: the reading.
+        pairs: its pairs without those that a person excludes.
+        facts: facts of these pairs, in their order.
+    """
+    if index.annotations is None:
+        return index
+    kept = set(pairs)
+    bare = [p for p, fact in zip(pairs, facts, strict=True) if fact.mask is None]
+    lost = Counter(index.lost)
+    for kind, rows in (
+        (EXCLUDED, [pair for pair in index.pairs if pair not in kept]),
+        (UNREADABLE, bare),
+    ):
+        count = sum(number_in(index.annotations, pair.mask, pair.image) for pair in rows)
+        lost.update({kind: count} if count else {})
+    return replace(index, lost=dict(lost))
+
+
 class _Sorter:
     """Puts every file into one place, the first that claims it."""
 
@@ -101,6 +132,8 @@ class _Sorter:
         self._taken: set[Path] = set()
         self._used: dict[str, list[Path]] = {}
         self._left: dict[str, list[Path]] = defaultdict(list)
+        self._damage: dict[Path, str] = {}
+        self._left_to_read = _MOST_READ
 
     def use(self, role: str, files: Iterable[Path], among: Listing | None = None) -> None:
         """Note files as used, those in a listing alone where one is given."""
@@ -113,6 +146,21 @@ class _Sorter:
         """Note files as left out."""
         self._add(self._left[reason], files)
 
+    def is_damaged(self, path: Path) -> bool:
+        """Tell whether a json or xml file cannot be read, and note it as left out if so."""
+        if suffix_of(path) not in (".json", ".xml") or not self._left_to_read:
+            return False
+        self._left_to_read -= 1
+        detail = damage_of(path)
+        if detail:
+            self._damage[path] = detail
+            self.leave("cannot be read", [path])
+        return bool(detail)
+
+    def unclaimed(self, listing: Listing) -> list[Path]:
+        """Return the files that nothing was noted of."""
+        return [path for path in listing.all_files if path not in self._taken]
+
     def _add(self, place: list[Path], files: Iterable[Path]) -> None:
         for path in files:
             if path not in self._taken:
@@ -122,7 +170,11 @@ class _Sorter:
     def account(self, root: Path) -> Account:
         """Return what was noted."""
         used = {role: tuple(files) for role, files in self._used.items() if files}
-        left = (LeftOut(reason, tuple(files)) for reason, files in self._left.items() if files)
+        left = (
+            LeftOut(reason, tuple(files), {p: d for p in files if (d := self._damage.get(p))})
+            for reason, files in self._left.items()
+            if files
+        )
         return Account(root, used, tuple(left))
 
 
@@ -156,7 +208,14 @@ def _class_names(listing: Listing, index: FileIndex) -> list[Path]:
     return found
 
 
-def _reason(path: Path) -> str:
-    if suffix_of(path) in IMAGE_SUFFIXES:
-        return "an image or mask that belongs to no sample"
-    return f"no reader uses {suffix_of(path)} files here" if path.suffix else "no reader uses them"
+def _leave_rest(sorter: _Sorter, listing: Listing) -> None:
+    """Note what nobody claims, with those documents apart that cannot be read."""
+    for path in sorter.unclaimed(listing):
+        if suffix_of(path) in IMAGE_SUFFIXES:
+            sorter.leave("an image or mask that belongs to no sample", [path])
+        elif sorter.is_damaged(path):
+            continue
+        elif path.suffix:
+            sorter.leave(f"no reader uses {suffix_of(path)} files here", [path])
+        else:
+            sorter.leave("no reader uses them", [path])

@@ -81,8 +81,10 @@ def merge(readings: Sequence[FileIndex]) -> list[FileIndex]:
 
 def _content(reading: FileIndex) -> dict[Path, object]:
     """Return what each image is paired with."""
-    storage = None if reading.annotations is None else reading.annotations.storage
-    return {pair.image: (pair.mask, storage) for pair in reading.pairs}
+    if reading.annotations is None:
+        return {pair.image: pair.mask for pair in reading.pairs}
+    drawn_from = (reading.annotations.storage, str(reading.origin.keys.get("annotations")))
+    return {pair.image: (pair.mask, *drawn_from) for pair in reading.pairs}
 
 
 def _agrees(ours: dict[Path, object], theirs: dict[Path, object], other: FileIndex) -> bool:
@@ -110,11 +112,14 @@ def _named(readings: Sequence[FileIndex], masks: str) -> FileIndex:
 def _without_others(chosen: FileIndex, readings: Sequence[FileIndex], reason: str) -> FileIndex:
     """Return the chosen reading, with the files of the others named as left out."""
     taken = {file for pair in chosen.pairs for file in (pair.image, pair.mask)} | {*chosen.helpers}
+    taken |= {*chosen.images_without_mask, *chosen.masks_without_image}
     left: dict[str, set[Path]] = defaultdict(set)
     for reading in sorted(readings, key=lambda reading: not reading.rendering):
-        files = {file for pair in reading.pairs for file in (pair.image, pair.mask)} - taken
-        left[reading.rendering or reason] |= files
-        taken |= files
+        masks = {pair.mask for pair in reading.pairs} - taken
+        left[reading.rendering or reason] |= masks
+        taken |= masks
+    images = {pair.image for reading in readings for pair in reading.pairs} - taken
+    left["no list names it" if chosen.is_listed else "an image of another reading"] |= images
     new = tuple(LeftOut(why, tuple(sorted(files))) for why, files in left.items() if files)
     return replace(chosen, left_out=(*chosen.left_out, *new))
 

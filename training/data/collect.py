@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.account import take_account, with_lone_images
+from maskzoo.training.data.account import take_account, with_lone_images, with_lost
 from maskzoo.training.data.check.bands import describe_bands, find_bands
 from maskzoo.training.data.check.scan import OnProgress, scan
 from maskzoo.training.data.choice import choose
@@ -18,7 +18,7 @@ from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.find.described.description import find_description
 from maskzoo.training.data.find.described.reading import is_described, read_described
 from maskzoo.training.data.find.folders import find_folders, pair_folders
-from maskzoo.training.data.find.layouts import find_documents, find_readings
+from maskzoo.training.data.find.layouts import find_of_format, find_readings
 from maskzoo.training.data.find.splits import settle_splits
 from maskzoo.training.data.masks.census import take_census
 from maskzoo.training.data.masks.described import described_classes
@@ -65,6 +65,7 @@ def collect_findings(
     pairs, excluded = _without_excluded(index.pairs, described.exclude)
     reader = MaskReader(index.annotations, described.apply_exif_to_masks)
     facts = scan(pairs, reader, deep=deep, on_progress=on_progress)
+    index = with_lost(index, pairs, facts)
     interpretation = _interpret(described, index, pairs, facts)
     seed = seed if described.splits.seed is None else described.splits.seed
     bare = Findings(root, described, index, interpretation, (), tuple(facts), (), seed)
@@ -113,7 +114,7 @@ def _find(listing: Listing, described: Description, masks: str | None) -> FileIn
                 "already says where images and masks are; leave --masks out, or these keys of "
                 f"{FILE_NAME}"
             )
-        return read_described(listing, described, find_documents(listing), pair_folders)
+        return read_described(listing, described, find_of_format, pair_folders)
     return choose(find_readings(listing, find_folders), masks)
 
 

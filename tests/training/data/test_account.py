@@ -5,144 +5,139 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, SpecError
 from maskzoo.training.data.account import failure_json
+from maskzoo.training.data.check.writing import write_description
+from maskzoo.training.data.find.beside import BESIDE
+from maskzoo.training.data.find.layouts import AT_PLACES, DOCUMENTS, FORMATS
 from maskzoo.training.data.opening import inspect
-from tests.training.data.documents import SQUARE, coco_document, write_labelme
+from maskzoo.training.data.records.inspection import Inspection
+from maskzoo.training.data.records.readings.choice import ChoiceError
+from tests.training.data.readers import FORMAT_OF, READERS, coco, mask_files, photos, text
 
-EXTRA = ("notes/readme.txt", "images/spare.xyz", "model.mat", ".DS_Store", "Thumbs.db")
-
-
-def masks(root: Path, write_image, name: str) -> None:
-    for number in range(6):
-        mask = np.zeros((24, 32), np.uint8)
-        mask[4:12, 4 : 12 + number] = 255
-        write_image(root / name.format(n=number), mask)
+EXTRA = ("notes/readme.txt", "spare.xyz", "model.mat", ".DS_Store", "Thumbs.db", "empty.json")
 
 
-def write_png(root, write_image):
-    masks(root, write_image, "masks/{n}.png")
-    masks(root, write_image, "masks_color/{n}.png")
-    write_image(root / "masks/99.png", np.zeros((24, 32), np.uint8))
+def test_every_format_has_a_data_set_here() -> None:
+    assert set(FORMAT_OF.values()) == {*FORMATS, *(row.name for row in BESIDE)}
+    assert set(FORMAT_OF) <= set(READERS)
+    assert {*AT_PLACES, *DOCUMENTS} <= set(FORMATS.values())
 
 
-def write_objects(root, write_image):
-    for name in ("a1", "b2c", "d7"):
-        masks(root, write_image, f"masks/{{n}}_{name}{{n}}.png")
+def choices(root: Path) -> list[str | None]:
+    """Return what `--masks` takes for each reading of a folder, None where there is one alone."""
+    try:
+        inspect(root, deep=False)
+    except ChoiceError as error:
+        return [choice.name for choice in error.choices]
+    return [None]
 
 
-def write_list(root, write_image):
-    masks(root, write_image, "masks/{n}.png")
-    lines = [f"images/{n}.jpg,masks/{n}.png" for n in range(5)]
-    (root / "list.csv").write_text("\n".join(["image,mask", *lines]))
-
-
-def write_coco(root, write_image):
-    names = [(f"{n}.jpg", [1, 2]) for n in range(5)]
-    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
-    (root / "annotations.json").write_text(coco_document(names, categories))
-
-
-def write_all_labelme(root, write_image):
-    for number in range(6):
-        write_labelme(root, number)
-    shapes = [
-        {"label": "cat", "points": SQUARE, "shape_type": "polygon"},
-        {"label": "cat", "points": [[1, 1]], "shape_type": "point"},
-    ]
-    (root / "images/0.json").write_text(json.dumps({"shapes": shapes}))
-
-
-def write_yolo(root, write_image):
-    (root / "labels").mkdir()
-    for number in range(6):
-        (root / f"labels/{number}.txt").write_text("0 .1 .1 .5 .1 .5 .5\n0 .5 .5 .2 .2\n")
-    (root / "classes.txt").write_text("cat\ndog\n")
-
-
-def write_via(root, write_image):
-    region = {
-        "shape_attributes": {
-            "name": "polygon",
-            "all_points_x": [4, 12, 12],
-            "all_points_y": [2, 2, 9],
-        },
-        "region_attributes": {"class": "cat"},
-    }
-    rows = {f"{n}.jpg": {"filename": f"{n}.jpg", "size": 1, "regions": [region]} for n in range(6)}
-    (root / "via.json").write_text(json.dumps(rows))
-
-
-READERS = {
-    "mask files": write_png,
-    "objects": write_objects,
-    "a list": write_list,
-    "COCO": write_coco,
-    "labelme": write_all_labelme,
-    "YOLO": write_yolo,
-    "VIA": write_via,
-}
-
-
-@pytest.mark.parametrize("name", READERS)
-def test_the_sums_add_up_for_every_reader(name, images, write_image) -> None:
-    READERS[name](images, write_image)
-    for extra in EXTRA:
-        (images / extra).parent.mkdir(exist_ok=True)
-        (images / extra).write_bytes(b"x")
-    account = inspect(images, deep=False).to_json()["account"]
+def assert_sums(root: Path, account: dict[str, object]) -> None:
     files = account["files"]
-    there = [path for path in images.rglob("*") if path.is_file()]
-    assert files["found"] == len(there)
+    assert files["found"] == sum(path.is_file() for path in root.rglob("*"))
     assert files["found"] == sum(files["used"].values()) + sum(
         row["count"] for row in files["left_out"]
     )
-    assert files["used"]["images"] >= 5
-    assert any(".DS_Store" in row["examples"] for row in files["left_out"])
-    assert any("model.mat" in row["examples"] for row in files["left_out"])
     shapes = account["annotations"]
-    assert (shapes is None) == (name in ("mask files", "a list"))
     if shapes is not None:
         assert shapes["found"] == (
             shapes["drawn"] + shapes["covered"] + sum(shapes["not_drawn"].values())
         )
-        assert shapes["found"] > 0
 
 
-def test_what_is_not_drawn_is_counted(images, write_image) -> None:
-    write_all_labelme(images, write_image)
-    shapes = inspect(images, deep=False).to_json()["account"]["annotations"]
-    assert shapes["found"] == 7
-    assert shapes["drawn"] == 6
-    assert sum(shapes["not_drawn"].values()) == 1
+@pytest.mark.parametrize("name", READERS)
+def test_the_sums_add_up_for_every_reader(name: str, tmp_path: Path) -> None:
+    number = READERS[name](tmp_path)
+    for extra in EXTRA:
+        (tmp_path / extra).parent.mkdir(exist_ok=True)
+        (tmp_path / extra).write_bytes(b"")
+    for masks in choices(tmp_path):
+        account = inspect(tmp_path, masks=masks, deep=False).to_json()["account"]
+        assert_sums(tmp_path, account)
+        assert account["files"]["used"]["images"] >= 7
+        examples = [name for row in account["files"]["left_out"] for name in row["examples"]]
+        assert {*EXTRA} - {"model.mat", "notes/readme.txt"} <= {*examples}
+        if number is not None:
+            assert account["annotations"]["found"] == number
 
 
-def test_renderings_and_lone_masks_are_left_out_with_their_reason(images, write_image) -> None:
-    write_png(images, write_image)
-    files = inspect(images, deep=False).to_json()["account"]["files"]
-    assert files["used"] == {"images": 6, "masks": 6}
-    assert {row["reason"]: row["count"] for row in files["left_out"]} == {
-        "colour rendering": 6,
-        "no image has this name": 1,
+def rows(report: Inspection) -> dict[str, tuple[object, ...]]:
+    return {
+        sample.stem: (sample.image, sample.mask, sample.split, facts.mask and facts.mask.counts)
+        for sample, facts in report.findings.rows
     }
 
 
-def test_images_that_no_json_lists_are_told(images, write_image) -> None:
-    write_coco(images, write_image)
-    (problem,) = (
-        p for p in inspect(images, deep=False).problems if p.kind == "images-without-mask"
-    )
-    assert [item.file for item in problem.items] == [images / "images/5.jpg"]
+@pytest.mark.parametrize("name", READERS)
+def test_what_inspect_writes_reads_the_same(name: str, tmp_path: Path) -> None:
+    READERS[name](tmp_path)
+    for masks in choices(tmp_path):
+        report = inspect(tmp_path, masks=masks, deep=False)
+        file = write_description(report)
+        again = inspect(tmp_path, deep=False)
+        file.unlink()
+        assert rows(again) == rows(report), report.findings.index.origin.yaml()
+        lost = again.findings.index.lost
+        assert lost == report.findings.index.lost
 
 
-def test_a_failure_has_its_account_too(images) -> None:
-    with pytest.raises(DataError) as caught:
-        inspect(images)
-    report = failure_json(images, caught.value)
-    assert report["account"]["files"]["found"] == 6
+@pytest.mark.parametrize("name", READERS)
+def test_a_failure_accounts_for_every_file_of_every_reader(name: str, tmp_path: Path) -> None:
+    READERS[name](tmp_path)
+    (tmp_path / "dataset.yaml").write_text("images: nowhere\nmasks: here")
+    with pytest.raises((DataError, SpecError)) as caught:
+        inspect(tmp_path)
+    report = failure_json(tmp_path, caught.value)
+    assert_sums(tmp_path, report["account"])
     assert report["account"]["files"]["used"] == {}
     assert report["error"]["message"] == str(caught.value)
     assert report["num_errors"] == 1
+
+
+def test_renderings_and_lone_files_are_left_out_with_their_reason(tmp_path: Path) -> None:
+    mask_files(tmp_path)
+    files = inspect(tmp_path, deep=False).to_json()["account"]["files"]
+    assert files["used"] == {"images": 8, "masks": 8}
+    assert {row["reason"]: row["count"] for row in files["left_out"]} == {
+        "colour rendering": 8,
+        "no image has this name": 1,
+        "no mask has this name": 2,
+    }
+
+
+def test_images_that_no_json_lists_are_told(tmp_path: Path) -> None:
+    coco(tmp_path)
+    (problem,) = (
+        p for p in inspect(tmp_path, deep=False).problems if p.kind == "images-without-mask"
+    )
+    assert [item.file for item in problem.items] == [tmp_path / "images/8.png"]
+
+
+def test_what_is_excluded_or_cannot_be_read_is_counted_too(tmp_path: Path) -> None:
+    coco(tmp_path)
+    whole = inspect(tmp_path, deep=False).to_json()["account"]["annotations"]
+    text(tmp_path / "dataset.yaml", "exclude: ['0']")
+    text(tmp_path / "images/1.png", "this is no image")
+    account = inspect(tmp_path, deep=False).to_json()["account"]["annotations"]
+    assert account["found"] == whole["found"]
+    assert account["not_drawn"]["of images that are excluded"] == 5
+    assert account["not_drawn"]["of images or files that cannot be read"] == 1
+
+
+def test_a_json_that_cannot_be_read_is_a_warning_and_named_where_nothing_else_is(
+    tmp_path: Path,
+) -> None:
+    mask_files(tmp_path / "good")
+    text(tmp_path / "good/via.json", '{"a":\n')
+    (problem,) = (p for p in inspect(tmp_path / "good").problems if p.kind == "unreadable-document")
+    assert problem.severity == "warning"
+    assert [(item.file.name, item.detail[:24]) for item in problem.items] == [
+        ("via.json", "line 2 is not valid JSON")
+    ]
+    photos(tmp_path / "bad/images")
+    text(tmp_path / "bad/via.json", json.dumps([1, 2])[:-1])
+    with pytest.raises(DataError, match=r"via\.json.* line 1 is not valid JSON"):
+        inspect(tmp_path / "bad")

@@ -15,7 +15,12 @@ from maskzoo.training.data.check.classes import (
     check_number,
     check_presence,
 )
-from maskzoo.training.data.check.files import check_readable, check_sizes, check_unpaired
+from maskzoo.training.data.check.files import (
+    check_left_out,
+    check_readable,
+    check_sizes,
+    check_unpaired,
+)
 from maskzoo.training.data.check.leakage import check_duplicates, check_near_duplicates
 from maskzoo.training.data.check.shapes import check_shapes
 from maskzoo.training.data.check.values import check_alpha, check_overlaps
@@ -42,6 +47,7 @@ CHECKS: tuple[Callable[[Findings], list[DataProblem]], ...] = (
     check_duplicates,
     check_near_duplicates,
     check_unpaired,
+    check_left_out,
     check_ignored,
     check_instances,
 )

@@ -87,3 +87,16 @@ def check_unpaired(findings: Findings) -> list[DataProblem]:
 
 def _items(files: Sequence[Path], detail: str) -> tuple[ProblemItem, ...]:
     return tuple(ProblemItem(file, detail) for file in files)
+
+
+def check_left_out(findings: Findings) -> list[DataProblem]:
+    """Report json and xml files that cannot be read: they may hold annotations of the images."""
+    left = findings.account.left_out if findings.account is not None else ()
+    items = tuple(
+        ProblemItem(file, detail) for part in left for file, detail in part.damage.items()
+    )
+    if not items:
+        return []
+    title = f"{len(items)} json or xml file(s) beside the data cannot be read; they are not used"
+    cure = "export them again if they hold annotations, or remove them"
+    return [DataProblem("unreadable-document", "warning", title, cure, items)]

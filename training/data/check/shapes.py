@@ -27,12 +27,24 @@ def check_shapes(findings: Findings) -> list[DataProblem]:
         if facts.mask is not None and facts.mask.tally is not None
     ]
     if not rows:
-        return []
+        return _lost(findings)
     kinds = _kinds(tally for _, tally in rows)
     if kinds and not any(tally.drawn for _, tally in rows):
         title = f"no annotation has an outline that can be drawn: {kinds}"
         return [DataProblem("no-outlines", "error", title, _EXPORTS, _examples(rows))]
-    return [*_damaged(rows), *_empty(findings, rows), *_not_drawn(rows, kinds), *_scaled(rows)]
+    problems = [*_damaged(rows), *_empty(findings, rows), *_not_drawn(rows, kinds)]
+    return [*problems, *_scaled(rows), *_lost(findings)]
+
+
+def _lost(findings: Findings) -> list[DataProblem]:
+    """Report annotations that belong to no sample."""
+    lost = findings.index.lost
+    if not lost:
+        return []
+    listed = ", ".join(f"{count} {kind}" for kind, count in lost.items())
+    title = f"{sum(lost.values())} annotation(s) are not used: {listed}"
+    cure = "add the images, or correct their names in the annotations; else continue without them"
+    return [DataProblem("lost-annotations", "warning", title, cure)]
 
 
 def _kinds(tallies: Iterable[ShapeTally]) -> str:

@@ -13,6 +13,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import yaml
 
@@ -87,6 +88,23 @@ def read_json(path: Path) -> Any:
         ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: the file is not valid JSON ({error}); export it again") from error
+
+
+def damage_of(path: Path) -> str:
+    """Return why a json or xml file cannot be read; empty for a good one and for other files."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".json":
+            read_json(path)
+        elif suffix == ".xml":
+            text = read_text(path)
+            if "<!ENTITY" not in text:  # entities can be made to fill the memory
+                ElementTree.fromstring(text)
+    except DataError as error:
+        return str(error).removeprefix(f"{path}: ").partition(";")[0]
+    except ElementTree.ParseError as error:
+        return f"not valid XML ({error})"
+    return ""
 
 
 def read_yaml(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_
 from maskzoo.training.data.files.text import read_json
 from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
+from maskzoo.training.data.records.readings.account import NOT_THERE, SECOND, lost_in
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair, Split
 from maskzoo.training.data.records.shape import ImageShapes, ListedImages
@@ -71,16 +73,21 @@ def _listed(
     shapes: dict[Path, ImageShapes] = {}
     unpaired: list[Path] = []
     notes: list[str] = []
+    lost: Counter[str] = Counter()
     for file, listed in files:
         notes += listed.notes
         split = split_in_name(file, root)
         for name, found in listed.images:
             image = _image(listing, root, file, name)
+            number = len(found.shapes) + len(found.not_drawn)
             if image is None:
                 unpaired.append(Path(name))
-                continue
-            pairs.setdefault(image, Pair(image.stem, image, file, split or _own(image, root)))
-            shapes.setdefault(image, found)
+                lost[NOT_THERE] += number
+            elif image in pairs:
+                lost[SECOND] += number
+            else:
+                pairs[image] = Pair(image.stem, image, file, split or _own(image, root))
+                shapes[image] = found
     names = [listing.relative(file) for file, _ in files]
     has_shapes = any(found.shapes for found in shapes.values())
     has_others = any(found.not_drawn for found in shapes.values())
@@ -92,6 +99,7 @@ def _listed(
         masks_without_image=tuple(unpaired),
         annotations=ListedShapes.of(shapes, tool),
         notes=tuple(dict.fromkeys(notes)),
+        lost=+lost,
         is_bare=has_others and not has_shapes,
     )
 
@@ -155,6 +163,7 @@ def find_supervisely(listing: Listing, root: Path) -> list[FileIndex]:
             images_without_mask=tuple(bare),
             masks_without_image=tuple(lonely),
             annotations=shapes,
+            lost=lost_in(shapes, lonely),
         )
     ]
 

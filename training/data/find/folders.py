@@ -18,7 +18,8 @@ from maskzoo.training.data.find.trees.pairing import divide, unique_stems
 from maskzoo.training.data.find.trees.readings import find_variants, pairs_of
 from maskzoo.training.data.find.trees.records import Leaf, Row, Variant
 from maskzoo.training.data.find.trees.templates import one_or_list, patterns_of
-from maskzoo.training.data.joins.joined import OBJECT_NAME
+from maskzoo.training.data.joins.joined import OBJECT_NAME, JoinedMasks
+from maskzoo.training.data.records.readings.account import lost_in, number_in
 from maskzoo.training.data.records.readings.index import FileIndex, Origin, YamlValue
 from maskzoo.training.data.shapes.yolo import YoloPolygons
 
@@ -52,8 +53,16 @@ def _readings(listing: Listing, root: Path, leaves: Sequence[Leaf]) -> list[File
                 keys = {"format": format_.name, "images": images, "annotations": files_}
                 origin = replace(index.origin, keys=keys)
                 is_bare = isinstance(annotations, YoloPolygons) and annotations.is_bare
+                lone = _lone_files(leaves, {path.parent for path in files}, format_.suffix, files)
                 found.append(
-                    replace(index, annotations=annotations, origin=origin, is_bare=is_bare)
+                    replace(
+                        index,
+                        annotations=annotations,
+                        origin=origin,
+                        is_bare=is_bare,
+                        masks_without_image=tuple(p for p in lone if number_in(annotations, p)),
+                        lost=lost_in(annotations, lone),
+                    )
                 )
     masks = chain.from_iterable(row.masks for variant in variants for row in variant.rows)
     taken = frozenset((*masks, *(pair.mask for index in found for pair in index.pairs)))
@@ -138,6 +147,20 @@ def _index(listing: Listing, rows: Sequence[Row], variant: Variant, kind: str = 
     )
 
 
+def _lone_files(
+    leaves: Sequence[Leaf], folders: set[Path], suffix: str, taken: Sequence[Path]
+) -> list[Path]:
+    """Return the files of a suffix in some folders that are not among those taken."""
+    known = set(taken)
+    return [
+        path
+        for leaf in leaves
+        if leaf.folder in folders
+        for path in leaf.files
+        if suffix_of(path) == suffix and path not in known and path.stem != "classes"
+    ]
+
+
 def _layout_name(variant: Variant) -> str:
     """Return the folders, with the name of the data set that they give away."""
     images = variant.images or "images"
@@ -166,7 +189,13 @@ def _with_unpaired(leaves: Sequence[Leaf], index: FileIndex, taken: frozenset[Pa
     suffixes = IMAGE_SUFFIXES | {suffix_of(pair.mask) for pair in index.pairs}
     images = {pair.image for pair in index.pairs}
     image_folders = {path.parent for path in images}
-    mask_folders = {pair.mask.parent for pair in index.pairs}
+    masks_of = index.annotations.files if isinstance(index.annotations, JoinedMasks) else None
+    used = [
+        path
+        for pair in index.pairs
+        for path in ((pair.mask,) if masks_of is None else masks_of(pair.image))
+    ]
+    mask_folders = {path.parent for path in used}
     lone_images: list[Path] = []
     lone_masks: list[Path] = []
     for leaf in leaves:
@@ -181,6 +210,9 @@ def _with_unpaired(leaves: Sequence[Leaf], index: FileIndex, taken: frozenset[Pa
             lone_masks += lone
         elif leaf.role == "image" or (leaf.role is None and leaf.split is not None):
             lone_images += pictures
+    others = [path for path in index.masks_without_image if path not in lone_masks]
     return replace(
-        index, images_without_mask=tuple(lone_images), masks_without_image=tuple(lone_masks)
+        index,
+        images_without_mask=tuple(lone_images),
+        masks_without_image=(*lone_masks, *others),
     )

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, UnknownNameError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
+from maskzoo.training.data.files.text import damage_of
 from maskzoo.training.data.find.annotated import (
     find_labelme_folders,
     find_listed,
     find_supervisely,
 )
+from maskzoo.training.data.find.beside import BESIDE
 from maskzoo.training.data.find.coco import find_coco
 from maskzoo.training.data.find.foreign import recognised
 from maskzoo.training.data.find.lists import absent_in_lists, find_lists
@@ -46,7 +48,9 @@ def find_readings(listing: Listing, find_folders: Finder) -> list[FileIndex]:
     """
     places = list(_places(listing))
     readings = [index for finder in AT_PLACES for base in places for index in finder(listing, base)]
-    readings += [*find_folders(listing, places[0]), *find_documents(listing)]
+    readings += find_folders(listing, places[0])
+    for finder in DOCUMENTS:
+        readings += _nearest_of(listing, places, finder)
     readings = [_placed(index, listing) for index in readings]
     is_guess = all(_says_nothing(index) for index in readings)
     if readings and not (is_guess and absent_in_lists(listing, listing.root)):
@@ -85,14 +89,27 @@ def _placed(index: FileIndex, listing: Listing) -> FileIndex:
     return replace(index, base=base, notes=(f"found in {listing.relative(base)}", *index.notes))
 
 
-def find_documents(listing: Listing) -> list[FileIndex]:
-    """Return the readings of annotations, of each format those nearest to the root."""
+def find_of_format(listing: Listing, name: str) -> list[FileIndex]:
+    """Return the readings of one of `FORMATS`.
+
+    Raises:
+        UnknownNameError: there is no such format.
+    """
+    finder = FORMATS.get(name)
+    if finder is None:
+        names = sorted({*FORMATS, *(row.name for row in BESIDE)})
+        raise UnknownNameError("format", name, names)
     places = list(_places(listing))
-    nearest = (
-        next((found for base in places if (found := finder(listing, base))), [])
-        for finder in DOCUMENTS
-    )
-    return [index for found in nearest for index in found]
+    if finder in AT_PLACES:
+        found = [index for base in places for index in finder(listing, base)]
+    else:
+        found = _nearest_of(listing, places, finder)
+    return [_placed(index, listing) for index in found if index.origin.keys.get("format") == name]
+
+
+def _nearest_of(listing: Listing, places: Iterable[Path], finder: Finder) -> list[FileIndex]:
+    """Return the readings that a finder gives for the nearest folder where it gives any."""
+    return next((found for base in places if (found := finder(listing, base))), [])
 
 
 def _places(listing: Listing) -> Iterator[Path]:
@@ -128,6 +145,18 @@ DOCUMENTS: tuple[Finder, ...] = (
     find_labelme_folders,
 )
 """Finders of annotations, each asked for the folders near the root until it finds some."""
+FORMATS: dict[str, Finder] = {
+    "voc": find_voc,
+    "list": find_lists,
+    "coco": find_coco,
+    "coco-panoptic": find_panoptic,
+    "via": find_listed,
+    "label-studio": find_listed,
+    "cvat": find_listed,
+    "supervisely": find_supervisely,
+    "labelme-folders": find_labelme_folders,
+}
+"""The finder of each name that `format` in dataset.yaml takes, beside those of `beside.BESIDE`."""
 
 
 def _nothing_found(listing: Listing) -> str:
@@ -135,6 +164,12 @@ def _nothing_found(listing: Listing) -> str:
     root = listing.root
     if absent := absent_in_lists(listing, root):
         return f"no images with masks found in {str(root)!r}: {absent}"
+    for file in listing.files(suffixes={".json", ".xml"})[:_MOST_FOLDERS]:
+        if damage := damage_of(file):
+            return (
+                f"no images with masks found in {str(root)!r}, and {listing.relative(file)} cannot "
+                f"be read: {damage}; export it again if it holds the annotations"
+            )
     if known := recognised(listing):
         return f"no images with masks found in {str(root)!r}: {known}"
     return (

@@ -71,7 +71,7 @@ def find_lists(listing: Listing, root: Path) -> list[FileIndex]:
         root,
         f"lists {names}",
         unique_stems(list(pairs.values())),
-        Origin(names),
+        Origin(names, {"format": "list", "annotations": [listing.relative(f) for f in used]}),
         helpers=tuple(used),
         notes=tuple(notes),
         is_listed=True,

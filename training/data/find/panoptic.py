@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
@@ -9,6 +10,7 @@ from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.files.text import read_json
 from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
+from maskzoo.training.data.records.readings.account import NOT_THERE, SECOND
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair
 from maskzoo.training.data.records.shape import meaning
@@ -26,6 +28,7 @@ def find_panoptic(listing: Listing, root: Path) -> list[FileIndex]:
     names: dict[str, None] = {}
     files: list[Path] = []
     unpaired: list[Path] = []
+    lost: Counter[str] = Counter()
     for file in dict.fromkeys(
         file for place in places for file in listing.files(place, {".json"}, deep=False)
     ):
@@ -43,8 +46,11 @@ def find_panoptic(listing: Listing, root: Path) -> list[FileIndex]:
         for row in document.annotations():
             png = listing.resolve(f"{file.stem}/{row.get('file_name')}", file.parent, by_name=True)
             image = _image(listing, root, file, images.get(identifier(row.get("image_id")), ""))
-            if png is None or image is None:
-                unpaired.append(Path(str(row.get("file_name"))))
+            if png is None or image is None or image in pairs:
+                segments_here = row.get("segments_info")
+                number = len(segments_here) if isinstance(segments_here, list) else 0
+                lost[SECOND if image in pairs else NOT_THERE] += number
+                unpaired += [] if image in pairs else [Path(str(row.get("file_name")))]
                 continue
             try:
                 segments[png] = segments_of(row, categories)
@@ -62,6 +68,7 @@ def find_panoptic(listing: Listing, root: Path) -> list[FileIndex]:
             Origin(", ".join(relative), {"format": "coco-panoptic", "annotations": relative}),
             masks_without_image=tuple(unpaired),
             annotations=PanopticShapes(checked_names([*names], "COCO panoptic"), segments),
+            lost=+lost,
         )
     ]
 

@@ -1,4 +1,4 @@
-"""Search for PASCAL VOC: images, masks, and a list of stems for each split."""
+"""Search for PASCAL VOC: images, folders of masks, and a list of stems for each split."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing
 from maskzoo.training.data.files.text import read_text
 from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
-from maskzoo.training.data.records.samples import SPLITS, Pair
+from maskzoo.training.data.records.samples import SPLITS, Pair, Split
 
 
 def find_voc(listing: Listing, root: Path) -> list[FileIndex]:
-    """Find `JPEGImages`, `SegmentationClass` and the lists in `ImageSets/Segmentation`.
+    """Find `JPEGImages`, the folders `SegmentationClass…` and the lists for each.
 
     Raises:
         DataError: the lists name only images that are not there; a split would be drawn in place
@@ -23,17 +23,35 @@ def find_voc(listing: Listing, root: Path) -> list[FileIndex]:
     """
     lists = root / "ImageSets" / "Segmentation"
     images = root / "JPEGImages"
-    masks = next(iter(listing.named(root, ("segmentationclassaug", "segmentationclass"))), None)
-    if masks is None or not images.is_dir() or not lists.is_dir():
+    masks = [
+        folder
+        for folder in listing.folders(root)
+        if folder.name.lower().startswith("segmentationclass") and listing.files(folder)
+    ]
+    if not masks or not images.is_dir() or not lists.is_dir():
         return []
-    images_of, masks_of = _by_stem(listing, images), _by_stem(listing, masks)
+    images_of = _by_stem(listing, images)
+    found = [_of_masks(listing, root, images_of, folder) for folder in masks]
+    return [index for index in found if index is not None]
+
+
+def _of_masks(
+    listing: Listing, root: Path, images_of: Mapping[str, Path], masks: Path
+) -> FileIndex | None:
+    """Return the reading of one folder of masks, None where the lists name none of them."""
+    lists, images = root / "ImageSets" / "Segmentation", root / "JPEGImages"
+    masks_of = _by_stem(listing, masks)
     pairs: list[Pair] = []
     without_mask: list[Path] = []
     without_image: list[Path] = []
     unknown: list[str] = []
+    used: list[Path] = []
     for split in SPLITS:
-        file = lists / f"{split}.txt"
-        for line in read_text(file, western=True).splitlines() if file.is_file() else ():
+        file = _list_of(lists, split, masks)
+        if file is None:
+            continue
+        used.append(file)
+        for line in read_text(file, western=True).splitlines():
             stem = _stem_of(line, images_of)
             image, mask = images_of.get(stem), masks_of.get(stem)
             if image is not None and mask is not None:
@@ -52,19 +70,25 @@ def find_voc(listing: Listing, root: Path) -> list[FileIndex]:
             "into the lists, or remove the lists"
         )
     if not pairs:
-        return []
-    keys = {"images": listing.relative(images), "masks": listing.relative(masks)}
-    index = FileIndex(
+        return None
+    return FileIndex(
         root,
         "PASCAL VOC",
         unique_stems(pairs),
-        Origin(masks.name, keys),
+        Origin(masks.name, {"format": "voc", "annotations": listing.relative(masks)}),
         images_without_mask=tuple(without_mask),
         masks_without_image=tuple(without_image),
-        notes=_notes(unknown),
+        helpers=tuple(used),
+        notes=(f"lists: {', '.join(listing.relative(file) for file in used)}", *_notes(unknown)),
         is_listed=True,
     )
-    return [index]
+
+
+def _list_of(lists: Path, split: Split, masks: Path) -> Path | None:
+    """Return the list of a split: for the augmented masks their own one, where it is there."""
+    names = [f"{split}aug", f"{split}_aug"] if "aug" in masks.name.lower() else []
+    files = [lists / f"{name}.txt" for name in [*names, split]]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _by_stem(listing: Listing, folder: Path) -> dict[str, Path]:

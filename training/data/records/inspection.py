@@ -96,10 +96,11 @@ class Inspection:
         """Return what became of every file and of every annotation, as plain JSON values."""
         facts = self.findings.facts
         tallies = [fact.mask.tally for fact in facts if fact.mask is not None and fact.mask.tally]
+        lost = self.findings.index.lost
         account = self.findings.account
         return {
             "files": None if account is None else account.to_json(),
-            "annotations": total_tally(tallies) if tallies else None,
+            "annotations": total_tally(tallies, lost) if tallies or lost else None,
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.opening import inspect, open_dataset
+from maskzoo.training.data.records.readings.choice import ChoiceError
 from tests.training.data.documents import coco_document, column_labels
 from tests.training.data.truth import (
     NUMBER,
@@ -62,7 +63,7 @@ def test_coco_splits_may_use_the_same_file_names_and_other_ids(tmp_path):
     }
 
 
-def test_an_image_in_two_coco_files_is_one_sample_with_the_shapes_of_both(tmp_path):
+def test_jsons_of_the_same_images_are_a_choice_and_may_be_joined(tmp_path):
     folder = tmp_path / "annotations"
     folder.mkdir()
     for number in range(8):
@@ -71,9 +72,47 @@ def test_an_image_in_two_coco_files_is_one_sample_with_the_shapes_of_both(tmp_pa
     for kind, drawn, known in (("instances", (2,), names), ("person_keypoints", (1,), names[:1])):
         rows = [(f"{number}.png", drawn) for number in range(8)]
         (folder / f"{kind}_train2017.json").write_text(coco_document(rows, known))
-    data = open_dataset(tmp_path)
+    with pytest.raises(ChoiceError) as caught:
+        inspect(tmp_path)
+    names = [choice.name for choice in caught.value.choices]
+    assert names[0] == "join"
+    assert names[1:] == [
+        f"annotations/{kind}_train2017.json" for kind in ("instances", "person_keypoints")
+    ]
+    data = open_dataset(tmp_path, masks="join")
     assert len(data.all_samples) == 8
     assert data.labels.names == ("background", "person", "car")
+
+
+def test_outlines_of_skeletons_are_left_out_where_the_instances_are_there(tmp_path):
+    for number in range(8):
+        save(tmp_path / "train2017" / f"{number}.png", photo_of(number))
+    rows = [(f"{number}.png", (1,)) for number in range(8)]
+    (tmp_path / "annotations").mkdir()
+    for kind, keys in (("instances", {}), ("person_keypoints", {"keypoints": ["nose"]})):
+        known = [{"id": 1, "name": "person", **keys}]
+        text = coco_document(rows, known)
+        (tmp_path / f"annotations/{kind}_train2017.json").write_text(text)
+    report = inspect(tmp_path)
+    assert report.findings.index.layout == "COCO json (instances_train2017.json)"
+    assert {row["reason"] for row in report.to_json()["account"]["files"]["left_out"]} == {
+        "keypoints of persons"
+    }
+
+
+def test_a_json_of_all_images_beside_those_of_the_splits_draws_nothing_twice(tmp_path):
+    for number in range(8):
+        save(tmp_path / "images" / f"{number}.png", photo_of(number))
+    rows = [(f"{number}.png", (1,)) for number in range(8)]
+    known = [{"id": 1, "name": "cat"}]
+    for name, part in (("train", rows[:5]), ("val", rows[5:]), ("everything", rows)):
+        (tmp_path / f"{name}.json").write_text(coco_document(part, known))
+    with pytest.raises(ChoiceError) as caught:
+        inspect(tmp_path)
+    assert [choice.name for choice in caught.value.choices] == [
+        "everything.json",
+        "train.json, val.json",
+    ]
 
 
 def test_a_coco_category_that_only_names_a_group_is_not_a_class_and_a_note_says_so(tmp_path):

@@ -6,6 +6,7 @@ from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.find.described.reading import read_described
 from maskzoo.training.data.find.folders import pair_folders
+from maskzoo.training.data.find.layouts import find_of_format
 from maskzoo.training.data.records.description import Description
 from tests.training.data.reading import find_pairs
 
@@ -13,7 +14,7 @@ from tests.training.data.reading import find_pairs
 def test_named_folders_replace_the_search(tmp_path, touch):
     touch(["blue/a.jpg", "red/a.png", "images/z.jpg", "masks/z.png"])
     pairs = read_described(
-        Listing.of(tmp_path), Description(images="blue", masks="red"), (), pair_folders
+        Listing.of(tmp_path), Description(images="blue", masks="red"), find_of_format, pair_folders
     ).pairs
     assert [pair.stem for pair in pairs] == ["a"]
 

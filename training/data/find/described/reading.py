@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from maskzoo.models.errors import DataError, SpecError, UnknownNameError
+from maskzoo.models.errors import DataError, SpecError
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.find.beside import BESIDE
@@ -22,18 +22,11 @@ from maskzoo.training.data.find.described.patterns import (
 from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.joins.joined import OBJECT_NAME, JoinedMasks
 from maskzoo.training.data.records.description import FILE_NAME, Description
+from maskzoo.training.data.records.readings.account import lost_in, number_in
 from maskzoo.training.data.records.readings.index import FileIndex, Origin, YamlValue
 from maskzoo.training.data.records.samples import Pair, Split
 
-DOCUMENT_FORMATS = (
-    "coco",
-    "coco-panoptic",
-    "via",
-    "label-studio",
-    "cvat",
-    "supervisely",
-    "labelme-folders",
-)
+FindOfFormat = Callable[[Listing, str], list[FileIndex]]
 PairFolders = Callable[[Listing, Sequence[tuple[str, str]]], FileIndex | None]
 _LAYOUT = f"as {FILE_NAME} says"
 
@@ -46,7 +39,7 @@ def is_described(description: Description) -> bool:
 def read_described(
     listing: Listing,
     description: Description,
-    found: Iterable[FileIndex],
+    find_of_format: FindOfFormat,
     pair_folders: PairFolders,
 ) -> FileIndex:
     """Return the reading that a dataset.yaml describes.
@@ -54,7 +47,7 @@ def read_described(
     Args:
         listing: the files.
         description: with images and masks, or format and annotations.
-        found: the readings of formats with one file for many images.
+        find_of_format: returns the readings of a format.
         pair_folders: pairs the files of folders that are named.
 
     Raises:
@@ -63,7 +56,7 @@ def read_described(
         UnknownNameError: there is no such format.
     """
     if description.format is not None:
-        index = _of_format(listing, description, found)
+        index = _of_format(listing, description, find_of_format)
     elif any(map(is_pattern, _all_patterns(description))):
         index = _of_patterns(listing, description)
     else:
@@ -183,29 +176,26 @@ def _joined(rows: Sequence[Joined], patterns: Sequence[MaskPattern]) -> JoinedMa
     return JoinedMasks(tuple(names), dict(parts))
 
 
-def _of_format(listing: Listing, description: Description, found: Iterable[FileIndex]) -> FileIndex:
+def _of_format(listing: Listing, description: Description, find: FindOfFormat) -> FileIndex:
+    name = str(description.format)
     splits = words_of_splits(description.splits.folders)
-    beside = next((row for row in BESIDE if row.name == description.format), None)
-    if beside is not None and description.annotations:
+    if any(row.name == name for row in BESIDE):
         return _of_files_beside(listing, description, splits)
-    readings = [index for index in found if index.origin.keys.get("format") == description.format]
+    readings = find(listing, name)
+    if len(readings) == 1 and not description.annotations:
+        return readings[0]
     wanted = {
         listing.relative(file.path)
         for text in description.annotations
         for file in match_pattern(listing, text, splits)
-    }
-    if len(readings) == 1 and not description.annotations:
-        return readings[0]
+    } or {text.removeprefix("./").strip("/") for text in description.annotations}
     for index in readings:
         files = index.origin.keys.get("annotations", ())
         if wanted and wanted == set([files] if isinstance(files, str) else files):
             return index
-    names = sorted({*(row.name for row in BESIDE), *DOCUMENT_FORMATS})
-    if description.format not in names:
-        raise UnknownNameError("format", str(description.format), names)
     raise DataError(
-        f"{', '.join(description.annotations)} hold(s) no annotations of the format "
-        f"{description.format!r} with images; found: "
+        f"{', '.join(description.annotations) or 'the folder'} hold(s) no annotations of the "
+        f"format {name!r} with images; found: "
         + (", ".join(index.origin.name for index in readings) or "none")
     )
 
@@ -218,6 +208,7 @@ def _of_files_beside(
     found = join_patterns(listing, _as_patterns(description.images), patterns, splits)
     rows = [row for row in found if row.masks]
     annotations = beside.read(listing, listing.root, [row.masks[0][1] for row in rows])
+    lone = _lone_masks(listing, patterns, splits, {mask for row in rows for _, mask in row.masks})
     if not rows or annotations is None:
         raise DataError(
             f"no image has annotations of the format {description.format!r} {_LAYOUT}; check the "
@@ -229,5 +220,7 @@ def _of_files_beside(
         _pairs(listing, rows, splits),
         Origin(FILE_NAME),
         images_without_mask=tuple(row.image for row in found if not row.masks),
+        masks_without_image=tuple(path for path in lone if number_in(annotations, path)),
         annotations=annotations,
+        lost=lost_in(annotations, lone),
     )

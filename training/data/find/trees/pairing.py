@@ -24,6 +24,7 @@ from maskzoo.training.data.find.trees.words import is_known, read_name, words_of
 from maskzoo.training.data.records.samples import Pair
 
 _MOST_VOTES = 64  # masks that are asked for their affix
+_MOST_AFFIXES = 8  # of masks; behind the stem of an image then stand numbers or names of objects
 _RARE = 0.1  # an affix with fewer votes than this fraction of the most frequent one is chance
 _JPEG = frozenset({".jpg", ".jpeg"})
 _SEPARATORS = " _.-"
@@ -168,18 +169,21 @@ def _without_affixes(image_stems: Sequence[str], mask_stems: Sequence[str]) -> C
     """Return a function that cuts off what masks have around the stems of images."""
     votes: Counter[tuple[str, str]] = Counter()
     by_length = sorted(filter(None, image_stems), key=len, reverse=True)
+    known = frozenset(image_stems)
     step = max(1, len(mask_stems) // _MOST_VOTES)
-    for mask in mask_stems[::step]:
-        inside = next((stem for stem in by_length if _stands_in(stem, mask)), None)
+    asked = mask_stems[::step]
+    for mask in asked:
+        inside = _start_in(mask, known) or next((s for s in by_length if _stands_in(s, mask)), None)
         if inside is not None:
             head, _, tail = mask.partition(inside)
             votes[head, tail] += 1
+    if len(votes) > _MOST_AFFIXES and all(not head for head, _ in votes):
+        return lambda mask: _start_in(mask, known) or mask  # behind the stem stands anything
     least = _RARE * max(votes.values(), default=0)
     affixes = sorted(
         (affix for affix, count in votes.items() if count >= least),
         key=lambda affix: -len(affix[0]) - len(affix[1]),
     )
-    known = frozenset(image_stems)
 
     def cut(mask: str) -> str:
         for head, tail in affixes:
@@ -190,6 +194,12 @@ def _without_affixes(image_stems: Sequence[str], mask_stems: Sequence[str]) -> C
         return mask
 
     return cut
+
+
+def _start_in(mask: str, known: frozenset[str]) -> str | None:
+    """Return the longest stem that a name begins with, up to a separator or its end."""
+    starts = [start for start in (*_starts(mask), mask) if start in known]
+    return max(starts, key=len, default=None)
 
 
 def _stands_in(stem: str, mask: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.find.trees.pairing import stem_of, unique_stems
 from maskzoo.training.data.find.trees.records import Edge, Row, Variant
-from maskzoo.training.data.find.trees.templates import varying
+from maskzoo.training.data.find.trees.templates import folders_of, varying
 from maskzoo.training.data.find.trees.words import is_known, rendering_of, words_of
 from maskzoo.training.data.records.samples import Pair
 
@@ -110,15 +110,7 @@ def pairs_of(variant: Variant) -> tuple[Pair, ...]:
 
 
 def _stem(row: Row, changing: frozenset[str]) -> str:
-    leaf = row.edge.images
-    key = frozenset(leaf.key)
-    said = [place for place, part in enumerate(leaf.parts) if composed(part) not in key]
-    below = max(said, default=len(leaf.parts))
-    above = [
-        composed(part)
-        for place, part in enumerate(leaf.parts)
-        if composed(part) in key and (place > below or composed(part) in changing)
-    ]
+    above = folders_of(row, changing)
     name = composed(row.image.stem)
     if above and (above[-1] == name or not row.key):  # the folder of one image
         return "/".join(above)

@@ -23,6 +23,25 @@ def varying(rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def folders_of(row: Row, changing: frozenset[str]) -> tuple[str, ...]:
+    """Return the folders that belong to the name of an image: those that differ among rows, and
+    those below the folder that says what it holds, where image and mask share them.
+
+    Args:
+        row: an image with its masks.
+        changing: the parts that differ, from `varying`.
+    """
+    leaf = row.edge.images
+    key = frozenset(leaf.key)
+    said = [place for place, part in enumerate(leaf.parts) if part not in key]
+    below = max(said, default=len(leaf.parts))
+    return tuple(
+        part
+        for place, part in enumerate(leaf.parts)
+        if part in key and (part in changing or (place > below and part in row.edge.shared))
+    )
+
+
 def patterns_of(
     rows: Sequence[Row], root: Path, *, objects: bool = False
 ) -> tuple[list[str], list[str]]:
@@ -50,12 +69,12 @@ def one_or_list(patterns: Sequence[str]) -> YamlValue:
 
 
 def _pattern(path: Path, row: Row, root: Path, changing: frozenset[str], *, any_name: bool) -> str:
-    shared = row.edge.shared
+    named = frozenset(folders_of(row, changing)) & row.edge.shared
     names: list[str] = []
     number = 0
     *folders, file = path.relative_to(root).parts
     for part in folders:
-        if composed(part) in changing and composed(part) in shared:
+        if composed(part) in named:
             number += 1
             names.append("{folder}" if number == 1 else f"{{folder{number}}}")
         else:

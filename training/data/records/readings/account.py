@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskzoo.models.errors import DataError
 from maskzoo.training.data.records.rawmask import ShapeTally
 from maskzoo.training.data.records.readings.index import LeftOut
+from maskzoo.training.data.records.shape import Annotations
 
 _EXAMPLES = 5  # of a reason
+# Kinds of annotations that belong to no sample.
+NOT_THERE = "of images that are not there"
+NOT_LISTED = "of images that the file does not list"
+SECOND = "in a second entry of their image"
+EXCLUDED = "of images that are excluded"
+UNREADABLE = "of images or files that cannot be read"
+NO_OBJECT = "that are not objects of json"
 
 
 @dataclass(frozen=True)
@@ -79,11 +88,32 @@ class Account:
         return path.relative_to(self.root).as_posix() if below else str(path)
 
 
-def total_tally(tallies: Iterable[ShapeTally]) -> dict[str, Any]:
-    """Return the account of the annotations of all images as plain JSON values."""
-    found = drawn = covered = 0
-    not_drawn: Counter[str] = Counter()
+def total_tally(tallies: Iterable[ShapeTally], lost: Mapping[str, int]) -> dict[str, Any]:
+    """Return the account of all annotations as plain JSON values.
+
+    Args:
+        tallies: those of all samples.
+        lost: annotations that belong to no sample, by kind.
+    """
+    drawn = covered = 0
+    found = sum(lost.values())
+    not_drawn = Counter(lost)
     for tally in tallies:
         found, drawn, covered = found + tally.found, drawn + tally.drawn, covered + tally.covered
         not_drawn.update(tally.not_drawn)
     return {"found": found, "drawn": drawn, "covered": covered, "not_drawn": dict(not_drawn)}
+
+
+def lost_in(annotations: Annotations, files: Iterable[Path]) -> dict[str, int]:
+    """Return the number of annotations in files of images that are not there, by kind."""
+    number = sum(number_in(annotations, file) for file in files)
+    return {NOT_THERE: number} if number else {}
+
+
+def number_in(annotations: Annotations, file: Path, image: Path | None = None) -> int:
+    """Return the number of annotations of an image in a file; 0 where it cannot be read."""
+    try:
+        found = annotations.read(image or file, file)
+    except DataError:
+        return 0
+    return len(found.shapes) + len(found.not_drawn)

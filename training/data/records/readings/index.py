@@ -39,10 +39,12 @@ class LeftOut:
     Args:
         reason: why not, as in `colour rendering of the masks in labels`.
         files: the files.
+        damage: what is wrong with those that cannot be read.
     """
 
     reason: str
     files: tuple[Path, ...]
+    damage: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class FileIndex:
         rendering: what the masks are, where they are drawn from the masks of classes or beside
             them, such as `colour rendering`; else empty.
         is_listed: a list beside the data names the pairs, which settles what is meant.
+        lost: numbers of annotations that belong to no pair, by kind; a kind reads well after its
+            number.
     """
 
     root: Path
@@ -80,3 +84,4 @@ class FileIndex:
     rendering: str = ""
     is_listed: bool = False
     is_bare: bool = False
+    lost: Mapping[str, int] = field(default_factory=dict)

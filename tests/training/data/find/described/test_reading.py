@@ -13,7 +13,7 @@ from maskzoo.training.data.choice import merge
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.find.described.reading import read_described
 from maskzoo.training.data.find.folders import find_folders, pair_folders
-from maskzoo.training.data.find.layouts import find_documents, find_readings
+from maskzoo.training.data.find.layouts import find_of_format, find_readings
 from maskzoo.training.data.records.description import Description
 from maskzoo.training.data.records.readings.index import FileIndex
 
@@ -89,7 +89,7 @@ def test_the_yaml_of_every_reading_reads_the_same(name, tmp_path, write_image, p
     assert readings
     for reading in readings:
         described = Description.model_validate(yaml.safe_load(reading.origin.yaml()))
-        again = read_described(listing, described, find_documents(listing), pair_folders)
+        again = read_described(listing, described, find_of_format, pair_folders)
         assert files(again) == files(reading), reading.origin.yaml()
         assert {p.stem for p in again.pairs} == {p.stem for p in reading.pairs}
 
@@ -124,16 +124,14 @@ def test_good_parts_without_a_mask_are_offered_as_background(tmp_path, write_ima
     assert [len(defects.pairs), len(both.pairs)] == [8, 10]
     assert both.origin.name == "ground_truth + good"
     content = Description.model_validate(yaml.safe_load(both.origin.yaml()))
-    again = read_described(listing, content, find_documents(listing), pair_folders)
+    again = read_described(listing, content, find_of_format, pair_folders)
     assert files(again) == files(both)
     assert {p.stem for p in again.pairs} == {p.stem for p in both.pairs}
 
 
 def described(root: Path, **keys: object) -> FileIndex:
     listing = Listing.of(root)
-    return read_described(
-        listing, Description.model_validate(keys), find_documents(listing), pair_folders
-    )
+    return read_described(listing, Description.model_validate(keys), find_of_format, pair_folders)
 
 
 def test_images_without_a_mask_may_be_background(tmp_path, write_image, photo) -> None:

@@ -23,3 +23,13 @@ def test_equal_stems_in_two_splits_stay_apart(tmp_path, touch):
     for split in ("train", "val"):
         touch([f"images/{split}/1.jpg", f"masks/{split}/1.png"])
     assert {pair.stem for pair in find_pairs(tmp_path).pairs} == {"train/1", "val/1"}
+
+
+def test_anything_may_stand_behind_the_stem_where_masks_are_of_objects(tmp_path, touch):
+    touch([f"images/{n}_b.png" for n in range(40)])
+    touch([f"masks/{n}_b_{place}_{n}.png" for n in range(40) for place in range(3 + n % 2)])
+    index = find_pairs(tmp_path)
+    parts = {p.stem: [f.name for f in index.annotations.files(p.image)] for p in index.pairs}
+    assert parts == {
+        f"{n}_b": [f"{n}_b_{place}_{n}.png" for place in range(3 + n % 2)] for n in range(40)
+    }
