@@ -6,6 +6,7 @@
 #                   FLOOR=90 also measures coverage and fails below 90 %
 #   make test-slow  run the slow tests; SHARD=2/3 runs one third of the matrix
 #   make test-all   run both
+#   make test-random  run the fast tests in random order; SEED=2 for another order
 #   make lint       check format, lint, types and import directions
 #   make format     fix format and lint where that can be automated
 #   make readme     regenerate the tables in README.md and docs/zoo.md
@@ -16,6 +17,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 2
 SHARD ?= 1/1
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,13 +25,13 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # Each test process uses one thread, because WORKERS of them run at once. The service uses all cores.
-test test-slow test-all: export OMP_NUM_THREADS ?= 1
+test test-slow test-all test-random: export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: help setup serve up test test-slow test-all lint format readme clean
+.PHONY: help setup serve up test test-slow test-all test-random lint format readme clean
 
 help:
-	@sed -n '3,12s/^# \{0,3\}//p' Makefile
+	@sed -n '3,13s/^# \{0,3\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -57,6 +59,10 @@ test-slow: $(STAMP)
 
 test-all: $(STAMP)
 	$(PYTEST)
+
+# Files and the tests in each are shuffled; the tests with a browser stay last.
+test-random: $(STAMP)
+	$(PYTEST) -m "not slow" --random-order --random-order-seed=$(SEED)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

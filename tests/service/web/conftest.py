@@ -17,8 +17,6 @@ _QUIET = [
     "--disable-sync",
     "--disable-component-update",
     "--disable-quic",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+import threading
 
 import numpy as np
 import pytest
@@ -44,32 +44,36 @@ def test_an_image_over_the_limit_becomes_a_job_and_its_mask_is_shown(
 
 def test_the_bar_counts_tiles(open_at, serve, counted_model, encode):
     counted_model.whole_pixels = 10_000
-    page = open_at(serve(counted_model, max_pixels=1000))
-    page.evaluate(
-        """() => {
-          window.seen = [];
-          new MutationObserver(() => {
-            const bar = document.querySelector("#job progress");
-            const words = document.querySelector("#job p").innerText;
-            window.seen.push([bar.getAttribute("value"), words]);
-          }).observe(document.getElementById("job"), {subtree: true, childList: true});
-        }"""
-    )
-    run = counted_model.logits
+    run, turn = counted_model.logits, threading.Semaphore(0)
 
-    def slowly(images, options):
-        time.sleep(0.3)  # longer than the server's time between two events
+    def in_turn(images, options):
+        assert turn.acquire(timeout=30), "the test never let the network run"
         return run(images, options)
 
-    counted_model.logits = slowly
-    choose(page, encode(np.full((300, 400, 3), 220, np.uint8)))
+    counted_model.logits = in_turn
+    page = open_at(serve(counted_model, max_pixels=1000))
+    choose(page, encode(np.full((64, 800, 3), 220, np.uint8)))  # a row of 24 tiles
+    counted = []
+    for _ in range(3):
+        page.wait_for_function(
+            """done => {
+              const words = document.querySelector("#job p").innerText;
+              return parseInt((words.match(/^(\\d+) of 24 tiles/) || [])[1]) > done;
+            }""",
+            arg=counted[-1] if counted else 0,
+        )
+        value, text = page.evaluate(
+            """() => [
+              document.querySelector("#job progress").value,
+              document.querySelector("#job p").innerText,
+            ]"""
+        )
+        counted.append(int(text.split()[0]))
+        assert value == pytest.approx(counted[-1] / 24, abs=1e-3)
+        turn.release()
+    for _ in range(24):
+        turn.release()
     page.wait_for_selector("#legend button")
-    seen = page.evaluate("window.seen")
-    found = [(value, re.match(r"(\d+) of (\d+) tiles", text)) for value, text in seen]
-    counted = [(float(value), int(words[1]), int(words[2])) for value, words in found if words]
-    assert counted
-    assert counted == sorted(counted)
-    assert all(value == pytest.approx(done / total, abs=1e-3) for value, done, total in counted)
 
 
 def test_a_job_can_be_cancelled_and_the_server_forgets_it(held_page, held_model, png):

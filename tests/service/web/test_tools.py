@@ -112,17 +112,31 @@ def test_the_request_is_shown_for_curl_and_python_and_can_be_copied(page, png):
 
 
 def test_the_camera_gives_one_frame_and_is_off_again(page):
+    # A canvas stands for the camera: Chromium's fake one draws large frames as fast as it can.
+    page.evaluate(
+        """() => {
+          const canvas = Object.assign(document.createElement("canvas"), {width: 64, height: 48});
+          const pen = canvas.getContext("2d");
+          pen.fillStyle = "#dcdcdc";
+          setInterval(() => pen.fillRect(0, 0, 64, 48), 50);  // each drawing is a frame
+          navigator.mediaDevices.getUserMedia = async () => (window.camera = canvas.captureStream());
+        }"""
+    )
+    is_off = "window.camera.getTracks().every((track) => track.readyState === 'ended')"
     page.click("#camera-button")
     page.wait_for_selector("#camera[open]")
+    assert not page.evaluate(is_off)
     page.click("text=Take the photo")
     wait_for_mask(page)
     assert "camera.jpg" in page.inner_text("#caption")
-    assert page.evaluate("document.querySelector('#camera video').srcObject") is None
+    assert page.inner_text("#legend li:has-text('nucleus') .fraction") == "100.0 %"
+    assert page.evaluate(is_off)
     page.click("#again [data-action=close]")
     page.click("#camera-button")
     page.wait_for_selector("#camera[open]")
     page.keyboard.press("Escape")
     page.wait_for_selector("#drop", state="visible")
+    page.wait_for_function(is_off)
     assert page.evaluate("document.querySelector('#camera video').srcObject") is None
 
 
