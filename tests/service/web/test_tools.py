@@ -119,7 +119,10 @@ def test_the_camera_gives_one_frame_and_is_off_again(page):
           const pen = canvas.getContext("2d");
           pen.fillStyle = "#dcdcdc";
           setInterval(() => pen.fillRect(0, 0, 64, 48), 50);  // each drawing is a frame
-          navigator.mediaDevices.getUserMedia = async () => (window.camera = canvas.captureStream());
+          navigator.mediaDevices.getUserMedia = async () => {
+            window.camera = canvas.captureStream();
+            return window.camera;
+          };
         }"""
     )
     is_off = "window.camera.getTracks().every((track) => track.readyState === 'ended')"
