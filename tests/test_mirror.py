@@ -120,7 +120,6 @@ COVERED_BY = {
     "service/responses/archive.py": "tests/service/responses/test_formats.py",
     "service/responses/multipart.py": "tests/service/routes/test_bodies.py",
     "service/responses/outcomes.py": "tests/service/routes/test_bodies.py",
-    "service/responses/timings.py": "tests/service/observability/test_tracing.py",
     "service/responses/documents.py": "tests/service/responses/test_formats.py",
     "service/responses/geotiff.py": "tests/service/inputs/test_georeference.py",
     "service/responses/images.py": "tests/service/responses/test_formats.py",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from maskzoo.service.machine import Machine
+
 TOKEN = "a-token-of-sixteen"
 
 
@@ -43,3 +45,18 @@ def test_an_answer_has_the_safe_headers_and_the_id_of_its_request(client):
     answer = client.get("/healthz", headers={"X-Request-ID": "mine"})
     assert answer.headers["x-request-id"] == "mine"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_machine_decides_what_the_operator_left_open(start, monkeypatch):
+    asked = []
+
+    def measure(device: str) -> Machine:
+        asked.append(device)
+        return Machine(16, has_gpu=True)
+
+    monkeypatch.setattr("maskzoo.service.app.measure_machine", measure)
+    services = start(device="cpu", batch_items=7).app.state.services
+    assert asked == ["cpu"]
+    assert (services.settings.image_threads, services.settings.network_threads) == (14, 3)
+    assert services.batcher.queue.max_batch_items == 7
+    assert services.batcher.queue.limits.most == 2**24

@@ -57,6 +57,14 @@ def test_a_small_shared_memory_is_warned_of_with_its_cure() -> None:
     assert warn_of_shared_memory(Machine(2, False)) is None
 
 
+@pytest.mark.parametrize(("device", "has_gpu"), [("cpu", False), ("auto", True), ("cuda:1", True)])
+def test_a_gpu_counts_unless_the_device_is_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, has_gpu: bool
+) -> None:
+    monkeypatch.setattr("maskzoo.service.machine._has_gpu", lambda: True)
+    assert measure_machine(device).has_gpu is has_gpu
+
+
 def test_this_machine_is_measured_and_device_cpu_leaves_the_gpu_out() -> None:
     machine = measure_machine("cpu")
     assert machine.cores >= 1

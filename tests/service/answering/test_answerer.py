@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
+import cv2
+import numpy as np
 import pytest
 
 from maskzoo.models.errors import ImageFormatError, ImageTooLargeError
@@ -57,6 +59,23 @@ def test_an_image_holds_its_room_until_its_answer_is_written(make_order, png):
     assert admission.pixels == 0
     assert list(found.timings.seconds) == ["decode", "queue", "network", "postprocess", "encode"]
     assert f'pixels_total{{model="cells"}} {PIXELS}.0' in metrics.render().decode()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tta", "counted"),
+    [
+        (np.uint8, "none", 1),
+        (np.uint8, "flip", 2),  # views of the network
+        (np.uint16, "none", 2),  # bytes of samples: six are more than one pixel of four
+        (np.uint16, "d4", 8),  # the larger of the two counts
+    ],
+)
+def test_an_image_counts_by_its_samples_or_by_the_runs_of_the_network(
+    make_order, dtype, tta, counted
+):
+    _, data = cv2.imencode(".png", np.full((300, 310, 3), 200, dtype))
+    _, pixels, *_ = answer(make_order(tta=tta), data.tobytes(), held)
+    assert pixels == counted * 300 * 310
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,21 @@ def test_what_takes_too_much_memory_is_refused_in_words(decoder, monkeypatch):
     asyncio.run(run())
 
 
+def test_no_file_stays_open_after_an_answer(decoder):
+    def count(pid: int) -> int:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+
+    async def run() -> None:
+        await decode(decoder, FILES["gif"])
+        (process,) = decoder._idle
+        before = count(process.pid), count(os.getpid())
+        for name in ("webp", "gif", "progressive"):
+            await decode(decoder, FILES[name])
+        assert (count(process.pid), count(os.getpid())) == before
+
+    asyncio.run(run())
+
+
 def test_a_process_that_is_killed_is_an_error_in_words_and_is_replaced(decoder):
     async def run() -> None:
         await decode(decoder, FILES["gif"])
@@ -147,10 +162,12 @@ def test_a_request_that_ends_takes_its_process_with_it(decoder):
         asking = asyncio.ensure_future(decoder.header(POISON, name="x"))
         while not decoder._all:
             await asyncio.sleep(0.01)
+        (process,) = decoder._all
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        await decode(decoder, FILES["gif"])  # by another process: the limit of 60 s is not over
+        await decode(decoder, FILES["gif"])
+        assert not process.is_alive, "the next file is another process's"
 
     asyncio.run(run())
 

@@ -92,6 +92,20 @@ def test_a_route_has_the_limit_of_what_it_takes(path, max_body):
     assert limit_of(path, SETTINGS).max_body == max_body
 
 
+@pytest.mark.parametrize(
+    ("path", "max_bytes", "within_s", "is_held"),
+    [
+        ("/segment", 30_000, 5, True),
+        ("/cvat/cells", 30_000, 5, True),
+        ("/jobs", 90_000, 9, False),
+        ("/admin/aliases/x", SMALL_BODY, 5, True),
+    ],
+)
+def test_a_body_has_its_routes_time_and_place(path, max_bytes, within_s, is_held):
+    limit = limit_of(path, SETTINGS)
+    assert (limit.max_bytes, limit.within_s, limit.is_held) == (max_bytes, within_s, is_held)
+
+
 def app_of(budget: ByteBudget, settings: Settings = SETTINGS) -> tuple[FastAPI, list[str]]:
     """A small app behind the gate; notes what is refused."""
     refused: list[str] = []

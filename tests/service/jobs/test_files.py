@@ -99,3 +99,12 @@ def test_two_workers_of_one_job_have_files_of_their_own(files):
         for name in ("labels", "confidence", "result")
     }
     assert len(paths) == 6
+
+
+def test_what_one_worker_leaves_the_other_ones_work_is_not(files, names):
+    first, second = Held(worker="w"), Held(worker="v")
+    for held in (first, second):
+        for name in ("label_map", "confidence"):
+            files.scratch(held, name).write_bytes(b"x")
+    files.drop_scratch(first)
+    assert names() == ["confidence-v", "label_map-v"]

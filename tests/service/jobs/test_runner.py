@@ -279,3 +279,38 @@ def test_a_job_whose_lease_ran_out_is_taken_up_on_a_full_disk_too(small_disk, fi
         await jobs.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("threads", "seconds"), [(1, 10), (2, 5)])
+def test_the_time_to_retry_follows_how_long_jobs_took(tmp_path, threads, seconds):
+    async def main():
+        jobs, worker, _ = jobs_of(tmp_path, max_jobs=1, job_threads=threads)
+        worker.release.set()
+        await jobs.start()
+        for job_id in "abc":  # of no time at all: 30 s are weighed by 0.7 three times
+            await accept(jobs, job_id)
+
+            async def has_ended(job_id=job_id):
+                return await state_of(jobs, job_id) == "done" and not jobs._working
+
+            await until(has_ended)
+        async with jobs.reserve(10):
+            with pytest.raises(OverloadedError) as refused:
+                async with jobs.reserve(10):
+                    pass
+        assert refused.value.retry_after_s == seconds
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_runner_that_stops_takes_no_job(tmp_path):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path)
+        await jobs.start()
+        jobs.stop()
+        with pytest.raises(StoppedError, match="send the job again"):
+            await accept(jobs)
+        await jobs.close()
+
+    asyncio.run(main())

@@ -27,6 +27,23 @@ def test_each_kind_of_work_has_threads_of_its_own():
     assert asyncio.run(scenario()).startswith("network")
 
 
+@pytest.mark.parametrize("waits_in", ["on_image", "on_tiles"])
+def test_a_walk_over_tiles_and_an_image_do_not_wait_for_each_other(waits_in):
+    async def scenario() -> None:
+        workers = Workers(image_threads=1, network_threads=1)
+        gate = threading.Event()
+        runs = {"on_image": workers.on_image, "on_tiles": workers.on_tiles}
+        waiting = asyncio.create_task(runs.pop(waits_in)(gate.wait, 30))
+        await asyncio.sleep(0)
+        (other,) = runs.values()
+        await asyncio.wait_for(other(int), 20)
+        gate.set()
+        assert await waiting
+        workers.close()
+
+    asyncio.run(scenario())
+
+
 def test_as_many_images_as_threads_run_at_the_same_time():
     async def scenario() -> None:
         workers = Workers(image_threads=2, network_threads=1)
