@@ -15,7 +15,13 @@ def race(
     settings: Settings = None,
     *,
     minutes: Annotated[float, typer.Option(min=0.01, help="Time of the whole race.")] = 60.0,
-    candidates: Annotated[int, typer.Option(min=2, help="Candidates at the start.")] = 9,
+    candidates: Annotated[
+        int, typer.Option(min=2, help="Candidates that are drawn; those race that can learn.")
+    ] = 9,
+    least_steps: Annotated[
+        int,
+        typer.Option(min=1, help="Steps of each candidate in the first round."),
+    ] = 100,
     arch: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
     encoder: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
     plugin: Annotated[
@@ -32,18 +38,18 @@ def race(
     from maskzoo.training.config.load import load_config
     from maskzoo.training.race.run import race as run_race
     from maskzoo.training.race.space import Space
+    from maskzoo.training.race.study import Terms
     from maskzoo.training.run.interrupt import TrainingInterrupted
 
     chosen = load_config(settings or [], config, preset=preset)
     folder = out or Path("runs") / f"{data.resolve().name}-race"
+    space = Space.of(arch or (), encoder or (), plugin or ())
     try:
         result = run_race(
             data,
             chosen,
             folder=folder,
-            minutes=minutes,
-            space=Space.of(arch or (), encoder or (), plugin or ()),
-            count=candidates,
+            terms=Terms(minutes, space, candidates, least_steps),
             resume=resume,
         )
     except TrainingInterrupted:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["running", "out", "won", "failed"]
+State = Literal["running", "out", "won", "failed", "left out"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,11 @@ class Candidate:
 
     Args:
         number: its trial in the Optuna study.
-        state: `out` is a candidate that was trained but did not reach the next round.
-        reason: why it failed.
+        state: `out` is a candidate that was trained but did not reach the next round; `left out`
+            one for which there was no time.
+        reason: why it failed or was left out, or what is wrong with what it answers.
+        gap: how far it is behind the best of its last round, 0..1: the ends of the interval of
+            `training.race.ties`; None for the best itself, and where there is no interval.
         scores: validation mean IoU, 0..1, at the end of each round.
         steps, total_steps: trained so far, and of its whole run; 0 while unknown.
         seconds: spent so far.
@@ -42,6 +45,7 @@ class Candidate:
     steps: int = 0
     total_steps: int = 0
     seconds: float = 0.0
+    gap: tuple[float, float] | None = None
 
     @property
     def name(self) -> str:
@@ -49,9 +53,14 @@ class Candidate:
         return str(self.combination)
 
     @property
-    def has_failed(self) -> bool:
-        """Whether it could not be trained."""
-        return self.state == "failed"
+    def races(self) -> bool:
+        """Whether it can be trained, in the time that there is."""
+        return self.state not in ("failed", "left out")
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the choice of validation images explains how far it is behind the best."""
+        return self.gap is not None and self.gap[0] <= 0
 
 
 def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -60,3 +69,24 @@ def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
         candidates,
         key=lambda one: (-len(one.scores), -(one.scores or (0.0,))[-1], one.number),
     )
+
+
+def places(candidates: Iterable[Candidate]) -> list[tuple[str, Candidate]]:
+    """Return the candidates as `ranked` sorts them, each with its place; ``1=`` marks a tie.
+
+    Candidates that are tied with the best of their round share its place. One without a score has
+    none.
+    """
+    in_order = ranked(candidates)
+    found = []
+    for index, candidate in enumerate(in_order):
+        best = next(
+            place for place, one in enumerate(in_order) if len(one.scores) == len(candidate.scores)
+        )
+        tied = any(
+            one.is_tied and len(one.scores) == len(candidate.scores) for one in in_order[best + 1 :]
+        )
+        is_first = index == best or candidate.is_tied
+        place = f"{best + 1}{'=' if tied else ''}" if is_first else str(index + 1)
+        found.append((place if candidate.scores else "-", candidate))
+    return found

@@ -1,4 +1,4 @@
-"""The space that candidates are drawn from, and how a race divides its time.
+"""The space that candidates are drawn from, and the rounds of a race.
 
 Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943 (successive halving)
 """
@@ -17,7 +17,6 @@ from maskzoo.training.race.candidate import Combination
 KEEP = 3
 """One of so many candidates goes on to the next round."""
 
-_TRAINING_FRACTION = 0.85  # of the time; the rest is for reading, building and saving
 _ARCHITECTURES = (
     "unet",
     "deeplabv3plus",
@@ -33,7 +32,7 @@ _ARCHITECTURES = (
     "emanet",
 )
 _ENCODERS = {
-    "cpu": ("resnet18", "resnet34", "mobilenet_v2"),
+    "cpu": ("tu-tf_efficientnet_lite0", "tu-mobilenetv2_100", "resnet18"),
     "cuda": ("resnet34", "resnet50", "tu-convnext_tiny"),
 }
 _PLUGINS = ("", "scse@decoder", "cbam@encoder.5", "eca@encoder.*")
@@ -86,14 +85,3 @@ def rounds(count: int) -> list[int]:
 def fractions(num_rounds: int) -> list[float]:
     """Return the fraction of its run that a candidate has done after each round."""
     return [KEEP ** (place - num_rounds + 1) for place in range(num_rounds)]
-
-
-def full_seconds(minutes: float, count: int) -> float:
-    """Return the duration of one whole run for which the race takes `minutes`."""
-    after = fractions(len(rounds(count)))
-    before = [0.0, *after]
-    # in runs: each round costs its candidates the part of a run that is new to them
-    cost = sum(
-        size * (end - start) for size, start, end in zip(rounds(count), before, after, strict=False)
-    )
-    return 60 * minutes * _TRAINING_FRACTION / cost

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,24 @@ from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.race.candidate import Candidate, Combination
 from maskzoo.training.race.space import Space
 
-_KEPT = ("state", "reason", "scores", "steps", "total_steps", "seconds")
+_KEPT = ("state", "reason", "scores", "steps", "total_steps", "seconds", "gap")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a race is told.
+
+    Args:
+        minutes: for the whole race.
+        space: of the candidates.
+        count: candidates that are drawn; as many of them race as the time lets learn.
+        least_steps: of each candidate in the first round.
+    """
+
+    minutes: float
+    space: Space
+    count: int = 9
+    least_steps: int = 100
 
 
 class RaceStudy:
@@ -20,7 +37,7 @@ class RaceStudy:
     Attributes:
         config: of all candidates, except for the model, of which each has its own.
         minutes: for the whole race.
-        count: candidates at the start.
+        least_steps: of each candidate in the first round.
     """
 
     def __init__(self, study: Any) -> None:
@@ -28,7 +45,7 @@ class RaceStudy:
         kept = study.user_attrs
         self.config = TrainConfig.model_validate(kept["config"])
         self.minutes: float = kept["minutes"]
-        self.count: int = kept["count"]
+        self.least_steps: int = kept["least_steps"]
 
     @property
     def numbers(self) -> list[int]:
@@ -44,6 +61,7 @@ class RaceStudy:
         trial = self._study.trials[number]
         kept = {key: trial.user_attrs[key] for key in _KEPT if key in trial.user_attrs}
         kept["scores"] = tuple(kept.get("scores", ()))
+        kept["gap"] = tuple(kept["gap"]) if kept.get("gap") else None
         return Candidate(number, Combination(**trial.params), **kept)
 
     def save(self, candidate: Candidate) -> None:
@@ -65,7 +83,7 @@ class RaceStudy:
         states = optuna.trial.TrialState
         if candidate.state == "won":
             self._study.tell(candidate.number, candidate.scores[-1])
-        elif candidate.state == "out":
+        elif candidate.state in ("out", "left out"):
             self._study.tell(candidate.number, state=states.PRUNED)
         elif candidate.state == "failed":
             self._study.tell(candidate.number, state=states.FAIL)
@@ -75,9 +93,7 @@ def open_study(
     folder: Path,
     config: TrainConfig,
     *,
-    minutes: float,
-    space: Space,
-    count: int,
+    terms: Terms,
     resume: bool,
 ) -> RaceStudy:
     """Return the study of a race: a new one with its candidates, or the one in `folder`.
@@ -104,10 +120,10 @@ def open_study(
     if resume:
         return RaceStudy(optuna.load_study(study_name="race", storage=storage))
     study = optuna.create_study(study_name="race", storage=storage, direction="maximize")
-    drawn = space.draw(count, seed=config.seed)
+    space, drawn = terms.space, terms.space.draw(terms.count, seed=config.seed)
     study.set_user_attr("config", config.model_dump(mode="json", exclude_unset=True))
-    study.set_user_attr("minutes", minutes)
-    study.set_user_attr("count", len(drawn))
+    study.set_user_attr("minutes", terms.minutes)
+    study.set_user_attr("least_steps", terms.least_steps)
     for combination in drawn:
         study.enqueue_trial(asdict(combination))
     for _ in drawn:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,12 +29,16 @@ from maskzoo.training.run.checkpoint import (
 from maskzoo.training.run.interrupt import StopRequest, TrainingInterrupted
 from maskzoo.training.run.origin import resume_command
 from maskzoo.training.run.parts import Parts
+from maskzoo.training.scoring.bootstrap import ImageCounts, margins
 from maskzoo.training.scoring.evaluate import count_pixels
 from maskzoo.training.scoring.metrics import ConfusionMatrix
 from maskzoo.training.scoring.sparing import SparingPredictor
 from maskzoo.training.steps.optim import lr_factor, set_lr, train_mode
 from maskzoo.training.steps.pace import Pace
 from maskzoo.training.steps.step import StepResult, step_seed
+
+VALIDATION = "validation.npz"
+"""Counts of each image of the last validation, beside the checkpoint of a single process."""
 
 _SMOOTHING = 0.97  # of the loss that is shown
 
@@ -194,11 +199,16 @@ class TrainingLoop:
         parts, data, fabric = self.parts, self.context.data, self.context.fabric
         samples = data.samples("val")[fabric.global_rank :: fabric.world_size]
         parts.evaluated.eval()
-        matrix = count_pixels(self._sparing, data, samples)
+        images: list[np.ndarray] = []
+        matrix = count_pixels(
+            self._sparing, data, samples, on_counts=lambda one: images.append(margins(one))
+        )
         train_mode(parts.network)
         if fabric.world_size > 1:
             counts = torch.from_numpy(matrix.counts).to(fabric.device)
             matrix.counts = cast(Tensor, fabric.all_reduce(counts, reduce_op="sum")).cpu().numpy()
+        elif images:
+            ImageCounts(*np.stack(images, axis=1)).save(self.context.run_dir / VALIDATION)
         return matrix
 
     def save(self) -> None:

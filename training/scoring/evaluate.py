@@ -133,13 +133,22 @@ def score_images(
 
 
 def count_pixels(
-    predictor: SparingPredictor, data: SegmentationData, samples: Sequence[Sample]
+    predictor: SparingPredictor,
+    data: SegmentationData,
+    samples: Sequence[Sample],
+    *,
+    on_counts: Callable[[np.ndarray], None] = lambda counts: None,
 ) -> ConfusionMatrix:
-    """Return the confusion matrix of `samples`; a validation needs no more."""
+    """Return the confusion matrix of `samples`; a validation needs no more.
+
+    Args:
+        on_counts: called with the matrix of each image.
+    """
     labels = data.labels
     matrix = ConfusionMatrix(labels.num_classes, ignore_index=labels.ignore_index)
     for scored in score_images(predictor, data, samples, PredictOptions(confidence=False)):
         matrix.counts += scored.counts
+        on_counts(scored.counts)
     return matrix
 
 

@@ -12,11 +12,13 @@ from maskzoo.training.race.leaderboard import leaderboard, write_race_report
 
 @pytest.fixture
 def candidates() -> list[Candidate]:
-    """One that is out, the winner, and one that failed."""
+    """Three that are out, two of them tied, the winner, and one that failed."""
     return [
         Candidate(0, Combination("unet", "<a>"), "out", "", (0.9,), 3, 9, 60),
         Candidate(1, Combination("fpn", "b"), "won", "", (0.5, 0.6), 9, 9, 180),
         Candidate(2, Combination("danet", "c"), "failed", "no memory", (), 0, 0, 6),
+        Candidate(3, Combination("pan", "d"), "out", "", (0.89,), 3, 9, 60, (-0.01, 0.03)),
+        Candidate(4, Combination("pan", "e"), "out", "", (0.7,), 3, 9, 60, (0.1, 0.25)),
     ]
 
 
@@ -24,9 +26,11 @@ def test_rows_are_ranked_and_say_how_far_each_came(candidates: list[Candidate]) 
     lines = [line for line in leaderboard(candidates).splitlines() if "│" in line]
     cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
     assert cells == [
-        ["1", "fpn b", "0.6000", "9", "9", "3.0", "won"],
-        ["2", "unet <a>", "0.9000", "3", "9", "1.0", "out"],
-        ["3", "danet c", "-", "0", "-", "0.1", "failed: no memory"],
+        ["1", "fpn b", "0.6000", "-", "9", "9", "3.0", "won"],
+        ["2=", "unet <a>", "0.9000", "-", "3", "9", "1.0", "out"],
+        ["2=", "pan d", "0.8900", "tie", "3", "9", "1.0", "out"],
+        ["4", "pan e", "0.7000", "0.100 to 0.250", "3", "9", "1.0", "out"],
+        ["-", "danet c", "-", "-", "0", "-", "0.1", "failed: no memory"],
     ]
 
 

@@ -14,8 +14,10 @@ from maskzoo.training.loggers.display import Display
 from maskzoo.training.race import run as module
 from maskzoo.training.race.run import race
 from maskzoo.training.race.space import Space
+from maskzoo.training.race.study import Terms, open_study
 from maskzoo.training.run.checkpoint import read_run_checkpoint
 
+STEP = {"unet": 1.0, "fpn": 1.0, "pan": 50.0}  # seconds
 SPACE = Space(("unet", "fpn", "nothing"), ("tu-resnet10t",), ("",))
 
 
@@ -24,9 +26,28 @@ def small(tiny: Callable[..., TrainConfig]) -> TrainConfig:
     return tiny("model.options={}", "model.encoder_options={channels: [4, 8, 8, 16]}")
 
 
+@pytest.fixture(autouse=True)
+def _known_paces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates of known speed, whatever the machine does."""
+    monkeypatch.setattr(
+        module, "seconds_per_step", lambda parts: STEP[parts.config.model.architecture]
+    )
+    monkeypatch.setattr(module, "seconds_per_validation", lambda parts: 0.0)
+
+
 def run(data: Path, config: TrainConfig, folder: Path, display: Display, **options: object) -> Path:
-    words = {"minutes": 0.0001, "space": SPACE, "count": 3} | options
-    return race(data, config, folder=folder, display=display, **words).bundle  # type: ignore[arg-type]
+    resume = bool(options.pop("resume", False))
+    # two candidates of 1 s a step: two legs of 3 steps and one of 6, and 15 % for the rest
+    words = {"minutes": 14.2 / 60, "space": SPACE, "count": 3, "least_steps": 3} | options
+    return race(
+        data,
+        config,
+        folder=folder,
+        terms=Terms(**words),  # type: ignore[arg-type]
+        resume=resume,
+        display=display,
+        clock=lambda: 0.0,
+    ).bundle
 
 
 @pytest.mark.slow
@@ -43,6 +64,7 @@ def test_a_race_ends_with_the_bundle_of_the_best_and_a_report(
     assert progress.step == 9  # all of a run that is as short as a run can be
     text = shown()
     assert "nothing tu-resnet10t is out: unknown architecture 'nothing'" in text
+    assert "2 of 2 candidates race" in text
     assert "the winner is" in text
     page = (tmp_path / "race.html").read_text()
     assert "nothing tu-resnet10t" in page
@@ -70,7 +92,6 @@ def test_a_race_that_lost_power_ends_as_one_that_did_not(
     display: Display,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "seconds_per_step", lambda parts: 1.0)
     whole = run(discs, small, tmp_path / "whole", display)
     taken = []
     steps = module.run_steps
@@ -108,3 +129,59 @@ def test_there_is_nothing_to_resume_where_no_race_was(
 ) -> None:
     with pytest.raises(ZooError, match="there is no race in"):
         run(discs, small, tmp_path, display, resume=True)
+
+
+@pytest.mark.slow
+def test_a_candidate_without_time_to_learn_is_left_out_with_the_minutes_it_needs(
+    discs: Path,
+    small: TrainConfig,
+    tmp_path: Path,
+    display: Display,
+    shown: Callable[[], str],
+) -> None:
+    space = Space(("unet", "fpn", "pan"), ("tu-resnet10t",), ("",))
+    run(discs, small, tmp_path, display, space=space)
+    text = shown()
+    assert "2 of 3 candidates race" in text
+    assert "left out: pan tu-resnet10t: no time: 50 s a step" in text
+    needed = 3 * 50 * 3 * (3 / 3 + 2 / 3) / 0.85  # three legs of 150 s and one of 300 s
+    assert f"a fair race of all 3 takes {-(-needed // 60):.0f} minutes" in text
+    assert [path.name for path in (tmp_path / "runs").iterdir() if (path / "last.ckpt").exists()]
+
+
+def test_a_race_without_time_for_two_is_refused_before_any_training(
+    discs: Path, small: TrainConfig, tmp_path: Path, display: Display
+) -> None:
+    with pytest.raises(ZooError, match="no time for a race: 3 steps of two candidates"):
+        run(
+            discs,
+            small,
+            tmp_path,
+            display,
+            minutes=0.1,
+            space=Space(("unet", "fpn"), ("tu-resnet10t",), ("",)),
+        )
+    assert not list(tmp_path.glob("runs/*/last.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "given", "weights"),
+    [
+        ("tu-mobilenetv2_100", [], "builtin"),
+        ("tu-resnet10t", [], None),
+        ("tu-mobilenetv2_100", ["model.encoder_weights=imagenet"], "imagenet"),
+    ],
+)
+def test_an_encoder_whose_weights_ship_starts_from_them(
+    discs: Path,
+    tiny: Callable[..., TrainConfig],
+    tmp_path: Path,
+    display: Display,
+    encoder: str,
+    given: list[str],
+    weights: str | None,
+) -> None:
+    space = Space(("unet",), (encoder,), ("", "scse@decoder"))
+    study = open_study(tmp_path, tiny(*given), terms=Terms(1, space), resume=False)
+    track = module._Race(discs, None, tmp_path, study, display, lambda: 0.0)  # type: ignore[arg-type]
+    assert track._settings(study.candidate(0), 5).model.encoder_weights == weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maskzoo.training.race.space import Space, fractions, full_seconds, rounds
+from maskzoo.training.race.space import Space, fractions, rounds
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(9, [9, 3, 1]), (2, [2, 1]), (10, [10, 3, 1])])
@@ -12,11 +12,8 @@ def test_a_third_goes_on(count: int, sizes: list[int]) -> None:
     assert rounds(count) == sizes
 
 
-def test_the_rounds_fill_the_time() -> None:
+def test_each_round_takes_three_times_as_long_as_the_one_before() -> None:
     assert fractions(3) == pytest.approx([1 / 9, 1 / 3, 1])
-    whole = full_seconds(10, 9)
-    legs = 9 * whole / 9 + 3 * whole * (1 / 3 - 1 / 9) + whole * (1 - 1 / 3)
-    assert legs == pytest.approx(0.85 * 600)
 
 
 def test_candidates_differ_and_each_architecture_comes_first_once() -> None:
@@ -32,5 +29,5 @@ def test_candidates_differ_and_each_architecture_comes_first_once() -> None:
 def test_what_is_not_given_is_the_usual_for_this_machine() -> None:
     space = Space.of(["unet"], [], ["cbam@encoder.4"])
     assert (space.architectures, space.plugins) == (("unet",), ("cbam@encoder.4",))
-    assert "resnet34" in space.encoders
+    assert {"tu-tf_efficientnet_lite0", "tu-mobilenetv2_100"} < set(space.encoders)
     assert "" in Space.of([], [], []).plugins, "a candidate may have no plug-in"

@@ -12,7 +12,7 @@ from maskzoo.models.errors import ZooError
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.race.candidate import Combination
 from maskzoo.training.race.space import Space
-from maskzoo.training.race.study import RaceStudy, open_study
+from maskzoo.training.race.study import RaceStudy, Terms, open_study
 
 optuna = pytest.importorskip("optuna")
 
@@ -26,9 +26,8 @@ def opened(tiny: Callable[..., TrainConfig], tmp_path: Path) -> Open:
 
     def make(*, resume: bool = False) -> RaceStudy:
         config = tiny("seed=5")
-        return open_study(
-            tmp_path / "race", config, minutes=2.5, space=SPACE, count=3, resume=resume
-        )
+        terms = Terms(2.5, SPACE, count=3, least_steps=7)
+        return open_study(tmp_path / "race", config, terms=terms, resume=resume)
 
     return make
 
@@ -39,13 +38,15 @@ def test_a_resumed_study_has_the_candidates_and_settings_of_its_start(opened: Op
     assert [one.combination for one in study.candidates()] == SPACE.draw(3, seed=5)
     again = opened(resume=True)
     assert again.candidates() == study.candidates()
-    assert (again.minutes, again.count, again.config) == (2.5, 3, study.config)
+    assert (again.minutes, again.least_steps, again.config) == (2.5, 7, study.config)
     assert again.config.seed == 5
 
 
 def test_what_is_saved_of_a_candidate_is_read_back(opened: Open) -> None:
     study = opened()
-    first = replace(study.candidate(0), scores=(0.25,), steps=3, total_steps=9, seconds=1.5)
+    first = replace(
+        study.candidate(0), scores=(0.25,), steps=3, total_steps=9, seconds=1.5, gap=(-0.1, 0.2)
+    )
     study.save(first)
     assert opened(resume=True).candidate(0) == first
     assert study.candidate(1).combination == SPACE.draw(3, seed=5)[1]

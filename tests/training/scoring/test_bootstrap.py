@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from maskzoo.training.scoring.bootstrap import mean_iou_interval
+from maskzoo.training.scoring.bootstrap import (
+    ImageCounts,
+    difference_interval,
+    mean_iou_interval,
+)
 
 
 def matrices(images: int, seed: int = 0) -> list[np.ndarray]:
@@ -66,3 +71,42 @@ def test_one_image_has_no_interval() -> None:
 
 def test_images_without_counted_pixels_have_none() -> None:
     assert mean_iou_interval([np.zeros((2, 2), int)] * 3) is None
+
+
+def test_a_difference_is_that_of_both_scores_in_each_draw_of_the_same_images() -> None:
+    first, second = matrices(4), matrices(4, seed=9)
+    differences = []
+    for draw in itertools.product(range(4), repeat=4):
+        means = []
+        for some in (first, second):
+            total = np.sum([some[index] for index in draw], axis=0)
+            hits = np.diag(total)
+            means.append(np.mean(hits / (total.sum(axis=0) + total.sum(axis=1) - hits)))
+        differences.append(means[0] - means[1])
+    found = difference_interval(
+        ImageCounts.of(first), ImageCounts.of(second), seed=1, resamples=50_000
+    )
+    assert found is not None
+    low, high = np.quantile(differences, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.03 * (high - low))
+
+
+def test_a_network_is_not_told_apart_from_itself_and_one_image_tells_nothing() -> None:
+    counts = ImageCounts.of(matrices(6))
+    found = difference_interval(counts, counts)
+    assert found is not None
+    assert (found.low, found.high) == (0, 0)
+    one = ImageCounts.of(matrices(1))
+    assert difference_interval(one, one) is None
+
+
+def test_counts_are_read_as_they_were_written(tmp_path: Path) -> None:
+    counts = ImageCounts.of(matrices(3))
+    counts.save(tmp_path / "counts.npz")
+    again = ImageCounts.load(tmp_path / "counts.npz")
+    assert np.array_equal(again.hits, counts.hits)
+    assert np.array_equal(again.predicted, [one.sum(axis=0) for one in matrices(3)])
+    total = np.sum(matrices(3), axis=0)
+    hits = np.diag(total)
+    mean = np.mean(hits / (total.sum(axis=0) + total.sum(axis=1) - hits))
+    assert again.mean_iou == pytest.approx(mean)
