@@ -71,9 +71,10 @@ def plan_race(paces: Sequence[Pace], *, seconds: float, least_steps: int) -> Rac
             return RacePlan(steps, tuple(by_speed[count:]), fair)
     two = seconds_needed(by_speed[:2], least_steps=least_steps)
     raise ZooError(
-        f"no time for a race: {least_steps} steps of two candidates in the first round take "
-        f"{minutes_of(two)} minutes, of all {len(paces)} {minutes_of(fair)} minutes, and "
-        f"{seconds / 60:.1f} are left; give more --minutes, or train one network"
+        f"no time for a race: with {least_steps} steps in the first round, two candidates take "
+        f"{minutes_of(two)} minutes ({_validations(by_speed[:2]) / 60:.1f} of them for "
+        f"validations), all {len(paces)} take {minutes_of(fair)}, and {seconds / 60:.1f} are left; "
+        "give more --minutes, or train one network"
     )
 
 

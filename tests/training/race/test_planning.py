@@ -41,7 +41,7 @@ def test_no_time_for_two_is_refused_with_the_minutes_that_are_needed() -> None:
     some = paces(1, 2, 3)
     two = minutes_of(seconds_needed(some[:2], least_steps=100))
     fair = minutes_of(seconds_needed(some, least_steps=100))
-    with pytest.raises(ZooError, match=rf"take {two} minutes, of all 3 {fair} minutes, and 1.0"):
+    with pytest.raises(ZooError, match=rf"take {two} minutes .*all 3 take {fair}, and 1.0"):
         plan_race(some, seconds=60, least_steps=100)
 
 
