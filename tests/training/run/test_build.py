@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from maskzoo.models.errors import SpecError
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.training.config.losses import CrossEntropyTerm
 from maskzoo.training.config.run_config import RunLoss
+from maskzoo.training.run import build
 from maskzoo.training.run.build import make_loss, make_network, open_batches, step_measure
 from maskzoo.training.run.parts import Parts
 
@@ -25,6 +29,21 @@ def test_the_bundle_will_know_the_crop_and_the_normalisation(
     assert parts.preprocessing.train_size == crop
     assert parts.preprocessing.mean == parts.network.encoder.mean
     assert parts.preprocessing.std == parts.network.encoder.std
+
+
+def test_data_with_a_mean_of_their_own_are_normalised_by_it_in_the_run_and_in_the_bundle(
+    make_parts: MakeParts,
+) -> None:
+    parts = make_parts()
+    measured = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    context = replace(parts.context, data=replace(parts.context.data, preprocessing=measured))
+    built = build.make_parts(parts.config, context, parts.network, None)
+    assert built.log is not None
+    built.log.close()
+    assert (built.preprocessing.mean, built.preprocessing.std) == (measured.mean, measured.std)
+    pixels = torch.full((1, 3, 2, 2), 51, dtype=torch.uint8)  # a fifth of white
+    expected = [(0.2 - mean) / std for mean, std in zip(measured.mean, measured.std, strict=True)]
+    assert built.step.normalise(pixels)[0, :, 0, 0].tolist() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(("setting", "norm"), [("0.25", 0.25), ("null", None)])
@@ -64,6 +83,32 @@ def test_class_weights_reach_the_loss_and_must_be_as_many_as_classes(
     three = RunLoss(terms=(CrossEntropyTerm(),), class_weights=(1, 2, 3))
     with pytest.raises(SpecError, match=r"needs 2 numbers, one for each of a, b; given 3"):
         make_loss(three, LabelSet.from_names(["a", "b"]), parts.network)
+
+
+class Heads(nn.Module):
+    """The part of a network that its loss asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aux_weights = {"low": 0.4, "high": 0.1}
+        self.scene_weight = 0.2
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+def test_the_loss_weighs_each_output_as_the_network_says() -> None:
+    labels = LabelSet.from_names(["a", "b"])
+    loss = make_loss(RunLoss(terms=(CrossEntropyTerm(),), class_weights=None), labels, Heads())
+    assert (loss.aux_weights, loss.scene_weight) == ({"low": 0.4, "high": 0.1}, 0.2)
+    assert loss.ignore_index == labels.ignore_index
+
+
+def test_the_seed_and_the_cache_reach_the_loader(make_parts: MakeParts) -> None:
+    parts = make_parts("seed=5", "loader.cache_mib=1")
+    batches = open_batches(parts.config, parts.context, start=0, stop=1)
+    order, dataset = batches.batch_sampler, batches.dataset
+    assert (order.seed, dataset.seed) == (5, 5)
+    assert dataset._cache.num_bytes == 10 * 48 * 48 * 4, "ten images of 48 x 48 are below 1 MiB"
+    assert parts.progress.micro_batch == parts.config.runtime.micro_batch
 
 
 def test_a_step_is_measured_with_the_costliest_terms_where_none_are_chosen(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from maskzoo.models.bundles.bundle import load_bundle
 from maskzoo.models.bundles.manifest import read_manifest
@@ -16,8 +17,10 @@ from maskzoo.models.errors import EngineError, ExportError
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
-from maskzoo.training.run.finish import scored_split
+from maskzoo.training.run.checkpoint import BEST, write_weights
+from maskzoo.training.run.finish import finish_bundle, score_draft, scored_split, write_draft
 from maskzoo.training.run.fit import train
+from maskzoo.training.run.parts import Parts
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -99,3 +102,27 @@ def test_a_run_without_a_test_split_is_scored_on_its_validation_images(discs: Pa
     assert scored_split(data) == "test"
     kept = tuple(sample for sample in data.all_samples if sample.split != "test")
     assert scored_split(replace(data, all_samples=kept)) == "val"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_best_weights_are_scored_and_stored_as_asked(
+    make_parts: Callable[..., Parts], dtype: str
+) -> None:
+    parts = make_parts("ema=null", f"bundle.dtype={dtype}")
+    key = "classifier.conv.bias"
+    best = parts.network.state_dict()[key] + torch.tensor([9.0, 0.0])
+    last = {name: value.clone() for name, value in parts.network.state_dict().items()}
+    parts.network.load_state_dict(last | {key: best})
+    write_weights(parts.context.run_dir / BEST, parts.network)
+    parts.network.load_state_dict(last)
+    parts.progress.step, parts.progress.best_step, parts.progress.best_score = 6, 4, 0.25
+    bundle = write_draft(parts)
+    manifest = read_manifest(bundle)
+    assert (manifest.weights_dtype, manifest.provenance.best_step) == (dtype, 4)
+    assert manifest.provenance.steps == 6
+    assert torch.equal(load_bundle(bundle).network.state_dict()[key], best.half().float())
+    _, evaluation = score_draft(parts, bundle, on_scored=lambda scored: None)
+    assert evaluation.matrix[:, 1].sum() == 0, "the best weights call everything class 0"
+    metrics = finish_bundle(parts, bundle, evaluation)
+    assert read_manifest(parts.context.run_dir / "bundle").metrics == metrics
+    assert metrics.validation_mean_iou == 0.25

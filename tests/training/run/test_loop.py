@@ -149,3 +149,24 @@ def test_a_run_that_is_told_where_to_pause_validates_and_saves_there(
     TrainingLoop(parts, until=2).run(batches)
     assert read_run_checkpoint(parts.context.run_dir / "last.ckpt").progress == parts.progress
     assert (parts.progress.step, parts.progress.best_step) == (2, 2)
+
+
+def test_after_a_step_that_is_not_finite_the_average_is_the_checkpoints_too(
+    make_parts: MakeParts,
+) -> None:
+    parts = make_parts("max_steps=3", "ema=0.5", "validate_every=100", "optimizer.lr=0.1")
+    assert parts.average is not None
+    key = "classifier.conv.weight"
+    first, average = parts.average.network.state_dict()[key].clone(), parts.average.network
+    moved: list[bool] = []
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        result = parts.step(images, target, **options)
+        moved.append(not torch.equal(average.state_dict()[key], first))
+        return result if len(moved) < 3 else replace(result, is_finite=False)
+
+    _run(replace(parts, step=step))  # type: ignore[arg-type]
+    assert moved == [False, True, True]
+    stored = read_run_checkpoint(parts.context.run_dir / "last.ckpt")
+    assert torch.equal(stored.ema[key], first)
+    assert torch.equal(stored.model[key], first)

@@ -65,3 +65,24 @@ def test_a_run_goes_on_with_its_own_data_only(discs: Path) -> None:
     check_data(data, RunCheckpoint({}, {}, {}, RunProgress(), {}, data.fingerprint))
     with pytest.raises(CheckpointError, match="has changed since this run started"):
         check_data(data, RunCheckpoint({}, {}, {}, RunProgress(), {}, "another"))
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_the_seed_and_the_samples_that_may_be_bad_are_those_of_the_run(
+    make_data: Callable[..., Path], display: Display, is_new: bool
+) -> None:
+    def cut_one(number: int, image: np.ndarray, mask: np.ndarray) -> tuple:
+        return image, mask[:40] if number == 2 else mask
+
+    flat = make_data(alter=cut_one)
+    for kind in ("images", "masks"):
+        for path in sorted((flat / kind).rglob("*.png")):
+            path.rename(flat / kind / path.name)
+        for split in ("train", "val", "test"):
+            (flat / kind / split).rmdir()
+    opened = open_data(flat, TrainConfig(seed=3, allow_bad=1), display, is_new=is_new)
+    assert len(opened.all_samples) == 15
+    assert opened.splits == open_dataset(flat, seed=3, allow_bad=1).splits
+    assert opened.splits != open_dataset(flat, seed=0, allow_bad=1).splits
+    with pytest.raises(DataError, match="differ in size"):
+        open_data(flat, TrainConfig(seed=3), display, is_new=is_new)

@@ -10,7 +10,9 @@ import pytest
 
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.errors import DataError
+from maskzoo.models.inference.options import PredictOptions
 from maskzoo.training.config.settings import TrainConfig
+from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.run.fit import TrainResult, train
 from maskzoo.training.scoring.bundle import evaluate_bundle, open_as_trained
@@ -52,6 +54,10 @@ def test_data_without_splits_is_split_by_the_seed_of_the_training(
 def test_an_evaluation_has_the_scores_that_the_run_gave_its_bundle(
     result: TrainResult, flat: Path
 ) -> None:
+    flipped = evaluate_bundle(
+        result.bundle, flat, split="val", device="cpu", options=PredictOptions(tta="flip")
+    )
+    assert (flipped.split, flipped.options.tta) == ("val", "flip")
     done: list[tuple[int, ...]] = []
     again = evaluate_bundle(
         result.bundle, flat, device="cpu", on_image=lambda *pair: done.append(pair)
@@ -71,3 +77,33 @@ def test_data_with_other_classes_is_refused(
     described.write_text(described.read_text().replace("disc", "square"))
     with pytest.raises(DataError, match="names and order must agree"):
         evaluate_bundle(result.bundle, other)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked"),
+    [
+        (
+            {"seed": 3, "masks": "auto", "allow_bad": 2},
+            {"seed": 3, "masks": "auto", "allow_bad": 2},
+        ),
+        (None, {"seed": 0, "masks": None, "allow_bad": 0}),
+    ],
+)
+def test_data_are_opened_with_all_that_the_training_was_told_of_them(
+    result: TrainResult,
+    flat: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: dict[str, object] | None,
+    asked: dict[str, object],
+) -> None:
+    told: list[dict[str, object]] = []
+
+    def note(data: Path, **options: object) -> SegmentationData:
+        told.append(options)
+        return open_dataset(data)
+
+    monkeypatch.setattr("maskzoo.training.scoring.bundle.open_dataset", note)
+    manifest = read_manifest(result.bundle)
+    provenance = manifest.provenance.model_copy(update={"recipe": recipe})
+    open_as_trained(manifest.model_copy(update={"provenance": provenance}), flat)
+    assert told == [asked]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maskzoo.models.errors import DataError
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.training.data.feed.dataset import SegmentationData
@@ -118,3 +119,23 @@ def test_views_and_tiles_reach_the_predictor(data: SegmentationData) -> None:
     np.testing.assert_allclose(seen[0].segmentation.confidence, 0.5, atol=1e-3)
     assert "mode tiled, views flip" in result.to_json()["how"]
     assert sum(scored.counts for scored in seen).tolist() == result.matrix.tolist()
+
+
+class Timed(SparingPredictor):
+    """Says that each image took two seconds."""
+
+    def segment(self, *args: object, **options: object) -> Segmentation:
+        """Segment an image."""
+        return replace(super().segment(*args, **options), timings={"network": 2.0})  # type: ignore[arg-type]
+
+
+def test_times_are_those_of_one_image_and_the_foreground_is_named(data: SegmentationData) -> None:
+    labels = LabelSet(names=data.labels.names, colours=data.labels.colours, background=0)
+    predictor = Predictor(Threshold(), labels, PREPROCESSING, device="cpu")
+    result = evaluate_split(
+        Timed(predictor), replace(data, labels=labels), split="test", name="threshold"
+    )
+    assert result.images == 3
+    assert result.seconds_per_image == {"network": 2.0}
+    assert result.foreground_scores == result.scores.per_class[1]
+    assert result.scores.per_class[1].name == labels.names[1]

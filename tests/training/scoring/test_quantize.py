@@ -114,6 +114,23 @@ def test_int8_is_refused_if_it_is_worse_by_more_than_allowed_and_stored_if_it_is
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("unrounded")
+def test_the_split_that_was_asked_for_is_scored(
+    trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle, data = trained
+    asked: list[str] = []
+
+    def note(bundle: Bundle, data: SegmentationData, split: str, *_: object) -> PrecisionScore:
+        asked.append(split)
+        return PrecisionScore(data="d", split=split, images=3, mean_iou_torch=0.7, mean_iou=0.7)
+
+    monkeypatch.setattr(module, "_score", note)
+    for split in ("test", "val"):
+        export_int8(bundle, data, split=split, out=tmp_path)  # type: ignore[arg-type]
+    assert asked == ["test", "val"]
+
+
 def test_it_is_calibrated_and_scored_on_the_splits_of_the_training(
     trained: tuple[Path, Path],
     make_data: Callable[..., Path],
