@@ -22,8 +22,9 @@ from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import CodeKind
 from maskzoo.training.data.records.readings.choice import Choice, ChoiceError
 from maskzoo.training.data.records.readings.index import FileIndex, LeftOut
-from maskzoo.training.data.records.samples import SPLITS
+from maskzoo.training.data.records.samples import SPLITS, Split
 
+Content = dict[Path, tuple[tuple[object, ...], Split | None]]
 _SHOWN = 6  # values of a sample's mask
 
 
@@ -79,19 +80,19 @@ def merge(readings: Sequence[FileIndex]) -> list[FileIndex]:
     return [reading if taken[reading.origin.name] == 1 else _longer(reading) for reading in kept]
 
 
-def _content(reading: FileIndex) -> dict[Path, object]:
-    """Return what each image is paired with."""
-    if reading.annotations is None:
-        return {pair.image: pair.mask for pair in reading.pairs}
-    drawn_from = (reading.annotations.storage, str(reading.origin.keys.get("annotations")))
-    return {pair.image: (pair.mask, *drawn_from) for pair in reading.pairs}
+def _content(reading: FileIndex) -> Content:
+    """Return what each image is paired with, and its split."""
+    drawn_from: tuple[object, ...] = ()
+    if reading.annotations is not None:
+        drawn_from = (reading.annotations.storage, str(reading.origin.keys.get("annotations")))
+    return {pair.image: ((pair.mask, *drawn_from), pair.split) for pair in reading.pairs}
 
 
-def _agrees(ours: dict[Path, object], theirs: dict[Path, object], other: FileIndex) -> bool:
+def _agrees(ours: Content, theirs: Content, other: FileIndex) -> bool:
     """Tell whether a reading says nothing that `theirs` does not say, a list's choice included."""
     if other.is_listed:  # what it leaves out, it leaves out on purpose
         shared = ours.keys() & theirs.keys()
-        return bool(shared) and all(ours[image] == theirs[image] for image in shared)
+        return bool(shared) and all(ours[image][0] == theirs[image][0] for image in shared)
     return ours.items() <= theirs.items()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
@@ -16,6 +16,7 @@ from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.inspection import Inspection
 from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.problems import DataProblem
+from maskzoo.training.data.records.readings.index import Origin, YamlValue
 from maskzoo.training.data.records.samples import SPLITS
 
 _WIDTH = 96  # of a comment
@@ -58,7 +59,8 @@ def description_text(findings: Findings, problems: Sequence[DataProblem], folder
         f"name: {_quoted(findings.name)}",
         f"root: {_quoted(root)}  # folder of the data, relative to this file",
     ]
-    lines += findings.index.origin.yaml().splitlines() if findings.index.origin.keys else []
+    keys = {key: value for key, value in findings.index.origin.keys.items() if key != "splits"}
+    lines += Origin("", keys).yaml().splitlines() if keys else []
     lines += ["", *(f"# {note}" for note in findings.notes), ""]
     lines += _class_lines(findings)
     lines += ["", *_split_lines(findings)]
@@ -138,8 +140,13 @@ def _split_lines(findings: Findings) -> list[str]:
     counts = Counter(sample.split for sample in findings.samples)
     lines = ["# " + ", ".join(f"{split}: {counts[split]}" for split in SPLITS)]
     rule = findings.description.splits
+    folders = _folders(findings)
     if all(pair.split is not None for pair in findings.index.pairs) and rule.file is None:
-        return lines
+        return (
+            [*lines, f"splits: {{folders: {json.dumps(folders, ensure_ascii=False)}}}"]
+            if folders
+            else lines
+        )
     shown = {split: rule.fractions.get(split, 0.0) for split in SPLITS}
     fractions = ", ".join(f"{split}: {fraction:g}" for split, fraction in shown.items())
     parts = [f"seed: {findings.seed}", f"fractions: {{{fractions}}}"]
@@ -147,7 +154,18 @@ def _split_lines(findings: Findings) -> list[str]:
         parts.append(f"group: {_quoted(rule.group)}")
     if rule.file is not None:
         parts.append(f"file: {_quoted(rule.file)}")
+    if folders:
+        parts.append(f"folders: {json.dumps(folders, ensure_ascii=False)}")
     return [*lines, f"splits: {{{', '.join(parts)}}}"]
+
+
+def _folders(findings: Findings) -> dict[str, YamlValue]:
+    """Return the words that stand for splits, where they are not the usual ones."""
+    said = findings.index.origin.keys.get("splits")
+    found = said.get("folders") if isinstance(said, Mapping) else None
+    if isinstance(found, Mapping):
+        return dict(found)
+    return {split: list(words) for split, words in findings.description.splits.folders.items()}
 
 
 def _problem_lines(problems: Sequence[DataProblem], described: Description) -> list[str]:

@@ -11,13 +11,14 @@ from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
 from maskzoo.training.data.find.beside import BESIDE
 from maskzoo.training.data.find.defects import with_good_images
+from maskzoo.training.data.find.trees.divisions import divided
 from maskzoo.training.data.find.trees.edges import find_edges
 from maskzoo.training.data.find.trees.joining import class_names, join, siblings
 from maskzoo.training.data.find.trees.leaves import find_leaves
 from maskzoo.training.data.find.trees.pairing import divide, unique_stems
 from maskzoo.training.data.find.trees.readings import find_variants, pairs_of
 from maskzoo.training.data.find.trees.records import Leaf, Row, Variant
-from maskzoo.training.data.find.trees.templates import one_or_list, patterns_of
+from maskzoo.training.data.find.trees.templates import keys_of, one_or_list, patterns_of
 from maskzoo.training.data.joins.joined import OBJECT_NAME, JoinedMasks
 from maskzoo.training.data.records.readings.account import lost_in, number_in
 from maskzoo.training.data.records.readings.index import FileIndex, Origin, YamlValue
@@ -32,8 +33,8 @@ def find_folders(listing: Listing, root: Path) -> list[FileIndex]:
 
 
 def _readings(listing: Listing, root: Path, leaves: Sequence[Leaf]) -> list[FileIndex]:
-    variants = find_variants(find_edges(leaves, IMAGE_SUFFIXES))
-    variants += find_variants(find_edges(leaves, ARRAY_SUFFIXES))
+    variants = divided(find_variants(find_edges(leaves, IMAGE_SUFFIXES)))
+    variants += divided(find_variants(find_edges(leaves, ARRAY_SUFFIXES)))
     groups = siblings(variants)
     found = [_joined(listing, group) for group in groups]
     found += [
@@ -44,13 +45,14 @@ def _readings(listing: Listing, root: Path, leaves: Sequence[Leaf]) -> list[File
         good = with_good_images(listing, leaves, variant, _index(listing, variant.rows, variant))
         found += [] if good is None else [good]
     for format_ in BESIDE:
-        for variant in find_variants(find_edges(leaves, {format_.suffix})):
+        for variant in divided(find_variants(find_edges(leaves, {format_.suffix}))):
             files = [row.masks[0] for row in variant.rows]
             annotations = format_.read(listing, root, files)
             if annotations is not None:
                 index = _index(listing, variant.rows, variant, f", {format_.title}")
                 images, files_ = index.origin.keys["images"], index.origin.keys["masks"]
                 keys = {"format": format_.name, "images": images, "annotations": files_}
+                keys |= {k: v for k, v in index.origin.keys.items() if k == "splits"}
                 origin = replace(index.origin, keys=keys)
                 is_bare = isinstance(annotations, YoloPolygons) and annotations.is_bare
                 lone = _lone_files(leaves, {path.parent for path in files}, format_.suffix, files)
@@ -107,10 +109,10 @@ def _of_objects(listing: Listing, variant: Variant) -> FileIndex:
     note = f"{count} mask files hold one object each: those of an image are joined"
     return replace(
         _index(listing, variant.rows, variant),
-        origin=Origin(variant.name, {"images": one_or_list(images), "masks": one_or_list(masks)}),
+        origin=Origin(variant.name, keys_of(variant, images, one_or_list(masks))),
         annotations=join([variant], [OBJECT_NAME]),
         rendering=variant.rendering,
-        notes=(note,),
+        notes=(*variant.notes, note),
     )
 
 
@@ -130,21 +132,28 @@ def _joined(listing: Listing, group: Sequence[Variant]) -> FileIndex:
     return replace(
         index,
         layout=f"{index.layout.partition(' + ')[0]} + {len(names)} mask files joined",
-        origin=Origin("join", {"images": one_or_list(list(dict.fromkeys(images))), "masks": masks}),
+        origin=Origin(_join_name(group[0]), keys_of(group[0], list(dict.fromkeys(images)), masks)),
         annotations=join(group, names),
-        notes=(f"mask files are joined, one for each class: {', '.join(names)}",),
+        notes=(
+            *group[0].notes,
+            f"mask files are joined, one for each class: {', '.join(names)}",
+        ),
     )
 
 
 def _index(listing: Listing, rows: Sequence[Row], variant: Variant, kind: str = "") -> FileIndex:
     images, masks = patterns_of(rows, listing.root)
-    keys = {"images": one_or_list(images), "masks": one_or_list(masks)}
     return FileIndex(
         listing.root,
         f"{_layout_name(variant)}{kind}",
         pairs_of(replace(variant, rows=tuple(rows))),
-        Origin(variant.name, keys),
+        Origin(variant.name, keys_of(variant, images, one_or_list(masks))),
+        notes=variant.notes,
     )
+
+
+def _join_name(variant: Variant) -> str:
+    return f"join ({variant.division})" if variant.division else "join"
 
 
 def _lone_files(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, suffix_of
 from maskzoo.training.data.find.trees.content import look_like_masks
+from maskzoo.training.data.find.trees.extras import with_extras
 from maskzoo.training.data.find.trees.pairing import core_of, divide, match_files, stem_of
 from maskzoo.training.data.find.trees.records import Edge, Leaf, Match
 
@@ -124,7 +125,7 @@ class _Search:
         matches = match_files(ours, theirs)
         if not matches and len(ours) == 1 and images.key and images.key == masks.key:
             matches = [Match("", ours[0], theirs)]  # a folder for each image
-        return Edge(images, masks, tuple(matches)) if matches else None
+        return Edge(*with_extras(images, masks), tuple(matches)) if matches else None
 
 
 def _by_role(leaves: Iterable[Leaf]) -> dict[str, list[Leaf]]:

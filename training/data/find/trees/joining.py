@@ -28,7 +28,7 @@ def siblings(variants: Sequence[Variant]) -> list[list[Variant]]:
     groups: dict[tuple[object, ...], list[Variant]] = defaultdict(list)
     for variant in variants:
         if not variant.rendering and not variant.are_objects:
-            groups[variant.images, *_family(variant)].append(variant)
+            groups[variant.images, variant.division, *_family(variant)].append(variant)
     return [group for group in groups.values() if len(group) > 1 and are_classes(group)]
 
 

@@ -7,6 +7,7 @@ split, and the others, which are its key: images and masks that belong together 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,9 @@ class Leaf:
         key: the parts that name neither a role nor a split.
         extras: the words beside roles and splits in the other parts: `left`, `1st`, `a`.
         bare_parts: its parts without the words of splits: `train_masks` is masks.
+        split_part: the part that stands for the split, where its name is unusual; else empty.
+        extra: what stands beside the role in the part at `extra_place`, where the partner has the
+            same: `Rural` in `Rural_images`; else empty. It is in the key.
     """
 
     folder: Path
@@ -41,6 +45,9 @@ class Leaf:
     key: tuple[str, ...]
     extras: frozenset[str]
     bare_parts: tuple[str, ...]
+    split_part: str = ""
+    extra: str = ""
+    extra_place: int = 0
 
     def name(self, key: frozenset[str]) -> str:
         """Return what tells its files from others with the same key, as `labels/sem_seg/masks`."""
@@ -121,6 +128,9 @@ class Variant:
         rows: images with their masks.
         rendering: what the masks are instead, such as `colour rendering`; else empty.
         are_objects: each file holds one object.
+        folders: the words that stand for splits, where the usual ones do not.
+        division: what folders of unusual names are taken as, where a person must choose.
+        notes: decisions, as sentences for people.
     """
 
     images: str
@@ -129,11 +139,15 @@ class Variant:
     rows: tuple[Row, ...]
     rendering: str = ""
     are_objects: bool = False
+    folders: Mapping[Split, tuple[str, ...]] = field(default_factory=dict)
+    division: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Name for people and for `--masks`."""
-        return "/".join(part for part in (self.masks, self.mark) if part) or "masks"
+        name = "/".join(part for part in (self.masks, self.mark) if part) or "masks"
+        return f"{name} ({self.division})" if self.division else name
 
     @property
     def image_files(self) -> frozenset[Path]:

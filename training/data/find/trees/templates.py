@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from maskzoo.training.data.files.names import composed
-from maskzoo.training.data.find.trees.records import Row
+from maskzoo.training.data.find.trees.records import Row, Variant
 from maskzoo.training.data.records.readings.index import YamlValue
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Split
 
@@ -35,11 +35,14 @@ def folders_of(row: Row, changing: frozenset[str]) -> tuple[str, ...]:
     key = frozenset(leaf.key)
     said = [place for place, part in enumerate(leaf.parts) if part not in key]
     below = max(said, default=len(leaf.parts))
-    return tuple(
-        part
-        for place, part in enumerate(leaf.parts)
-        if part in key and (part in changing or (place > below and part in row.edge.shared))
-    )
+    found: list[str] = []
+    for place, part in enumerate(leaf.parts):
+        is_shared_below = place > below and part in row.edge.shared
+        if part in key and (part in changing or is_shared_below):
+            found.append(part)
+        elif leaf.extra in changing and place == leaf.extra_place:
+            found.append(leaf.extra)
+    return tuple(found)
 
 
 def patterns_of(
@@ -62,6 +65,13 @@ def patterns_of(
     return [image for image, _ in pairs], [mask for _, mask in pairs]
 
 
+def keys_of(variant: Variant, images: Sequence[str], masks: YamlValue) -> dict[str, YamlValue]:
+    """Return the keys of dataset.yaml that say a variant."""
+    keys: dict[str, YamlValue] = {"images": one_or_list(images), "masks": masks}
+    folders = {split: one_or_list(words) for split, words in variant.folders.items()}
+    return {**keys, "splits": {"folders": folders}} if folders else keys
+
+
 def one_or_list(patterns: Sequence[str]) -> YamlValue:
     """Return a single pattern as it is, and several as a list."""
     same = list(dict.fromkeys(patterns))
@@ -74,17 +84,30 @@ def _pattern(path: Path, row: Row, root: Path, changing: frozenset[str], *, any_
     number = 0
     *folders, file = path.relative_to(root).parts
     for part in folders:
-        if composed(part) in named:
+        inside = _extra_in(composed(part), row)
+        if composed(part) in named or (inside and inside in named):
             number += 1
-            names.append("{folder}" if number == 1 else f"{{folder{number}}}")
+            word = "{folder}" if number == 1 else f"{{folder{number}}}"
+            names.append(composed(part).replace(inside or composed(part), word, 1))
+        elif inside and inside == row.edge.images.split_part:
+            names.append(composed(part).replace(inside, "{split}", 1))
         else:
-            names.append(_with_split(composed(part), row.split))
+            is_split = composed(part) == row.edge.images.split_part
+            names.append("{split}" if is_split else _with_split(composed(part), row.split))
     name = PurePosixPath(composed(file))
     if any_name:
         names.append(f"*{name.suffix}" if not row.key else f"{_stem(name, row, end='*')}")
     else:
         names.append(_stem(name, row))
     return "/".join(names)
+
+
+def _extra_in(part: str, row: Row) -> str:
+    """Return the word beside the role in the name of a folder, such as `Rural`; else nothing."""
+    for leaf in (row.edge.images, row.edge.masks):
+        if leaf.extra and part == leaf.parts[leaf.extra_place]:
+            return leaf.extra
+    return ""
 
 
 def _stem(name: PurePosixPath, row: Row, end: str = "") -> str:
