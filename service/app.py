@@ -30,6 +30,7 @@ from maskzoo.service.guards.keys import KeyGate
 from maskzoo.service.guards.rates import RateGate, TokenBuckets
 from maskzoo.service.guards.security import REQUEST_ID, RequestGuard
 from maskzoo.service.inputs.bodies import base64_room
+from maskzoo.service.jobs.life import OnFault
 from maskzoo.service.jobs.runner import Jobs
 from maskzoo.service.jobs.work import JobWorker
 from maskzoo.service.machine import decide, measure_machine
@@ -72,12 +73,18 @@ _REFUSALS = (ZooError, HTTPException, RequestValidationError)
 """What is answered by a problem document without a line in the log."""
 
 
-def create_app(settings: Settings | None = None, *, load_model: LoadModel | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    load_model: LoadModel | None = None,
+    on_fault: OnFault | None = None,
+) -> FastAPI:
     """Build the service.
 
     Args:
         settings: by default from the environment.
         load_model: loads a predictor from a bundle's folder; by default the real loader.
+        on_fault: has faults of the process written to a file; see `service.jobs.life`.
     """
     settings = settings or Settings()
     metrics = Metrics()
@@ -95,7 +102,8 @@ def create_app(settings: Settings | None = None, *, load_model: LoadModel | None
         responses={"default": {"model": ProblemDocument, "description": "A problem document."}},
     )
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
-    app.state.services = _services(settings, load_model or _default_loader(settings), metrics)
+    load = load_model or _default_loader(settings)
+    app.state.services = _services(settings, load, metrics, on_fault)
     for routes in (segment, jobs_route, models, health, metrics_route, oip, adapters, pages):
         app.include_router(routes.router)
     if settings.admin_token is not None:
@@ -125,7 +133,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services.metrics.close()
 
 
-def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services:
+def _services(
+    settings: Settings, load: LoadModel, metrics: Metrics, on_fault: OnFault | None
+) -> Services:
     settings = decide(settings, measure_machine(settings.device))
     workers = Workers(
         image_threads=settings.image_threads, network_threads=settings.network_threads
@@ -155,7 +165,7 @@ def _services(settings: Settings, load: LoadModel, metrics: Metrics) -> Services
         max_pixels=settings.job_max_pixels,
         decoder=decoder,
     )
-    jobs = Jobs(settings, worker)
+    jobs = Jobs(settings, worker, on_fault=on_fault)
 
     def stop_admission() -> None:
         admission.close()

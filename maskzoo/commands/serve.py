@@ -29,6 +29,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve masks over HTTP, with a web page at /."""
+    import faulthandler
     import math
 
     import uvicorn
@@ -46,7 +47,7 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         print(f"models: {', '.join(dict.fromkeys(names)) or 'none found'}", flush=True)
         print(f"listening on http://{shown}:{listener.getsockname()[1]}", flush=True)
-        service = create_app(settings)  # logs each request itself
+        service = create_app(settings, on_fault=faulthandler.enable)  # logs each request itself
         config = uvicorn.Config(
             service,
             log_config=None,

@@ -72,6 +72,7 @@ class DecodeProcess:
                 pass_fds=[theirs.fileno()],
                 env=env | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # a pipe would stay open for as long as it works
                 start_new_session=True,  # Ctrl-C is for the server
             )
 

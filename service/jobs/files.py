@@ -2,6 +2,7 @@
 
     FOLDER/jobs.sqlite
     FOLDER/incoming/…          uploads that are still coming in
+    FOLDER/traces/…            see `service.jobs.life`
     FOLDER/work/JOB/upload     the image, until the result is there
     FOLDER/work/JOB/label_map-WORKER, confidence-WORKER, result-WORKER     while the job runs
     FOLDER/work/JOB/result.SUFFIX
@@ -121,14 +122,19 @@ class JobFiles:
         shutil.rmtree(self._work / job_id, ignore_errors=True)
 
     def remove_orphans(self, is_known: Callable[[str], bool]) -> None:
-        """Remove files of no job: interrupted uploads, jobs that were never accepted."""
+        """Remove files of no job: interrupted uploads, jobs that were never accepted.
+
+        Args:
+            is_known: whether a job or an upload of that name is there. Age alone does not tell: the
+                clock may have been set forward.
+        """
         oldest = time.time() - _ORPHAN_S
         for path in [*self._incoming.iterdir(), *self._work.iterdir()]:
             try:
                 is_old = path.stat().st_mtime < oldest
             except FileNotFoundError:
                 continue
-            if not is_old or (path.parent == self._work and is_known(path.name)):
+            if not is_old or is_known(path.name):
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

@@ -3,24 +3,28 @@
     queued -> running -> done | failed | cancelled
 
 A worker that takes a job holds a lease and renews it. A job whose lease has expired, because its
-process was killed, goes to the next worker and starts from its beginning.
-Times are seconds since 1970.
+process was killed or the machine has started again, goes to the next worker and starts from its
+beginning. Times are seconds since 1970, but for leases; see `service.jobs.life`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from maskzoo.models.images.decode import ImageInfo
+from maskzoo.service.jobs.life import Moment
 from maskzoo.service.schemas import SegmentOptions
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 ACTIVE: tuple[JobState, ...] = ("queued", "running")
 MAX_ATTEMPTS = 3
-"""Processes that a job may take down before it is given up."""
+"""Processes that may fail while they work on a job before it is given up."""
+
+MAX_KILLS = 30
+"""Processes that may be killed from outside while they work on a job."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,10 @@ class JobRecord:
         accept: the request's Accept header.
         file_name: the client's name of the image, for messages only.
         done, total: tiles; `total` is 0 until work has started.
-        attempts: workers that have taken it.
-        worker, lease: the worker that holds it, and the end of its lease.
+        attempts: workers that have taken it, without those below.
+        kills: workers that were killed from outside while they held it.
+        worker, boot, lease: the worker that holds it, and the end of its lease: the start of the
+            machine, and seconds since then.
         error: the problem document of a failed job.
         result: of a done job.
     """
@@ -72,7 +78,9 @@ class JobRecord:
     done: int = 0
     total: int = 0
     attempts: int = 0
+    kills: int = 0
     worker: str = ""
+    boot: str = ""
     lease: float = 0.0
     error: Mapping[str, Any] | None = None
     result: JobResult | None = None
@@ -103,8 +111,19 @@ class JobStore(Protocol):
     def get(self, job_id: str) -> JobRecord | None:
         """Return a job; None if it does not exist."""
 
-    def claim(self, worker: str, *, now: float, lease_s: float) -> JobRecord | None:
-        """Give a worker the oldest job that waits or whose lease has expired."""
+    def claim(
+        self,
+        worker: str,
+        *,
+        now: Moment,
+        lease_s: float,
+        tell_fault: Callable[[str], bool] = lambda worker: True,
+    ) -> JobRecord | None:
+        """Give a worker the job that waits longest; those whose lease has expired wait again.
+
+        Args:
+            tell_fault: tells whether a worker that lost its lease may have died by its job.
+        """
 
     def renew(self, job: JobRecord, *, done: int, total: int, lease: float) -> bool:
         """Record progress and renew the lease; False if the job is no longer the worker's."""
@@ -113,7 +132,7 @@ class JobStore(Protocol):
         self,
         job: JobRecord,
         *,
-        now: float,
+        now: Moment,
         error: Mapping[str, Any] | None = None,
         result: JobResult | None = None,
     ) -> bool:
@@ -122,7 +141,7 @@ class JobStore(Protocol):
     def give_back(self, job: JobRecord) -> None:
         """Return an unfinished job to the queue; the attempt does not count."""
 
-    def cancel(self, job_id: str, *, now: float) -> bool:
+    def cancel(self, job_id: str, *, now: Moment) -> bool:
         """Cancel a job that has not ended; False if there is none."""
 
     def count_active(self) -> int:

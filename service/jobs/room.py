@@ -73,6 +73,10 @@ class JobRoom:
             with suppress(OSError):
                 place.upload.unlink(missing_ok=True)
 
+    def holds(self, name: str) -> bool:
+        """Return whether an upload of that name is coming in."""
+        return any(place.upload.name == name for place in self._places)
+
     def _check_space(self, store: JobStore, files: JobFiles, wanted: Place) -> None:
         places = (*self._places, wanted)
         promised = sum(max(0, one.num_bytes - _size_of(one.upload)) for one in places)

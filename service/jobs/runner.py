@@ -29,6 +29,7 @@ from maskzoo.service.errors import (
 )
 from maskzoo.service.jobs.files import JobFiles
 from maskzoo.service.jobs.folder import JobFolder, NoJobsError
+from maskzoo.service.jobs.life import Moment, OnFault, Traces, read_clocks
 from maskzoo.service.jobs.progress import JobProgress
 from maskzoo.service.jobs.records import JobRecord, JobResult, JobStore
 from maskzoo.service.jobs.room import JobRoom, Place
@@ -61,7 +62,8 @@ class Jobs:
     Args:
         settings: the folder, and the limits of jobs.
         worker: does the work.
-        clock: seconds since 1970, the same for every process on the folder.
+        clock: the present moment.
+        on_fault: see `service.jobs.life`.
     """
 
     def __init__(
@@ -69,13 +71,15 @@ class Jobs:
         settings: Settings,
         worker: WorksOnJobs,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], Moment] = read_clocks,
+        on_fault: OnFault | None = None,
     ) -> None:
         self.settings = settings
         self._worker = worker
         self._clock = clock
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = JobFolder(settings.job_folder, free_bytes=settings.job_free_bytes)
+        self._traces = Traces(settings.job_folder, self._name, on_fault=on_fault)
         self._room = JobRoom(settings.max_jobs)
         self._arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,6 +111,7 @@ class Jobs:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._worker.close()
         await self._in_thread(self._folder.close)
+        await self._in_thread(self._traces.end)
         self._store_thread.shutdown(wait=False)
 
     @asynccontextmanager
@@ -219,11 +224,13 @@ class Jobs:
         """Delete expired jobs, and files that belong to none."""
 
         def sweep(store: JobStore, files: JobFiles) -> None:
-            for job_id in store.finished_before(self._clock() - self.settings.job_keep_s):
+            oldest = self._clock().time - self.settings.job_keep_s
+            for job_id in store.finished_before(oldest):
                 files.remove(job_id)
                 store.remove(job_id)
                 logger.info("event=job_expired job=%s", job_id)
-            files.remove_orphans(lambda name: store.get(name) is not None)
+            files.remove_orphans(lambda name: self._room.holds(name) or store.get(name) is not None)
+            self._traces.forget({job.worker for job in store.active()})
             self._folder.keep_ballast()
 
         await self._ask(sweep)
@@ -260,8 +267,14 @@ class Jobs:
                 await asyncio.wait_for(self._arrived.wait(), _POLL_S)
 
     def _claim(self, store: JobStore, files: JobFiles) -> tuple[JobRecord | None, JobFiles]:
-        lease_s = self.settings.job_lease_s
-        return store.claim(self._name, now=self._clock(), lease_s=lease_s), files
+        self._traces.begin()
+        job = store.claim(
+            self._name,
+            now=self._clock(),
+            lease_s=self.settings.job_lease_s,
+            tell_fault=self._traces.tell_fault,
+        )
+        return job, files
 
     async def _do(self, job: JobRecord, files: JobFiles) -> None:
         """Work on one job to its end, renewing its lease meanwhile."""
@@ -305,7 +318,7 @@ class Jobs:
         lease_s = self.settings.job_lease_s
 
         def renew(store: JobStore, _: JobFiles) -> bool:
-            lease = self._clock() + lease_s
+            lease = self._clock().uptime + lease_s
             return store.renew(job, done=progress.done, total=progress.total, lease=lease)
 
         while not progress.is_stopped:

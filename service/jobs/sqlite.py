@@ -18,7 +18,8 @@ from typing import Any
 
 from maskzoo.models.images.decode import ImageInfo
 from maskzoo.service.errors import JobLostError
-from maskzoo.service.jobs.records import MAX_ATTEMPTS, JobRecord, JobResult
+from maskzoo.service.jobs.life import Moment
+from maskzoo.service.jobs.records import MAX_ATTEMPTS, MAX_KILLS, JobRecord, JobResult
 from maskzoo.service.problems import problem_of
 from maskzoo.service.schemas import SegmentOptions
 
@@ -62,23 +63,28 @@ class SqliteJobStore:
             row = execute("SELECT * FROM jobs WHERE id = ?", job_id).fetchone()
         return _of_row(row) if row else None
 
-    def claim(self, worker: str, *, now: float, lease_s: float) -> JobRecord | None:
-        """Give a worker the oldest job that waits or whose lease has expired."""
+    def claim(
+        self,
+        worker: str,
+        *,
+        now: Moment,
+        lease_s: float,
+        tell_fault: Callable[[str], bool] = lambda worker: True,
+    ) -> JobRecord | None:
+        """Give a worker the job that waits longest; those whose lease has expired wait again."""
         with self._transaction() as execute:
-            _fail_lost(execute, now)
-            row = execute(
-                "SELECT * FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease < ?) "
-                "ORDER BY created LIMIT 1",
-                now,
-            ).fetchone()
+            _take_back(execute, now, tell_fault)
+            # The order of arrival, and not `created`: the clock may have been set back since.
+            row = execute("SELECT id FROM jobs WHERE state = 'queued' ORDER BY rowid").fetchone()
             if row is None:
                 return None
             execute(
-                "UPDATE jobs SET state = 'running', worker = ?, lease = ?, attempts = attempts + 1,"
-                " started = ?, done = 0, total = 0 WHERE id = ?",
+                "UPDATE jobs SET state = 'running', worker = ?, boot = ?, lease = ?, started = ?, "
+                "attempts = attempts + 1, done = 0, total = 0 WHERE id = ?",
                 worker,
-                now + lease_s,
-                now,
+                now.boot,
+                now.uptime + lease_s,
+                now.time,
                 row["id"],
             )
             return _of_row(execute("SELECT * FROM jobs WHERE id = ?", row["id"]).fetchone())
@@ -91,7 +97,7 @@ class SqliteJobStore:
         self,
         job: JobRecord,
         *,
-        now: float,
+        now: Moment,
         error: Mapping[str, Any] | None = None,
         result: JobResult | None = None,
     ) -> bool:
@@ -102,7 +108,7 @@ class SqliteJobStore:
             job,
             changes,
             state,
-            now,
+            now.time,
             None if error is None else _dump(error),
             None if result is None else _dump(asdict(result)),
         )
@@ -111,13 +117,13 @@ class SqliteJobStore:
         """Return a job to the queue; the attempt does not count."""
         self._update_held(job, "state = 'queued', worker = '', attempts = attempts - 1")
 
-    def cancel(self, job_id: str, *, now: float) -> bool:
+    def cancel(self, job_id: str, *, now: Moment) -> bool:
         """Cancel a job that has not ended; False if there is none."""
         with self._transaction() as execute:
             done = execute(
                 "UPDATE jobs SET state = 'cancelled', finished = ? "
                 "WHERE id = ? AND state IN ('queued', 'running')",
-                now,
+                now.time,
                 job_id,
             )
         return bool(done.rowcount)
@@ -195,22 +201,32 @@ def _column(name: str, kind: str) -> str:
     return f"{name} {sql}" + (" PRIMARY KEY" if name == "id" else "")
 
 
-def _fail_lost(execute: Execute, now: float) -> None:
-    """Fail the jobs that have taken down too many processes."""
+def _take_back(execute: Execute, now: Moment, tell_fault: Callable[[str], bool]) -> None:
+    """Let the jobs of dead workers wait again; give up those that have met too many deaths."""
     lost = execute(
-        "SELECT id, request_id FROM jobs WHERE state = 'running' AND lease < ? AND attempts >= ?",
-        now,
-        MAX_ATTEMPTS,
+        "SELECT id, request_id, worker, boot, attempts, kills FROM jobs "
+        "WHERE state = 'running' AND (boot != ? OR lease < ?)",
+        now.boot,
+        now.uptime,
     ).fetchall()
     for row in lost:
-        problem = problem_of(JobLostError(MAX_ATTEMPTS))
-        document = problem.document(path=f"/jobs/{row['id']}", request_id=row["request_id"])
+        is_kill = row["boot"] != now.boot or not tell_fault(row["worker"])
+        attempts, kills = row["attempts"] - is_kill, row["kills"] + is_kill
         execute(
-            "UPDATE jobs SET state = 'failed', finished = ?, error = ? WHERE id = ?",
-            now,
-            _dump(document),
+            "UPDATE jobs SET state = 'queued', worker = '', attempts = ?, kills = ? WHERE id = ?",
+            attempts,
+            kills,
             row["id"],
         )
+        if attempts >= MAX_ATTEMPTS or kills >= MAX_KILLS:
+            problem = problem_of(JobLostError(attempts + kills))
+            document = problem.document(path=f"/jobs/{row['id']}", request_id=row["request_id"])
+            execute(
+                "UPDATE jobs SET state = 'failed', finished = ?, error = ? WHERE id = ?",
+                now.time,
+                _dump(document),
+                row["id"],
+            )
 
 
 def _dump(value: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The header of an image, as the tests of several rooms need one."""
+"""The header of an image and the moments of a clock, as the tests of several rooms need them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from maskzoo.models.images.decode import ImageInfo
+from maskzoo.service.jobs.life import Moment
 
 _PLAIN = ImageInfo(
     format="PNG",
@@ -25,3 +26,8 @@ _PLAIN = ImageInfo(
 def image_info(**changes: Any) -> ImageInfo:
     """Return the header of a PNG of 3 x 2 pixels, with `changes`."""
     return replace(_PLAIN, **changes)
+
+
+def at(seconds: float, *, jumped: float = 0.0, boot: str = "first") -> Moment:
+    """Return a moment after the start of a machine, whose time of day has jumped."""
+    return Moment(seconds + jumped, seconds, boot)

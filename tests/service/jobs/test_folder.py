@@ -10,6 +10,7 @@ import pytest
 
 from maskzoo.service.errors import DiskFullError, JobsOffError
 from maskzoo.service.jobs.folder import JobFolder, NoJobsError
+from tests.service.headers import at
 
 
 @pytest.fixture(name="folder")
@@ -104,5 +105,5 @@ def test_after_a_restart_on_a_full_disk_the_store_still_opens(small_disk, fill):
     folder.close()
     fill(small_disk / "full")
     again = JobFolder(small_disk / "jobs", free_bytes=0)
-    assert again.run(lambda store, files: store.claim("w", now=1, lease_s=1)) is None
+    assert again.run(lambda store, files: store.claim("w", now=at(1), lease_s=1)) is None
     again.close()

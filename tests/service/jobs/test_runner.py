@@ -11,11 +11,12 @@ from dataclasses import replace
 import pytest
 
 from maskzoo.service.errors import DiskFullError, JobsOffError, OverloadedError, StoppedError
+from maskzoo.service.jobs.life import Moment
 from maskzoo.service.jobs.records import JobRecord, JobResult
 from maskzoo.service.jobs.runner import Jobs
 from maskzoo.service.jobs.sqlite import SqliteJobStore
 from maskzoo.service.settings import Settings
-from tests.service.headers import image_info
+from tests.service.headers import at, image_info
 
 INFO = image_info()
 JOB = JobRecord("a", created=10.5, info=INFO)
@@ -48,10 +49,11 @@ class Clock:
     """A clock that is set by hand."""
 
     now = 1000.0
+    jumped = 0.0
 
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
+    def __call__(self) -> Moment:
+        """Return the moment."""
+        return at(self.now, jumped=self.jumped)
 
 
 def jobs_of(tmp_path, **settings) -> tuple[Jobs, Worker, Clock]:
@@ -98,7 +100,7 @@ def test_the_lease_is_renewed_while_a_job_is_worked_on(tmp_path):
                 return (await jobs.get("a", owner="")).lease == pytest.approx(clock.now + 0.3)
 
             await until(is_renewed)
-            assert other.claim("thief", now=clock.now, lease_s=10) is None
+            assert other.claim("thief", now=at(clock.now), lease_s=10) is None
         worker.release.set()
 
         async def is_done():
@@ -119,7 +121,7 @@ def test_a_job_whose_lease_was_taken_is_stopped_and_ends_nothing(tmp_path):
         await accept(jobs)
         await worker.started.wait()
         other = SqliteJobStore(tmp_path / "jobs" / "jobs.sqlite")
-        assert other.claim("thief", now=clock.now + 100, lease_s=1000).worker == "thief"
+        assert other.claim("thief", now=at(clock.now + 100), lease_s=1000).worker == "thief"
 
         async def is_stopped():
             return worker.stopped == ["a"]
@@ -129,6 +131,44 @@ def test_a_job_whose_lease_was_taken_is_stopped_and_ends_nothing(tmp_path):
         assert (job.state, job.worker, job.result, job.attempts) == ("running", "thief", None, 2)
         assert [path.name for path in (tmp_path / "jobs/work/a").iterdir()] == ["upload"]
         other.close()
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("jump", [-1e6, 1e6])
+def test_a_clock_that_jumps_neither_takes_a_job_away_nor_keeps_it(tmp_path, jump):
+    async def main():
+        jobs, worker, clock = jobs_of(tmp_path, job_lease_s=10)
+        other, idle, _ = jobs_of(tmp_path)
+        other._clock = clock
+        await jobs.start()
+        await accept(jobs)
+        await worker.started.wait()
+        clock.jumped = jump
+        await other.start()
+        await jobs.sweep()
+        await asyncio.sleep(0)
+        store = SqliteJobStore(tmp_path / "jobs" / "jobs.sqlite")
+        assert store.claim("thief", now=clock(), lease_s=10) is None, "it is held"
+        clock.now += 10.1
+        assert store.claim("thief", now=clock(), lease_s=10).id == "a", "its holder is dead"
+        assert not idle.started.is_set()
+        store.close()
+        await jobs.close()
+        await other.close()
+
+    asyncio.run(main())
+
+
+def test_an_upload_that_comes_in_is_no_orphan_when_the_clock_is_set_forward(tmp_path):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path)
+        async with jobs.reserve(10) as place:
+            place.upload.write_bytes(b"image")
+            os.utime(place.upload, (0, 0))
+            await jobs.sweep()
+            await jobs.accept(JOB, place)
         await jobs.close()
 
     asyncio.run(main())
@@ -265,7 +305,7 @@ def test_a_job_whose_lease_ran_out_is_taken_up_on_a_full_disk_too(small_disk, fi
         await accept(jobs)
         await jobs.close()
         store = SqliteJobStore(small_disk / "jobs" / "jobs.sqlite")
-        store.claim("killed", now=1, lease_s=1)
+        store.claim("killed", now=at(1), lease_s=1)
         store.close()
         fill(small_disk / "full")
         jobs, worker, _ = jobs_of(small_disk)
