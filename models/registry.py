@@ -12,11 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from maskzoo.models.architectures.ann import ANN
+from maskzoo.models.architectures.apcnet import APCNet
 from maskzoo.models.architectures.attention_unet import AttentionUNet
 from maskzoo.models.architectures.ccnet import CCNet
 from maskzoo.models.architectures.danet import DANet
 from maskzoo.models.architectures.deeplabv3 import DeepLabV3
 from maskzoo.models.architectures.deeplabv3plus import DeepLabV3Plus
+from maskzoo.models.architectures.dmnet import DMNet
 from maskzoo.models.architectures.dnlnet import DNLNet
 from maskzoo.models.architectures.emanet import EMANet
 from maskzoo.models.architectures.encnet import EncNet
@@ -74,11 +77,14 @@ from maskzoo.models.spec import ModelSpec, PluginSpec
 from maskzoo.models.weights.source import open_source
 
 ARCHITECTURES: dict[str, type[Decoder]] = {
+    "ann": ANN,
+    "apcnet": APCNet,
     "attention_unet": AttentionUNet,
     "ccnet": CCNet,
     "danet": DANet,
     "deeplabv3": DeepLabV3,
     "deeplabv3plus": DeepLabV3Plus,
+    "dmnet": DMNet,
     "dnlnet": DNLNet,
     "emanet": EMANet,
     "encnet": EncNet,

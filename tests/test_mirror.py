@@ -29,6 +29,9 @@ COVERED_BY = {
     "training/data/find/trees/readings.py": "tests/training/data/find/described/test_reading.py",
     "training/data/find/trees/templates.py": "tests/training/data/find/described/test_reading.py",
     # models/architectures: all of them also keep tests/models/test_contracts.py
+    "models/architectures/ann.py": "tests/models/imports/mmseg/test_references.py",
+    "models/architectures/apcnet.py": "tests/models/imports/mmseg/test_references.py",
+    "models/architectures/dmnet.py": "tests/models/architectures/test_pooled_heads.py",
     "models/architectures/attention_unet.py": "tests/models/architectures/test_attention_heads.py",
     "models/architectures/ccnet.py": "tests/models/architectures/test_attention_against_mmseg.py",
     "models/architectures/context.py": "tests/models/architectures/test_attention_against_mmseg.py",
@@ -136,6 +139,8 @@ COVERED_BY = {
     "models/imports/mmseg/heads/table.py": "tests/models/imports/mmseg/test_references.py",
     "models/imports/mmseg/heads/attention.py": "tests/models/imports/mmseg/test_references.py",
     "models/imports/mmseg/heads/context.py": "tests/models/imports/mmseg/test_references.py",
+    "models/imports/mmseg/heads/pooled.py": "tests/models/imports/mmseg/test_references.py",
+    "models/imports/mmseg/heads/regions.py": "tests/models/imports/mmseg/test_references.py",
     "models/imports/mmseg/heads/plain.py": "tests/models/imports/mmseg/test_references.py",
     # weights
     "models/weights/builtin.py": "tests/models/weights/test_source.py",

@@ -5,8 +5,10 @@ Paper:   Yuan et al., "Object-Contextual Representations for Semantic Segmentati
 Head:    coarse logits from f4; each class's region is the mean of conv 3x3(f5) under the softmax
          of its coarse logits over the positions; every pixel attends to the K regions, and what
          it gathers is concatenated with it -> conv 1x1.
+Variant: with `joined`, f2 … f5 are concatenated at the size of f2 and stand for both f4 and f5, as
+         the authors do on HRNet; their coarse convolution is then 1x1.
 Training: cross-entropy on the coarse logits at 0.4, under the name `coarse`.
-Shape:   f4, f5 -> (N, channels, h, w), the size of f5
+Shape:   f4, f5 -> (N, channels, h, w), the size of f5; joined: f2 … f5, the size of f2
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ class OCRNet(Decoder):
         channels: width of the pixels and of the output; None takes a quarter of f5's.
         attention_channels: width of queries, keys and values; None takes half of `channels`.
         coarse_channels: width of the coarse head; None takes a quarter of f4's.
+        joined: whether f2 … f5 together take the place of f4 and f5.
     """
 
     def __init__(
@@ -68,31 +71,47 @@ class OCRNet(Decoder):
         channels: int | None = None,
         attention_channels: int | None = None,
         coarse_channels: int | None = None,
+        joined: bool = False,
     ) -> None:
         super().__init__(setup)
         width = channels or max(1, setup.encoder_channels[5] // 4)
         self.out_channels = width
-        coarse = coarse_channels or max(1, setup.encoder_channels[4] // 4)
+        self.joined = joined
+        low, high = setup.encoder_channels[4:6]
+        if joined:
+            low = high = sum(setup.encoder_channels[2:6])
         self.coarse = AuxiliaryHead(
-            setup.encoder_channels[4],
-            coarse,
+            low,
+            coarse_channels or max(1, low // 4),
             setup.num_classes,
+            kernel_size=1 if joined else 3,
             norm=self.norm,
             dropout=self.dropout,
         )
-        self.bottleneck = ConvNormAct(setup.encoder_channels[5], width, 3, norm=self.norm)
+        self.bottleneck = ConvNormAct(high, width, 3, norm=self.norm)
         inner = attention_channels or max(1, width // 2)
         self.context = ObjectContext(width, inner, norm=self.norm)
         self.aux_weights["coarse"] = 0.4
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the pixels joined with their context."""
-        return self._join(features[5], self.coarse(features[4]))
+        low, high = self._inputs(features)
+        return self._join(high, self.coarse(low))
 
     def forward_train(self, features: list[Tensor]) -> DecoderOutput:
         """Return the same, and the coarse logits."""
-        coarse = self.coarse(features[4])
-        return DecoderOutput(self._join(features[5], coarse), {"coarse": coarse})
+        low, high = self._inputs(features)
+        coarse = self.coarse(low)
+        return DecoderOutput(self._join(high, coarse), {"coarse": coarse})
+
+    def _inputs(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return what the coarse head and the pixels are made of."""
+        if not self.joined:
+            return features[4], features[5]
+        size = features[2].shape[-2:]
+        aligned = [resize(feature, size, self.align_corners) for feature in features[2:6]]
+        together = torch.cat(aligned, dim=1)
+        return together, together
 
     def _join(self, x: Tensor, coarse: Tensor) -> Tensor:
         pixels = self.bottleneck(x)

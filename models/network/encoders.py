@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from maskzoo.models.errors import SpecError, UnknownNameError, WeightsError
 from maskzoo.models.network.dilation import dilate, take_dilation
+from maskzoo.models.network.hrnet import exchange_bilinearly, take_exchange
 from maskzoo.models.network.layers import BatchNorm2d
 from maskzoo.models.network.same_padding import count_padding_in_integers
 from maskzoo.models.weights.names import to_timm
@@ -92,11 +93,13 @@ class Encoder(nn.Module):
         self.name = name
         self.in_channels = in_channels
         given = dict(options or {})
-        dilation = take_dilation(given)
+        dilation, is_bilinear = take_dilation(given), take_exchange(given)
         built_stride = output_stride if dilation is None else 32
         self.body = _build_body(name, in_channels, built_stride, weights, given)
         if dilation is not None:
             dilate(self.body, dilation, output_stride)
+        if is_bilinear:
+            exchange_bilinearly(self.body)
         self.channels = tuple(int(count) for count in self.body.out_channels)
         self.strides = tuple(min(2**level, output_stride) for level in range(len(self.channels)))
         self.mean, self.std = _statistics(name, in_channels)

@@ -133,11 +133,12 @@ class AuxiliaryHead(nn.Sequential):
         channels: int,
         num_classes: int,
         *,
+        kernel_size: int = 3,
         norm: Norm = "batch",
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.conv = ConvNormAct(in_channels, channels, 3, norm=norm)
+        self.conv = ConvNormAct(in_channels, channels, kernel_size, norm=norm)
         self.classifier = Classifier(channels, num_classes, dropout=dropout)
 
 

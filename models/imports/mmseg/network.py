@@ -11,7 +11,9 @@ from torch import Tensor
 from maskzoo.models.errors import WeightsError, did_you_mean
 from maskzoo.models.imports.mmseg.backbone import BackboneMap, read_resnet
 from maskzoo.models.imports.mmseg.heads.record import HeadMap, Tensors, check_input
+from maskzoo.models.imports.mmseg.heads.regions import object_context
 from maskzoo.models.imports.mmseg.heads.table import HEADS
+from maskzoo.models.imports.mmseg.hrnet import read_hrnet
 from maskzoo.models.imports.mmseg.section import Section
 from maskzoo.models.spec import ModelSpec, Scalar
 
@@ -51,21 +53,23 @@ def map_network(model: Mapping[str, Any], state: Mapping[str, Tensor]) -> Mapped
     settings.skip("data_preprocessor", "test_cfg", "num_stages")
     parts = _split(state)
     backbone = _read_backbone(_section(settings, "backbone"), parts["backbone"])
-    decode = _section(settings, "decode_head")
-    head, common = _read_head(decode, Tensors(parts["decode_head"]))
+    head, common = _read_decode(settings, Tensors(parts["decode_head"]))
     common |= _read_auxiliary(settings, parts["auxiliary_head"])
     settings.finish()
     names = {
         **{f"backbone.{theirs}": f"{_BODY}.{ours}" for theirs, ours in backbone.names.items()},
         "backbone": _BODY,
-        **{f"decode_head.{theirs}": ours for theirs, ours in head.names.items()},
         "decode_head.conv_seg": "classifier.conv",
+        **{f"decode_head.{theirs}": ours for theirs, ours in head.names.items()},
         "auxiliary_head.convs.0": "decoder.auxiliary.conv",
         "auxiliary_head.conv_seg": "decoder.auxiliary.classifier.conv",
     }
     without = {f"decode_head.{theirs}": why for theirs, why in head.without.items()}
     renamed, left_out = rename(state, names, without)
-    return MappedNetwork(_spec(backbone, head, common, state), renamed, left_out)
+    if "classifier.conv.weight" not in renamed:
+        raise WeightsError("the decode_head has no conv_seg, so it is no head that classifies")
+    classes = int(renamed["classifier.conv.weight"].shape[0])
+    return MappedNetwork(_spec(backbone, head, common, classes), renamed, left_out)
 
 
 def rename(
@@ -126,9 +130,30 @@ def _section(settings: Section, name: str) -> Section:
 
 def _read_backbone(section: Section, state: Mapping[str, Tensor]) -> BackboneMap:
     _check_layers(section)
-    backbone = read_resnet(section, state)
+    backbone = (read_hrnet if section.kind == "HRNet" else read_resnet)(section, state)
     section.finish()
     return backbone
+
+
+def _read_decode(settings: Section, tensors: Tensors) -> tuple[HeadMap, dict[str, Scalar]]:
+    """Return the head, or the cascade of two, and the options that every architecture has."""
+    given = settings.take("decode_head", {})
+    if isinstance(given, Mapping):
+        return _read_head(Section("decode_head", given), tensors)
+    if not isinstance(given, list) or not all(isinstance(part, Mapping) for part in given):
+        raise WeightsError("model.decode_head is neither dict(…) nor a list of them")
+    if len(given) != 2:
+        raise WeightsError(f"model.decode_head has {len(given)} heads; maskzoo has cascades of two")
+    coarse, head = (Section(f"decode_head.{n}", part) for n, part in enumerate(given))
+    common = [_common_options(section) for section in (coarse, head)]
+    if common[0] != common[1]:
+        raise WeightsError("the heads of the cascade differ in align_corners or dropout_ratio")
+    for section in (coarse, head):
+        section.skip("in_channels", "channels", "num_classes")
+    mapped = object_context(coarse, head, tensors)
+    coarse.finish()
+    head.finish()
+    return mapped, common[1]
 
 
 def _read_head(decode: Section, tensors: Tensors) -> tuple[HeadMap, dict[str, Scalar]]:
@@ -171,7 +196,7 @@ def _read_auxiliary(settings: Section, state: Mapping[str, Tensor]) -> dict[str,
     """Return the options of the auxiliary head: one convolution on the third stage."""
     auxiliary = _section(settings, "auxiliary_head")
     if not state:
-        return {"auxiliary": False}
+        return {}
     auxiliary.word("type", "FCNHead", ("FCNHead",))
     check_input(auxiliary, (2,))
     _common_options(auxiliary)
@@ -187,9 +212,11 @@ def _spec(
     backbone: BackboneMap,
     head: HeadMap,
     common: dict[str, Scalar],
-    state: Mapping[str, Tensor],
+    classes: int,
 ) -> ModelSpec:
-    classes = int(state["decode_head.conv_seg.weight"].shape[0])
+    uses = head.architecture != "ocrnet"  # its coarse head takes the place of an auxiliary one
+    if uses and "auxiliary" not in common:
+        common = {**common, "auxiliary": False}
     return ModelSpec.build(
         architecture=head.architecture,
         encoder=backbone.encoder,

@@ -34,11 +34,14 @@ class Section:
     Args:
         name: where they stand in the configuration.
         values: the settings.
+
+    Attributes:
+        kind: the setting `type`, whether it was taken or not.
     """
 
     def __init__(self, name: str, values: Mapping[str, Any]) -> None:
         self.name = name
-        self._type = values.get("type")
+        self.kind = values.get("type")
         self._left = {key: value for key, value in values.items() if key not in _TRAINING}
 
     def take(self, key: str, default: Any = None) -> Any:
@@ -107,7 +110,7 @@ class Section:
         if self._left:
             told = ", ".join(f"{key}={shown(value, most=40)}" for key, value in self._left.items())
             raise WeightsError(
-                f"{self.name} of type {self._type!r} has settings that maskzoo does not know: "
+                f"{self.name} of type {self.kind!r} has settings that maskzoo does not know: "
                 f"{told}; the imported network would compute something else"
             )
 

@@ -19,7 +19,8 @@ class HeadMap:
     Args:
         architecture: a key of the table of architectures.
         options: of the architecture.
-        names: beginnings of the head's tensors' names -> those in our network.
+        names: beginnings of the head's tensors' names -> those in our network; of a cascade,
+            with the number of the head in front.
         without: beginnings of tensors that our network does not need -> why.
     """
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from maskzoo.models.imports.mmseg.heads import attention, context, plain
+from maskzoo.models.imports.mmseg.heads import attention, context, plain, pooled
 from maskzoo.models.imports.mmseg.heads.record import ReadHead
 
 HEADS: dict[str, ReadHead] = {
+    "ANNHead": pooled.asymmetric,
+    "APCHead": pooled.adaptive,
     "ASPPHead": plain.aspp,
     "CCHead": context.criss_cross,
     "DAHead": attention.dual,
+    "DMHead": pooled.dynamic,
     "DNLHead": context.disentangled,
     "DepthwiseSeparableASPPHead": plain.separable_aspp,
     "EMAHead": attention.expectation_maximisation,
