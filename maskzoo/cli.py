@@ -29,6 +29,7 @@ from maskzoo.commands.race import race
 from maskzoo.commands.report import report
 from maskzoo.commands.serve import serve
 from maskzoo.commands.train import train
+from maskzoo.commands.zoo import app as zoo_group
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect,
@@ -62,6 +63,7 @@ app.add_typer(models_group, name="models")
 app.add_typer(plugins_group, name="plugins")
 app.add_typer(encoders_group, name="encoders")
 app.add_typer(imports_group, name="import")
+app.add_typer(zoo_group, name="zoo")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -228,6 +228,10 @@ class ModelSummary(BaseModel):
         default=None, description='The class that means "none of the others".'
     )
     mean_iou: float | None = None
+    licence: str | None = Field(default=None, description="Of the weights, where it is recorded.")
+    origin: str | None = Field(
+        default=None, description="The data it was trained on, or the file it was imported from."
+    )
     load_s: float | None = None
 
 

@@ -165,6 +165,7 @@ COVERED_BY = {
     "maskzoo/commands/race.py": "tests/test_readme.py",
     "maskzoo/commands/report.py": "tests/test_readme.py",
     "maskzoo/commands/serve.py": "tests/test_cli.py",
+    "maskzoo/commands/zoo.py": "tests/models/imports/mmseg/test_pull.py",
     "maskzoo/commands/train.py": "tests/training/test_commands.py",
 }
 

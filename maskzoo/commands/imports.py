@@ -32,12 +32,16 @@ def mmseg(
             exists=True, dir_okay=False, help="Its configuration, where the file has none."
         ),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="A published checkpoint with the same settings: `maskzoo zoo list`."),
+    ] = None,
 ) -> None:
     """Import a checkpoint of mmsegmentation, 0.x or 1.x; nothing in it is run."""
     from maskzoo.models.imports.mmseg.importer import import_mmseg
 
     text = None if config is None else config.read_text(encoding="utf-8")
-    finish(import_mmseg(file, config=text, licence=licence), out, name, dtype)
+    finish(import_mmseg(file, config=text, like=like, licence=licence), out, name, dtype)
 
 
 def finish(

@@ -5,7 +5,7 @@ Paper:   Yuan et al., "Object-Contextual Representations for Semantic Segmentati
 Head:    coarse logits from f4; each class's region is the mean of conv 3x3(f5) under the softmax
          of its coarse logits over the positions; every pixel attends to the K regions, and what
          it gathers is concatenated with it -> conv 1x1.
-Variant: with `joined`, f2 … f5 are concatenated at the size of f2 and stand for both f4 and f5, as
+Variants: with `joined`, f2 … f5 are concatenated at the size of f2 and stand for both f4 and f5, as
          the authors do on HRNet; their coarse convolution is then 1x1.
 Training: cross-entropy on the coarse logits at 0.4, under the name `coarse`.
 Shape:   f4, f5 -> (N, channels, h, w), the size of f5; joined: f2 … f5, the size of f2

@@ -45,7 +45,7 @@ from maskzoo.models.inference.resize import (
 )
 from maskzoo.models.inference.segmentation import Clock, Segmentation
 from maskzoo.models.inference.tiled import LabelStrip, OnTile, RunTiles, TileWalk, write_strips
-from maskzoo.models.inference.tiles import TileGrid, lay_tiles
+from maskzoo.models.inference.tiles import TileGrid, lay_tiles, lay_window
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Bands, Preprocessing
 
@@ -157,9 +157,10 @@ class Predictor:
 
         Images whose plans have the same `padded` size may run in one batch.
         """
+        slides = self.preprocessing.window is not None and options.mode == "auto"
         plan = plan_input(
             size,
-            options.mode,
+            "tiled" if slides else options.mode,
             max_side=options.max_side or self.preprocessing.max_side,
             whole_pixels=self.whole_pixels,
         )
@@ -381,9 +382,13 @@ class Predictor:
     def _tile_grid(self, size: tuple[int, int], overlap: float) -> TileGrid:
         """Return the tiles of an image of that size: as large as the crops of the training.
 
-        If the crops are smaller than 512 or unknown, tiles have 512: a larger tile has less border,
-        and the training images were larger than the crops too.
+        A bundle's sliding window goes before all else, unless memory is too short for it. If the
+        crops are smaller than 512 or unknown, tiles have 512: a larger tile has less border, and
+        the training images were larger than the crops too.
         """
+        window = self.preprocessing.window
+        if window is not None and max(window.size) <= (self.max_tile or max(window.size)):
+            return lay_window(size, window.size, window.stride)
         height, width = self.preprocessing.train_size or (0, 0)
         tile = max(height, MIN_TILE_SIDE), max(width, MIN_TILE_SIDE)
         if self.max_tile is not None:

@@ -39,11 +39,13 @@ class TileAxis:
     Args:
         length: of the side.
         starts, stops: of each tile, in order; neighbours overlap or touch.
+        is_even: whether all pixels of a tile weigh the same.
     """
 
     length: int
     starts: tuple[int, ...]
     stops: tuple[int, ...]
+    is_even: bool = False
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -77,6 +79,8 @@ class TileAxis:
     def _bell(self, index: int) -> np.ndarray:
         start, stop = self.starts[index], self.stops[index]
         size = stop - start
+        if self.is_even:
+            return np.ones(size)
         distance = np.arange(size) - (size - 1) / 2
         values = np.exp(-0.5 * (distance * _SIGMAS_PER_SIDE / size) ** 2)
         if index > 0:
@@ -122,6 +126,27 @@ def lay_tiles(
         _lay_axis(length, side, overlap) for length, side in zip(image, tile, strict=True)
     )
     return TileGrid(rows, columns)
+
+
+def lay_window(image: tuple[int, int], size: tuple[int, int], stride: tuple[int, int]) -> TileGrid:
+    """Lay the crops of a sliding window over an image, as mmsegmentation does.
+
+    Crops start at multiples of the stride; one that would leave the image is moved back to its end.
+    Their logits are averaged.
+
+    Args:
+        image: size of the image.
+        size: of a crop.
+        stride: from one crop to the next, at most its size.
+    """
+    rows, columns = map(_slide_axis, image, size, stride)
+    return TileGrid(rows, columns)
+
+
+def _slide_axis(length: int, size: int, stride: int) -> TileAxis:
+    count = max(0, length - size + stride - 1) // stride + 1
+    stops = tuple(min(index * stride + size, length) for index in range(count))
+    return TileAxis(length, tuple(max(0, stop - size) for stop in stops), stops, is_even=True)
 
 
 def overlap_mistakes(overlap: float) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from maskzoo.models.bundles.records import Provenance
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.bundles.entries import ModelEntry
 from maskzoo.service.bundles.manager import ModelManager
@@ -31,8 +32,18 @@ def summarise_model(manager: ModelManager, entry: ModelEntry) -> ModelSummary:
         classes=[] if manifest is None else summarise_classes(manifest.labels),
         background=None if manifest is None else manifest.labels.background,
         mean_iou=None if manifest is None else manifest.metrics.mean_iou,
+        licence=None if manifest is None else manifest.provenance.weights_licence,
+        origin=None if manifest is None else summarise_origin(manifest.provenance),
         load_s=None if entry.load_s is None else round(entry.load_s, 3),
     )
+
+
+def summarise_origin(provenance: Provenance) -> str | None:
+    """Return the file that a bundle was imported from, or else the data it was trained on."""
+    source = provenance.imported_from
+    if source is not None and source.file:
+        return f"{source.library or 'imported'}, {source.file}"
+    return None if provenance.data is None else f"trained on {provenance.data}"
 
 
 def summarise_classes(labels: LabelSet) -> list[ClassSummary]:

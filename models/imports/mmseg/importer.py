@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -12,57 +14,92 @@ from maskzoo.models.errors import WeightsError
 from maskzoo.models.imports.mmseg.envelope import Envelope, read_envelope
 from maskzoo.models.imports.mmseg.inputs import read_inputs
 from maskzoo.models.imports.mmseg.network import map_network
+from maskzoo.models.imports.mmseg.published import (
+    PublishedCheckpoint,
+    find_published,
+    recognise,
+)
 from maskzoo.models.imports.mmseg.text import parse_config
 from maskzoo.models.imports.record import ImportedNetwork
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.weights.checkpoint import Checkpoint, read_checkpoint
 
-LICENCE = "Apache-2.0"
-"""Of mmsegmentation's published weights, as its metafiles declare it."""
-
 _HASH = re.compile(r"[-_]([0-9a-f]{8})\.pth$")
 _STEM = "encoder.body.model.conv1"
 
 
-def import_mmseg(path: Path, *, config: str | None = None, licence: str = "") -> ImportedNetwork:
+def import_mmseg(
+    path: Path, *, config: str | None = None, like: str | None = None, licence: str = ""
+) -> ImportedNetwork:
     """Read a checkpoint of mmsegmentation, 0.x or 1.x.
+
+    The settings that are not in the weights are taken from the first of these: `config`, `like`,
+    the text inside the file, the catalogue of published checkpoints, where the file's SHA-256 is in
+    it.
 
     Args:
         path: the file.
-        config: text of the configuration, in place of the one inside the file.
-        licence: of the weights, as SPDX writes it; empty where it is not known.
+        config: text of a configuration.
+        like: a published checkpoint that was trained with the same settings.
+        licence: of the weights, as SPDX writes it; empty takes a published checkpoint's.
 
     Raises:
         WeightsError: the file is damaged, says too little of itself, or describes a network that
             maskzoo does not have.
+        UnknownNameError: there is no published checkpoint `like`.
     """
     checkpoint = read_checkpoint(path)
     _check_hash(path.name, checkpoint)
     envelope = read_envelope(checkpoint.meta)
-    text = config or envelope.config
-    if text is None:
-        raise WeightsError(
-            f"{path.name!r} holds tensors and no configuration, which says how they are used; give "
-            "the text of its configuration by --config"
-        )
-    settings = parse_config(text)
+    published = recognise(checkpoint.sha256)
+    settings = _settings(path.name, config, like, envelope, published)
     network = map_network(settings["model"], checkpoint.state)
     inputs = read_inputs(settings)
     return ImportedNetwork(
-        name=path.stem,
+        name=published.name if published else path.stem,
         spec=network.spec,
         state=network.state if inputs.is_rgb else _for_rgb(network.state),
-        labels=_labels(envelope, network.spec.num_classes),
+        labels=_labels(envelope, published, network.spec.num_classes),
         preprocessing=inputs.preprocessing,
         source=ImportedFrom(
             library="mmsegmentation",
             file=path.name,
             sha256=checkpoint.sha256,
+            url=published.url if published else None,
             left_out=network.left_out,
         ),
-        licence=licence,
-        description=f"{network.spec.architecture} of mmsegmentation",
+        licence=licence or (published.licence if published else ""),
+        description=_description(network.spec.architecture, published),
+        metrics=published.metrics() if published else None,
     )
+
+
+def _settings(
+    file: str,
+    config: str | None,
+    like: str | None,
+    envelope: Envelope,
+    published: PublishedCheckpoint | None,
+) -> Mapping[str, Any]:
+    if config is not None:
+        return parse_config(config)
+    if like is not None:
+        return find_published(like).settings()
+    if envelope.config is not None:
+        return parse_config(envelope.config)
+    if published is not None:
+        return published.settings()
+    raise WeightsError(
+        f"{file!r} holds tensors and no configuration, which says how they are used, and is not a "
+        "published checkpoint; give the text of its configuration by --config, or name a published "
+        "one with the same settings by --like (`maskzoo zoo list`)"
+    )
+
+
+def _description(architecture: str, published: PublishedCheckpoint | None) -> str:
+    if published is None:
+        return f"{architecture}, imported from mmsegmentation"
+    return f"{architecture} for {published.dataset}, published by mmsegmentation"
 
 
 def _check_hash(name: str, checkpoint: Checkpoint) -> None:
@@ -75,9 +112,13 @@ def _check_hash(name: str, checkpoint: Checkpoint) -> None:
         )
 
 
-def _labels(envelope: Envelope, num_classes: int) -> LabelSet:
+def _labels(
+    envelope: Envelope, published: PublishedCheckpoint | None, num_classes: int
+) -> LabelSet:
     names = envelope.classes
     if len(names) != num_classes:
+        if published is not None and published.classes == num_classes:
+            return published.labels()
         return LabelSet.generic(num_classes)
     background = 0 if names[0] == "background" else None
     if not envelope.palette:

@@ -24,7 +24,7 @@ from maskzoo.models.errors import (
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
-from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.models.preprocessing import Preprocessing, SlidingWindow
 
 COLOURS = LabelSet(names=("red", "green", "blue"), colours=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -304,3 +304,26 @@ def test_a_gpu_gives_nearly_what_the_cpu_gives(tiny):
     np.testing.assert_allclose(
         there.logits([pixels])[0], predictor(tiny).logits([pixels])[0], atol=0.02, rtol=0.05
     )
+
+
+def test_a_bundles_window_slides_over_every_image_in_auto_and_tiled_and_not_in_whole():
+    window = SlidingWindow(size=(64, 80), stride=(40, 50))
+    preprocessing = PLAIN.model_copy(update={"window": window})
+    network = Brightest()
+    sliding = Predictor(network, COLOURS, preprocessing, device="cpu")
+    image = scene(130, 100)
+    found = {mode: sliding.segment(image, PredictOptions(mode=mode)) for mode in ("auto", "tiled")}
+    assert found["auto"].mode == "tiled"
+    assert network.seen == [(1, 3, 64, 80)] * 12
+    assert np.array_equal(found["auto"].label_map, found["tiled"].label_map)
+    assert np.array_equal(found["auto"].label_map, predictor().segment(image).label_map)
+    sliding.segment(image, PredictOptions(mode="whole"))
+    assert network.seen[-1] == (1, 3, 130, 100)
+
+
+def test_a_window_that_memory_is_too_short_for_gives_way_to_smaller_tiles():
+    window = SlidingWindow(size=(512, 512), stride=(300, 300))
+    preprocessing = PLAIN.model_copy(update={"window": window})
+    sliding = Predictor(Brightest(), COLOURS, preprocessing, device="cpu", max_tile=128)
+    tiles = sliding.plan((300, 300)).tiles
+    assert tiles.rows.max_size == 128

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskzoo.models.errors import SpecError
-from maskzoo.models.inference.tiles import ALIGN, lay_tiles
+from maskzoo.models.inference.tiles import ALIGN, lay_tiles, lay_window
 
 
 @settings(max_examples=200, deadline=None)
@@ -94,3 +94,31 @@ def test_the_smallest_tile_has_a_side_of_64():
     assert lay_tiles((64, 65), (64, 64), 0).num_tiles == 2
     with pytest.raises(SpecError, match="tile size is 64 x 63"):
         lay_tiles((64, 65), (64, 63), 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    image=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    size=st.integers(64, 120),
+    stride=st.integers(20, 64),
+)
+def test_a_sliding_window_averages_the_crops_that_cover_a_pixel(image, size, stride):
+    grid = lay_window(image, (size, size), (stride, stride))
+    counts = np.zeros(image)
+    for top in range(0, max(image[0] - size + stride - 1, 0) // stride * stride + 1, stride):
+        for left in range(0, max(image[1] - size + stride - 1, 0) // stride * stride + 1, stride):
+            bottom, right = min(top + size, image[0]), min(left + size, image[1])
+            counts[max(bottom - size, 0) : bottom, max(right - size, 0) : right] += 1
+    for row, row_weights in enumerate(grid.rows.weights()):
+        for column, column_weights in enumerate(grid.columns.weights()):
+            part = np.s_[
+                grid.rows.starts[row] : grid.rows.stops[row],
+                grid.columns.starts[column] : grid.columns.stops[column],
+            ]
+            weights = row_weights[:, None] * column_weights
+            np.testing.assert_allclose(weights, 1 / counts[part], rtol=1e-5)
+
+
+def test_the_last_crop_of_a_window_ends_where_the_image_ends():
+    rows = lay_window((1400, 50), (769, 769), (513, 513)).rows
+    assert (rows.starts, rows.stops) == ((0, 513, 631), (769, 1282, 1400))

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from maskzoo.models.imports.bundle import build_imported
 from maskzoo.models.imports.mmseg.importer import import_mmseg
+from maskzoo.models.inference.tiles import lay_window
 
 FAMILIES = [
     "ann",
@@ -98,3 +99,39 @@ def test_other_layouts_of_a_file_give_the_same_network(layout, shared):
         plain.preprocessing,
     )
     assert all(torch.equal(plain.state[key], other.state[key]) for key in plain.state)
+
+
+def test_the_sliding_window_gives_the_references_logits(shared):
+    path, _ = files(shared, "pspnet")
+    io = load_file(path.with_name("pspnet_tiny50_pipeline_io.safetensors"))
+    text = torch.load(path, weights_only=True)["meta"]["config"].replace(
+        "test_cfg=dict(mode='whole')",
+        "test_cfg=dict(mode='slide', crop_size=(64, 64), stride=(42, 42))",
+    )
+    imported = import_mmseg(path, config=text)
+    window, x = imported.preprocessing.window, io["slide_input"]
+    network = build_imported(imported)
+    grid = lay_window(tuple(x.shape[2:]), window.size, window.stride)
+    total = torch.zeros_like(io["slide_logits"])
+    for row, row_weights in enumerate(grid.rows.weights()):
+        for column, column_weights in enumerate(grid.columns.weights()):
+            rows = slice(grid.rows.starts[row], grid.rows.stops[row])
+            columns = slice(grid.columns.starts[column], grid.columns.stops[column])
+            with torch.no_grad():
+                logits = network(x[..., rows, columns])
+            weights = torch.from_numpy(row_weights[:, None] * column_weights)
+            total[..., rows, columns] += logits * weights
+    torch.testing.assert_close(total, io["slide_logits"], atol=1e-4, rtol=1e-5)
+
+
+def test_the_input_is_normalised_as_the_references(shared):
+    path, _ = files(shared, "pspnet")
+    io = load_file(path.with_name("pspnet_tiny50_pipeline_io.safetensors"))
+    preprocessing = import_mmseg(path).preprocessing
+    mean, std = (
+        torch.tensor(value)[:, None, None] for value in (preprocessing.mean, preprocessing.std)
+    )
+    rgb = io["bgr_uint8"].flip(0) / 255
+    torch.testing.assert_close(
+        (rgb - mean) / std, io["preprocessed"][0, :, :45, :61], atol=1e-5, rtol=1e-5
+    )
