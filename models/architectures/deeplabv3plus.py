@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.layers import ConvNormAct, SeparableConv, resize
+from maskzoo.models.network.layers import ConvNormAct, SeparableConv
+from maskzoo.models.network.upsample import Upsample
 from maskzoo.models.plugins.aspp import AtrousPyramid, rates_at_stride
 
 
@@ -52,6 +53,10 @@ class DeepLabV3Plus(Decoder):
             norm=self.norm,
         )
         self.low = ConvNormAct(setup.encoder_channels[2], low_channels, 1, norm=self.norm)
+        strides = setup.encoder_strides
+        self.upsample = Upsample(
+            channels, strides[5] // strides[2], align_corners=self.align_corners
+        )
         self.fuse = nn.Sequential(
             SeparableConv(channels + low_channels, channels, norm=self.norm),
             SeparableConv(channels, channels, norm=self.norm),
@@ -60,6 +65,6 @@ class DeepLabV3Plus(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the fused map at the size of f2."""
         low = self.low(features[2])
-        context = resize(self.aspp(features[5]), low.shape[-2:], self.align_corners)
+        context = self.upsample(self.aspp(features[5]), low.shape[-2:])
         output: Tensor = self.fuse(torch.cat([context, low], dim=1))
         return output

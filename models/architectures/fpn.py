@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.layers import ConvNormAct, resize
+from maskzoo.models.network.layers import ConvNormAct
+from maskzoo.models.network.upsample import Upsample
 
 
 class FPN(Decoder):
@@ -58,18 +59,33 @@ class FPN(Decoder):
             for level in (5, 4, 3, 2)
         )
 
+        strides = setup.encoder_strides
+        self.upsamplings = nn.ModuleList(
+            nn.ModuleList(
+                Upsample(
+                    channels,
+                    strides[below] // strides[below - 1],
+                    align_corners=self.align_corners,
+                )
+                for below in range(level, 2, -1)
+            )
+            for level in (5, 4, 3, 2)
+        )
+
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the merged levels at the size of f2."""
         sizes = {level: features[level].shape[-2:] for level in (5, 4, 3, 2)}
         semantic = []  # s5 … s2
         p: Tensor | None = None  # p5 … p2
-        for lateral, branch, level in zip(self.laterals, self.branches, sizes, strict=True):
+        levels = zip(self.laterals, self.branches, self.upsamplings, sizes, strict=True)
+        for lateral, branch, upsamplings, level in levels:
             p = _top_down(lateral(features[level]), p)
             s = p
-            for step, conv in enumerate(cast(nn.ModuleList, branch), start=1):
+            for step, conv in enumerate(cast(nn.ModuleList, branch)):
                 s = conv(s)
                 if level > 2:
-                    s = resize(s, sizes[level - step], self.align_corners)
+                    upsample = cast(nn.ModuleList, upsamplings)[step]
+                    s = upsample(s, sizes[level - step - 1])
             semantic.append(s)
         if self.merge == "concatenate":
             return torch.cat(semantic, dim=1)

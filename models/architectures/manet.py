@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from maskzoo.models.network.attention import Attention
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.layers import ConvNormAct, Norm, resize
-from maskzoo.models.network.levels import LevelWidths, double_conv, skip_channels
+from maskzoo.models.network.layers import ConvNormAct, Norm
+from maskzoo.models.network.levels import LevelWidths, double_conv, skip_channels, step_factors
+from maskzoo.models.network.upsample import Upsample
 
 
 class MANet(Decoder):
@@ -51,9 +52,13 @@ class MANet(Decoder):
         below = setup.encoder_channels[5]
         self.bottom = PositionWiseAttention(below, attention_channels=attention_channels)
         self.levels = nn.ModuleList()
-        for skip, width in zip(
-            skip_channels(setup.encoder_channels, channels), channels, strict=True
-        ):
+        self.upsamplings = nn.ModuleList()
+        skips = skip_channels(setup.encoder_channels, channels)
+        for skip, width, factor in zip(skips, channels, step_factors(setup), strict=False):
+            # A skip's width is what the fusion enlarges.
+            self.upsamplings.append(
+                Upsample(skip or below, factor, align_corners=self.align_corners)
+            )
             self.levels.append(
                 FusionAttention(below, skip, width, reduction=reduction, norm=self.norm)
                 if skip
@@ -65,11 +70,12 @@ class MANet(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the map of the last level."""
         x: Tensor = self.bottom(features[5])
-        for level, skip in zip(self.levels, features[4::-1], strict=False):
+        steps = zip(self.levels, self.upsamplings, features[4::-1], strict=False)
+        for level, upsample, skip in steps:
             if isinstance(level, FusionAttention):
-                x = level(x, skip, self.align_corners)
+                x = level(upsample(level.high(x), skip.shape[-2:]), skip)
             else:
-                x = level(resize(x, skip.shape[-2:], self.align_corners))
+                x = level(upsample(x, skip.shape[-2:]))
         return x
 
 
@@ -120,9 +126,8 @@ class FusionAttention(nn.Module):
         self.gate_high = _gate(skip_channels, reduction)
         self.convs = double_conv(2 * skip_channels, channels, norm=norm)
 
-    def forward(self, x: Tensor, skip: Tensor, align_corners: bool) -> Tensor:
-        """Return the joined map at the size of the skip."""
-        high = resize(self.high(x), skip.shape[-2:], align_corners)
+    def forward(self, high: Tensor, skip: Tensor) -> Tensor:
+        """Return the joined map; `high` is the deeper one after `self.high`, at the skip's size."""
         gates = self.gate_high(_means(high)) + self.gate_skip(_means(skip))
         output: Tensor = self.convs(torch.cat([high * gates, skip], dim=1))
         return output

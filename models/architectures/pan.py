@@ -56,6 +56,7 @@ class PAN(Decoder):
                 gate=gate,
                 norm=self.norm,
                 align_corners=self.align_corners,
+                factor=setup.encoder_strides[level + 1] // setup.encoder_strides[level],
             )
             for level in (4, 3, 2)
         )

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.layers import ConvNormAct, resize
+from maskzoo.models.network.layers import ConvNormAct
+from maskzoo.models.network.upsample import Upsample
 
 
 class SegFormer(Decoder):
@@ -41,14 +42,20 @@ class SegFormer(Decoder):
         self.linears = nn.ModuleList(
             nn.Conv2d(count, channels, 1) for count in setup.encoder_channels[5:1:-1]
         )
+        self.upsamplings = nn.ModuleList(
+            Upsample(channels, stride // setup.encoder_strides[2], align_corners=self.align_corners)
+            for stride in setup.encoder_strides[5:1:-1]
+        )
         self.fuse = ConvNormAct(4 * channels, channels, 1, norm=self.norm)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the joined levels at the size of f2."""
         size = features[2].shape[-2:]
         levels = [
-            resize(linear(feature), size, self.align_corners)
-            for linear, feature in zip(self.linears, features[5:1:-1], strict=True)
+            upsample(linear(feature), size)
+            for upsample, linear, feature in zip(
+                self.upsamplings, self.linears, features[5:1:-1], strict=True
+            )
         ]
         output: Tensor = self.fuse(torch.cat(levels, dim=1))
         return output

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.layers import resize
-from maskzoo.models.network.levels import LevelWidths, double_conv, skip_channels
+from maskzoo.models.network.levels import LevelWidths, double_conv, skip_channels, step_factors
+from maskzoo.models.network.upsample import Upsample
 
 
 class UNet(Decoder):
@@ -42,10 +42,11 @@ class UNet(Decoder):
     ) -> None:
         super().__init__(setup)
         self.levels = nn.ModuleList()
+        self.upsamplings = nn.ModuleList()
         below = setup.encoder_channels[5]
-        for skip, width in zip(
-            skip_channels(setup.encoder_channels, channels), channels, strict=True
-        ):
+        skips = skip_channels(setup.encoder_channels, channels)
+        for skip, width, factor in zip(skips, channels, step_factors(setup), strict=False):
+            self.upsamplings.append(Upsample(below, factor, align_corners=self.align_corners))
             self.levels.append(double_conv(below + skip, width, norm=self.norm))
             below = width
         self.out_channels = below
@@ -53,9 +54,10 @@ class UNet(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the map of the last level."""
         x = features[5]
-        for level, convolutions in zip((4, 3, 2, 1, 0), self.levels, strict=False):
+        steps = zip((4, 3, 2, 1, 0), self.upsamplings, self.levels, strict=False)
+        for level, upsample, convolutions in steps:
             skip = features[level]
-            up = resize(x, skip.shape[-2:], self.align_corners)
+            up = upsample(x, skip.shape[-2:])
             if level and skip.shape[1]:
                 up = torch.cat([up, self.select(level, skip, x)], dim=1)
             x = convolutions(up)

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.layers import resize
-from maskzoo.models.network.levels import LevelWidths, double_conv
+from maskzoo.models.network.levels import LevelWidths, double_conv, step_factors
+from maskzoo.models.network.upsample import Upsample
 
 
 class UNetPlusPlus(Decoder):
@@ -43,6 +43,8 @@ class UNetPlusPlus(Decoder):
         super().__init__(setup)
         self.out_channels = channels[-1]
         self.nodes = nn.ModuleDict()
+        self.upsamplings = nn.ModuleDict()
+        factors = step_factors(setup)
         widths = {(level, 0): setup.encoder_channels[level] for level in range(1, 6)}
         # Node (level, column) needs (level + 1, column - 1), so build column by column.
         for column in range(1, 5):
@@ -53,12 +55,18 @@ class UNetPlusPlus(Decoder):
                 if width:
                     joined = [widths[level + 1, column - 1]]
                     joined += [widths[level, earlier] for earlier in range(column)]
-                    self.nodes[f"{level}_{column}"] = double_conv(
-                        sum(joined), width, norm=self.norm
+                    name = f"{level}_{column}"
+                    self.nodes[name] = double_conv(sum(joined), width, norm=self.norm)
+                    self.upsamplings[name] = Upsample(
+                        joined[0], factors[4 - level], align_corners=self.align_corners
                     )
         self.full = (
             double_conv(channels[3], channels[4], norm=self.norm) if len(channels) == 5 else None
         )
+        if self.full is not None:
+            self.upsamplings["full"] = Upsample(
+                channels[3], factors[4], align_corners=self.align_corners
+            )
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return X(1, 4), or the map at full resolution after it."""
@@ -69,7 +77,7 @@ class UNetPlusPlus(Decoder):
         x = maps[1, 4]
         if self.full is None:
             return x
-        output: Tensor = self.full(resize(x, features[0].shape[-2:], self.align_corners))
+        output: Tensor = self.full(self.upsamplings["full"](x, features[0].shape[-2:]))
         return output
 
     def _node(self, maps: dict[tuple[int, int], Tensor], level: int, column: int) -> Tensor:
@@ -77,7 +85,7 @@ class UNetPlusPlus(Decoder):
         if name not in self.nodes:
             return maps[level, 0]  # no channels
         below = maps[level + 1, column - 1]
-        up = resize(below, maps[level, 0].shape[-2:], self.align_corners)
+        up = self.upsamplings[name](below, maps[level, 0].shape[-2:])
         earlier = [maps[level, index] for index in reversed(range(column))]
         joined = [up, *(node for node in earlier if node.shape[1])]
         output: Tensor = self.nodes[name](torch.cat(joined, dim=1))

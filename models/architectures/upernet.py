@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.layers import ConvNormAct, resize
+from maskzoo.models.network.layers import ConvNormAct
+from maskzoo.models.network.upsample import Upsample
 from maskzoo.models.plugins.ppm import PyramidPooling
 
 
@@ -56,17 +57,29 @@ class UPerNet(Decoder):
         self.smooth = nn.ModuleList(
             ConvNormAct(width, width, 3, norm=self.norm) for _ in self.laterals
         )
+        strides = setup.encoder_strides
+        # p5 to f4, p4 to f3, p3 to f2; then p3, p4, p5 to f2
+        self.top_down = nn.ModuleList(
+            self._upsample(width, strides[level + 1] // strides[level]) for level in (4, 3, 2)
+        )
+        self.align = nn.ModuleList(
+            self._upsample(width, strides[level] // strides[2]) for level in (3, 4, 5)
+        )
         self.fuse = ConvNormAct(4 * width, width, 3, norm=self.norm)
+
+    def _upsample(self, channels: int, factor: int) -> Upsample:
+        return Upsample(channels, factor, align_corners=self.align_corners)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the fused pyramid at the size of f2."""
         pyramid = [self.ppm(features[5])]  # p5, then p4 … p2 in front of it
-        for lateral, feature in zip(reversed(self.laterals), features[4:1:-1], strict=True):
-            up = resize(pyramid[0], feature.shape[-2:], self.align_corners)
+        steps = zip(self.top_down, reversed(self.laterals), features[4:1:-1], strict=True)
+        for upsample, lateral, feature in steps:
+            up = upsample(pyramid[0], feature.shape[-2:])
             pyramid.insert(0, lateral(feature) + up)
         levels = [smooth(level) for smooth, level in zip(self.smooth, pyramid[:3], strict=True)]
         levels.append(pyramid[3])
         size = levels[0].shape[-2:]
-        aligned = [levels[0], *(resize(level, size, self.align_corners) for level in levels[1:])]
-        output: Tensor = self.fuse(torch.cat(aligned, dim=1))
+        aligned = [up(level, size) for up, level in zip(self.align, levels[1:], strict=True)]
+        output: Tensor = self.fuse(torch.cat([levels[0], *aligned], dim=1))
         return output

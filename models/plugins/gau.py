@@ -16,7 +16,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from maskzoo.models.network.layers import ConvNormAct, Norm, resize
+from maskzoo.models.network.layers import ConvNormAct, Norm
+from maskzoo.models.network.upsample import Upsample
 
 
 class GlobalAttentionUpsample(nn.Module):
@@ -29,6 +30,7 @@ class GlobalAttentionUpsample(nn.Module):
         gate: activation of the weights.
         norm: normalisation.
         align_corners: convention of the resize.
+        factor: by how much the strides of both features differ.
     """
 
     takes_deeper = True
@@ -42,10 +44,11 @@ class GlobalAttentionUpsample(nn.Module):
         gate: Literal["relu", "sigmoid"] = "relu",
         norm: Norm = "batch",
         align_corners: bool = False,
+        factor: int = 2,
     ) -> None:
         super().__init__()
         out = out_channels or channels
-        self.align_corners = align_corners
+        self.upsample = Upsample(out, factor, align_corners=align_corners)
         self.reduce: nn.Module = nn.Identity()
         if deeper_channels != out:
             self.reduce = ConvNormAct(deeper_channels, out, 1, norm=norm)
@@ -57,6 +60,6 @@ class GlobalAttentionUpsample(nn.Module):
         """Return up(deeper) + skip · weight."""
         deeper = self.reduce(deeper)
         weight = self.gate(self.weigh(deeper.mean(dim=(2, 3), keepdim=True)))
-        grown = resize(deeper, skip.shape[-2:], self.align_corners)
+        grown = self.upsample(deeper, skip.shape[-2:])
         output: Tensor = grown + self.skip(skip) * weight
         return output

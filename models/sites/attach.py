@@ -20,6 +20,7 @@ from maskzoo.models.sites.sites import (
     Site,
     Sites,
     decoder_convolutions,
+    decoder_upsamplings,
     residual_blocks,
     stage_convolutions,
 )
@@ -108,6 +109,11 @@ def _put_downsampling(sites: Sites, site: Site, name: str, build: Build) -> None
     blur_downsampling(sites.network.encoder, name, build)
 
 
+def _put_upsampling(sites: Sites, site: Site, name: str, build: Build) -> None:
+    for parent, child, upsample in decoder_upsamplings(sites.network.decoder):
+        setattr(parent, child, build(upsample.channels, upsample.factor))
+
+
 _PUT: dict[Kind, Callable[[Sites, Site, str, Build], None]] = {
     "feature": _put_feature,
     "pair": _put_pair,
@@ -115,4 +121,5 @@ _PUT: dict[Kind, Callable[[Sites, Site, str, Build], None]] = {
     "fusion": _put_fusion,
     "warp": _put_warp,
     "downsampling": _put_downsampling,
+    "upsampling": _put_upsampling,
 }

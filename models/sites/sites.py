@@ -9,6 +9,7 @@
     decoder            the decoder's map, before the classifier
     decoder.convs      in place of the decoder's 3 x 3 convolutions
     head               in place of the classifier's convolution
+    upsampling         in place of the decoder's bilinear enlargements
     downsampling       the encoder's strided convolutions, pools and shortcuts
 
 `*` stands for every N. Tensors of the bare network keep their names (see `models.network.neck`),
@@ -27,9 +28,10 @@ from torch import nn
 from maskzoo.models.errors import SpecError
 from maskzoo.models.network.encoders import RESIDUAL_BLOCKS
 from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.network.upsample import Upsample
 from maskzoo.models.sites.stages import Call, Stage, find_stages, read_levels
 
-Kind = Literal["feature", "pair", "convolution", "fusion", "warp", "downsampling"]
+Kind = Literal["feature", "pair", "convolution", "fusion", "warp", "downsampling", "upsampling"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class PluginEntry:
         constructor: called with the channels, then the options as keywords.
         kind: what it works on. ``feature``: a map; ``pair``: a skip and the next deeper feature;
             ``convolution``: takes a convolution's place; ``fusion``: all levels; ``warp``: the
-            image and the logits; ``downsampling``: the whole encoder.
+            image and the logits; ``downsampling``: the whole encoder; ``upsampling``: takes the
+            place of an enlargement, called with the map and the size.
         places: the sites that make sense, without their level.
         starts_as_identity: a new one leaves the network's logits unchanged.
     """
@@ -112,6 +115,8 @@ class Sites:
     def _has(self, place: str) -> bool:
         if place == "fusion":
             return len(self.levels) > 1
+        if place == "upsampling":
+            return bool(decoder_upsamplings(self.network.decoder))
         if place == "decoder.convs":
             return bool(decoder_convolutions(self.network.decoder))
         return True
@@ -167,6 +172,16 @@ def decoder_convolutions(decoder: nn.Module) -> list[tuple[nn.Module, str, nn.Co
         if "auxiliary" not in path.split(".")
         for name, child in parent.named_children()
         if _is_replaceable(child, path)
+    ]
+
+
+def decoder_upsamplings(decoder: nn.Module) -> list[tuple[nn.Module, str, Upsample]]:
+    """Return (parent, name, module) of the decoder's enlargements; a factor of 1 is none."""
+    return [
+        (parent, name, child)
+        for parent in decoder.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, Upsample) and child.factor > 1
     ]
 
 

@@ -60,7 +60,7 @@ MAPS = [name for name, entry in PLUGINS.items() if entry.kind in ("feature", "co
 def test_a_mechanism_keeps_the_shape_of_any_map_and_trains(name, batch):
     plugin = create_plugin(name, 16, **SMALL.get(name, {})).train()
     for size in ((1, 1), (7, 7), (16, 24), (33, 47)):
-        y = plugin(torch.randn(batch, 16, *size))
+        y = plugin(torch.randn(batch, 16, *size, requires_grad=True))
         assert y.shape == (batch, 16, *size)
         assert y.isfinite().all()
     y.square().mean().backward()

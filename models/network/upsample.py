@@ -1,0 +1,31 @@
+"""Upsample: a place where a decoder enlarges a map, and where a plug-in may do so instead.
+
+It has no parameters, so a decoder's tensors are named as if it were not there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from maskzoo.models.network.layers import resize
+
+
+class Upsample(nn.Module):
+    """Bilinear enlargement to a given size: (N, C, h, w) -> (N, C, H, W).
+
+    Args:
+        channels: C.
+        factor: by how much the strides of both maps differ; H is about `factor` times h.
+        align_corners: convention of the resize.
+    """
+
+    def __init__(self, channels: int, factor: int, *, align_corners: bool = False) -> None:
+        super().__init__()
+        self.channels = channels
+        self.factor = factor
+        self.align_corners = align_corners
+
+    def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        """Return x at the size (H, W)."""
+        return resize(x, size, self.align_corners)
