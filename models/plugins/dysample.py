@@ -66,14 +66,16 @@ class DySample(nn.Module):
         sampled = F.grid_sample(
             values, grid, mode="bilinear", padding_mode="border", align_corners=False
         )
-        return sampled.unflatten(0, (x.shape[0], self.groups)).flatten(1, 2).to(x.dtype)
+        output: Tensor = sampled.unflatten(0, (x.shape[0], self.groups)).flatten(1, 2)
+        return output.to(x.dtype)
 
     def offsets(self, x: Tensor, size: torch.Size) -> Tensor:
         """Return the offsets (x, y) of every new position, (N, g, 2, H, W), in old positions."""
         offsets = self.offset(x)
         scale = 0.25 if self.scope is None else 0.5 * self.scope(x).sigmoid()
         spread = F.pixel_shuffle(as_float32(offsets * scale), self.factor)
-        return resize(spread, size).unflatten(1, (self.groups, 2))
+        output: Tensor = resize(spread, size).unflatten(1, (self.groups, 2))
+        return output
 
 
 def _centres(length: int, like: Tensor) -> Tensor:

@@ -40,8 +40,10 @@ class PolarizedAttention(nn.Module):
         """Return x times its gates: their sum in parallel, their product in sequence."""
         gated: Tensor = x * self.channel(x)
         if self.layout == "sequential":
-            return gated * self.spatial(gated)
-        return gated + x * self.spatial(x)
+            sequence: Tensor = gated * self.spatial(gated)
+            return sequence
+        both: Tensor = gated + x * self.spatial(x)
+        return both
 
 
 class ChannelBranch(nn.Module):
@@ -82,4 +84,5 @@ class SpatialBranch(nn.Module):
         value = self.value(x).flatten(2)  # (N, C/2, L)
         with torch.autocast(x.device.type, enabled=False):
             context = query @ as_float32(value)  # (N, 1, L)
-        return context.sigmoid().unflatten(2, x.shape[-2:]).to(x.dtype)
+        gate: Tensor = context.sigmoid().unflatten(2, x.shape[-2:])
+        return gate.to(x.dtype)

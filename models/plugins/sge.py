@@ -46,4 +46,5 @@ class SpatialGroupEnhance(nn.Module):
             # The root of a variance of 0 has no gradient: ε goes under it.
             deviation = (centred.square().mean(dim=(2, 3), keepdim=True) + _EPSILON**2).sqrt()
             gate = (self.weight * centred / (deviation + _EPSILON) + self.bias).sigmoid()
-        return (grouped * gate.to(x.dtype).unsqueeze(2)).flatten(1, 2)
+        output: Tensor = (grouped * gate.to(x.dtype).unsqueeze(2)).flatten(1, 2)
+        return output

@@ -58,4 +58,5 @@ class ShuffleAttention(nn.Module):
         normed = self.norm(by_position.flatten(0, 1)).unflatten(0, by_position.shape[:2])
         by_position = by_position * (self.spatial_weight * normed + self.spatial_bias).sigmoid()
         joined = torch.stack([by_channel, by_position], dim=2).flatten(1, 3)  # (N, C, H, W)
-        return joined.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2).to(x.dtype)
+        mixed: Tensor = joined.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
+        return mixed.to(x.dtype)

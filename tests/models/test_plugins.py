@@ -365,7 +365,13 @@ def test_plug_after_works_on_a_module_that_is_no_sequence():
 
 # identity at the start, on the built network
 
-SITE_OF = {"feature": "skip.*", "pair": "skip.*", "fusion": "fusion", "warp": "input"}
+SITE_OF = {
+    "feature": "skip.*",
+    "pair": "skip.*",
+    "fusion": "fusion",
+    "warp": "input",
+    "upsampling": "upsampling",
+}
 IDENTITIES = [name for name, entry in PLUGINS.items() if entry.starts_as_identity]
 
 
