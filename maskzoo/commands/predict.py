@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ONLY_HERE = ("overlap", "device", "engine")
 """Options that `POST /segment` does not have."""
-ONLY_REMOTE = ("model", "again")
+ONLY_REMOTE = ("model",)
 
 
 def predict(
@@ -48,7 +48,11 @@ def predict(
         str | None, typer.Option(envvar="MASKZOO_API_KEY", help="With --server: your API key.")
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="With --server: segment again what has a mask already.")
+        bool,
+        typer.Option(
+            "--again",
+            help="Write over masks that were edited; with --server, segment everything again.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -67,6 +71,7 @@ def predict(
             overlays=overlays,
             device=device,
             engine=engine,
+            again=again,
             as_json=as_json,
         )
         return
@@ -99,6 +104,7 @@ def _predict_here(
     overlays: bool,
     device: str,
     engine: str,
+    again: bool,
     as_json: bool,
 ) -> None:
     from maskzoo import Predictor
@@ -113,7 +119,7 @@ def _predict_here(
     outcomes = []
     weights = read_manifest(folder).weights_sha256
     for outcome in predict_files(
-        predictor, outputs, options, weights_sha256=weights, on_tile=show_tiles
+        predictor, outputs, options, weights_sha256=weights, again=again, on_tile=show_tiles
     ):
         outcomes.append(outcome)
         if outcome.error is not None:

@@ -28,7 +28,7 @@ from maskzoo.models.images.origin import MaskOrigin, origin_of_model, stamp
 from maskzoo.models.images.raster.bands import show
 from maskzoo.models.images.rows import OpenedImage, PixelRows, open_image
 from maskzoo.models.inference.options import DEFAULT_OPTIONS, PredictOptions
-from maskzoo.models.inference.outputs import OutputFiles
+from maskzoo.models.inference.outputs import OutputFiles, check_unedited
 from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.inference.segmentation import class_counts
@@ -69,6 +69,7 @@ def predict_files(
     options: PredictOptions = DEFAULT_OPTIONS,
     *,
     weights_sha256: str = "",
+    again: bool = False,
     opacity: float = 0.5,
     on_tile: OnTile = lambda done, total: None,
 ) -> Iterator[FileOutcome]:
@@ -80,9 +81,15 @@ def predict_files(
         options: how the images are predicted; no confidence is computed.
         weights_sha256: of the bundle, for the origin that each mask carries
             (`models.images.origin`); empty for a network without a bundle.
+        again: write over masks that exist and may have been edited by hand.
         opacity: of the mask in the overlay, 0 to 1.
         on_tile: called with the number of the image's tiles that are done, and of all.
+
+    Raises:
+        DataError: a mask exists that may have been edited by hand; nothing is computed.
     """
+    if not again:
+        check_unedited(outputs)
     options = replace(options, confidence=False, probabilities=False)
     stated: dict[str, str | float | None] = {
         name: getattr(options, name) for name in ("mode", "max_side", "tta", "overlap")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
+from maskzoo.models.images.origin import read_origin
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 
@@ -58,6 +59,19 @@ def list_outputs(inputs: Sequence[str], out: Path, *, overlays: bool = True) -> 
     if mistakes:
         raise DataError("\n".join(mistakes))
     return list(outputs.values())
+
+
+def check_unedited(outputs: Sequence[OutputFiles]) -> None:
+    """Raise `DataError` if a mask exists that was not written by a prediction, or edited since."""
+    masks = [files.mask for files in outputs]
+    unknown = [mask for mask in masks if mask.exists() and read_origin(mask) is None]
+    if unknown:
+        first = unknown[0]
+        what = f"{first} was" if len(unknown) == 1 else f"{len(unknown)} masks, as {first}, were"
+        raise DataError(
+            f"{what} written by something else, or edited since: nothing was computed; give "
+            "--again to write over all masks, or choose another folder with -o"
+        )
 
 
 def _expand(text: str, out: Path) -> list[tuple[Path, Path]]:

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from maskzoo.models.errors import DataError, ImageBandsError, ZooError
+from maskzoo.models.errors import ImageBandsError, ZooError
 from maskzoo.models.files import replace_file
 from maskzoo.models.images.decode import decode_image, read_samples
 from maskzoo.models.images.draw import encode_indexed_png
 from maskzoo.models.images.draw import overlay as draw_overlay
 from maskzoo.models.images.origin import MaskOrigin, origin_of_model, read_origin, stamp
 from maskzoo.models.images.raster.bands import preview
-from maskzoo.models.inference.outputs import OutputFiles
+from maskzoo.models.inference.outputs import OutputFiles, check_unedited
 from maskzoo.models.labels import LabelSet, parse_colour
 from maskzoo.service.client.clients import Client
 from maskzoo.service.client.messages import ServiceAnswer, ServiceError
@@ -85,9 +85,8 @@ def predict_remotely(
     weights_sha256, labels = _describe(client, model)
     origin = origin_of_model(weights_sha256, labels, {"mode": mode, "tta": tta})
     before = [_Existing() if again else _examine(files, origin) for files in outputs]
-    _refuse_unknown(
-        [files.mask for files, found in zip(outputs, before, strict=True) if found.is_unknown]
-    )
+    if not again:
+        check_unedited(outputs)
     work = partial(_predict_one, client, labels, origin, model=model, mode=mode, tta=tta)
     pool = ThreadPoolExecutor(jobs)
     waiting: list[Future[RemoteOutcome] | RemoteOutcome] = [
@@ -109,21 +108,17 @@ class _Existing:
 
     Args:
         is_kept: it and its overlay are what the run would write.
-        is_unknown: its origin is not known, so it may have been edited by hand.
         reason: why it is written again.
     """
 
     is_kept: bool = False
-    is_unknown: bool = False
     reason: str | None = None
 
 
 def _examine(files: OutputFiles, origin: MaskOrigin) -> _Existing:
-    if not files.mask.exists():
+    known = read_origin(files.mask) if files.mask.exists() else None
+    if known is None:  # `check_unedited` refuses a mask of unknown origin
         return _Existing()
-    known = read_origin(files.mask)
-    if known is None:
-        return _Existing(is_unknown=True)
     try:
         wanted = origin.of_image(files.image)
     except OSError:  # the request reads it again and reports it
@@ -143,15 +138,6 @@ def _has_overlay(files: OutputFiles, origin: MaskOrigin) -> bool:
             return bool(drawn.info.get("comment") == origin.digest().encode())
     except OSError:
         return False
-
-
-def _refuse_unknown(masks: Sequence[Path]) -> None:
-    if masks:
-        what = f"{masks[0]} was" if len(masks) == 1 else f"{len(masks)} masks, as {masks[0]}, were"
-        raise DataError(
-            f"{what} written by something else, or edited since: nothing was computed; give "
-            "--again to write over all masks, or choose another folder with -o"
-        )
 
 
 def _describe(client: Client, model: str | None) -> tuple[str, LabelSet]:

@@ -19,6 +19,7 @@ from maskzoo.training.data.find.described.description import find_description
 from maskzoo.training.data.find.described.reading import is_described, read_described
 from maskzoo.training.data.find.folders import find_folders, pair_folders
 from maskzoo.training.data.find.layouts import find_of_format, find_readings
+from maskzoo.training.data.find.listed.divisions import with_split_lists
 from maskzoo.training.data.find.splits import settle_splits
 from maskzoo.training.data.masks.census import take_census
 from maskzoo.training.data.masks.described import described_classes
@@ -114,8 +115,10 @@ def _find(listing: Listing, described: Description, masks: str | None) -> FileIn
                 "already says where images and masks are; leave --masks out, or these keys of "
                 f"{FILE_NAME}"
             )
-        return read_described(listing, described, find_of_format, pair_folders)
-    return choose(find_readings(listing, find_folders), masks)
+        index = read_described(listing, described, find_of_format, pair_folders)
+    else:
+        index = choose(find_readings(listing, find_folders), masks)
+    return index if described.gives_splits else with_split_lists(listing, index)
 
 
 def _without_excluded(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from maskzoo.models.errors import DataError
 from maskzoo.models.inference.folder import predict_files
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.outputs import list_outputs
@@ -87,3 +88,28 @@ def test_a_file_that_is_not_an_image_is_an_error_of_its_own(
     assert not broken.files.mask.exists()
     assert good.error is None
     assert good.files.mask.is_file()
+
+
+def test_a_mask_that_was_edited_is_not_written_over_without_being_asked(
+    predictor: Predictor, tmp_path: Path
+):
+    for name in ("a", "b"):
+        pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    names = [str(tmp_path / f"{name}.png") for name in ("a", "b")]
+    outputs = list_outputs(names, tmp_path / "out")
+    for options in (PredictOptions(), PredictOptions(tta="flip")):  # our own masks are replaced
+        assert [each.error for each in predict_files(predictor, outputs, options)] == [None, None]
+    edited = outputs[1].mask
+    with Image.open(edited) as mask:
+        mask.load()
+        mask.putpixel((3, 4), 1 - mask.getpixel((3, 4)) % 2)
+        mask.save(edited)
+    outputs[0].mask.unlink()
+    before = edited.read_bytes()
+    with pytest.raises(DataError, match=r"b\.png was written by something else, or edited since"):
+        list(predict_files(predictor, outputs))
+    assert edited.read_bytes() == before
+    assert not outputs[0].mask.exists()  # nothing was computed
+    assert len(list(predict_files(predictor, outputs, again=True))) == 2
+    assert edited.read_bytes() != before

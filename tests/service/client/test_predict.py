@@ -151,7 +151,7 @@ def test_options_that_a_service_decides_are_refused_beside_server(images, tmp_pa
     assert f"{option[0]} works only without --server" in " ".join(result.output.split())
 
 
-@pytest.mark.parametrize("option", [("--model", "cells"), ("--again",)], ids=lambda o: o[0])
+@pytest.mark.parametrize("option", [("--model", "cells")], ids=lambda o: o[0])
 def test_options_of_a_service_are_refused_without_one(images, tmp_path, option):
     result = predict("nuclei", images, "-o", tmp_path / "out", *option)
     assert result.exit_code == 2

@@ -2,12 +2,18 @@
 
 Near-duplicates are found by the correlation of grey thumbnails of 16 x 16 pixels between train and
 the other splits: frames of a video, re-encoded copies, parts of a tile.
+
+Images of one subject (fundus photographs, slides, parts on a belt) all correlate highly, although
+none shows the scene of another. So likeness is judged against that within train: what all images
+share, the mean thumbnail of train, is taken off, and what is left of two near-duplicates must
+correlate more than any two of so many unrelated images of train would by chance.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +26,11 @@ from maskzoo.training.data.records.samples import SPLITS, Sample
 
 NEAR_CORRELATION = 0.975  # of thumbnails; similar scenes of other places stay below 0.97
 SERIES_CORRELATION = 0.9  # where the names say that both are of one series
+_LEAST_TRAIN = 12  # images of train from which its own likeness is known
+_MOST_TRAIN = 1000  # images of train that are compared with each other
+_WIDEST = 0.5  # deviation of z; photographs of eyes, which are all alike, have 0.47
+_MARGIN = 2.0  # deviations above the greatest likeness by chance
+_MOST_LIKE = 0.999999  # correlations of equal vectors are cut here
 _FLAT = 16.0  # deviation of the grey levels below which a thumbnail shows nothing to compare
 
 
@@ -63,7 +74,7 @@ def _duplicates(samples: Sequence[Sample]) -> ProblemItem:
 
 
 def check_near_duplicates(findings: Findings) -> list[DataProblem]:
-    """Report images of val and test that look like one of train."""
+    """Report images of val and test that look like one of train, more than train's own do."""
     rows = [
         (sample, facts.image)
         for sample, facts in findings.rows
@@ -75,6 +86,7 @@ def check_near_duplicates(findings: Findings) -> list[DataProblem]:
     if not train or not others:
         return []
     table = np.stack([vectors[place] for place in train])
+    within = _WithinTrain.of(table) if len(train) >= _LEAST_TRAIN else None
     items = []
     for place in others:
         correlations = table @ vectors[place]
@@ -83,7 +95,11 @@ def check_near_duplicates(findings: Findings) -> list[DataProblem]:
         sample, image = rows[place]
         is_series = _series(closest.stem) == _series(sample.stem)
         limit = SERIES_CORRELATION if is_series else NEAR_CORRELATION
-        if correlations[best] >= limit and its_image.sha256 != image.sha256:
+        if (
+            correlations[best] >= limit
+            and its_image.sha256 != image.sha256
+            and (within is None or within.is_exceeded_by(vectors[place], table[best]))
+        ):
             detail = f"looks like train/{closest.image.name} (correlation {correlations[best]:.3f})"
             items.append(ProblemItem(sample.image, detail))
     if not items:
@@ -98,6 +114,50 @@ def check_near_duplicates(findings: Findings) -> list[DataProblem]:
         "move them to one folder"
     )
     return [DataProblem("near-duplicates", "warning", title, cure, tuple(items))]
+
+
+@dataclass(frozen=True)
+class _WithinTrain:
+    """How alike the images of train are once what they share is taken off.
+
+    Args:
+        mean: of their vectors.
+        limit: the greatest correlation of an image with so many unrelated ones, and a margin, by
+            Fisher's z, in which correlations are spread evenly.
+    """
+
+    mean: npt.NDArray[np.float32]
+    limit: float
+
+    @classmethod
+    def of(cls, table: npt.NDArray[np.float32]) -> _WithinTrain:
+        """Measure normalised vectors, one a row.
+
+        Without their mean, unrelated images correlate about 0. The median deviation is theirs as
+        long as they are most pairs; where there are few scenes it is larger, so it is bounded.
+        """
+        mean = table.mean(axis=0)
+        some = table[:: max(1, len(table) // _MOST_TRAIN)]
+        rest = _unit(some - mean)
+        pairs = np.arctanh(np.clip(rest @ rest.T, -_MOST_LIKE, _MOST_LIKE))[
+            np.triu_indices(len(rest), 1)
+        ]
+        deviation = min(_WIDEST, 1.4826 * float(np.median(np.abs(pairs))))
+        by_chance = float(
+            np.sqrt(2 * np.log(len(table)))
+        )  # the expected maximum of n normal values
+        return cls(mean, deviation * (by_chance + _MARGIN))
+
+    def is_exceeded_by(self, one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+        """Tell whether two normalised vectors are more alike than unrelated ones can be."""
+        left, right = _unit(np.stack([one, other]) - self.mean)
+        return bool(np.arctanh(np.clip(left @ right, -_MOST_LIKE, _MOST_LIKE)) > self.limit)
+
+
+def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return each row with length 1; a row of zeros stays."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def _series(stem: str) -> str:

@@ -24,7 +24,7 @@ from maskzoo.training.data.find.annotated import (
 from maskzoo.training.data.find.beside import BESIDE
 from maskzoo.training.data.find.coco import find_coco
 from maskzoo.training.data.find.foreign import recognised
-from maskzoo.training.data.find.lists import absent_in_lists, find_lists
+from maskzoo.training.data.find.listed.pairs import absent_in_lists, find_lists
 from maskzoo.training.data.find.panoptic import find_panoptic
 from maskzoo.training.data.find.trees.words import read_name
 from maskzoo.training.data.find.voc import find_voc

@@ -10,15 +10,14 @@ nothing: the masks of all images without an object are equal.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from maskzoo.models.errors import DataError, SpecError
-from maskzoo.training.data.files.text import read_text
+from maskzoo.training.data.find.listed.tables import looks_like_image, read_table, split_of_word
 from maskzoo.training.data.records.description import SplitRule
 from maskzoo.training.data.records.samples import FRACTIONS, SPLITS, Pair, Split
 
@@ -64,7 +63,7 @@ def settle_splits(
     copies: dict[str, Split] = {}
     note = f"splits: train, val and test by hash with seed {seed}; new files move no others"
     if not loose and "val" in given.values():
-        return given, "splits: those of the folders"
+        return given, "splits: as given"
     if not loose:
         loose = [stem for stem, split in given.items() if split == "train"]
         fractions = {"train": 0.85, "val": 0.15}
@@ -99,24 +98,31 @@ def _copies_of_given(
 
 
 def read_split_file(path: Path) -> dict[str, Split]:
-    """Read a CSV with the columns stem and split.
+    """Read a table of names and splits, in any form of `training.data.find.listed.tables`.
+
+    Returns:
+        The split of each stem; names lose the suffix of an image.
 
     Raises:
         SpecError: the file or a row is wrong.
     """
-    mistakes: list[str] = []
-    result: dict[str, Split] = {}
     try:
-        text = read_text(path, western=True)
+        table = read_table(path)
     except DataError as error:
         raise SpecError(str(path), [str(error)]) from None
-    for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
-        stem = row.get("stem")
-        split = next((name for name in SPLITS if name == row.get("split")), None)
+    splits = table.split_column()
+    names = next((n for n in range(table.width) if table.role(n) == "image"), int(splits == 0))
+    if splits is None or splits == names or names >= table.width:
+        raise SpecError(str(path), ["give a table with the columns stem and split"])
+    mistakes: list[str] = []
+    result: dict[str, Split] = {}
+    for name, word in zip(table.column(names), table.column(splits), strict=True):
+        split = split_of_word(word)
+        stem = PurePosixPath(name).with_suffix("").as_posix() if looks_like_image(name) else name
         if not stem or split is None:
-            mistakes.append(f"line {number}: give a stem, and train, val or test")
-        else:
-            result[stem] = split
+            mistakes.append(f"{name!r} is in the split {word!r}; write train, val or test")
+        elif result.setdefault(stem, split) != split:
+            mistakes.append(f"{name!r} is in {result[stem]} and in {split}; leave it in one")
     if mistakes:
         raise SpecError(str(path), mistakes)
     return result

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing
 from maskzoo.training.data.files.text import read_text
+from maskzoo.training.data.find.listed.tables import disagreement
 from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import SPLITS, Pair, Split
@@ -19,7 +20,7 @@ def find_voc(listing: Listing, root: Path) -> list[FileIndex]:
 
     Raises:
         DataError: the lists name only images that are not there; a split would be drawn in place
-            of the published one.
+            of the published one; or an image is in two splits.
     """
     lists = root / "ImageSets" / "Segmentation"
     images = root / "JPEGImages"
@@ -45,23 +46,17 @@ def _of_masks(
     without_mask: list[Path] = []
     without_image: list[Path] = []
     unknown: list[str] = []
-    used: list[Path] = []
-    for split in SPLITS:
-        file = _list_of(lists, split, masks)
-        if file is None:
-            continue
-        used.append(file)
-        for line in read_text(file, western=True).splitlines():
-            stem = _stem_of(line, images_of)
-            image, mask = images_of.get(stem), masks_of.get(stem)
-            if image is not None and mask is not None:
-                pairs.append(Pair(stem, image, mask, split))
-            elif image is not None:
-                without_mask.append(image)
-            elif mask is not None:
-                without_image.append(mask)
-            elif stem:
-                unknown.append(line.strip())
+    files = _lists_of(lists, masks)
+    for line, stem, split in _listed(files, images_of):
+        image, mask = images_of.get(stem), masks_of.get(stem)
+        if image is not None and mask is not None:
+            pairs.append(Pair(stem, image, mask, split))
+        elif image is not None:
+            without_mask.append(image)
+        elif mask is not None:
+            without_image.append(mask)
+        elif stem:
+            unknown.append(line.strip())
     if unknown and not pairs:
         raise DataError(
             f"the lists in {listing.relative(lists)} name {len(unknown)} image(s), such as "
@@ -78,8 +73,11 @@ def _of_masks(
         Origin(masks.name, {"format": "voc", "annotations": listing.relative(masks)}),
         images_without_mask=tuple(without_mask),
         masks_without_image=tuple(without_image),
-        helpers=tuple(used),
-        notes=(f"lists: {', '.join(listing.relative(file) for file in used)}", *_notes(unknown)),
+        helpers=tuple(files.values()),
+        notes=(
+            f"lists: {', '.join(listing.relative(file) for file in files.values())}",
+            *_notes(unknown),
+        ),
         is_listed=True,
     )
 
@@ -89,6 +87,35 @@ def _list_of(lists: Path, split: Split, masks: Path) -> Path | None:
     names = [f"{split}aug", f"{split}_aug"] if "aug" in masks.name.lower() else []
     files = [lists / f"{name}.txt" for name in [*names, split]]
     return next((file for file in files if file.is_file()), None)
+
+
+def _lists_of(folder: Path, masks: Path) -> dict[Split, Path]:
+    """Return the list of each split; that of train and val together where neither has its own."""
+    files = {split: file for split in SPLITS if (file := _list_of(folder, split, masks))}
+    both = folder / "trainval.txt"
+    if not files.keys() & {"train", "val"} and both.is_file():
+        files["train"] = both
+    return files
+
+
+def _listed(
+    files: Mapping[Split, Path], images: Mapping[str, Path]
+) -> Iterator[tuple[str, str, Split]]:
+    """Yield the lines of the lists with the stem that each gives, every stem once.
+
+    Raises:
+        DataError: an image is in two splits.
+    """
+    seen: dict[str, Split] = {}
+    for split, file in files.items():
+        for line in read_text(file, western=True).splitlines():
+            stem = _stem_of(line, images)
+            before = seen.get(stem)
+            if before not in (None, split):
+                raise disagreement(stem, before, files[before], split, file)
+            if before is None:
+                seen[stem] = split
+                yield line, stem, split
 
 
 def _by_stem(listing: Listing, folder: Path) -> dict[str, Path]:

@@ -141,6 +141,11 @@ class Description(BaseModel):
     no_data: float | None = None
     splits: SplitRule = SplitRule()
 
+    @property
+    def gives_splits(self) -> bool:
+        """Whether a person said here how the splits are made, and not only what folders mean."""
+        return bool(self.splits.model_fields_set - {"folders"})
+
     @model_validator(mode="after")
     def _check(self) -> Description:
         mistakes = [

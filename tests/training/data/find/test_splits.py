@@ -59,13 +59,36 @@ def test_groups_stay_together():
     assert set(splits.values()) == {"train", "val", "test"}
 
 
-def test_split_files_name_the_wrong_line(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stem,split\na,train\nb,test\n",
+        "stem;split\na;train\n\n# ours\nb;test\n",
+        "id,age,set\na.png,3,Train\nb.png,4,testing\n",
+        "train,a\ntest,b\n",
+        "a,train\nb,test\na,train\n",
+    ],
+)
+def test_split_files_are_read_in_any_form(tmp_path, text):
     path = tmp_path / "splits.csv"
-    path.write_text("stem,split\na,train\nb,tests\n")
-    with pytest.raises(SpecError, match="line 3: give a stem"):
-        read_split_file(path)
-    path.write_text("stem,split\na,train\nb,test\n")
+    path.write_text(text)
     assert read_split_file(path) == {"a": "train", "b": "test"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stem,split\na,train\nb,tests\n", "'b' is in the split 'tests'; write train, val or test"),
+        ("stem,split\na,train\na,test\n", "'a' is in train and in test; leave it in one"),
+        ("a\nb\n", "give a table with the columns stem and split"),
+        ("stem,age\na,3\n", "give a table with the columns stem and split"),
+    ],
+)
+def test_split_files_name_what_is_wrong(tmp_path, text, message):
+    path = tmp_path / "splits.csv"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=message):
+        read_split_file(path)
 
 
 def equal_in_pairs(stems):

@@ -4,10 +4,12 @@ import pytest
 from PIL import Image
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.opening import inspect
 from tests.training.data.truth import (
     NUMBER,
     assert_truth,
     save,
+    save_ids,
     split_of,
     write_pairs,
 )
@@ -87,3 +89,28 @@ def test_names_in_a_list_without_an_image_are_told(tmp_path, touch, found):
     index, pairs = found()
     assert len(pairs) == 2
     assert any("'gone'" in note for note in index.notes)
+
+
+def listed_voc(root, lists):
+    """Write images and masks as VOC lays them out, and lists of these numbers."""
+    write_pairs(root, "JPEGImages/{n}.png", "SegmentationClass/{n}.png", save_ids)
+    folder = root / "ImageSets" / "Segmentation"
+    folder.mkdir(parents=True)
+    for split, numbers in lists.items():
+        (folder / f"{split}.txt").write_text("\n".join(f"{number:03}" for number in numbers))
+
+
+def test_a_list_of_train_and_val_together_is_taken_where_there_is_no_other(tmp_path):
+    listed_voc(tmp_path, {"trainval": range(9), "test": range(9, NUMBER)})
+    report = assert_truth(tmp_path)
+    assert {sample.stem for sample in report.findings.samples if sample.split == "test"} == {
+        f"{number:03}" for number in range(9, NUMBER)
+    }
+
+
+def test_a_name_twice_in_a_list_is_one_sample_and_in_two_lists_an_error(tmp_path):
+    listed_voc(tmp_path, {"train": [*range(8), 0], "val": range(8, NUMBER)})
+    assert_truth(tmp_path)
+    (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_text("008\n000\n")
+    with pytest.raises(DataError, match=r"000 is in train by train\.txt and in val by val\.txt"):
+        inspect(tmp_path)

@@ -51,8 +51,8 @@ def test_csv_lists_of_other_programs_are_read(tmp_path, head, line):
 
 
 def test_a_word_that_is_not_a_split_is_an_error(tmp_path):
-    written_list(tmp_path, ["image,mask,split", "a/000.png,b/m000.png,fold1"])
-    with pytest.raises(DataError, match=r"puts a/000\.png into the split 'fold1'; use train, val"):
+    written_list(tmp_path, ["image,mask,split", "a/000.png,b/m000.png,good"])
+    with pytest.raises(DataError, match=r"puts a/000\.png into the split 'good'; use train, val"):
         inspect(tmp_path)
 
 
