@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import tifffile
 
 from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import read_header
+from maskzoo.models.preprocessing import Band, Bands, Preprocessing
 from maskzoo.service.answering.segment import MemoryArrays, segment_image
 from maskzoo.service.errors import StoppedError
 from maskzoo.service.responses.answer import AnswerNeeds
@@ -126,3 +129,27 @@ def test_probabilities_of_a_large_image_are_computed_in_memory(make_order, open_
     order = make_order(AnswerNeeds(takes_probabilities=True), probabilities=True)
     found, _, _ = segment(order, image, open_place)
     assert found.probabilities.shape == (2, 90, 130)
+
+
+@pytest.mark.parametrize("mode", ["whole", "tiled"])
+def test_an_image_of_bands_is_shown_by_its_red_green_and_blue(
+    make_order, open_place, tmp_path, mode
+):
+    names = ("nir", "red", "green", "blue")
+    rows = tuple(
+        Band(number=number, name=name, low=0, high=255, fill=0)
+        for number, name in enumerate(names, start=1)
+    )
+    bands = Bands(in_file=4, dtype="uint8", channels=rows)
+    preprocessing = Preprocessing(mean=(0.5,) * 4, std=(0.25,) * 4, bands=bands)
+    usual = make_order(AnswerNeeds(needs_pixels=True), mode=mode)
+    manifest = SimpleNamespace(
+        labels=usual.model.labels, weights_sha256="0", preprocessing=preprocessing
+    )
+    order = replace(usual, model=replace(usual.model, manifest=manifest))
+    samples = np.dstack([np.full((90, 130), 7, np.uint8), scene()])
+    samples[..., 2] = 99
+    path = tmp_path / "bands.tif"
+    tifffile.imwrite(path, samples, photometric="minisblack", planarconfig="contig")
+    _, pixels, _ = segment(order, path, open_place)
+    np.testing.assert_array_equal(pixels, samples[..., 1:])

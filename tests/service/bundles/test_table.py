@@ -86,3 +86,19 @@ def test_a_bundle_without_its_record_is_listed_as_failed(tmp_path):
     manager = ModelManager([tmp_path], load=lambda _: object())
     assert {entry.name: entry.state for entry in manager.entries.values()} == {"lost": "failed"}
     manager.close()
+
+
+def test_a_new_version_of_a_model_that_nobody_has_loaded_takes_its_name_without_a_load(
+    tmp_path, play, write_bundle, settle, counting_loader
+):
+    write_bundle(tmp_path / "cells" / "1")
+    loader = counting_loader()
+
+    async def scenario(manager: ModelManager) -> None:
+        write_bundle(tmp_path / "cells" / "2")
+        await settle(manager)
+        assert list(manager.entries) == ["cells", "cells@1"]
+        assert manager.entry("cells").version == "2"
+        assert loader.paths == []
+
+    play(scenario, [tmp_path], load=loader)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
 import os
+import resource
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +19,9 @@ from PIL import Image
 from maskzoo.models.errors import ImageDamagedError, ImageError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.service.decoding import pool as pool_module
+from maskzoo.service.decoding import worker
 from maskzoo.service.decoding.pool import Decoder
+from maskzoo.service.decoding.process import _map
 from maskzoo.service.errors import DecodeLimitError, DecoderDiedError, StoppedError
 
 POISON = b"\xff\xd8" + b"\xff\xe0\x00\x02" * 3_000_000
@@ -217,3 +222,47 @@ def test_refusals_name_the_file_and_no_word_in_its_name_changes_their_kind(decod
     with pytest.raises(ImageError, match=f"^{name} is ") as refused:
         asyncio.run(read())
     assert not isinstance(refused.value, DecodeLimitError)
+
+
+@pytest.mark.parametrize(("seals", "is_taken"), [(True, True), (False, False)])
+def test_pixels_that_could_shrink_under_their_reader_are_refused(seals, is_taken):
+    shared = os.memfd_create("pixels", os.MFD_ALLOW_SEALING)
+    try:
+        os.write(shared, bytes(range(24)))
+        if seals:
+            fcntl.fcntl(shared, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        if is_taken:
+            assert _map(shared, [2, 4, 3], "uint8").tobytes() == bytes(range(24))
+        else:
+            with pytest.raises(ValueError, match="^$"):
+                _map(shared, [2, 4, 3], "uint8")
+        for shape, dtype in (([2, 4, 0], "uint8"), ([2.0, 4, 3], "uint8"), ([2, 4, 3], "object")):
+            with pytest.raises(ValueError, match="^$"):
+                _map(shared, shape, dtype)
+    finally:
+        os.close(shared)
+
+
+@pytest.mark.parametrize(
+    ("hard", "memory_limit", "time_limit"),
+    [(resource.RLIM_INFINITY, 7 * 4096 + 1000, 100 + 1 + 5), (50, 50, 50)],
+)
+def test_limits_are_for_what_comes_on_top_and_never_above_the_systems(
+    monkeypatch, tmp_path, hard, memory_limit, time_limit
+):
+    limits = {}
+    fake = SimpleNamespace(
+        RLIM_INFINITY=resource.RLIM_INFINITY,
+        RLIMIT_AS="memory",
+        RLIMIT_CPU="time",
+        RUSAGE_SELF=0,
+        getrlimit=lambda kind: (0, hard),
+        setrlimit=lambda kind, pair: limits.update({kind: pair}),
+        getrusage=lambda who: SimpleNamespace(ru_utime=99.5, ru_stime=0.75),
+    )
+    (tmp_path / "statm").write_text("7 3 2 1 0 4 0")
+    monkeypatch.setattr(worker, "resource", fake)
+    monkeypatch.setattr(worker, "_PAGE", 4096)
+    monkeypatch.setattr(worker, "open", lambda *_, **__: (tmp_path / "statm").open(), raising=False)
+    worker._limit(memory=1000, seconds=5)
+    assert limits == {"memory": (memory_limit, hard), "time": (time_limit, hard)}

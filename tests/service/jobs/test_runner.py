@@ -253,6 +253,13 @@ def test_space_is_reserved_for_uploads_that_are_still_coming_in(tmp_path, monkey
             await jobs.grow(place, info)
             with pytest.raises(DiskFullError):
                 await jobs.grow(place, replace(info, width=601))
+            job = replace(JOB, info=replace(info, width=300))  # half of the space is this job's
+            await jobs.accept(job, place)
+        async with jobs.reserve(450_000):
+            pass
+        with pytest.raises(DiskFullError):
+            async with jobs.reserve(450_001):
+                pass
         await jobs.close()
 
     asyncio.run(main())

@@ -13,6 +13,7 @@ from PIL import Image
 
 from maskzoo.models.labels import LabelSet
 from maskzoo.service.errors import BadParameterError, NotAcceptableError
+from maskzoo.service.responses import images
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.formats import FORMATS, choose_format
 from maskzoo.service.schemas import SegmentOptions
@@ -79,6 +80,17 @@ def test_cutout_is_transparent_where_the_background_is():
     pixels = np.asarray(image)
     assert np.array_equal(pixels[:, :, 3] > 0, MASK == 1)
     assert np.array_equal(pixels[:, :, :3], answer().pixels)
+
+
+@pytest.mark.parametrize(("background", "kept"), [(0, [1]), (None, [0, 1])])
+def test_cutout_is_transparent_where_there_is_no_class(background, kept):
+    labels = LABELS.model_copy(update={"background": background, "ignore_index": 2})
+    ids = np.array([[0, 1, 2, 2]], np.uint8)
+    changed = replace(
+        answer(), labels=labels, runs=LabelRuns(ids), pixels=np.full((1, 4, 3), 9, np.uint8)
+    )
+    alpha = np.asarray(read(images.encode_cutout(changed)))[..., 3]
+    assert np.array_equal(alpha > 0, np.isin(ids, kept))
 
 
 def test_npz_is_read_by_numpy_without_pickle():

@@ -286,6 +286,10 @@ def test_too_many_bytes_or_pixels_for_a_job_are_a_413(start, model, body):
     answer = client.post("/jobs", content=body)
     assert answer.status_code == 413
     assert (answer.json()["max_pixels"], answer.json()["width"]) == (1000, 200)
+    num_pixels = answer.json()["width"] * answer.json()["height"]
+    for limit, status in ((num_pixels - 1, 413), (num_pixels, 202)):
+        client = start(model, job_max_pixels=limit)
+        assert client.post("/jobs", content=body).status_code == status
 
 
 def test_segment_above_its_limit_names_jobs_unless_a_job_could_not_help(start, model, body):

@@ -169,3 +169,23 @@ def test_after_closing_nothing_is_taken():
             await batcher.submit("a", 1, pixels=1)
 
     play(scenario)
+
+
+def test_the_wait_ends_where_the_network_begins():
+    async def scenario() -> None:
+        now = 100.0
+        network = FakeNetwork()
+        network.gate.clear()
+        batcher = batcher_of(network, clock=lambda: now)
+        running = asyncio.create_task(batcher.submit("a", 1, pixels=1))
+        while not network.batches:
+            await asyncio.sleep(0)
+        waiting = asyncio.create_task(batcher.submit("a", 2, pixels=1))
+        await asyncio.sleep(0)
+        now += 3
+        network.gate.set()
+        assert await running == (2, 0.0)
+        assert await waiting == (4, 3.0)
+        await batcher.close()
+
+    play(scenario)

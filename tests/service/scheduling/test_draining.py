@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
+
+from maskzoo.service.scheduling.draining import Drain
 
 
 def begin_end(client) -> None:
     drain = client.app.state.services.drain
     client.portal.call(drain.start)
     client.portal.call(drain.start)  # a second signal changes nothing
+
+
+def test_a_second_signal_begins_nothing_again():
+    begun, ended = [], []
+
+    async def on_limit() -> None:
+        ended.append(True)
+
+    async def scenario() -> None:
+        drain = Drain(0.01, lambda: begun.append(True), on_limit)
+        for _ in range(3):
+            drain.start()
+        while not ended:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.03)
+
+    asyncio.run(scenario())
+    assert (begun, ended) == ([True], [True])
 
 
 def test_from_the_signal_on_new_work_is_refused_and_work_in_flight_is_finished(

@@ -222,3 +222,39 @@ def test_buckets_that_differ_in_one_option_never_share_a_batch(bucket, name):
 
 def test_a_bucket_and_a_bucket_of_tiles_never_share_a_batch():
     assert batch_sizes(*BUCKETS) == [1, 1]
+
+
+class Noting:
+    """A batcher that notes what is sent to it and how."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[object, dict[str, object]]] = []
+
+    async def submit(self, bucket, work, **options):
+        """Note an item."""
+        self.sent.append((bucket, options))
+        return "found", 0.5
+
+
+@pytest.mark.parametrize("tta", ["none", "flip"])
+def test_an_item_names_its_network_its_deadline_its_pixels_and_its_views(tta):
+    async def scenario() -> Noting:
+        batcher = Noting()
+        manifest = SimpleNamespace(weights_sha256="5ha")
+        model = SimpleNamespace(
+            predictor="p", manifest=manifest, labels=SimpleNamespace(num_classes=2)
+        )
+        options = PredictOptions(tta=tta, max_side=32, mode="resize")
+        network = NetworkAccess(batcher, asyncio.get_running_loop(), model, options, deadline=77.0)
+        plan = SimpleNamespace(image=(300, 400), padded=(24, 32))
+        assert await network.segment(np.zeros((300, 400, 3)), plan) == ("found", 0.5)
+        tiles = await asyncio.to_thread(list, network.run_tiles([np.zeros((64, 96, 3))]))
+        assert tiles == ["found"]
+        return batcher
+
+    whole, tile = asyncio.run(scenario()).sent
+    common = {"deadline": 77.0, "network": "5ha"}
+    options = PredictOptions(tta=tta, max_side=32, mode="resize")
+    assert whole == (Bucket("p", (24, 32), options), {"pixels": 24 * 32, **common})
+    wanted = TileBucket("p", (64, 96), PredictOptions(mode="whole", tta=tta))
+    assert tile == (wanted, {"pixels": 64 * 96, **common})
