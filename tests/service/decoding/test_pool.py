@@ -234,10 +234,10 @@ def test_pixels_that_could_shrink_under_their_reader_are_refused(seals, is_taken
         if is_taken:
             assert _map(shared, [2, 4, 3], "uint8").tobytes() == bytes(range(24))
         else:
-            with pytest.raises(ValueError, match="^$"):
+            with pytest.raises(ValueError, match=r"^$"):
                 _map(shared, [2, 4, 3], "uint8")
         for shape, dtype in (([2, 4, 0], "uint8"), ([2.0, 4, 3], "uint8"), ([2, 4, 3], "object")):
-            with pytest.raises(ValueError, match="^$"):
+            with pytest.raises(ValueError, match=r"^$"):
                 _map(shared, shape, dtype)
     finally:
         os.close(shared)
