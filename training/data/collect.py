@@ -64,7 +64,7 @@ def collect_findings(
     listing = Listing.of(root)
     index = with_lone_images(listing, _find(listing, described, masks))
     pairs, excluded = _without_excluded(index.pairs, described.exclude)
-    reader = MaskReader(index.annotations, described.apply_exif_to_masks)
+    reader = MaskReader.described(index.annotations, described)
     facts = scan(pairs, reader, deep=deep, on_progress=on_progress)
     index = with_lost(index, pairs, facts)
     interpretation = _interpret(described, index, pairs, facts)

@@ -23,7 +23,7 @@ from maskzoo.training.data.check.files import (
 )
 from maskzoo.training.data.check.leakage import check_duplicates, check_near_duplicates
 from maskzoo.training.data.check.shapes import check_shapes
-from maskzoo.training.data.check.values import check_alpha, check_overlaps
+from maskzoo.training.data.check.values import check_alpha, check_overlaps, check_uncounted
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.problems import DataProblem
 
@@ -42,6 +42,7 @@ CHECKS: tuple[Callable[[Findings], list[DataProblem]], ...] = (
     check_codes,
     check_alpha,
     check_overlaps,
+    check_uncounted,
     check_presence,
     check_number,
     check_duplicates,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from maskzoo.training.data.masks.census import ONE_CLASS
 from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.description import FILE_NAME
 from maskzoo.training.data.records.encoding import IGNORE
@@ -142,8 +143,5 @@ def check_instances(findings: Findings) -> list[DataProblem]:
     if not highest or max(highest) < _LEAST_OBJECTS or not differ:
         return []
     title = f"the values seem to number objects (up to {max(highest)}), not classes"
-    cure = (
-        f"in {FILE_NAME} write `encoding: values` and `classes: [{{name: background, values: "
-        '[0]}, {name: object, values: ["1-65535"]}]`'
-    )
+    cure = f"to make them one class, write in {FILE_NAME} {ONE_CLASS}"
     return [DataProblem("instance-ids", "warning", title, cure)]

@@ -116,7 +116,7 @@ def _draw_sample(axes: Axes, findings: Findings, place: int) -> None:
     try:
         decoded = decode_image(sample.image, bands=bands, max_pixels=None)
         size = (decoded.info.height, decoded.info.width)
-        reader = MaskReader(findings.index.annotations, findings.description.apply_exif_to_masks)
+        reader = MaskReader.described(findings.index.annotations, findings.description)
         raw = reader.read(sample.image, sample.mask, size, decoded.info.orientation)
         ids = decode_labels(raw, findings.encoding)
     except ZooError as error:

@@ -24,6 +24,7 @@ from maskzoo.models.errors import DataError, ImageBandsError, ImageError
 from maskzoo.models.images.decode import ImageInfo, decode_image, read_header, read_samples
 from maskzoo.models.images.raster.bands import preview
 from maskzoo.training.data.check.painted import FEW_CODES, painted_fraction
+from maskzoo.training.data.masks.edges import edge_runs
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.facts import ImageFacts, MaskFacts, PairFacts
 from maskzoo.training.data.records.rawmask import RawMask
@@ -152,6 +153,7 @@ def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
     upper, lower = _counts(raw.codes[:middle]), _counts(raw.codes[middle:])
     counts = Counter(upper) + Counter(lower)
     kept = dict(sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:MAX_CODES])
+    runs, at_edges = edge_runs(raw, kept)
     palette = raw.palette
     if palette is not None:
         palette = {code: palette[code] for code in sorted(kept) if code in palette}
@@ -164,6 +166,9 @@ def _mask_facts(raw: RawMask, sha256: str) -> MaskFacts:
         solid={code: n for code, n in _counts(_filled_blocks(raw.codes)).items() if code in kept},
         sha256=sha256,
         palette=palette,
+        runs=runs,
+        edge_runs=at_edges,
+        num_uncounted=sum(counts.values()) - sum(kept.values()),
         no_data=raw.no_data,
         overlap=raw.overlap,
         half_transparent=raw.half_transparent,

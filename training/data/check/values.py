@@ -1,4 +1,4 @@
-"""Checks of stored values: planes that overlap, colours that are half transparent."""
+"""Checks of stored values: overlapping planes, half-transparent colours, too many codes."""
 
 from __future__ import annotations
 
@@ -42,3 +42,26 @@ def check_alpha(findings: Findings) -> list[DataProblem]:
     )
     cure = "export the masks with opaque colours, or without alpha"
     return [DataProblem("alpha", "error", title, cure, tuple(items), tuple(stems))]
+
+
+def check_uncounted(findings: Findings) -> list[DataProblem]:
+    """Report masks of so many codes that the rarest were not counted."""
+    items, uncounted, total = [], 0, 0
+    for sample, facts in findings.rows:
+        if facts.mask is None:
+            continue
+        total += facts.mask.height_width[0] * facts.mask.height_width[1]
+        uncounted += facts.mask.num_uncounted
+        if facts.mask.num_uncounted:
+            items.append(ProblemItem(sample.mask, f"{facts.mask.num_uncounted} px"))
+    if not items:
+        return []
+    title = (
+        f"{len(items)} mask(s) hold very many different values: the rarest, "
+        f"{format_percent(uncounted / total)} of all pixels, are in none of these counts"
+    )
+    cure = (
+        "nothing, if `nearest: true` or ranges of values cover them: training reads them all; a "
+        "value in no class would stop it"
+    )
+    return [DataProblem("uncounted-values", "warning", title, cure, tuple(items))]

@@ -66,6 +66,10 @@ def description_text(findings: Findings, problems: Sequence[DataProblem], folder
     lines += ["", *_split_lines(findings)]
     if described.apply_exif_to_masks:
         lines.append("apply_exif_to_masks: true")
+    if described.threshold is not None:
+        lines.append(f"threshold: {described.threshold:.9g}")
+    if described.array is not None:
+        lines.append(f"array: {_quoted(described.array)}")
     if described.bands:
         lines.append(f"bands: {list(described.bands)}")
     if described.band_names:

@@ -44,7 +44,7 @@ def assemble(findings: Findings) -> SegmentationData:
         presence=presence,
         orientation=_orientation(findings),
         preprocessing=None if findings.bands is None else findings.bands.preprocessing,
-        reader=MaskReader(findings.index.annotations, findings.description.apply_exif_to_masks),
+        reader=MaskReader.described(findings.index.annotations, findings.description),
     )
 
 

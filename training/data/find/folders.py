@@ -20,11 +20,10 @@ from maskzoo.training.data.find.trees.readings import find_variants, pairs_of
 from maskzoo.training.data.find.trees.records import Leaf, Row, Variant
 from maskzoo.training.data.find.trees.templates import keys_of, one_or_list, patterns_of
 from maskzoo.training.data.joins.joined import OBJECT_NAME, JoinedMasks
+from maskzoo.training.data.masks.stored.arrays import ARRAY_SUFFIXES
 from maskzoo.training.data.records.readings.account import lost_in, number_in
 from maskzoo.training.data.records.readings.index import FileIndex, Origin, YamlValue
 from maskzoo.training.data.shapes.yolo import YoloPolygons
-
-ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 
 
 def find_folders(listing: Listing, root: Path) -> list[FileIndex]:

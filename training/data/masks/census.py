@@ -13,10 +13,20 @@ from maskzoo.training.data.records.facts import MaskFacts
 from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import CodeKind
 
-RARE_VOID = 0.05  # fraction of the pixels up to which a code may be void wherever it lies
+RARE_VOID = 0.05  # fraction of the pixels up to which a code may be void
 _FEW_FILES = 0.2  # fraction of the files up to which a code lies in few of them
-WHITES = (1, 255, 65535)  # what programs write for the foreground of a binary mask
+_MOST_CONTOURS = 0.15  # the same for a code that is thin lines
+_THIN = 8  # pixels of the mean run of such lines
+_AT_EDGES = 0.7  # fraction of the runs of a code, from which it lies along edges
+_FEW_CODES = 64  # masks of more are noise, not sets of classes
 _SOLID = 0.35  # filled blocks of 2 x 2 pixels for each pixel, from which codes fill areas
+
+
+ONE_CLASS = (
+    "`encoding: values`, `nearest: true`, `classes: [{name: background, values: [0]}, {name: "
+    "object, values: [1]}]`"
+)
+"""The lines of dataset.yaml by which all values from 1 on, however high, are one class."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,7 @@ class Census:
 
     Args:
         kind: whether codes are values or colours.
-        pixels: number of pixels of each code.
+        pixels: number of pixels of each code; the rarest of very many are left out.
         solid: number of blocks of 2 x 2 pixels that each code fills.
         files: number of files with each code.
         palette: index → packed colour, where all files have the same palette.
@@ -33,7 +43,8 @@ class Census:
         num_files: number of masks.
         no_data: codes that files mark as no data.
         num_lossy: number of masks that are JPEGs.
-        whites: 0 and those of `WHITES` that a file holds, for each kind of file.
+        runs, edge_runs: runs of codes that may be void, all and those at edges (`masks.edges`).
+        sets: number of masks by the codes that they hold, where these are few.
     """
 
     kind: CodeKind
@@ -45,16 +56,24 @@ class Census:
     num_files: int
     num_lossy: int
     no_data: frozenset[int]
-    whites: frozenset[frozenset[int]]
+    runs: Counter[int]
+    edge_runs: Counter[int]
+    sets: Counter[frozenset[int]]
 
     def fraction(self, code: int) -> float:
         """Return the fraction of all pixels that have this code."""
         return self.pixels[code] / max(1, sum(self.pixels.values()))
 
     def lies_as_void(self, code: int) -> bool:
-        """Tell whether a code is rare, thin, or in few files, as what nobody labelled is."""
-        is_rare = self.fraction(code) <= RARE_VOID
-        return is_rare or self.is_in_few_files(code) or not self.fills_areas([code])
+        """Tell whether a code lies along edges, or in few files, as what nobody labelled does."""
+        return self.lies_along_edges(code) or self.is_in_few_files(code)
+
+    def lies_along_edges(self, code: int) -> bool:
+        """Tell whether a code is little and lies between other codes and at image margins."""
+        is_thin = 2 * self.pixels[code] <= _THIN * self.runs[code]  # runs: in both directions
+        most = _MOST_CONTOURS if is_thin else RARE_VOID
+        is_at_edges = self.edge_runs[code] > _AT_EDGES * self.runs[code]
+        return is_at_edges and self.fraction(code) <= most
 
     def is_in_few_files(self, code: int) -> bool:
         """Tell whether a code occurs in a small part of the files."""
@@ -74,11 +93,18 @@ class Census:
         """Raise `DataError` where the masks hold more classes than class ids can tell apart."""
         if count <= MAX_CLASSES:
             return
+        highest, cures = "", ["if they are noise, list the classes and write `nearest: true`"]
+        if self.kind == "values":
+            highest = f" up to {max(self.pixels)}"
+            cures += [
+                f"if they number the objects, this makes them one class: {ONE_CLASS}",
+                "if they hold a class in some of their digits, as 26001 is object 1 of class 26, "
+                'give each class a range (`values: ["26000-26999"]`)',
+                f"if they are soft masks, write `threshold: {max(self.pixels) // 2}`",
+            ]
         raise DataError(
-            f"the masks hold {count} different {self.kind}; at most {MAX_CLASSES} classes are "
-            "possible. If the values number the objects, give all of them one class by a range in "
-            "dataset.yaml (values: [1-65534]); if they are noise, list the classes there and set "
-            "nearest: true"
+            f"the masks hold {count} different {self.kind}{highest}; at most {MAX_CLASSES} classes "
+            f"are possible. Say in dataset.yaml what they are: {'; '.join(cures)}"
         )
 
     def describe(self, code: int) -> str:
@@ -106,13 +132,23 @@ def take_census(facts: Sequence[MaskFacts]) -> Census:
     pixels: Counter[int] = Counter()
     solid: Counter[int] = Counter()
     files: Counter[int] = Counter()
+    runs: Counter[int] = Counter()
+    edge_runs: Counter[int] = Counter()
+    sets: Counter[frozenset[int]] = Counter()
     for fact in facts:
-        counts, filled = fact.counts, fact.solid
+        counted = (fact.counts, fact.solid, fact.runs, fact.edge_runs)
         if kind == "colours":
-            counts, filled = fact.by_colour(counts), fact.by_colour(filled)
-        pixels.update(counts)
-        solid.update(filled)
-        files.update(counts.keys())
+            counted = (
+                fact.by_colour(fact.counts),
+                fact.by_colour(fact.solid),
+                fact.by_colour(fact.runs),
+                fact.by_colour(fact.edge_runs),
+            )
+        for total, part in zip((pixels, solid, runs, edge_runs), counted, strict=True):
+            total.update(part)
+        files.update(counted[0].keys())
+        if len(counted[0]) <= _FEW_CODES:
+            sets[frozenset(counted[0])] += 1
     common = {} if conflict else {index: min(colours) for index, colours in colours_of.items()}
     storage = _storage(kind, len(palettes), len(facts), {fact.mode for fact in facts})
     return Census(
@@ -125,7 +161,9 @@ def take_census(facts: Sequence[MaskFacts]) -> Census:
         num_files=len(facts),
         num_lossy=sum(fact.lossy for fact in facts),
         no_data=frozenset(fact.no_data for fact in facts if fact.no_data is not None),
-        whites=frozenset(frozenset(fact.counts).intersection((0, *WHITES)) for fact in facts),
+        runs=runs,
+        edge_runs=edge_runs,
+        sets=sets,
     )
 
 

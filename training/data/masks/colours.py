@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from maskzoo.models.labels import LabelSet
 from maskzoo.training.data.masks.census import Census
+from maskzoo.training.data.masks.edges import is_neutral
 from maskzoo.training.data.records.codes import unpack_colour
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.interpretation import Interpretation
 
-RARE_FRACTION = 0.02  # black, grey and white below this fraction of the pixels mean "unlabelled"
+_RARE = 0.02  # fraction of the pixels below which a neutral colour in few files is void
+_ACCIDENT = 0.001  # the same for neutral colours that are no reason to doubt a published table
 _BLACK = 0
 
 
@@ -18,7 +20,7 @@ def interpret_colours(census: Census) -> Interpretation:
     Raises:
         DataError: there are more colours than classes can be.
     """
-    ignored = rare_neutrals(census)
+    ignored = void_neutrals(census)
     if len(census.pixels) - len(ignored) < 2:  # without them there would be nothing to tell apart
         ignored = []
     classes = sorted(set(census.pixels) - set(ignored))
@@ -38,14 +40,22 @@ def interpret_colours(census: Census) -> Interpretation:
     return Interpretation(encoding, labels, census.storage, tuple(notes))
 
 
-def rare_neutrals(census: Census) -> list[int]:
-    """Return black, greys and white that are rare, the most frequent first.
+def void_neutrals(census: Census) -> list[int]:
+    """Return black, greys and white that lie as void does, the most frequent first.
 
-    Annotation tools draw what nobody labelled in these colours, as borders between objects.
+    Annotation tools draw what nobody labelled in these colours, as borders between objects. Where
+    a colour lies as objects do, it is a class, however thin.
     """
-    codes = sorted(census.pixels, key=lambda code: (-census.pixels[code], code))
-    return [code for code in codes if _is_neutral(code) and census.fraction(code) < RARE_FRACTION]
+    codes = sorted(filter(is_neutral, census.pixels), key=lambda code: (-census.pixels[code], code))
+    return [
+        code
+        for code in codes
+        if census.lies_along_edges(code)
+        or (census.fraction(code) < _RARE and census.is_in_few_files(code))
+    ]
 
 
-def _is_neutral(code: int) -> bool:
-    return code >> 16 == code >> 8 & 255 == code & 255
+def stray_neutrals(census: Census) -> list[int]:
+    """Return black, greys and white that may lie beside the colours of a published table."""
+    rare = [code for code in census.pixels if census.fraction(code) < _ACCIDENT]
+    return [*filter(is_neutral, rare), *void_neutrals(census)]

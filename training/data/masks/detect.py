@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from maskzoo.models.errors import DataError
 from maskzoo.models.labels import LabelSet, distinct_colours, name_mistakes
 from maskzoo.training.data.masks.census import Census, take_census
-from maskzoo.training.data.masks.colours import interpret_colours, rare_neutrals
+from maskzoo.training.data.masks.colours import interpret_colours, stray_neutrals
 from maskzoo.training.data.masks.known import interpret_known, recognise
 from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.masks.lists.naming import is_believed, name_by_lists
@@ -45,11 +45,11 @@ def detect(
     """
     census = take_census(facts)
     _refuse_painted(facts, census)
-    # A published table must hold all codes but the rare blacks and greys, which tools leave behind.
-    rare = rare_neutrals(census) if census.kind == "colours" else []
+    # A published table must hold all codes but stray blacks and greys, which tools leave behind.
+    stray = stray_neutrals(census) if census.kind == "colours" else []
     is_listed = any(is_believed(found, census) for found in lists)  # a person's list stands above
-    codes = set(census.pixels) - set(rare)
-    known = None if is_listed else recognise(census.kind, codes, mask_stems)
+    codes = census.pixels.keys()
+    known = None if is_listed else recognise(census.kind, codes, mask_stems, stray)
     if known is not None:
         detected = interpret_known(census, known)
     elif (peaks := find_peaks(census)) is not None:

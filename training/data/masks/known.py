@@ -173,14 +173,15 @@ KNOWN: tuple[KnownLabels, ...] = (
 
 
 def recognise(
-    kind: CodeKind, codes: Collection[int], mask_stems: Sequence[str]
+    kind: CodeKind, codes: Collection[int], mask_stems: Sequence[str], stray: Collection[int] = ()
 ) -> KnownLabels | None:
-    """Return the published table that holds all of `codes`, or None.
+    """Return the published table that holds all of `codes` but the stray ones, or None.
 
     Args:
         kind: what the codes are.
-        codes: the codes that are too frequent to be accidents.
+        codes: the codes of all masks.
         mask_stems: stems of the mask files.
+        stray: codes that a table need not hold.
     """
     for known in KNOWN:
         listed = {code for _, code in known.codes}
@@ -188,7 +189,7 @@ def recognise(
         least = max(3, known.least * len(listed)) if known.kind == "colours" else 1
         if known.kind != kind or len(listed & set(codes)) < least:
             continue
-        if not set(codes) <= listed | set(known.ignore):
+        if not set(codes) <= listed | set(known.ignore) | set(stray):
             continue
         pattern = known.stems
         if pattern is None or all(re.search(pattern, stem) for stem in mask_stems):

@@ -52,6 +52,8 @@ def find_peaks(census: Census) -> list[int] | None:
     strong = _without_blends(strong, held, census)
     if sum(census.pixels[peak] for peak in strong) < _LEAST_EXACT * total:
         return None
+    if census.num_lossy < census.num_files and _fraction_between(strong, census) > _MOST_BLENDED:
+        return None
     return sorted(strong) if _is_noise_around(strong, census) else None
 
 
@@ -111,6 +113,15 @@ def _gather(census: Census) -> Counter[int] | None:
     return held
 
 
+def _fraction_between(peaks: Sequence[int], census: Census) -> float:
+    """Return the fraction of the pixels that are too far from all peaks to be noise of one."""
+    return sum(
+        census.fraction(code)
+        for code in census.pixels
+        if min(_distance(peak, code, census.kind) for peak in peaks) > _REACH[census.kind]
+    )
+
+
 def _is_noise_around(peaks: Sequence[int], census: Census) -> bool:
     """Tell whether all other codes are thin, and none of the peaks is free of them.
 
@@ -154,7 +165,9 @@ def _without_blends(peaks: Sequence[int], held: Mapping[int, int], census: Censu
             if held[other] > 20 * held[peak]
             or (is_thin and (census.fills_areas([other]) or held[other] > 2 * held[peak]))
         ]
-        return _is_between(peak, strong, census.kind, slack=1.05)
+        # JPEGs of halved colours mix them off the straight line.
+        is_mixed = is_thin and census.kind == "colours"
+        return _is_between(peak, strong, census.kind, slack=1.15 if is_mixed else 1.05)
 
     return [peak for peak in peaks if not is_blend(peak)]
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from maskzoo.models.errors import DataError
 from maskzoo.models.images.orientation import to_upright
 from maskzoo.training.data.drawing.painter import paint
 from maskzoo.training.data.masks.stored.maskfile import read_raw_mask
-from maskzoo.training.data.records.rawmask import RawMask
+from maskzoo.training.data.records.description import FILE_NAME, Description
+from maskzoo.training.data.records.rawmask import AS_STORED, MaskOptions, RawMask
 from maskzoo.training.data.records.shape import Annotations
 
 
@@ -21,10 +23,27 @@ class MaskReader:
     Args:
         annotations: draws masks that are stored as outlines; None where masks are files.
         apply_exif: masks are stored unrotated; each is rotated as the EXIF of its image says.
+        options: how mask files are read.
     """
 
     annotations: Annotations | None = None
     apply_exif: bool = False
+    options: MaskOptions = AS_STORED
+
+    @classmethod
+    def described(cls, annotations: Annotations | None, description: Description) -> MaskReader:
+        """Return the reader of a data set with a dataset.yaml, which may be empty.
+
+        Raises:
+            DataError: it has keys for mask files, and the masks are drawn or joined.
+        """
+        options = MaskOptions(description.threshold, description.array)
+        if annotations is not None and options != AS_STORED:
+            raise DataError(
+                f"`threshold` and `array` in {FILE_NAME} are for masks of one file an image, but "
+                f"these are {annotations.storage}; leave them out"
+            )
+        return cls(annotations, description.apply_exif_to_masks, options)
 
     def read(self, image: Path, mask: Path, size: tuple[int, int], orientation: int) -> RawMask:
         """Return the mask as it is stored, upright.
@@ -38,7 +57,7 @@ class MaskReader:
             DataError: the mask cannot be read.
         """
         if self.annotations is None:
-            raw = read_raw_mask(mask)
+            raw = read_raw_mask(mask, self.options)
         else:
             # Orientations 5 to 8 swap the sides: unrotated shapes are drawn before the turn.
             is_swapped = self.apply_exif and orientation >= 5

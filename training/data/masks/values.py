@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from maskzoo.models.errors import DataError
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours
-from maskzoo.training.data.masks.census import WHITES, Census
+from maskzoo.training.data.masks.census import RARE_VOID, Census
+from maskzoo.training.data.masks.doubt import is_grey_scale, refuse_soft, refuse_two_scales
+from maskzoo.training.data.masks.edges import VOIDS, WHITES
 from maskzoo.training.data.records.codes import unpack_colour
 from maskzoo.training.data.records.encoding import IGNORE, MAX_CLASSES, MaskEncoding
 from maskzoo.training.data.records.interpretation import BINARY_NAMES, Interpretation
-from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import UNSET
 
-_VOID = (255, 65535)  # the usual "not labelled" of 8-bit and of 16-bit ids
 _MOST_LEVELS = 16  # of grey that are classes although they fill no areas
-_LEAST_STEP = 5  # between the levels of a grey scale; ids lie closer
 
 
 def interpret_values(census: Census) -> Interpretation:
@@ -28,16 +26,18 @@ def interpret_values(census: Census) -> Interpretation:
     unlabelled = [code for code in present if code < 0 or code in census.no_data]
     if len(unlabelled) == len(present):
         unlabelled = []
-    ground = [code for code in unlabelled if code == UNSET or not census.lies_as_void(code)]
+    ground = [code for code in unlabelled if _is_ground(code, census)]
     void = [code for code in unlabelled if code not in ground]
     present = [code for code in present if code not in unlabelled]
     foreground = _foreground(present, census)
     if foreground and not ground:
         return _binary(foreground, void, census)
+    refuse_two_scales(present, census)
     more_void = _void_among(present, census)
     codes = [code for code in present if code not in more_void]
-    if len(codes) <= MAX_CLASSES:
-        _refuse_soft(codes, census)
+    is_soft = len(codes) > _MOST_LEVELS and not census.fills_areas(codes[1:-1])
+    if is_soft and (len(codes) <= MAX_CLASSES or codes[-1] <= 255):
+        refuse_soft(present, census)
     void += more_void
     notes = [f"{census.describe(code)} is taken for void: ignored" for code in void]
     notes += [
@@ -67,19 +67,10 @@ def interpret_values(census: Census) -> Interpretation:
     return Interpretation(encoding, labels, storage, tuple(notes))
 
 
-def _refuse_soft(codes: Sequence[int], census: Census) -> None:
-    """Raise `DataError` for many values that fill no areas: they are no classes."""
-    between = codes[1:-1]
-    if len(codes) <= _MOST_LEVELS or census.fills_areas(between):
-        return
-    fraction = format_percent(sum(census.fraction(code) for code in between))
-    raise DataError(
-        f"the masks hold {len(codes)} different values from {codes[0]} to {codes[-1]}, and those "
-        f"between ({fraction} of the pixels) fill no areas: probabilities or soft edges, not "
-        "classes; export whole classes, or let each value take the closest class in dataset.yaml: "
-        f"`encoding: values`, `nearest: true`, `classes: [{{name: background, values: [{codes[0]}]"
-        f"}}, {{name: foreground, values: [{codes[-1]}]}}]`"
-    )
+def _is_ground(code: int, census: Census) -> bool:
+    """Tell whether what marks no label is the background: it covers much, and lies anywhere."""
+    is_rare = census.fraction(code) <= RARE_VOID
+    return code == UNSET or not (is_rare or census.lies_as_void(code))
 
 
 def _with_ground(count: int) -> tuple[Colour, ...]:
@@ -90,9 +81,9 @@ def _foreground(present: Sequence[int], census: Census) -> tuple[int, ...]:
     """Return the values of the foreground where masks are binary, each file in its own way."""
     if not present or present[0] != 0 or not set(present[1:]) <= set(WHITES):
         return ()
-    alone = {code for held in census.whites if 0 not in held for code in held}
+    alone = {code for held in census.sets if 0 not in held for code in held}
     is_void = any(census.is_in_few_files(code) for code in alone)  # whole masks of it, and few
-    is_mixed = any(len(held - {0}) > 1 for held in census.whites)
+    is_mixed = any(len(held - {0}) > 1 for held in census.sets)
     return () if len(present) > 2 and (is_void or is_mixed) else tuple(present[1:])
 
 
@@ -102,7 +93,7 @@ def _are_ids(codes: Sequence[int]) -> bool:
 
 def _void_among(present: Sequence[int], census: Census) -> list[int]:
     """Return the values that mean "not labelled": white beside ids, or white that lies as void."""
-    void = [code for code in _VOID if code in present]
+    void = [code for code in VOIDS if code in present]
     others = [code for code in present if code not in void]
     if not others:  # masks of nothing but void teach nothing: these are classes
         return []
@@ -112,7 +103,7 @@ def _void_among(present: Sequence[int], census: Census) -> list[int]:
     return [
         code
         for code in void
-        if census.lies_as_void(code) and not (len(present) > 2 and _is_grey_scale(present))
+        if census.lies_as_void(code) and not (len(present) > 2 and is_grey_scale(present))
     ]
 
 
@@ -124,13 +115,6 @@ def _notes_on_ids(codes: Sequence[int]) -> list[str]:
     if codes[0] == 1:
         notes.append("ids begin at 1: id n becomes class n - 1 and is named class_n")
     return notes
-
-
-def _is_grey_scale(codes: Sequence[int]) -> bool:
-    """Tell whether codes are levels from 0 to white at even distances, as 0, 127, 255."""
-    step = codes[-1] / (len(codes) - 1)
-    is_even = all(abs(code - place * step) <= 1 for place, code in enumerate(codes))
-    return is_even and step >= _LEAST_STEP
 
 
 def _binary(foreground: Sequence[int], void: Sequence[int], census: Census) -> Interpretation:

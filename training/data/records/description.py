@@ -14,6 +14,8 @@ Example::
     background: null         # name of the class that means "nothing else"
     exclude: [tile_7]        # stems of samples to leave out
     apply_exif_to_masks: false   # true: masks are stored unrotated and follow their image's EXIF
+    threshold: 128           # of soft masks: this value and all above it are 1, the others 0
+    array: GTcls.Segmentation    # of files with several arrays (.mat, .npz, .h5): the mask
     bands: [4, 3, 2]         # of images of many bands: those that are used, from 1, in this order
     band_names: [nir, red, green]
     no_data: -9999           # value of missing samples where the files do not name it
@@ -136,6 +138,8 @@ class Description(BaseModel):
     background: str | None = None
     exclude: tuple[str, ...] = ()
     apply_exif_to_masks: bool = False
+    threshold: float | None = None
+    array: Annotated[str, Field(min_length=1)] | None = None
     bands: tuple[Annotated[int, Field(ge=1, le=MAX_BANDS)], ...] = ()
     band_names: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     no_data: float | None = None
@@ -191,6 +195,11 @@ def _class_mistakes(description: Description) -> list[str]:
         mistakes.append("give both encoding and classes, or neither")
     elif description.ignore and not classes:
         mistakes.append("ignore works only with encoding and classes; give them too")
+    if description.threshold is not None and description.encoding not in (None, "values"):
+        mistakes.append(
+            f"threshold makes masks of the values 0 and 1; they cannot have encoding: "
+            f"{description.encoding}"
+        )
     if len(classes) > MAX_CLASSES:
         mistakes.append(f"{len(classes)} classes are described; at most {MAX_CLASSES} are possible")
     names = [entry.name for entry in classes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class MaskFacts:
         upper: the same for the upper half alone.
         solid: blocks of 2 x 2 pixels that each code fills. Classes fill areas, noise does not.
         sha256: hash of the file, or of the drawn mask.
+        runs, edge_runs: runs of codes that may be void, all and those at edges (`masks.edges`).
+        num_uncounted: pixels of the codes that `counts` leaves out.
         tally, no_data, overlap, half_transparent, lossy: as in `RawMask`.
         painted: fraction of the pixels that are those of the image, beside its two most frequent
             colours; 0 for masks of few codes.
@@ -35,6 +37,9 @@ class MaskFacts:
     solid: Mapping[int, int]
     sha256: str
     palette: Mapping[int, int] | None = None
+    runs: Mapping[int, int] = field(default_factory=dict)
+    edge_runs: Mapping[int, int] = field(default_factory=dict)
+    num_uncounted: int = 0
     tally: ShapeTally | None = None
     no_data: int | None = None
     overlap: int = 0

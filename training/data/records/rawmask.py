@@ -47,6 +47,23 @@ class ShapeTally:
 
 
 @dataclass(frozen=True)
+class MaskOptions:
+    """What dataset.yaml says about how mask files are read.
+
+    Args:
+        threshold: of soft masks: values from it on are 1, the others 0.
+        array: name of the array that is the mask, in files that hold several.
+    """
+
+    threshold: float | None = None
+    array: str | None = None
+
+
+AS_STORED = MaskOptions()
+"""The options where dataset.yaml says nothing."""
+
+
+@dataclass(frozen=True)
 class RawMask:
     """The content of one mask.
 

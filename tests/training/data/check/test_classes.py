@@ -43,4 +43,4 @@ def test_ids_that_number_objects_are_recognised(make_folder, ids, problems):
     masks |= {f"val/{number}": ids(*range(number - 10)) for number in range(14, 18)}
     problem = problems(make_folder(masks))["instance-ids"]
     assert "up to 15" in problem.title
-    assert '"1-65535"' in problem.cure
+    assert "`nearest: true`" in problem.cure

@@ -56,7 +56,7 @@ def test_16_bit_ids_are_read_without_wrapping(detected, ids):
 
 def test_more_values_than_classes_can_be_is_explained(detected):
     values = np.arange(600, dtype=np.uint16).reshape(20, 30)
-    with pytest.raises(DataError, match=r"600 different values.*number the objects"):
+    with pytest.raises(DataError, match=r"600 different values.*number the objects.*nearest: true"):
         detected([values])
 
 
@@ -93,5 +93,5 @@ def test_255_beside_1_in_one_file_is_void(detected, ids):
 
 def test_many_values_that_fill_no_areas_are_refused_with_the_lines_that_decide(detected):
     soft = np.random.default_rng(0).integers(0, 200, (64, 64)).astype(np.uint8)
-    with pytest.raises(DataError, match=r"probabilities or soft edges.*nearest: true"):
+    with pytest.raises(DataError, match=r"probabilities or soft edges.*threshold: 100"):
         detected([soft])

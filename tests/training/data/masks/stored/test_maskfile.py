@@ -193,24 +193,3 @@ def test_half_transparent_pixels_are_counted(tmp_path):
     raw = read_raw_mask(tmp_path / "m.png")
     assert raw.codes.max() == 0
     assert raw.half_transparent == 5
-
-
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
-def test_a_saved_array_is_read_as_a_mask(tmp_path, dtype):
-    np.save(tmp_path / "m.npy", (IDS > 0).astype(dtype))
-    scale = 255 if dtype is bool else 1
-    assert read_raw_mask(tmp_path / "m.npy").codes.tolist() == ((IDS > 0) * scale).tolist()
-
-
-def test_the_array_named_mask_is_taken_from_several(tmp_path):
-    np.savez(tmp_path / "m.npz", image=as_rgb(COLOURS), mask=IDS)
-    assert read_raw_mask(tmp_path / "m.npz").codes.tolist() == IDS.tolist()
-    np.savez(tmp_path / "n.npz", a=IDS, b=IDS)
-    with pytest.raises(DataError, match="holds the arrays a, b; name the one"):
-        read_raw_mask(tmp_path / "n.npz")
-
-
-def test_an_array_of_objects_runs_nothing(tmp_path):
-    np.save(tmp_path / "m.npy", np.array([object()]), allow_pickle=True)
-    with pytest.raises(DataError, match=r"cannot be read.*save the mask again"):
-        read_raw_mask(tmp_path / "m.npy")

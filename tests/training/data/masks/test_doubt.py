@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.masks.doubt import is_grey_scale
+from tests.training.data.codes import table
+
+
+@pytest.fixture
+def soft():
+    """Return a disc whose edge goes over many pixels."""
+    disc = np.zeros((96, 96), np.float32)
+    cv2.circle(disc, (48, 48), 24, 1, -1)
+    return cv2.GaussianBlur(disc, (0, 0), 8)
+
+
+def test_soft_masks_are_not_noise_around_black_and_white(detected, soft):
+    levels = (soft / soft.max() * 255).astype(np.uint8)
+    with pytest.raises(DataError, match=r"probabilities or soft edges.*`threshold: 128`"):
+        detected([levels])
+
+
+def test_soft_masks_of_all_levels_are_not_objects(detected):
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (32, 1))
+    with pytest.raises(DataError, match=r"256 different values.*`threshold: 128`"):
+        detected([ramp])
+
+
+@pytest.mark.parametrize(
+    ("ids_held", "levels", "rows"),
+    [
+        ((0, 1, 2), (0, 127, 255), "values: [1, 127]}, {name: class_2, values: [2, 255]}"),
+        ((0, 1, 2), (0, 128, 255), "values: [1, 128]}, {name: class_2, values: [2, 255]}"),
+        ((0, 1, 2), (0, 255), "values: [2]}, {name: class_3, values: [255]}"),
+        ((0, 1), (0, 127, 255), "values: [1, 127]}, {name: class_2, values: [255]}"),
+    ],
+)
+def test_ids_in_some_masks_and_grey_levels_in_others_are_asked_about(
+    detected, ids, ids_held, levels, rows
+):
+    with pytest.raises(DataError, match=r"6 masks hold the values 1.* and 6 others") as caught:
+        detected([ids(*ids_held)] * 6 + [ids(*levels)] * 6)
+    assert rows in str(caught.value)
+
+
+def test_ids_with_void_in_few_masks_are_not_asked_about(detected, ids):
+    result = detected([ids(0, 1, 2)] * 12 + [ids(0, 255)])
+    assert table(result)[255] == 255
+
+
+def test_ids_and_levels_in_the_same_masks_are_classes(detected, ids):
+    result = detected([ids(0, 1, 127, 255), ids(0, 1), ids(0, 127)])
+    assert len(set(table(result).values())) >= 3
+
+
+def test_even_levels_up_to_white_are_a_grey_scale():
+    assert is_grey_scale([0, 128, 255])
+    assert not is_grey_scale([0, 100, 255])
+    assert not is_grey_scale([0, 1, 2])

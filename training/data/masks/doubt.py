@@ -1,0 +1,84 @@
+"""Values that are no classes as they stand: soft masks, and masks of two scales in one folder.
+
+Each is refused with the lines of dataset.yaml that decide what is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from maskzoo.models.errors import DataError
+from maskzoo.training.data.masks.census import Census
+from maskzoo.training.data.masks.edges import VOIDS
+from maskzoo.training.data.records.numbers import format_percent
+
+_LEAST_STEP = 5  # between the levels of a grey scale; ids lie closer
+_MOST_IDS = 16  # that files of grey levels may lie beside
+_LEAST_FILES = 0.1  # fraction of the files that are of one scale
+
+
+def refuse_soft(codes: Sequence[int], census: Census) -> NoReturn:
+    """Raise `DataError` for values from low to high of which those between are no classes.
+
+    Args:
+        codes: the values, sorted.
+        census: how often each occurs.
+    """
+    lowest, highest = codes[0], codes[-1]
+    fraction = format_percent(sum(census.fraction(code) for code in codes[1:-1]))
+    raise DataError(
+        f"the masks hold {len(codes)} different values from {lowest} to {highest}, and those "
+        f"between ({fraction} of the pixels) fill no areas: probabilities or soft edges, not "
+        f"classes; write `threshold: {(lowest + highest + 1) // 2}` in dataset.yaml, which makes "
+        "this value and all above it the foreground and the others the background, or export "
+        "whole classes"
+    )
+
+
+def refuse_two_scales(present: Sequence[int], census: Census) -> None:
+    """Raise `DataError` where some masks hold ids and others grey levels: 0, 1, 2 and 0, 127, 255.
+
+    Args:
+        present: the values, sorted.
+        census: the values of each mask.
+    """
+    ids = [code for code in present if 0 < code < _MOST_IDS]
+    levels = [code for code in present if code >= _MOST_IDS]
+    if not levels or levels[-1] not in VOIDS or ids != list(range(1, len(ids) + 1)) or not ids:
+        return
+    of_ids = sum(count for held, count in census.sets.items() if not held.isdisjoint(ids))
+    of_levels = sum(count for held, count in census.sets.items() if not held.isdisjoint(levels))
+    both = any(not (held.isdisjoint(ids) or held.isdisjoint(levels)) for held in census.sets)
+    if both or min(of_ids, of_levels) < _LEAST_FILES * census.num_files:
+        return
+    if len(levels) > 1 and not is_grey_scale([0, *levels]):
+        return
+    if len(levels) == 1 and census.lies_as_void(levels[0]):
+        return
+    pairs = [(place, code) for place, code in enumerate(levels, start=1)]
+    if len(levels) == 1 and len(ids) > 1:
+        pairs = [(len(ids) + 1, levels[0])]
+    rows = ["{name: background, values: [0]}"]
+    rows += [
+        f"{{name: class_{place}, values: [{', '.join(map(str, held))}]}}"
+        for place in range(1, max(len(ids), pairs[-1][0]) + 1)
+        if (held := [code for code in ids if code == place] + [c for at, c in pairs if at == place])
+    ]
+    raise DataError(
+        f"{of_ids} masks hold the values {_listed(ids)} and {of_levels} others "
+        f"{_listed(levels)}: the same classes, written in two ways, or different ones? Say it in "
+        f"dataset.yaml, for example `encoding: values`, `classes: [{', '.join(rows)}]`"
+        + (f", or instead of the last `ignore: [{levels[0]}]`" if len(levels) == 1 else "")
+    )
+
+
+def is_grey_scale(codes: Sequence[int]) -> bool:
+    """Tell whether codes are levels from 0 to white at even distances, as 0, 127, 255."""
+    step = codes[-1] / (len(codes) - 1)
+    is_even = all(abs(code - place * step) <= 1 for place, code in enumerate(codes))
+    return is_even and step >= _LEAST_STEP
+
+
+def _listed(codes: Sequence[int]) -> str:
+    return ", ".join(map(str, codes))
