@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.masks.stored.source import Array, MaskSource
 
 _USUAL = {
     "mask",
@@ -34,50 +34,54 @@ _USUAL = {
 }
 _MOST_SHOWN = 8  # arrays in a message
 
+Array = npt.NDArray[np.generic]
 
-def read_array(source: MaskSource) -> Array:
+
+def read_array(path: Path, name: str | None) -> Array:
     """Return the array of a file that is the mask, without sides of length one.
+
+    Args:
+        path: the file.
+        name: of the array, where a person gives it.
 
     Raises:
         DataError: the file is damaged, holds no such array, or several that could be meant.
     """
-    path = source.path
     try:
-        found = _READERS[path.suffix.lower()](source)
+        found = _READERS[path.suffix.lower()](path)
     except DataError:
         raise
     except (OSError, ValueError, TypeError, EOFError, LookupError, zipfile.BadZipFile) as error:
-        raise source.error(
-            f"the file cannot be read ({error}); save the mask again with numpy.save, as an array "
-            "of numbers"
+        raise DataError(
+            f"{path}: the file cannot be read ({error}); save the mask again with numpy.save, as "
+            "an array of numbers"
         ) from error
-    return np.squeeze(_chosen(found, source))
+    return np.squeeze(_chosen(found, path, name))
 
 
-def _chosen(found: Mapping[str, Array], source: MaskSource) -> Array:
+def _chosen(found: Mapping[str, Array], path: Path, wanted: str | None) -> Array:
     usable = {name: array for name, array in found.items() if _can_be_mask(array)}
     shown = ", ".join(f"{name} {array.shape}" for name, array in [*usable.items()][:_MOST_SHOWN])
-    wanted = source.options.array
     if wanted is not None:
         name = wanted.replace("/", ".")
         if name not in usable:
-            raise source.error(
-                f"the file holds no array {wanted!r} (`array` in dataset.yaml); it holds "
+            raise DataError(
+                f"{path}: the file holds no array {wanted!r} (`array` in dataset.yaml); it holds "
                 f"{shown or 'none that could be a mask'}"
             )
         return usable[name]
     if not usable:
         kinds = ", ".join(f"{name} ({array.dtype})" for name, array in found.items())
-        raise source.error(
-            f"the file holds no array of numbers with two sides ({kinds or 'nothing at all'}); "
-            "save class ids"
+        raise DataError(
+            f"{path}: the file holds no array of numbers with two sides "
+            f"({kinds or 'nothing at all'}); save class ids"
         )
     named = [name for name in usable if name.rpartition(".")[2].lower() in _USUAL]
     if len(usable) > 1 and len(named) != 1:
         first = (named or [*usable])[0]
-        raise source.error(
-            f"the file holds the arrays {shown}; name the one that is the mask in dataset.yaml, as "
-            f"in `array: {first}`"
+        raise DataError(
+            f"{path}: the file holds the arrays {shown}; name the one that is the mask in "
+            f"dataset.yaml, as in `array: {first}`"
         )
     return usable[(named if len(usable) > 1 else [*usable])[0]]
 
@@ -86,28 +90,28 @@ def _can_be_mask(array: Array) -> bool:
     return array.dtype.kind in "biuf" and array.ndim >= 2 and array.size > 0
 
 
-def _from_npy(source: MaskSource) -> dict[str, Array]:
-    with source.path.open("rb") as stream:
+def _from_npy(path: Path) -> dict[str, Array]:
+    with path.open("rb") as stream:
         return {"the array": np.load(stream, allow_pickle=False)}
 
 
-def _from_npz(source: MaskSource) -> dict[str, Array]:
-    with source.path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+def _from_npz(path: Path) -> dict[str, Array]:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 
-def _from_mat(source: MaskSource) -> dict[str, Array]:
+def _from_mat(path: Path) -> dict[str, Array]:
     from scipy.io import loadmat  # 0.2 s to import
     from scipy.io.matlab import MatReadError
 
-    if _is_hdf5(source.path):
-        return _from_hdf5(source)
+    if _is_hdf5(path):
+        return _from_hdf5(path)
     try:
-        content = loadmat(source.path, simplify_cells=True)
+        content = loadmat(path, simplify_cells=True)
     except (MatReadError, NotImplementedError) as error:
-        raise source.error(
-            f"the file cannot be read ({error}); save the mask again as PNG (imwrite), or with "
-            "save -v7"
+        raise DataError(
+            f"{path}: the file cannot be read ({error}); save the mask again as PNG (imwrite), or "
+            "with save -v7"
         ) from error
     rows = {name: value for name, value in content.items() if not name.startswith("__")}
     return dict(_flattened(rows, ""))
@@ -130,15 +134,15 @@ def _is_hdf5(path: Path) -> bool:
         return stream.read(10) == b"MATLAB 7.3"
 
 
-def _from_hdf5(source: MaskSource) -> dict[str, Array]:
+def _from_hdf5(path: Path) -> dict[str, Array]:
     if find_spec("h5py") is None:
-        raise source.error(
-            "the file is HDF5, which needs h5py: pip install 'maskzoo[hdf5]'; or save the masks as "
-            "PNG or .npy files"
+        raise DataError(
+            f"{path}: the file is HDF5, which needs h5py: pip install 'maskzoo[hdf5]'; or save the "
+            "masks as PNG or .npy files"
         )
     import h5py
 
-    is_matlab = _is_hdf5(source.path)
+    is_matlab = _is_hdf5(path)
     found: dict[str, Array] = {}
 
     def keep(name: str, item: object) -> None:
@@ -149,7 +153,7 @@ def _from_hdf5(source: MaskSource) -> dict[str, Array]:
         if isinstance(values, np.ndarray):
             found[name.replace("/", ".")] = values.T if is_matlab else values
 
-    with h5py.File(source.path, "r") as file:
+    with h5py.File(path, "r") as file:
         file.visititems(keep)
     return found
 
