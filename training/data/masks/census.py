@@ -18,6 +18,7 @@ _FEW_FILES = 0.2  # fraction of the files up to which a code lies in few of them
 _MOST_CONTOURS = 0.15  # the same for a code that is thin lines
 _THIN = 8  # pixels of the mean run of such lines
 _AT_EDGES = 0.7  # fraction of the runs of a code, from which it lies along edges
+_LEAST_STEP = 5  # between the levels of a grey scale; ids lie closer
 _FEW_CODES = 64  # masks of more are noise, not sets of classes
 _SOLID = 0.35  # filled blocks of 2 x 2 pixels for each pixel, from which codes fill areas
 
@@ -113,6 +114,13 @@ class Census:
             f"{format_code(code, self.kind)} "
             f"({format_percent(self.fraction(code))} of the pixels, in {self.files[code]} files)"
         )
+
+
+def is_grey_scale(codes: Sequence[int]) -> bool:
+    """Tell whether codes are levels from 0 to white at even distances, as 0, 127, 255."""
+    step = codes[-1] / (len(codes) - 1)
+    is_even = all(abs(code - place * step) <= 1 for place, code in enumerate(codes))
+    return is_even and step >= _LEAST_STEP
 
 
 def take_census(facts: Sequence[MaskFacts]) -> Census:

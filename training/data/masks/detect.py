@@ -14,6 +14,7 @@ from maskzoo.models.errors import DataError
 from maskzoo.models.labels import LabelSet, distinct_colours, name_mistakes
 from maskzoo.training.data.masks.census import Census, take_census
 from maskzoo.training.data.masks.colours import interpret_colours, stray_neutrals
+from maskzoo.training.data.masks.doubt import refuse_soft, refuse_two_scales
 from maskzoo.training.data.masks.known import interpret_known, recognise
 from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.masks.lists.naming import is_believed, name_by_lists
@@ -57,6 +58,8 @@ def detect(
     elif census.kind == "colours":
         detected = interpret_colours(census)
     else:
+        refuse_two_scales(census)
+        refuse_soft(census)
         detected = interpret_values(census)
     return name_by_lists(detected, census, lists, has_names=known is not None)
 

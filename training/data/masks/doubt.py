@@ -6,29 +6,32 @@ Each is refused with the lines of dataset.yaml that decide what is meant.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.masks.census import Census
+from maskzoo.training.data.masks.census import Census, is_grey_scale
 from maskzoo.training.data.masks.edges import VOIDS
+from maskzoo.training.data.records.encoding import MAX_CLASSES
 from maskzoo.training.data.records.numbers import format_percent
 
-_LEAST_STEP = 5  # between the levels of a grey scale; ids lie closer
+_MOST_LEVELS = 16  # of grey that are classes although they fill no areas
 _MOST_IDS = 16  # that files of grey levels may lie beside
 _LEAST_FILES = 0.1  # fraction of the files that are of one scale
 
 
-def refuse_soft(codes: Sequence[int], census: Census) -> NoReturn:
-    """Raise `DataError` for values from low to high of which those between are no classes.
+def refuse_soft(census: Census) -> None:
+    """Raise `DataError` for many values of which those between the ends fill no areas.
 
-    Args:
-        codes: the values, sorted.
-        census: how often each occurs.
+    Of more values than classes can be, those up to 255 are soft masks; higher ones number objects.
     """
-    lowest, highest = codes[0], codes[-1]
-    fraction = format_percent(sum(census.fraction(code) for code in codes[1:-1]))
+    present = _labels(census)
+    if len(present) <= _MOST_LEVELS or census.fills_areas(present[1:-1]):
+        return
+    lowest, highest = present[0], present[-1]
+    if len(present) > MAX_CLASSES and highest > 255:
+        return
+    fraction = format_percent(sum(census.fraction(code) for code in present[1:-1]))
     raise DataError(
-        f"the masks hold {len(codes)} different values from {lowest} to {highest}, and those "
+        f"the masks hold {len(present)} different values from {lowest} to {highest}, and those "
         f"between ({fraction} of the pixels) fill no areas: probabilities or soft edges, not "
         f"classes; write `threshold: {(lowest + highest + 1) // 2}` in dataset.yaml, which makes "
         "this value and all above it the foreground and the others the background, or export "
@@ -36,16 +39,21 @@ def refuse_soft(codes: Sequence[int], census: Census) -> NoReturn:
     )
 
 
-def refuse_two_scales(present: Sequence[int], census: Census) -> None:
-    """Raise `DataError` where some masks hold ids and others grey levels: 0, 1, 2 and 0, 127, 255.
+def refuse_two_scales(census: Census) -> None:
+    """Raise `DataError` where some masks hold ids and others levels: 0, 1, 2 and 0, 127, 255.
 
-    Args:
-        present: the values, sorted.
-        census: the values of each mask.
+    Masks of 0 and 1 beside masks of 0 and 255 are binary, and no others.
     """
+    present = _labels(census)
     ids = [code for code in present if 0 < code < _MOST_IDS]
     levels = [code for code in present if code >= _MOST_IDS]
-    if not levels or levels[-1] not in VOIDS or ids != list(range(1, len(ids) + 1)) or not ids:
+    if (
+        len(present) == 3
+        or not levels
+        or levels[-1] not in VOIDS
+        or ids != list(range(1, len(ids) + 1))
+        or not ids
+    ):
         return
     of_ids = sum(count for held, count in census.sets.items() if not held.isdisjoint(ids))
     of_levels = sum(count for held, count in census.sets.items() if not held.isdisjoint(levels))
@@ -73,11 +81,9 @@ def refuse_two_scales(present: Sequence[int], census: Census) -> None:
     )
 
 
-def is_grey_scale(codes: Sequence[int]) -> bool:
-    """Tell whether codes are levels from 0 to white at even distances, as 0, 127, 255."""
-    step = codes[-1] / (len(codes) - 1)
-    is_even = all(abs(code - place * step) <= 1 for place, code in enumerate(codes))
-    return is_even and step >= _LEAST_STEP
+def _labels(census: Census) -> list[int]:
+    """Return the values that are labels, sorted."""
+    return sorted(code for code in census.pixels if code >= 0 and code not in census.no_data)
 
 
 def _listed(codes: Sequence[int]) -> str:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours
-from maskzoo.training.data.masks.census import RARE_VOID, Census
-from maskzoo.training.data.masks.doubt import is_grey_scale, refuse_soft, refuse_two_scales
+from maskzoo.training.data.masks.census import RARE_VOID, Census, is_grey_scale
 from maskzoo.training.data.masks.edges import VOIDS, WHITES
 from maskzoo.training.data.records.codes import unpack_colour
-from maskzoo.training.data.records.encoding import IGNORE, MAX_CLASSES, MaskEncoding
+from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
 from maskzoo.training.data.records.interpretation import BINARY_NAMES, Interpretation
 from maskzoo.training.data.records.rawmask import UNSET
-
-_MOST_LEVELS = 16  # of grey that are classes although they fill no areas
 
 
 def interpret_values(census: Census) -> Interpretation:
@@ -32,12 +29,8 @@ def interpret_values(census: Census) -> Interpretation:
     foreground = _foreground(present, census)
     if foreground and not ground:
         return _binary(foreground, void, census)
-    refuse_two_scales(present, census)
     more_void = _void_among(present, census)
     codes = [code for code in present if code not in more_void]
-    is_soft = len(codes) > _MOST_LEVELS and not census.fills_areas(codes[1:-1])
-    if is_soft and (len(codes) <= MAX_CLASSES or codes[-1] <= 255):
-        refuse_soft(present, census)
     void += more_void
     notes = [f"{census.describe(code)} is taken for void: ignored" for code in void]
     notes += [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from maskzoo.training.data.masks.census import is_grey_scale
 from tests.training.data.codes import COLOURS, rgb, table
 
 
@@ -23,3 +24,9 @@ def test_rgb_and_palette_files_side_by_side_agree(detected, ids):
     result = detected([rgb("red", "green"), ids(0, 1)], palettes=[None, palette])
     assert result.storage == "colours and per-file palettes"
     assert sorted(table(result).values()) == [0, 1, 2]
+
+
+def test_even_levels_up_to_white_are_a_grey_scale():
+    assert is_grey_scale([0, 128, 255])
+    assert not is_grey_scale([0, 100, 255])
+    assert not is_grey_scale([0, 1, 2])

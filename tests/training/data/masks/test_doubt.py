@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.masks.doubt import is_grey_scale
 from tests.training.data.codes import table
 
 
@@ -54,9 +53,3 @@ def test_ids_with_void_in_few_masks_are_not_asked_about(detected, ids):
 def test_ids_and_levels_in_the_same_masks_are_classes(detected, ids):
     result = detected([ids(0, 1, 127, 255), ids(0, 1), ids(0, 127)])
     assert len(set(table(result).values())) >= 3
-
-
-def test_even_levels_up_to_white_are_a_grey_scale():
-    assert is_grey_scale([0, 128, 255])
-    assert not is_grey_scale([0, 100, 255])
-    assert not is_grey_scale([0, 1, 2])

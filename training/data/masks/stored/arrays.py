@@ -19,8 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from maskzoo.models.errors import DataError
-
 _USUAL = {
     "mask",
     "masks",
@@ -37,6 +35,10 @@ _MOST_SHOWN = 8  # arrays in a message
 Array = npt.NDArray[np.generic]
 
 
+class ArrayError(ValueError):
+    """A file that holds no array that is the mask, in words for its owner."""
+
+
 def read_array(path: Path, name: str | None) -> Array:
     """Return the array of a file that is the mask, without sides of length one.
 
@@ -45,15 +47,15 @@ def read_array(path: Path, name: str | None) -> Array:
         name: of the array, where a person gives it.
 
     Raises:
-        DataError: the file is damaged, holds no such array, or several that could be meant.
+        ArrayError: the file is damaged, holds no such array, or several that could be meant.
     """
     try:
         found = _READERS[path.suffix.lower()](path)
-    except DataError:
+    except ArrayError:
         raise
     except (OSError, ValueError, TypeError, EOFError, LookupError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: the file cannot be read ({error}); save the mask again with numpy.save, as "
+        raise ArrayError(
+            f"the file cannot be read ({error}); save the mask again with numpy.save, as "
             "an array of numbers"
         ) from error
     return np.squeeze(_chosen(found, path, name))
@@ -65,22 +67,22 @@ def _chosen(found: Mapping[str, Array], path: Path, wanted: str | None) -> Array
     if wanted is not None:
         name = wanted.replace("/", ".")
         if name not in usable:
-            raise DataError(
-                f"{path}: the file holds no array {wanted!r} (`array` in dataset.yaml); it holds "
+            raise ArrayError(
+                f"the file holds no array {wanted!r} (`array` in dataset.yaml); it holds "
                 f"{shown or 'none that could be a mask'}"
             )
         return usable[name]
     if not usable:
         kinds = ", ".join(f"{name} ({array.dtype})" for name, array in found.items())
-        raise DataError(
-            f"{path}: the file holds no array of numbers with two sides "
+        raise ArrayError(
+            f"the file holds no array of numbers with two sides "
             f"({kinds or 'nothing at all'}); save class ids"
         )
     named = [name for name in usable if name.rpartition(".")[2].lower() in _USUAL]
     if len(usable) > 1 and len(named) != 1:
         first = (named or [*usable])[0]
-        raise DataError(
-            f"{path}: the file holds the arrays {shown}; name the one that is the mask in "
+        raise ArrayError(
+            f"the file holds the arrays {shown}; name the one that is the mask in "
             f"dataset.yaml, as in `array: {first}`"
         )
     return usable[(named if len(usable) > 1 else [*usable])[0]]
@@ -109,8 +111,8 @@ def _from_mat(path: Path) -> dict[str, Array]:
     try:
         content = loadmat(path, simplify_cells=True)
     except (MatReadError, NotImplementedError) as error:
-        raise DataError(
-            f"{path}: the file cannot be read ({error}); save the mask again as PNG (imwrite), or "
+        raise ArrayError(
+            f"the file cannot be read ({error}); save the mask again as PNG (imwrite), or "
             "with save -v7"
         ) from error
     rows = {name: value for name, value in content.items() if not name.startswith("__")}
@@ -136,8 +138,8 @@ def _is_hdf5(path: Path) -> bool:
 
 def _from_hdf5(path: Path) -> dict[str, Array]:
     if find_spec("h5py") is None:
-        raise DataError(
-            f"{path}: the file is HDF5, which needs h5py: pip install 'maskzoo[hdf5]'; or save the "
+        raise ArrayError(
+            "the file is HDF5, which needs h5py: pip install 'maskzoo[hdf5]'; or save the "
             "masks as PNG or .npy files"
         )
     import h5py

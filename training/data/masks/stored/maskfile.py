@@ -29,7 +29,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from maskzoo.models.errors import DataError
 from maskzoo.models.images.orientation import to_upright
-from maskzoo.training.data.masks.stored.arrays import ARRAY_SUFFIXES, Array, read_array
+from maskzoo.training.data.masks.stored.arrays import ARRAY_SUFFIXES, Array, ArrayError, read_array
 from maskzoo.training.data.records.rawmask import AS_STORED, NAN, UNSET, MaskOptions, RawMask
 
 _OPAQUE = 128  # alpha from which a pixel counts as painted
@@ -49,7 +49,10 @@ def read_raw_mask(path: Path, options: MaskOptions = AS_STORED) -> RawMask:
     """
     source = _Source(path, options)
     if path.suffix.lower() in ARRAY_SUFFIXES:
-        values = read_array(path, options.array)
+        try:
+            values = read_array(path, options.array)
+        except ArrayError as error:
+            raise source.error(str(error)) from error
         is_colour = values.dtype == np.uint8 and values.ndim == 3 and int(values.max()) > 1
         return source.array(values, is_colour=is_colour)
     try:
