@@ -24,6 +24,7 @@ from maskzoo.service.answering.answerer import Answerer
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.bundles.opening import open_bundle
 from maskzoo.service.bundles.segmenter import LoadModel
+from maskzoo.service.bundles.stalls import StallWatch
 from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.guards.bodies import BodyGate
 from maskzoo.service.guards.keys import KeyGate
@@ -118,7 +119,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if services.settings.preload:
         services.manager.preload()
     watching = asyncio.create_task(services.manager.watch(services.settings.reload_s))
-    await services.jobs.start()
+    with services.stalls.over("start", services.settings.job_folder):
+        await services.jobs.start()
     sampling = asyncio.create_task(services.sampler.run())
     with services.drain.on_signals():
         yield
@@ -140,9 +142,10 @@ def _services(
     workers = Workers(
         image_threads=settings.image_threads, network_threads=settings.network_threads
     )
+    stalls = StallWatch(settings.stall_s)
     manager = ModelManager(
         settings.bundle_folders,
-        load=load,
+        load=stalls.watched(load),
         default=settings.default_model,
         wait_s=settings.load_wait_s,
         max_bytes=settings.model_bytes,
@@ -178,6 +181,7 @@ def _services(
     return Services(
         settings=settings,
         manager=manager,
+        stalls=stalls,
         workers=workers,
         decoder=decoder,
         admission=admission,

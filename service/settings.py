@@ -46,6 +46,13 @@ class Settings(BaseSettings):
         ge=0,
         description="How long a request waits for its model to load before it gets 503.",
     )
+    stall_s: float = Field(
+        default=60,
+        gt=0,
+        le=86_400,
+        description="After so long a load of a model, or a start of the jobs, the log names it and "
+        "standard error gets the stacks of all threads; it goes on.",
+    )
     model_bytes: int | None = Field(
         default=None,
         ge=1,

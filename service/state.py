@@ -15,6 +15,7 @@ from maskzoo.service.schemas import MAX_NAME
 if TYPE_CHECKING:
     from maskzoo.service.answering.answerer import Answerer
     from maskzoo.service.bundles.manager import ModelManager
+    from maskzoo.service.bundles.stalls import StallWatch
     from maskzoo.service.decoding.pool import Decoder
     from maskzoo.service.jobs.runner import Jobs
     from maskzoo.service.observability.metrics import Metrics
@@ -32,6 +33,7 @@ class Services:
 
     settings: Settings
     manager: ModelManager
+    stalls: StallWatch
     workers: Workers
     decoder: Decoder
     admission: Admission

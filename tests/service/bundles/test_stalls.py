@@ -1,0 +1,90 @@
+"""A step that hangs is named, with the stacks of all threads, even where no Python code can run."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from maskzoo.service.bundles.stalls import StallWatch
+
+HANGS = """
+import ctypes, sys, threading
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from maskzoo.service.app import create_app
+from maskzoo.service.observability.logs import configure
+from maskzoo.service.settings import Settings
+
+
+def waits_by_plan():
+    threading.Event().wait()
+
+
+def keeps_the_interpreter_by_plan():
+    ctypes.PyDLL(None).pause()  # without letting go of its lock, as OpenVINO once did
+
+
+def load(path):
+    if path.name == "streets":
+        globals()[sys.argv[3]]()
+
+
+configure("info", "text")
+folder, state = Path(sys.argv[1]), Path(sys.argv[2])
+app = create_app(
+    Settings(bundles=(folder,), shipped_bundles=False, state_folder=state, stall_s=0.5),
+    load_model=load,
+)
+with TestClient(app):
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize(
+    "hang",
+    [pytest.param("waits_by_plan", marks=pytest.mark.slow), "keeps_the_interpreter_by_plan"],
+)
+def test_a_server_that_hangs_at_its_start_says_in_which_bundle_and_where(bundles, tmp_path, hang):
+    command = [sys.executable, "-c", HANGS, str(bundles), str(tmp_path), hang]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        awaited = {f"in {hang}"} | ({"event=stalled"} if hang == "waits_by_plan" else set())
+        said = ""
+        while not all(words in said for words in awaited) and (line := process.stderr.readline()):
+            said += line
+        process.kill()
+    assert "Timeout (0:00:0" in said
+    assert f"event=begun step=load of={bundles / 'streets'}\n" in said
+    if hang == "waits_by_plan":
+        assert f"event=stalled step=load of={bundles / 'streets'} after_s=0.5" in said
+        assert f"event=stalled step=load of={bundles / 'cells'}" not in said
+
+
+def test_steps_that_end_in_time_leave_no_timer_and_no_word(monkeypatch, caplog):
+    timers: list[float | None] = []
+    monkeypatch.setattr(
+        "faulthandler.dump_traceback_later", lambda seconds, file: timers.append(seconds)
+    )
+    monkeypatch.setattr("faulthandler.cancel_dump_traceback_later", lambda: timers.append(None))
+    watch = StallWatch(1000)
+    before = threading.active_count()
+    with (
+        caplog.at_level(logging.INFO),
+        pytest.raises(OSError, match="no disk"),
+        watch.over("load", "a"),
+        watch.over("load", "b"),
+    ):
+        raise OSError("no disk")
+    assert [seconds is None for seconds in timers] == [False, False, False, True]
+    assert all(900 < seconds <= 1000 for seconds in timers if seconds is not None)
+    assert "stalled" not in caplog.text
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(10)
+    assert threading.active_count() <= before
