@@ -229,3 +229,15 @@ def test_only_a_configured_proxy_says_who_the_client_is(run, proxies):
         }
         assert (429 in found) is (proxies == "")
         assert ("client='8.8.8.1'" in server.text()) is (proxies != "")
+
+
+def test_starts_in_a_row_load_all_shipped_models_and_none_hangs(run):
+    """Two load at once, on OpenVINO; 200 small starts are in `models/engines/test_openvino.py`."""
+    for _ in range(10):
+        with run(shipped_bundles=True, engine="auto") as server:
+            models = server.client.get("/models").json()["models"]
+            engines = {model["name"]: (model["engine"] or {}).get("name") for model in models}
+            assert {"nuclei", "aerial"} <= engines.keys()
+            assert all(model["state"] == "ready" for model in models), models
+            assert server.end(signal.SIGTERM) == 0
+            assert "event=stalled" not in server.text()
