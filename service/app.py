@@ -46,6 +46,7 @@ from maskzoo.service.routes import metrics as metrics_route
 from maskzoo.service.scheduling.admission import Admission
 from maskzoo.service.scheduling.batcher import Batcher
 from maskzoo.service.scheduling.budget import ByteBudget
+from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.draining import Drain
 from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
@@ -165,7 +166,7 @@ def _services(
         manager,
         batcher,
         threads=settings.job_threads,
-        max_pixels=settings.job_max_pixels,
+        limits=CostLimits.of(settings, is_job=True),
         decoder=decoder,
     )
     jobs = Jobs(settings, worker, on_fault=on_fault)

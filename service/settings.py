@@ -145,8 +145,52 @@ class Settings(BaseSettings):
     queue_pixels: int = Field(
         default=100_000_000,
         ge=1,
-        description="Pixels of all images in work or waiting; above it, new requests get 503 with"
-        " Retry-After.",
+        description="Pixels of all images in work or waiting, of the network's inputs for them, or "
+        "memory of 64 bytes a pixel; above it, new requests get 503 with Retry-After.",
+    )
+    run_pixels: int = Field(
+        default=2**24,
+        ge=1,
+        description="Pixels of one run of the network over all its views, then 422; nothing can "
+        "stop a run. As many as the largest image that mode=auto does not tile, with tta=d4.",
+    )
+    run_bytes: int = Field(
+        default=2**33,
+        ge=1,
+        description="Estimated memory of one run of the network, then 422. Attention on OpenVINO "
+        "takes it with the square of the pixels.",
+    )
+    logit_values: int = Field(
+        default=2**30,
+        ge=1,
+        description="Values of logits (4 bytes each) that one image holds at one time, then 422.",
+    )
+    probability_values: int = Field(
+        default=2**26, ge=1, description="Values of `probabilities` in one answer, then 422."
+    )
+    json_numbers: int = Field(
+        default=2**22,
+        ge=1,
+        description="Numbers in the JSON of one request or answer of /v2; 70 bytes each meanwhile.",
+    )
+    flat_pixels: int = Field(
+        default=2**25,
+        ge=1,
+        description="Pixels of the flat masks of one answer of /cvat, then 422.",
+    )
+    brush_runs: int = Field(
+        default=2**22,
+        ge=1,
+        description="Run lengths in one answer of /label-studio; a task beyond them has an error.",
+    )
+    max_corners: int = Field(
+        default=500_000, ge=4, description="Corners of the polygons of one answer, then 422."
+    )
+    job_max_corners: int = Field(
+        default=5_000_000,
+        ge=4,
+        description="Corners of the polygons of a job: some 100 MB of text, 2 GiB beside 100 "
+        "megapixels.",
     )
     state_folder: Path | None = Field(
         default=None,

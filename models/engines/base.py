@@ -89,3 +89,10 @@ class MaskEngine(Protocol):
     def prepare(self, size: tuple[int, int], batches: Iterable[int]) -> None:
         """Do now what the first batches of that (height, width) would wait for."""
         ...
+
+
+@runtime_checkable
+class ScoreEngine(Protocol):
+    """An engine that knows whether it holds the scores of attention between all positions."""
+
+    holds_scores: bool

@@ -80,6 +80,7 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
         self._settings = settings
+        self.holds_scores = _holds_scores(self._model)
         computed_in = self._of_pixels.precision.to_string()
         self.precision = _PRECISIONS.get(computed_in, computed_in)
 
@@ -154,6 +155,23 @@ def _make_core() -> openvino.Core:
     # the process (OpenVINO 2026.4). So one thread makes it here first.
     openvino.Type.u8.to_dtype()
     return openvino.Core()
+
+
+def _holds_scores(model: openvino.Model) -> bool:
+    """Tell whether a graph of free sizes has a softmax over a map of positions by positions.
+
+    OpenVINO keeps such a map as a whole, also where the graph computes it in blocks.
+    """
+    shapes = [
+        op.output(0).get_partial_shape()
+        for op in model.get_ops()
+        if op.get_type_name() in ("Softmax", "ScaledDotProductAttention")
+    ]
+    return any(
+        shape[len(shape) - 1].is_dynamic and shape[len(shape) - 2].is_dynamic
+        for shape in shapes
+        if len(shape) > 1
+    )
 
 
 def _channels_last(model: openvino.Model, preprocessing: Preprocessing | None) -> openvino.Model:

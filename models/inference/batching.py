@@ -29,10 +29,14 @@ _ATTENTION_STRIDE = 8
 _BYTES_PER_SCORE = 4
 
 
-def image_bytes(size: tuple[int, int]) -> int:
-    """Return the estimate for one image of that (height, width) at the network's input."""
+def image_bytes(size: tuple[int, int], *, holds_scores: bool = True) -> int:
+    """Return the estimate for one image of that (height, width) at the network's input.
+
+    Args:
+        holds_scores: whether the engine holds the scores of attention as a whole, if it is known.
+    """
     pixels = size[0] * size[1]
-    positions = pixels // _ATTENTION_STRIDE**2
+    positions = pixels // _ATTENTION_STRIDE**2 if holds_scores else 0
     return _BYTES_PER_PIXEL * pixels + _BYTES_PER_SCORE * positions**2
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskzoo.models.engines.base import Engine, MaskEngine, MaskRow
+from maskzoo.models.engines.base import Engine, MaskEngine, MaskRow, ScoreEngine
 from maskzoo.models.engines.pixels import network_input, to_channels
 from maskzoo.models.errors import NotFiniteError, ShapeError
-from maskzoo.models.inference.batching import images_per_run
+from maskzoo.models.inference.batching import image_bytes, images_per_run
 from maskzoo.models.inference.resize import InputPlan, fit_to_plan
 from maskzoo.models.inference.segmentation import Clock
 from maskzoo.models.inference.tta import Tta
@@ -88,6 +88,12 @@ class Forward:
             self._check_finite(logits, first=first, total=len(images))
             clock.stop("network")
             yield FinishedRun(part, logits, clock)
+
+    def run_bytes(self, size: tuple[int, int]) -> int:
+        """Return the estimated memory of one run on an input of that (height, width)."""
+        engine = self.engine
+        holds_scores = isinstance(engine, ScoreEngine) and engine.holds_scores
+        return image_bytes(size, holds_scores=holds_scores)
 
     def gives_masks(self, plans: Sequence[InputPlan], views: Tta) -> bool:
         """Tell whether the engine takes these images to masks without the logits' leaving it."""

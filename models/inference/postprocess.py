@@ -45,11 +45,27 @@ def to_label_map(
         return _on_device(logits, size, crop, confidence)
     if len(logits) == 2:
         return _of_two(logits, size, crop, confidence)
-    if crop[1] > _WIDE and crop[1] > crop[0]:
+    if _is_wide(crop):
         # Whole rows of a very wide image are no strip any more; its columns are.
         ids, certain = _in_strips(logits.mT, size[::-1], crop[::-1], confidence)
         return ids.T.copy(), None if certain is None else certain.T.copy()
     return _in_strips(logits, size, crop, confidence)
+
+
+def resize_values(size: tuple[int, int], crop: tuple[int, int], num_classes: int) -> int:
+    """Return the most float32 values that `to_label_map` holds beside the logits and the result.
+
+    Args:
+        size: (h, w) of the logits, or an upper bound of it.
+        crop: (H, W) of the result.
+    """
+    if size == crop:
+        return 0
+    if num_classes == 2:
+        return crop[0] * crop[1]
+    if _is_wide(crop):
+        return num_classes * size[1] * crop[0]
+    return num_classes * size[0] * crop[1]
 
 
 def resize_logits(logits: Tensor, size: tuple[int, int], crop: tuple[int, int]) -> np.ndarray:
@@ -99,6 +115,10 @@ def _without_padding(
                 weight.reshape(shape),
             )
     return logits, crop
+
+
+def _is_wide(crop: tuple[int, int]) -> bool:
+    return crop[1] > _WIDE and crop[1] > crop[0]
 
 
 def _in_strips(

@@ -168,6 +168,10 @@ class Predictor:
             return plan
         return replace(plan, tiles=self._tile_grid(size, options.overlap))
 
+    def run_bytes(self, size: tuple[int, int]) -> int:
+        """Return the estimated memory of one run on an input of that (height, width)."""
+        return self._forward.run_bytes(size)
+
     def segment(
         self,
         image: np.ndarray | Path | bytes,

@@ -21,9 +21,6 @@ from maskzoo.service.shapes.polygons import find_polygons, signed_area
 
 MaskFormat = Literal["flat", "rle"]
 
-MAX_FLAT_PIXELS = 2**25
-"""Pixels of all flat masks of one answer: 64 MB of text."""
-
 
 def parse_request(body: bytes) -> tuple[bytes, float]:
     """Return the image and the least confidence of a class, of `{"image": base64, "threshold"}`.
@@ -40,8 +37,13 @@ def parse_request(body: bytes) -> tuple[bytes, float]:
     return decode_base64(image), float(threshold)
 
 
-def encode_shapes(answer: Answer, *, threshold: float, mask_format: MaskFormat) -> bytes:
+def encode_shapes(
+    answer: Answer, *, threshold: float, mask_format: MaskFormat, flat_pixels: int
+) -> bytes:
     """Return the list of the classes that occur, without the background.
+
+    Args:
+        flat_pixels: of all flat masks together, two bytes of text each.
 
     Raises:
         BadParameterError: the flat masks would have too many pixels.
@@ -62,9 +64,9 @@ def encode_shapes(answer: Answer, *, threshold: float, mask_format: MaskFormat) 
         outline = max(rings, key=signed_area).reshape(-1).tolist() if rings else []
         mask = flatten_mask(answer.runs.label_map == label)
         num_pixels += len(mask) // 2
-        if num_pixels > MAX_FLAT_PIXELS:
+        if num_pixels > flat_pixels:
             raise BadParameterError(
-                [f"format: flat masks have more than {MAX_FLAT_PIXELS} pixels; ask for format=rle"]
+                [f"format: flat masks have more than {flat_pixels} pixels; ask for format=rle"]
             )
         head = json.dumps({**shape, "points": outline})
         shapes.append(f'{head[:-1]}, "mask": {mask}}}')

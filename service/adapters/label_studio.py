@@ -139,10 +139,28 @@ def no_match(config: BrushConfig, labels: LabelSet) -> str | None:
     )
 
 
-def describe_prediction(answer: Answer, config: BrushConfig) -> dict[str, Any]:
-    """Return the prediction of one task: one brush result for each class that has a label."""
+def describe_prediction(
+    answer: Answer, config: BrushConfig, *, max_runs: int
+) -> tuple[dict[str, Any], int]:
+    """Return the prediction of one task, a brush result for each class that has a label; its runs.
+
+    Args:
+        max_runs: the most run lengths of it. Each is two or three numbers of the JSON.
+
+    Raises:
+        BadParameterError: it would have more.
+    """
     results, scores = [], []
     label_of = match_labels(config.labels, answer.labels.names)
+    labels = [label for label, name in answer.class_names().items() if name in label_of]
+    num_runs = sum(2 * len(answer.runs.rows.of_label(label)[0]) + 1 for label in labels)
+    if num_runs > max_runs:
+        raise BadParameterError(
+            [
+                f"masks: {num_runs} run lengths, and {max_runs} are left for this answer; send "
+                "fewer tasks at a time, or smaller images"
+            ]
+        )
     for label, name in answer.class_names().items():
         if name not in label_of:
             continue
@@ -166,7 +184,7 @@ def describe_prediction(answer: Answer, config: BrushConfig) -> dict[str, Any]:
         )
     area = sum(pixels for _, pixels in scores)
     mean = sum(score * pixels for score, pixels in scores) / area if area else 0.0
-    return {"result": results, "score": round(mean, 4)}
+    return {"result": results, "score": round(mean, 4)}, num_runs
 
 
 def encode_brush(runs: LabelRuns, label: int) -> list[int]:

@@ -22,6 +22,7 @@ from maskzoo.service.adapters.tensors import (
     num_elements,
     number_elements,
 )
+from maskzoo.service.answering.order import AnswerLimit
 from maskzoo.service.errors import BadParameterError, BadRequestError
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.images import encode_indexed
@@ -62,6 +63,27 @@ def wanted_outputs(inference: Inference) -> list[str]:
     if unknown:
         raise BadParameterError([f"no output {name!r}; {', '.join(OUTPUTS)}" for name in unknown])
     return list(dict.fromkeys(names))
+
+
+def numbers_in_json(inference: Inference, names: Sequence[str]) -> int:
+    """Return how many numbers the answer's JSON holds for each pixel of an image."""
+    return sum(name != "png" and not inference.is_binary(name) for name in names)
+
+
+def json_limit(numbers: int, *, num_images: int, json_numbers: int) -> AnswerLimit | None:
+    """Return the limit of each image by the numbers that the answer's JSON may hold.
+
+    Args:
+        numbers: for each pixel, as `numbers_in_json` counts them.
+        json_numbers: of the whole answer.
+    """
+    if not numbers:
+        return None
+    return AnswerLimit(
+        json_numbers // (numbers * num_images),
+        f"as numbers in JSON, of which an answer may hold {json_numbers}; ask for them with the "
+        "parameter binary_data, or for the output 'png'",
+    )
 
 
 def read_images(inference: Inference, *, max_images: int, max_pixels: int) -> list[bytes]:

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
-from maskzoo.service.answering.order import Order
+from maskzoo.service.answering.order import AnswerLimit, Order
 from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.responses.answer import Answer, AnswerNeeds
+from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
 from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.state import Services
@@ -29,6 +30,7 @@ async def run_images(
     *,
     model: str | None,
     needs: AnswerNeeds = WITH_CONFIDENCE,
+    answer_limit: AnswerLimit | None = None,
 ) -> list[T]:
     """Return what `write` makes of the answer to each image; it runs in a thread.
 
@@ -47,8 +49,9 @@ async def run_images(
                 SegmentOptions(),
                 needs,
                 request_id=request.state.request_id,
-                max_pixels=services.settings.max_pixels,
+                limits=CostLimits.of(services.settings),
                 file_name=upload.name,
+                answer_limit=answer_limit,
                 deadline=ends,
             )
             for upload in uploads
@@ -63,9 +66,12 @@ async def run_image(
     write: Callable[[Answer], T],
     *,
     model: str | None,
+    answer_limit: AnswerLimit | None = None,
 ) -> T:
     """Do the same for one image."""
-    (written,) = await run_images(request, services, [upload], write, model=model)
+    (written,) = await run_images(
+        request, services, [upload], write, model=model, answer_limit=answer_limit
+    )
     return written
 
 

@@ -30,12 +30,12 @@ DATATYPES: dict[str, type[np.generic]] = {
     "FP32": np.float32,
 }
 
-
-MAX_JSON_NUMBERS = 2**22
-"""Numbers of all tensors in JSON, of a request or an answer; more are sent as binary data."""
-
 _MAX_DIGITS = 12
 _Name = Annotated[str, Field(max_length=200)]
+_Side = Annotated[int, Field(le=2**62)]
+_Number = Annotated[int, Field(le=2**62)] | Annotated[float, Field(le=2**62)]
+_Value = bool | _Number | Annotated[str, Field(max_length=1000)]
+_Parameters = Annotated[dict[_Name, _Value], Field(max_length=32)]
 
 
 class InputTensor(BaseModel):
@@ -44,9 +44,9 @@ class InputTensor(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: _Name
-    shape: list[int] = Field(max_length=8)
+    shape: list[_Side] = Field(max_length=8)
     datatype: str = Field(max_length=16)
-    parameters: dict[_Name, bool | int | float | str] = Field(default_factory=dict)
+    parameters: _Parameters = Field(default_factory=dict)
     data: Any = None
 
 
@@ -56,7 +56,7 @@ class OutputWish(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: _Name
-    parameters: dict[_Name, bool | int | float | str] = Field(default_factory=dict)
+    parameters: _Parameters = Field(default_factory=dict)
 
 
 class InferRequest(BaseModel):
@@ -65,7 +65,7 @@ class InferRequest(BaseModel):
     id: _Name | None = None
     inputs: list[InputTensor] = Field(min_length=1, max_length=8)
     outputs: list[OutputWish] = Field(default_factory=list, max_length=8)
-    parameters: dict[_Name, bool | int | float | str] = Field(default_factory=dict)
+    parameters: _Parameters = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,11 @@ class Inference:
         return bool(default)
 
 
-def parse_inference(body: bytes, header_length: str | None) -> Inference:
+def parse_inference(body: bytes, header_length: str | None, *, json_numbers: int) -> Inference:
     """Read a request, JSON alone or with tensors behind it.
+
+    Args:
+        json_numbers: of all tensors in the JSON.
 
     Raises:
         BadRequestError: lengths that do not fit, or no JSON.
@@ -103,7 +106,7 @@ def parse_inference(body: bytes, header_length: str | None) -> Inference:
                 f"{HEADER_LENGTH} is {header_length[:20]!r} and the body has {len(body)} bytes"
             )
         length = int(header_length)
-    document = parse_object(body[:length], max_numbers=MAX_JSON_NUMBERS)
+    document = parse_object(body[:length], max_numbers=json_numbers)
     try:
         request = InferRequest.model_validate(document)
     except ValidationError as error:
@@ -175,12 +178,7 @@ def num_elements(tensor: InputTensor) -> int:
 def write_answer(
     head: dict[str, Any], outputs: Mapping[str, np.ndarray | list[bytes]], inference: Inference
 ) -> tuple[bytes, int | None]:
-    """Return the body, and the length of its JSON where bytes follow it.
-
-    Raises:
-        BadParameterError: too many numbers are wanted in JSON.
-    """
-    _check_numbers(outputs, inference)
+    """Return the body, and the length of its JSON where bytes follow it."""
     described, tail = [], []
     for name, values in outputs.items():
         entry = _describe(name, values)
@@ -195,22 +193,6 @@ def write_answer(
         described.append(entry)
     text = json.dumps({**head, "outputs": described}).encode()
     return b"".join([text, *tail]), len(text) if tail else None
-
-
-def _check_numbers(outputs: Mapping[str, np.ndarray | list[bytes]], inference: Inference) -> None:
-    """Refuse an answer that would take 70 bytes for each number while it is written as JSON."""
-    count = sum(
-        values.size
-        for name, values in outputs.items()
-        if isinstance(values, np.ndarray) and not inference.is_binary(name)
-    )
-    if count > MAX_JSON_NUMBERS:
-        raise BadParameterError(
-            [
-                f"outputs: {count} numbers, of which JSON may hold {MAX_JSON_NUMBERS}; ask for "
-                "them with the parameter binary_data, or for the output 'png'"
-            ]
-        )
 
 
 def _describe(name: str, values: np.ndarray | list[bytes]) -> dict[str, Any]:

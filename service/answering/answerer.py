@@ -17,7 +17,7 @@ from typing import TypeVar
 from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import ImageInfo, read_header
 from maskzoo.service.answering.answer import answer_image
-from maskzoo.service.answering.order import Order
+from maskzoo.service.answering.order import ImagePlan, Order
 from maskzoo.service.answering.segment import MemoryArrays, Workplace
 from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.errors import ImageNeedsJobError
@@ -77,20 +77,20 @@ class Answerer:
                 header = await self.decoder.header(data, name=order.file_name)
             else:
                 header = await on_image(read_header, data, name=order.file_name)
-        self._check_pixels(header, order.max_pixels)
-        network_pixels = await on_image(order.network_pixels, header.height, header.width)
+        self._check_pixels(header, order.limits.max_pixels)
+        plan = await on_image(order.plan, header, body_bytes=len(data))
         num_pixels = header.width * header.height
         ends = order.deadline
         within_s = math.inf if ends is None else ends - time.monotonic()
-        with self.admission.admit(max(header.cost, network_pixels), within_s=within_s):
-            answer = await self._answer_admitted(order, data, header, timings)
+        with self.admission.admit(plan.cost, within_s=within_s):
+            answer = await self._answer_admitted(order, data, plan, timings)
             with timings.measure("encode"):
                 written = await on_image(write, answer)
         self.metrics.image(order.model.name, num_pixels, timings.seconds)
         return answer, written
 
     async def _answer_admitted(
-        self, order: Order, data: bytes, header: ImageInfo, timings: Timings
+        self, order: Order, data: bytes, plan: ImagePlan, timings: Timings
     ) -> Answer:
         network = NetworkAccess(
             self.batcher,
@@ -108,7 +108,7 @@ class Answerer:
             at_network=partial(self.metrics.queued, order.model.name),
         )
         try:
-            return await answer_image(order, data, header, place, timings)
+            return await answer_image(order, data, plan, place, timings)
         finally:
             network.stop()  # stops the tiles' thread if the client has disconnected
 

@@ -5,23 +5,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.inference.options import PredictOptions
+from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.preprocessing import Bands
+from maskzoo.service.answering.costs import cost_of
 from maskzoo.service.answering.finish import check_answerable
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.responses.answer import AnswerNeeds
+from maskzoo.service.scheduling.cost import Cost, CostLimits
 from maskzoo.service.schemas import SegmentOptions
-from maskzoo.service.shapes.polygons import MAX_CORNERS
 
-_MAX_PROBABILITIES = 2**26  # values: 256 MB of float32 while they are computed
 
-MAX_RUN_PIXELS = 2**24
-"""Pixels of one run of the network, over all views; nothing can stop a run that has started.
+@dataclass(frozen=True)
+class AnswerLimit:
+    """The largest image that an answer may describe, known before the network runs.
 
-It is the largest image that mode `auto` does not tile, 2048 x 1024, with eight views. Tiles are
-runs of their own, and other requests run between them.
-"""
+    Args:
+        max_pixels: of the image.
+        advice: for a larger one: what the limit is, and what to ask for.
+    """
+
+    max_pixels: int
+    advice: str
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """How one image is segmented, and what it may take; planned once, from its header.
+
+    Args:
+        header: what `read_header` returned.
+    """
+
+    header: ImageInfo
+    input: InputPlan
+    cost: Cost
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) that it was planned for."""
+        return self.header.height, self.header.width
 
 
 @dataclass(frozen=True)
@@ -31,8 +56,7 @@ class Order:
     Args:
         needs: what the answer must hold, as its format says.
         file_name: the client's name of the image, for messages only; never a path to anything.
-        max_pixels: of the image.
-        max_corners: of all polygons together.
+        answer_limit: of the answer; None where the format has none of its own.
         deadline: by `time.monotonic`; None for no end.
 
     Raises:
@@ -44,9 +68,9 @@ class Order:
     options: SegmentOptions
     needs: AnswerNeeds
     request_id: str
-    max_pixels: int
+    limits: CostLimits
     file_name: str = "image"
-    max_corners: int = MAX_CORNERS
+    answer_limit: AnswerLimit | None = None
     deadline: float | None = None
 
     def __post_init__(self) -> None:
@@ -69,41 +93,32 @@ class Order:
         """The bands that the model takes; None for RGB and grey images."""
         return self.model.manifest.preprocessing.bands
 
-    def network_pixels(self, height: int, width: int) -> int:
-        """Return the pixels of all inputs of the network for an image: each view counts.
+    def plan(self, header: ImageInfo, *, body_bytes: int = 0) -> ImagePlan:
+        """Plan an image and count what it may take, before anything of it is taken.
+
+        Args:
+            body_bytes: of its file, where that is in memory.
 
         Raises:
-            BadParameterError: one run of the network, or the probabilities, would be too large.
+            BadParameterError: more than the limits allow; lists every mistake.
         """
-        self.check_size(height, width)
-        views = self.predict_options.views
-        cost = len(views.symmetries) * sum(scale**2 for scale in views.scales)
-        plan = self.model.predictor.plan((height, width), self.predict_options)
-        if plan.mode == "tiled":
-            return round(height * width * cost)
-        pixels = round(plan.padded[0] * plan.padded[1] * cost)
-        if pixels > MAX_RUN_PIXELS:
-            raise BadParameterError(
-                [
-                    f"mode: {plan.mode!r} runs the network on {pixels} pixels at once, over all "
-                    f"views of tta={self.options.tta!r}; at most {MAX_RUN_PIXELS} are allowed: "
-                    "ask for mode=tiled, or for fewer views"
-                ]
+        size = (header.height, header.width)
+        plan = self.model.predictor.plan(size, self.predict_options)
+        cost = cost_of(
+            plan,
+            self.predict_options,
+            self.model,
+            self.needs,
+            image_pixels=header.cost,
+            body_bytes=body_bytes,
+        )
+        mistakes = self.limits.mistakes(cost)
+        limit = self.answer_limit
+        if limit is not None and size[0] * size[1] > limit.max_pixels:
+            mistakes.append(
+                f"image: {size[1]} x {size[0]} pixels, and at most {limit.max_pixels} can be "
+                f"answered: {limit.advice}"
             )
-        return pixels
-
-    def check_size(self, height: int, width: int) -> None:
-        """Refuse an image whose probabilities would not fit.
-
-        Raises:
-            BadParameterError: there would be too many values.
-        """
-        num_classes = self.model.labels.num_classes
-        is_large = height * width * num_classes > _MAX_PROBABILITIES
-        if self.predict_options.probabilities and is_large:
-            raise BadParameterError(
-                [
-                    f"probabilities: {num_classes} classes of {width} x {height} pixels are more "
-                    f"than {_MAX_PROBABILITIES} values; send a smaller image"
-                ]
-            )
+        if mistakes:
+            raise BadParameterError(mistakes)
+        return ImagePlan(header, plan, cost)

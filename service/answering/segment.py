@@ -24,7 +24,7 @@ from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiled import OnTile, write_strips
-from maskzoo.service.answering.order import Order
+from maskzoo.service.answering.order import ImagePlan, Order
 from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.responses.timings import Timings
 from maskzoo.service.scheduling.network import NetworkAccess
@@ -90,7 +90,7 @@ class Workplace:
 
 
 @dataclass(frozen=True)
-class _Planned:
+class _Opened:
     """An open image and its plan.
 
     Args:
@@ -103,22 +103,22 @@ class _Planned:
 
 
 async def segment_image(
-    order: Order, source: bytes | Path, header: ImageInfo, place: Workplace, timings: Timings
+    order: Order, source: bytes | Path, plan: ImagePlan, place: Workplace, timings: Timings
 ) -> tuple[Segmentation, np.ndarray | None]:
     """Return the segmentation of one image, and its pixels if the answer needs them.
 
     Args:
         source: the image's file: its bytes, or its path.
-        header: what `read_header` returned for it.
+        plan: what `order.plan` returned for its header.
 
     Raises:
         ImageError: the bytes are not an image that can be read.
-        BadParameterError: its probabilities would be too many.
+        BadParameterError: it is larger than its header said, and too large.
     """
     with ExitStack() as opened:
         with timings.measure("decode"):
-            decoded = await _decode_apart(order, source, header, opened, place)
-            planned = await place.in_thread(_open, order, source, header, opened, decoded)
+            decoded = await _decode_apart(order, source, plan.header, opened, place)
+            planned = await place.in_thread(_open, order, source, plan, opened, decoded)
         rows, pixels = planned.image.rows, planned.pixels
         with place.at_network():
             if pixels is None:
@@ -148,8 +148,7 @@ async def _decode_apart(
     decoder = place.decoder
     if decoder is None or not decoder.takes(source):
         return None
-    await place.in_thread(order.network_pixels, header.height, header.width)
-    name, most, bands = order.file_name, order.max_pixels, order.bands
+    name, most, bands = order.file_name, order.limits.max_pixels, order.bands
     if isinstance(source, Path) and header.format == "TIFF":
         open_rows = partial(decoder.open_rows, source, header, check=place.check)
         rows = await place.in_thread(open_rows, name=name, max_pixels=most, bands=bands)
@@ -163,26 +162,26 @@ async def _decode_apart(
 def _open(
     order: Order,
     source: bytes | Path,
-    header: ImageInfo,
+    plan: ImagePlan,
     opened: ExitStack,
     decoded: OpenedImage | None,
-) -> _Planned:
+) -> _Opened:
     """Open an image unless it is decoded; read it completely unless it is tiled."""
-    order.network_pixels(header.height, header.width)
     image = decoded or opened.enter_context(
         open_image(
             source,
-            header=header,
+            header=plan.header,
             bands=order.bands,
-            max_pixels=order.max_pixels,
+            max_pixels=order.limits.max_pixels,
             name=order.file_name,
         )
     )
     height, width = image.rows.height, image.rows.width
-    order.check_size(height, width)
-    plan = order.model.predictor.plan((height, width), order.predict_options)
-    is_read_by_tiles = plan.mode == "tiled" and not order.predict_options.probabilities
-    return _Planned(image, plan, None if is_read_by_tiles else image.rows.read(0, height))
+    if (height, width) != plan.size:  # a header that did not say the truth
+        plan = order.plan(replace(image.info, height=height, width=width))
+    is_read_by_tiles = plan.input.mode == "tiled" and not order.predict_options.probabilities
+    pixels = None if is_read_by_tiles else image.rows.read(0, height)
+    return _Opened(image, plan.input, pixels)
 
 
 def _segment_rows(order: Order, rows: PixelRows, place: Workplace) -> Segmentation:

@@ -26,6 +26,9 @@ class Segmenter(Protocol):
     def plan(self, size: tuple[int, int], options: PredictOptions) -> InputPlan:
         """Decide how an image of that (height, width) reaches the network."""
 
+    def run_bytes(self, size: tuple[int, int]) -> int:
+        """Return the estimated memory of one run on an input of that (height, width)."""
+
     def segment_batch(
         self,
         images: Sequence[np.ndarray],

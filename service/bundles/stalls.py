@@ -79,9 +79,11 @@ class StallWatch:
 
     def _set_timer(self) -> None:
         """Let the stacks be written when the next step counts as hanging."""
+        if sys.__stderr__ is None:
+            return
         now = time.monotonic()
         coming = [due - now for due in self._due.values() if due > now]
-        with suppress(ValueError, OSError, RuntimeError):  # no standard error
+        with suppress(ValueError, OSError):  # standard error is closed
             if coming:
                 faulthandler.dump_traceback_later(min(coming), file=sys.__stderr__)
             else:

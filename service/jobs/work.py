@@ -25,10 +25,8 @@ from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.formats import AnswerFormat, choose_format
 from maskzoo.service.responses.timings import Timings
 from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.network import NetworkAccess
-
-MAX_CORNERS = 5_000_000
-"""Of the polygons of one job, which fits into 2 GiB beside 100 megapixels; some 100 MB of text."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,7 +37,7 @@ class JobWorker:
 
     Args:
         threads: jobs that run at the same time.
-        max_pixels: of the image of a job.
+        limits: of the image of a job.
         decoder: of files that are not to be decoded in a thread; None decodes all there.
     """
 
@@ -49,12 +47,12 @@ class JobWorker:
         batcher: Batcher,
         *,
         threads: int,
-        max_pixels: int,
+        limits: CostLimits,
         decoder: Decoder | None = None,
     ) -> None:
         self._manager = manager
         self._batcher = batcher
-        self._max_pixels = max_pixels
+        self._limits = limits
         self._decoder = decoder
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="job")
 
@@ -72,9 +70,8 @@ class JobWorker:
             job.options,
             answer_format,
             request_id=job.request_id,
-            max_pixels=self._max_pixels,
+            limits=self._limits,
             file_name=job.file_name,
-            max_corners=MAX_CORNERS,
         )
         network = NetworkAccess(
             self._batcher, asyncio.get_running_loop(), model, order.predict_options
@@ -91,7 +88,8 @@ class JobWorker:
         )
         timings = Timings()
         try:
-            answer = await answer_image(order, files.upload(job.id), job.info, place, timings)
+            plan = await self._in_thread(order.plan, job.info)
+            answer = await answer_image(order, files.upload(job.id), plan, place, timings)
             return await self._in_thread(_write, job, files, answer_format, answer, model.version)
         finally:
             progress.stop()

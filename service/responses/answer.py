@@ -30,11 +30,13 @@ class AnswerNeeds:
         needs_confidence: the confidence of each pixel.
         needs_pixels: the image itself.
         takes_probabilities: the probabilities of all classes, if the options ask for them.
+        bytes_per_pixel: memory for each pixel, beside probabilities, while it is written.
     """
 
     needs_confidence: bool = False
     needs_pixels: bool = False
     takes_probabilities: bool = False
+    bytes_per_pixel: int = 16
 
 
 @dataclass(frozen=True)

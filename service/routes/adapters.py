@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Annotated, Any
@@ -16,14 +17,19 @@ from maskzoo.models.errors import ZooError
 from maskzoo.service.adapters import cvat, huggingface, label_studio
 from maskzoo.service.adapters.label_studio_images import find_image
 from maskzoo.service.adapters.run import run_image
+from maskzoo.service.answering.order import AnswerLimit
 from maskzoo.service.inputs.bodies import JSON_TYPE, base64_room, read_limited, refuse_coding
 from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.openapi import json_body
 from maskzoo.service.problems import problem_of
+from maskzoo.service.responses.answer import Answer
 from maskzoo.service.scheduling.lifetime import within_timeout
 from maskzoo.service.state import ModelName, Services, ServicesDep
 
 router = APIRouter(tags=["other protocols"])
+_Predicted = tuple[dict[str, Any], int]
+"""A prediction, and the number of its run lengths."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -62,8 +68,22 @@ async def segment_cvat(
     async with _within_timeout(request, services):
         body = await _read(request, services)
         image, threshold = await asyncio.to_thread(cvat.parse_request, body)
-        write = partial(cvat.encode_shapes, threshold=threshold, mask_format=mask_format)
-        written = await run_image(request, services, Upload(image), write, model=model)
+        flat_pixels = services.settings.flat_pixels
+        write = partial(
+            cvat.encode_shapes,
+            threshold=threshold,
+            mask_format=mask_format,
+            flat_pixels=flat_pixels,
+        )
+        limit = AnswerLimit(flat_pixels, "in flat masks; ask for format=rle")
+        written = await run_image(
+            request,
+            services,
+            Upload(image),
+            write,
+            model=model,
+            answer_limit=limit if mask_format == "flat" else None,
+        )
     return Response(written, media_type=JSON_TYPE)
 
 
@@ -105,9 +125,14 @@ async def label_studio_predict(
         if mistake is not None:
             _log.warning("model=%s %s", loaded.name, mistake)
         results = []
+        runs_left = services.settings.brush_runs
         for task in asked.tasks:
             if mistake is None:
-                prediction = await _predict(request, services, task, config, loaded.name)
+                write = partial(label_studio.describe_prediction, config=config, max_runs=runs_left)
+                prediction, num_runs = await _predict(
+                    request, services, task, config.image_key, loaded.name, write
+                )
+                runs_left -= num_runs
             else:  # the network is not run: there would be nothing to show for it
                 prediction = {"result": [], "score": 0.0, "error": mistake}
             results.append({**prediction, "model_version": version})
@@ -120,15 +145,15 @@ async def _predict(
     request: Request,
     services: Services,
     task: dict[str, Any],
-    config: label_studio.BrushConfig,
+    image_key: str,
     model: str,
-) -> dict[str, Any]:
-    write = partial(label_studio.describe_prediction, config=config)
+    write: Callable[[Answer], _Predicted],
+) -> _Predicted:
     try:
-        upload = await find_image(task, config.image_key, services.settings)
+        upload = await find_image(task, image_key, services.settings)
         return await run_image(request, services, upload, write, model=model)
     except ZooError as error:
-        return {"result": [], "score": 0.0, "error": problem_of(error).detail}
+        return {"result": [], "score": 0.0, "error": problem_of(error).detail}, 0
 
 
 def _within_timeout(request: Request, services: Services) -> AbstractAsyncContextManager[None]:

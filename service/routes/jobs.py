@@ -13,8 +13,9 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from maskzoo.models.errors import ImageTooLargeError
-from maskzoo.models.images.decode import read_header
+from maskzoo.models.images.decode import ImageInfo, read_header
 from maskzoo.service.answering.finish import check_answerable
+from maskzoo.service.answering.order import Order
 from maskzoo.service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
 from maskzoo.service.inputs.bodies import announced_bytes
 from maskzoo.service.inputs.options import merge_options
@@ -23,6 +24,7 @@ from maskzoo.service.jobs.intake import receive
 from maskzoo.service.jobs.records import JobRecord
 from maskzoo.service.openapi import BINARY, image_body, problem_responses
 from maskzoo.service.responses.formats import choose_format
+from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.state import Owner, RequestId, Services, ServicesDep
 
@@ -87,6 +89,7 @@ async def create_job(
         max_pixels = services.settings.job_max_pixels
         if info.width * info.height > max_pixels:
             raise ImageTooLargeError(info.width, info.height, max_pixels)
+        await _check_cost(services, options, request.headers.get("accept"), info)
         await jobs.grow(place, info)
         job = JobRecord(
             secrets.token_hex(16),
@@ -198,6 +201,26 @@ async def _check(services: Services, options: SegmentOptions, accept: str | None
     entry = services.manager.entry(options.model or services.manager.default_name or "")
     if entry.manifest is not None:
         check_answerable(options, entry.manifest.labels)
+
+
+async def _check_cost(
+    services: Services, options: SegmentOptions, accept: str | None, info: ImageInfo
+) -> None:
+    """Reject a job that takes more than is allowed; one whose model is not loaded fails later.
+
+    Raises:
+        BadParameterError: it is beyond a limit of a run, of logits or of the answer.
+    """
+    entry = services.manager.entry(options.model or services.manager.default_name or "")
+    if entry.loaded is not None:
+        order = Order(
+            entry.loaded,
+            options,
+            choose_format(accept, options),
+            request_id="",
+            limits=CostLimits.of(services.settings, is_job=True),
+        )
+        await services.workers.on_image(order.plan, info)
 
 
 def _document(services: Services, job: JobRecord) -> dict[str, Any]:

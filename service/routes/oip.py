@@ -9,12 +9,25 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from maskzoo.service.adapters.oip import build_outputs, describe_model, read_images, wanted_outputs
+from maskzoo.service.adapters.oip import (
+    build_outputs,
+    describe_model,
+    json_limit,
+    numbers_in_json,
+    read_images,
+    wanted_outputs,
+)
 from maskzoo.service.adapters.run import run_images
-from maskzoo.service.adapters.tensors import HEADER_LENGTH, parse_inference, write_answer
+from maskzoo.service.adapters.tensors import (
+    HEADER_LENGTH,
+    InferRequest,
+    parse_inference,
+    write_answer,
+)
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.inputs.bodies import JSON_TYPE, base64_room, read_limited, refuse_coding
 from maskzoo.service.inputs.uploads import Upload
+from maskzoo.service.openapi import json_body
 from maskzoo.service.responses.answer import AnswerNeeds
 from maskzoo.service.scheduling.lifetime import within_timeout
 from maskzoo.service.state import ModelName, Services, ServicesDep
@@ -25,6 +38,9 @@ class Refusal(BaseModel):
 
     error: str
 
+
+_BYTES_PER_PIXEL = 16
+_BYTES_PER_NUMBER = 70  # of a list and its text, while they are written
 
 router = APIRouter(
     prefix="/v2",
@@ -84,7 +100,12 @@ async def model_ready(
     return JSONResponse({"name": model, "ready": is_ready}, status_code=200 if is_ready else 503)
 
 
-@router.post("/models/{model}/infer", summary="Segment images", response_class=Response)
+@router.post(
+    "/models/{model}/infer",
+    summary="Segment images",
+    response_class=Response,
+    openapi_extra={"requestBody": json_body(InferRequest)},
+)
 @router.post(
     "/models/{model}/versions/{version}/infer", include_in_schema=False, response_class=Response
 )
@@ -100,19 +121,28 @@ async def infer(
         settings = services.settings
         body = await read_limited(request, base64_room(settings.max_bytes))
         header_length = request.headers.get(HEADER_LENGTH)
-        inference = await asyncio.to_thread(parse_inference, body, header_length)
+        inference = await asyncio.to_thread(
+            parse_inference, body, header_length, json_numbers=settings.json_numbers
+        )
         names = wanted_outputs(inference)
         limits = {"max_images": settings.max_images, "max_pixels": settings.max_pixels}
         images = await services.workers.on_image(read_images, inference, **limits)
         loaded = await _get(services, model, version)
         uploads = [Upload(image, f"image {number}") for number, image in enumerate(images)]
+        numbers = numbers_in_json(inference, names)
         answers = await run_images(
             request,
             services,
             uploads,
             lambda answer: answer,
             model=loaded.name,
-            needs=AnswerNeeds(needs_confidence="confidence" in names),
+            needs=AnswerNeeds(
+                needs_confidence="confidence" in names,
+                bytes_per_pixel=_BYTES_PER_PIXEL + _BYTES_PER_NUMBER * numbers,
+            ),
+            answer_limit=json_limit(
+                numbers, num_images=len(images), json_numbers=settings.json_numbers
+            ),
         )
         outputs = await services.workers.on_image(build_outputs, names, answers)
         head = {"model_name": model, "model_version": loaded.version}

@@ -28,6 +28,7 @@ from maskzoo.service.responses.formats import (
 )
 from maskzoo.service.responses.multipart import content_type
 from maskzoo.service.responses.outcomes import write_array, write_outcomes
+from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
 from maskzoo.service.schemas import MOST_IMAGES, SegmentOptions, SegmentResult
 from maskzoo.service.state import RequestId, Services, ServicesDep
@@ -142,7 +143,7 @@ class _Asked:
             self.options,
             answer_format,
             request_id=self.request_id,
-            max_pixels=self.services.settings.max_pixels,
+            limits=CostLimits.of(self.services.settings),
             file_name=upload.name,
             deadline=self.deadline,
         )

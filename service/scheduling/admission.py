@@ -1,9 +1,9 @@
 """Admission control by pixels, with an honest Retry-After.
 
-A request holds the pixels of its image from the moment its header is read until its answer. Their
-sum bounds the memory of decoded images. Divided by the measured throughput, it predicts how long
-the next request would wait, which is bounded too: a request that would wait too long is refused at
-once, with the time after which to try again, instead of being answered too late.
+A request holds the pixels of its `Cost` from the moment its header is read until its answer. Their
+sum bounds the memory of images, logits and answers. Divided by the measured throughput, it predicts
+how long the next request would wait, which is bounded too: a request that would wait too long is
+refused at once, with the time after which to try again, instead of being answered too late.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from maskzoo.service.errors import OverloadedError, StoppedError
+from maskzoo.service.scheduling.cost import Cost
 
 MIN_COST_PX = 256 * 256
 """A smaller image counts as this many pixels: every request costs something."""
@@ -72,25 +73,25 @@ class Admission:
             raise OverloadedError(self.retry_after_s())
 
     @contextmanager
-    def admit(self, pixels: int, *, within_s: float = math.inf) -> Iterator[None]:
-        """Hold room for `pixels` during the block.
+    def admit(self, cost: Cost, *, within_s: float = math.inf) -> Iterator[None]:
+        """Hold the room that an image takes during the block.
 
         Raises:
             OverloadedError: there is no room.
             StoppedError: after `close`.
         """
-        cost = max(pixels, MIN_COST_PX)
-        load = min(cost, MAX_LOAD_PX)
-        self.check(cost, within_s=within_s)
+        held = max(cost.held, MIN_COST_PX)
+        load = min(max(cost.load, MIN_COST_PX), MAX_LOAD_PX)
+        self.check(held, within_s=within_s)
         if not self.pixels:
             self._busy_since = self._clock()
-        self.pixels += cost
+        self.pixels += held
         self._load += load
         try:
             yield
             self._measure(load)
         finally:
-            self.pixels -= cost
+            self.pixels -= held
             self._load -= load
 
     def wait_s(self) -> float:

@@ -24,9 +24,8 @@ from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.bundles.segmenter import Segmenter
 from maskzoo.service.errors import StoppedError
 from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.cost import TILES_AHEAD, tiles_ahead
 from maskzoo.service.scheduling.workers import Workers
-
-_MAX_LOGITS_BYTES = 2**28
 
 PlannedImage = tuple[np.ndarray, InputPlan]
 """An upright uint8 (H, W, 3) image, and how it reaches the network."""
@@ -94,7 +93,7 @@ class NetworkAccess:
         options: PredictOptions,
         *,
         deadline: float | None = None,
-        ahead: int = 4,
+        ahead: int = TILES_AHEAD,
     ) -> None:
         self._batcher = batcher
         self._loop = loop
@@ -131,12 +130,13 @@ class NetworkAccess:
             DeadlineError: it is too late.
         """
         options = PredictOptions(mode="whole", tta=self._options.tta)
+        num_classes = self._model.labels.num_classes
         try:
             for tile in tiles:
                 size = (tile.shape[0], tile.shape[1])
                 sending = self._submit(TileBucket(self._model.predictor, size, options), tile, size)
                 self._waiting.append(asyncio.run_coroutine_threadsafe(sending, self._loop))
-                if len(self._waiting) >= self._most(size):
+                if len(self._waiting) >= tiles_ahead(size, num_classes, most=self._ahead):
                     yield self._receive()
             while self._waiting:
                 yield self._receive()
@@ -162,11 +162,6 @@ class NetworkAccess:
             deadline=self._deadline,
             network=self._model.manifest.weights_sha256,
         )
-
-    def _most(self, size: tuple[int, int]) -> int:
-        """Return how many tiles may be on their way."""
-        logits_bytes = 4 * size[0] * size[1] * self._model.labels.num_classes
-        return max(1, min(self._ahead, _MAX_LOGITS_BYTES // logits_bytes))
 
     def _receive(self) -> np.ndarray:
         """Wait for the logits of the tile that was sent first."""

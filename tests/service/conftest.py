@@ -55,7 +55,12 @@ class BrightnessModel:
         chosen = options.mode
         if chosen == "auto":
             chosen = "tiled" if size[0] * size[1] > self.whole_pixels else "whole"
-        return InputPlan(chosen, size, size, size)
+        grid = lay_tiles(size, (64, 64)) if chosen == "tiled" else None
+        return InputPlan(chosen, size, size, size, grid)
+
+    def run_bytes(self, size: tuple[int, int]) -> int:
+        """Take nothing."""
+        return 0
 
     def segment_batch(
         self,

@@ -17,6 +17,9 @@ from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.engines.choose import open_engine
 from maskzoo.models.engines.precision import has_bf16
 from maskzoo.models.errors import EngineError
+from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 
 @pytest.mark.parametrize("name", ["openvino", "openvino-bf16"])
@@ -178,3 +181,37 @@ def test_a_model_whose_file_is_gone_goes_on_for_pixels_and_for_values(
     engine = open_engine(copied, read_manifest(copied), engine="openvino", device="cpu")
     shutil.rmtree(copied / "engines")
     assert engine.run(torch.zeros(1, 3, 64, 64, dtype=kind)).shape[:2] == (1, 3)
+
+
+def attention(openvino: Any, *, positions: bool) -> Any:
+    """Return a graph of free sizes whose softmax is over positions, or over channels."""
+    ops = openvino.opset13
+    image = ops.parameter([-1, 3, -1, -1], np.float32)
+    rows = ops.reshape(image, ops.constant(np.array([0, 3, -1])), special_zero=True)  # (N, 3, L)
+    scores = ops.matmul(rows, rows, positions, not positions)  # (N, L, L) or (N, 3, 3)
+    weights = ops.softmax(scores, axis=2)
+    mixed = (
+        ops.matmul(rows, weights, False, False)
+        if positions
+        else ops.matmul(weights, rows, False, False)
+    )
+    shape = ops.shape_of(image)
+    return openvino.Model([ops.reshape(mixed, shape, special_zero=False)], [image], "attention")
+
+
+@pytest.mark.parametrize("positions", [True, False])
+def test_an_engine_knows_whether_it_holds_scores_between_all_positions(
+    tmp_path: Path, positions: bool
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    from maskzoo.models.engines.openvino import OpenVinoEngine
+
+    openvino.save_model(attention(openvino, positions=positions), tmp_path / "model.xml")
+    half = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+    engine = OpenVinoEngine(tmp_path / "model.xml", preprocessing=half, num_classes=3)
+    assert engine.run(torch.zeros(1, 3, 4, 5, dtype=torch.uint8)).shape == (1, 3, 4, 5)
+    assert engine.holds_scores is positions
+    labels = LabelSet.generic(3)
+    pixels, scores = 1024 * 2048, (1024 * 2048 // 64) ** 2
+    expected = 256 * pixels + (4 * scores if positions else 0)
+    assert Predictor(engine, labels, half).run_bytes((1024, 2048)) == expected

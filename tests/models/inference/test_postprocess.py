@@ -13,6 +13,7 @@ from maskzoo.models.inference import postprocess
 from maskzoo.models.inference.postprocess import (
     id_type,
     resize_logits,
+    resize_values,
     to_label_map,
     to_probabilities,
 )
@@ -68,6 +69,28 @@ def test_a_thin_image_takes_memory_by_its_own_pixels_and_not_by_its_padding(clas
     tracemalloc.stop()
     assert labels.shape == confidence.shape == crop
     assert peak < 100 * length
+
+
+@pytest.mark.parametrize(
+    ("classes", "small", "crop"),
+    [
+        (40, (100, 100), (1000, 1000)),
+        (40, (400, 20), (800, 1000)),
+        (40, (20, 30), (40, 100_000)),
+        (2, (100, 100), (2000, 2000)),
+        (40, (300, 300), (300, 300)),
+    ],
+)
+def test_the_resize_holds_as_many_values_as_it_says(classes, small, crop):
+    """Beside the logits, their copy and the label map, in strips of 512 KB and their flags."""
+    values = logits(classes, *small)
+    tracemalloc.start()
+    to_label_map(values, crop, crop, confidence=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = 4 * resize_values(small, crop, classes)
+    least = 0 if small == crop else expected
+    assert least <= peak <= expected + values.nbytes + 2 * crop[0] * crop[1] + 2 * 2**20
 
 
 @pytest.mark.parametrize("strip_values", [1, 300, 1 << 20])

@@ -136,17 +136,30 @@ def prediction(**confidences: float) -> dict[str, object]:
     """Return the prediction of 3 pixels of ground, 2 of `nucleus` and 1 of `x`."""
     ids = np.array([[0, 0, 0], [1, 1, 2]], np.uint8)
     by_class = [confidences["ground"], confidences["nucleus"], confidences["x"]]
-    answer = Answer(
+    answer = answer_of(ids, np.array(by_class, np.float16)[ids])
+    return describe_prediction(answer, parse_config(CONFIG), max_runs=6)[0]
+
+
+def answer_of(ids: np.ndarray, confidence: np.ndarray | None = None) -> Answer:
+    return Answer(
         model="cells",
         labels=LabelSet.from_names(["ground", "nucleus", "x"]),
         runs=LabelRuns(ids),
-        confidence=np.array(by_class, np.float16)[ids],
+        confidence=np.ones(ids.shape, np.float16) if confidence is None else confidence,
         pixels=None,
         mode="whole",
         info=None,
         request_id="r1",
     )
-    return describe_prediction(answer, parse_config(CONFIG))
+
+
+def test_run_lengths_of_a_prediction_are_counted_and_limited():
+    """Of two labels: one run each, and what lies before and behind it."""
+    answer = answer_of(np.array([[0, 0, 0], [1, 1, 2]], np.uint8))
+    config = parse_config(CONFIG)
+    assert describe_prediction(answer, config, max_runs=6)[1] == 6
+    with pytest.raises(BadParameterError, match="6 run lengths, and 5 are left for this answer"):
+        describe_prediction(answer, config, max_runs=5)
 
 
 def test_the_score_of_a_task_is_weighted_by_the_area_of_its_labels():

@@ -194,3 +194,29 @@ def test_tritons_own_client_gets_mask_and_metadata(serve, counted_model, png, is
             client.infer("nope", [given])
     finally:
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "num_images", "json_numbers", "is_taken"),
+    [
+        ([], 1, 2400, True),
+        ([], 1, 2399, False),
+        ([{"name": "mask"}, {"name": "confidence"}], 1, 4800, True),
+        ([{"name": "mask"}, {"name": "confidence"}], 1, 4799, False),
+        ([{"name": "mask"}], 2, 4800, True),
+        ([{"name": "mask"}], 2, 4799, False),
+        ([{"name": "mask", "parameters": {"binary_data": True}}], 1, 1, True),
+        ([{"name": "png"}], 1, 1, True),
+    ],
+)
+def test_numbers_that_json_could_not_hold_are_refused_before_the_network_runs(
+    start, counted_model, png, outputs, num_images, json_numbers, is_taken
+):
+    client = start(counted_model, json_numbers=json_numbers)
+    data = [text_of(png)] * num_images
+    tensor = {"name": "image", "shape": [num_images], "datatype": "BYTES", "data": data}
+    answer = client.post("/v2/models/cells/infer", json={"inputs": [tensor], "outputs": outputs})
+    assert answer.status_code == (200 if is_taken else 422), answer.text[:300]
+    assert (counted_model.calls > 0) is is_taken
+    if not is_taken:
+        assert f"an answer may hold {json_numbers}; ask for them with" in answer.text

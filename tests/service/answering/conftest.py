@@ -17,10 +17,12 @@ from maskzoo.service.answering.segment import MemoryArrays, Workplace
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.responses.answer import AnswerNeeds
 from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.network import NetworkAccess, run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
 from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.settings import Settings
 
 MakeOrder = Callable[..., Order]
 
@@ -47,7 +49,7 @@ def make_order(model: LoadedModel) -> MakeOrder:
             SegmentOptions(**options),
             needs or AnswerNeeds(),
             request_id="r1",
-            max_pixels=max_pixels,
+            limits=CostLimits.of(Settings(max_pixels=max_pixels)),
             file_name="a.png",
         )
 

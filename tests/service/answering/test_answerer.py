@@ -17,6 +17,7 @@ from maskzoo.service.errors import DeadlineError, ImageNeedsJobError, Overloaded
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.scheduling.admission import Admission
 from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.cost import Cost
 from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
@@ -37,7 +38,7 @@ def answer(order, data, write, *, inside: int = 0, job_max_pixels: int = 10**6):
         batcher = Batcher(partial(run_batch, workers), queue)
         parts = Admission(10**6), Metrics()
         answerer = Answerer(workers, parts[0], batcher, parts[1], job_max_pixels)
-        other = parts[0].admit(inside) if inside else nullcontext()
+        other = parts[0].admit(Cost(image_pixels=inside)) if inside else nullcontext()
         try:
             with other:
                 return *await answerer.answer(order, data, partial(write, parts[0])), *parts
@@ -116,3 +117,11 @@ def test_a_deadline_that_has_passed_is_refused_before_the_work(make_order, png, 
     with pytest.raises(DeadlineError, match="deadline"):
         answer(order, png, held)
     assert counted_model.calls == 0
+
+
+def test_an_image_is_planned_once(make_order, png, counted_model, monkeypatch):
+    planned = []
+    plan = counted_model.plan
+    monkeypatch.setattr(counted_model, "plan", lambda *given: planned.append(given) or plan(*given))
+    answer(make_order(mode="tiled"), png, held)
+    assert len(planned) == 1

@@ -57,7 +57,9 @@ def segment(order, source, open_place, **changes):
 
     async def run():
         async with open_place(order, **changes) as place:
-            return await segment_image(order, source, read_header(source), place, timings)
+            return await segment_image(
+                order, source, order.plan(read_header(source)), place, timings
+            )
 
     return *asyncio.run(run()), timings
 
@@ -112,7 +114,7 @@ def test_work_that_nobody_wants_any_more_ends(make_order, open_place, image, mod
         order = make_order(mode=mode)
         async with open_place(order) as place:
             place.network.stop()
-            await segment_image(order, image, read_header(image), place, Timings())
+            await segment_image(order, image, order.plan(read_header(image)), place, Timings())
 
     with pytest.raises(StoppedError, match="the work was stopped"):
         asyncio.run(run())

@@ -19,7 +19,7 @@ def called(owner: object, name: str) -> list[tuple[str, object]]:
 
 
 def test_the_contract_has_the_methods_that_the_service_calls():
-    assert METHODS == ["logits", "plan", "segment_batch", "segment_rows"]
+    assert METHODS == ["logits", "plan", "run_bytes", "segment_batch", "segment_rows"]
 
 
 @pytest.mark.parametrize("name", METHODS)

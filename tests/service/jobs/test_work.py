@@ -22,11 +22,14 @@ from maskzoo.service.jobs.files import JobFiles
 from maskzoo.service.jobs.progress import JobProgress
 from maskzoo.service.jobs.work import JobWorker
 from maskzoo.service.scheduling.batcher import Batcher
+from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
 from maskzoo.service.schemas import SegmentOptions
+from maskzoo.service.settings import Settings
 
+LIMITS = CostLimits.of(Settings(job_max_pixels=10**6), is_job=True)
 RGB = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
 
 
@@ -70,7 +73,7 @@ def do(scene, models, job=None, progress=None):
         workers = Workers(image_threads=1, network_threads=1)
         queue = BatchQueue(max_batch_pixels=10**6, max_batch_items=8)
         batcher = Batcher(partial(run_batch, workers), queue)
-        worker = JobWorker(models, batcher, threads=1, max_pixels=10**6)
+        worker = JobWorker(models, batcher, threads=1, limits=LIMITS)
         try:
             return await worker.work(job or scene.job, scene.files, progress or JobProgress())
         finally:

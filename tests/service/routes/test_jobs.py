@@ -367,14 +367,26 @@ def test_what_was_accepted_is_done_by_the_next_process(start, held, body, counte
         assert second.get(f"/jobs/{job}/result").status_code == 200
 
 
-def test_a_job_has_a_limit_of_corners_of_its_own(start, model, body, monkeypatch):
-    monkeypatch.setattr("maskzoo.service.jobs.work.MAX_CORNERS", 3)
-    client = start(model)
+def test_a_job_has_a_limit_of_corners_of_its_own(start, model, body):
+    client = start(model, job_max_corners=4)
     assert client.post("/segment?format=geojson", content=body).status_code == 200
     job = client.post("/jobs?format=geojson", content=body).json()["id"]
     failed = wait_for(client, job, "failed")
     assert failed["error"]["type"].endswith("#problem-too-many-corners")
-    assert failed["error"]["max_corners"] == 3
+    assert failed["error"]["max_corners"] == 4
+
+
+@pytest.mark.parametrize("run_pixels", [2400, 2399])
+def test_a_job_that_takes_more_than_is_allowed_is_refused_at_once(start, png, run_pixels):
+    client = start(run_pixels=run_pixels)
+    answer = client.post("/jobs?mode=whole", content=png)
+    if run_pixels == 2400:
+        wait_for(client, answer.json()["id"], "done")
+    else:
+        assert answer.status_code == 422
+        assert "2399 are allowed, of pixels in one run of the network" in answer.json()["detail"]
+        left = client.app.state.services.settings.job_folder.rglob("*")
+        assert not [path for path in left if path.is_file() and path.read_bytes() == png]
 
 
 def test_a_job_is_its_owners_alone_on_every_route(start, model, body):

@@ -8,33 +8,39 @@ import pytest
 
 from maskzoo.service.errors import OverloadedError, StoppedError
 from maskzoo.service.scheduling.admission import MAX_LOAD_PX, MIN_COST_PX, Admission
+from maskzoo.service.scheduling.cost import Cost
+
+
+def px(count: int) -> Cost:
+    """The cost of so many pixels."""
+    return Cost(image_pixels=count)
 
 
 def test_what_does_not_fit_beside_the_others_is_refused():
     admission = Admission(1_000_000)
-    with admission.admit(900_000):
-        with pytest.raises(OverloadedError), admission.admit(200_000):
+    with admission.admit(px(900_000)):
+        with pytest.raises(OverloadedError), admission.admit(px(200_000)):
             pass
-        with admission.admit(100_000):
+        with admission.admit(px(100_000)):
             assert admission.pixels == 1_000_000
     assert admission.pixels == 0
 
 
 def test_a_large_image_is_let_in_when_nobody_else_is():
     admission = Admission(100)
-    with admission.admit(10_000_000):
+    with admission.admit(px(10_000_000)):
         assert admission.pixels == 10_000_000
 
 
 def test_tiny_images_cost_something():
     admission = Admission(2 * MIN_COST_PX)
-    with admission.admit(1), admission.admit(1), pytest.raises(OverloadedError):
+    with admission.admit(px(1)), admission.admit(px(1)), pytest.raises(OverloadedError):
         admission.check()
 
 
 def test_room_is_given_back_after_a_failure():
     admission = Admission(100)
-    with pytest.raises(ValueError, match="broken"), admission.admit(50):
+    with pytest.raises(ValueError, match="broken"), admission.admit(px(50)):
         raise ValueError("broken")
     assert admission.pixels == 0
 
@@ -43,9 +49,9 @@ def test_retry_after_is_the_time_to_drain_at_the_measured_speed():
     now = [0.0]
     admission = Admission(2_000_000, clock=lambda: now[0])
     assert admission.retry_after_s() == 1, "nothing is known yet"
-    with admission.admit(1_000_000):
+    with admission.admit(px(1_000_000)):
         now[0] = 2.0  # half a megapixel per second
-    with admission.admit(2_000_000):
+    with admission.admit(px(2_000_000)):
         with pytest.raises(OverloadedError) as caught:
             admission.check()
         assert caught.value.retry_after_s == 4
@@ -55,7 +61,7 @@ def warm(now: list[float], **options: object) -> Admission:
     """An admission that has seen one megapixel per second."""
     admission = Admission(10**12, clock=lambda: now[0], **options)
     for _ in range(100):
-        with admission.admit(1_000_000):
+        with admission.admit(px(1_000_000)):
             now[0] += 1
     return admission
 
@@ -64,7 +70,7 @@ def test_who_would_wait_too_long_is_told_at_once():
     admission = warm([0.0], max_wait_s=10)
     with ExitStack() as stack:
         for _ in range(11):
-            stack.enter_context(admission.admit(1_000_000))
+            stack.enter_context(admission.admit(px(1_000_000)))
         with pytest.raises(OverloadedError) as caught:
             admission.check()
         assert caught.value.retry_after_s == 11
@@ -72,7 +78,7 @@ def test_who_would_wait_too_long_is_told_at_once():
 
 def test_who_has_less_time_than_the_others_is_told_earlier():
     admission = warm([0.0])
-    with admission.admit(1_000_000), admission.admit(1_000_000):
+    with admission.admit(px(1_000_000)), admission.admit(px(1_000_000)):
         admission.check(within_s=3)
         with pytest.raises(OverloadedError):
             admission.check(within_s=1.5)
@@ -85,9 +91,9 @@ def test_answers_that_come_in_batches_do_not_confuse_the_speed():
     for _ in range(20):
         with ExitStack() as batch:
             for _ in range(8):
-                batch.enter_context(admission.admit(1_000_000))
+                batch.enter_context(admission.admit(px(1_000_000)))
             now[0] += 8
-    with admission.admit(1_000_000):
+    with admission.admit(px(1_000_000)):
         assert admission.wait_s() == pytest.approx(1, rel=0.1)
 
 
@@ -95,14 +101,14 @@ def test_a_pause_is_not_counted_as_work():
     now = [0.0]
     admission = warm(now)
     now[0] += 3600
-    with admission.admit(1_000_000):
+    with admission.admit(px(1_000_000)):
         now[0] += 1
         assert admission.wait_s() == pytest.approx(1)
 
 
 def test_one_huge_image_does_not_keep_the_small_ones_out():
     admission = warm([0.0], max_wait_s=10)
-    with admission.admit(50_000_000):
+    with admission.admit(px(50_000_000)):
         assert admission.wait_s() == pytest.approx(MAX_LOAD_PX / 1e6)
         admission.check()
 
