@@ -41,15 +41,16 @@ def resnet(
     widths: tuple[int, ...] = (4, 4, 8, 16),
     *,
     bottleneck: bool = False,
+    stem: int = 4,
 ) -> dict[str, Tensor]:
-    """Return the tensors of a ResNet under `backbone.`."""
-    stem = 4
+    """Return the tensors of a ResNet under `backbone.`; `stem` is the width before the stages."""
     state: dict[str, Tensor] = {}
     if kind == "ResNet":
         stem = 64  # timm's, whatever the widths
         state |= {**conv("conv1", stem, 3, 7), **batch_norm("bn1", stem)}
     else:
-        for index, (out, into) in enumerate(((2, 3), (2, 2), (stem, 2))):
+        half = stem // 2
+        for index, (out, into) in enumerate(((half, 3), (half, half), (stem, half))):
             state |= conv(f"stem.{3 * index}", out, into, 3)
             state |= batch_norm(f"stem.{3 * index + 1}", out)
     expansion = 4 if bottleneck else 1
