@@ -1,8 +1,10 @@
-"""Atomic replacement of files: a reader sees the old one or the new one."""
+"""Atomic replacement of files, so that a reader sees the old one or the new one; and reading."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,3 +30,14 @@ def replace_file(path: Path, data: bytes) -> None:
     """Write `data` to `path`, completely or not at all."""
     with replacing(path) as part:
         part.write_bytes(data)
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a file; of a device or pipe, which may never end, none.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.read_bytes()

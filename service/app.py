@@ -1,7 +1,7 @@
 """The application factory: `uvicorn --factory maskzoo.service.app:create_app`.
 
-Layers, outermost first: RequestGuard (ids, headers, no stack traces), CORS, KeyGate and RateGate
-if they are set, BodyGate, errors to problem documents, routes.
+Layers, outermost first: RequestGuard (ids, headers, no stack traces), AmbiguityGate, CORS, KeyGate
+and RateGate if they are set, BodyGate, errors to problem documents, routes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from maskzoo.service.bundles.opening import open_bundle
 from maskzoo.service.bundles.segmenter import LoadModel
 from maskzoo.service.bundles.stalls import StallWatch
 from maskzoo.service.decoding.pool import Decoder
+from maskzoo.service.guards.ambiguity import AmbiguityGate
 from maskzoo.service.guards.bodies import BodyGate
 from maskzoo.service.guards.keys import KeyGate
 from maskzoo.service.guards.rates import RateGate, TokenBuckets
@@ -196,7 +197,7 @@ def _services(
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
-    layers = [Middleware(RequestGuard, observe=metrics.request)]
+    layers = [Middleware(RequestGuard, observe=metrics.request), Middleware(AmbiguityGate)]
     if settings.cors_origins:
         layers.append(
             Middleware(

@@ -43,7 +43,7 @@ from maskzoo.models.bundles.manifest import (
 )
 from maskzoo.models.bundles.records import BundleMetrics, Provenance
 from maskzoo.models.errors import BundleError, SpecError, UnknownNameError
-from maskzoo.models.files import replace_file
+from maskzoo.models.files import read_regular, replace_file
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.preprocessing import Preprocessing
@@ -149,7 +149,7 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> Bundle:
     path = Path(path)
     manifest = read_manifest(path)
     try:
-        data = (path / WEIGHTS_FILE).read_bytes()
+        data = read_regular(path / WEIGHTS_FILE)
     except OSError as error:
         raise BundleError(
             f"bundle {manifest.name!r} is incomplete: {WEIGHTS_FILE} cannot be read "
@@ -163,7 +163,8 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> Bundle:
         )
     try:
         tensors = load_tensors(data)
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        # The others come from torch, of types and shapes that it does not have.
         raise BundleError(f"bundle {manifest.name!r}: {WEIGHTS_FILE} is damaged: {error}") from None
     try:
         network = build_network(manifest.spec)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from maskzoo.models.bundles.records import BundleMetrics, ClassMetrics, Provenance
 from maskzoo.models.errors import BundleError, SpecError
+from maskzoo.models.files import read_regular
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.models.spec import ModelSpec, describe_mistakes
@@ -110,7 +111,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise BundleError(f"{file} is larger than {_MAX_BYTES} bytes, so it is not a manifest")
-        raw = json.loads(file.read_bytes())
+        raw = json.loads(read_regular(file))
     except OSError as error:
         raise BundleError(
             f"{path} is not a bundle: {MANIFEST_FILE} cannot be read ({error.strerror})"

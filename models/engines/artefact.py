@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from maskzoo.models.bundles.manifest import Manifest
 from maskzoo.models.engines.base import EngineName, Precision
 from maskzoo.models.errors import BundleError
+from maskzoo.models.files import read_regular
 
 RECORD = "engine.json"
 CHECK = "check.npz"
@@ -95,8 +96,11 @@ class Artefact:
         """Compare every file with its hash.
 
         Raises:
-            BundleError: a file is missing or changed.
+            BundleError: a file is missing or changed, or lies elsewhere, or is not accounted for.
         """
+        strange = [name for name in self.record.files if Path(name).name != name]
+        if strange or MODEL[self.record.engine] not in self.record.files:
+            raise BundleError(f"{self.folder}: {RECORD} does not list its files; export it again")
         for name, wanted in self.record.files.items():
             path = self.folder / name
             if not path.is_file() or _sha256(path) != wanted:
@@ -162,7 +166,7 @@ def cache_folder(weights_sha256: str) -> Path:
 def _read(folder: Path) -> ArtefactRecord | None:
     """Return the record in `folder`; None if it is missing or has another schema."""
     try:
-        return ArtefactRecord.model_validate_json((folder / RECORD).read_bytes())
+        return ArtefactRecord.model_validate_json(read_regular(folder / RECORD))
     except (OSError, ValidationError):
         return None
 

@@ -19,11 +19,15 @@ from torch import Tensor
 from maskzoo.models.engines.base import EngineChoice
 from maskzoo.models.engines.device import choose_device
 from maskzoo.models.errors import EngineError
+from maskzoo.models.files import read_regular
 
 _GPU = ("TensorrtExecutionProvider", "CUDAExecutionProvider")  # the fastest first
 _CPU = "CPUExecutionProvider"
 _SHAPES = {"min": (1, 32, 32), "opt": (1, 512, 512), "max": (16, 2048, 2048)}
 """Batch, height and width that TensorRT's program takes; for a larger one it builds another."""
+
+_EXTERNAL = b"\x0a\x08location"
+"""How each tensor that lies in another file names it: the key of a `StringStringEntryProto`."""
 
 Provider = tuple[str, dict[str, Any]]
 
@@ -67,6 +71,7 @@ class OnnxRuntimeEngine:
         self.device = choose_device(device)
         self.in_channels = in_channels
         self.num_classes = num_classes
+        _check_whole(path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads or torch.get_num_threads()
@@ -93,6 +98,20 @@ class OnnxRuntimeEngine:
         self._session.run_with_iobinding(binding)
         (logits,) = binding.copy_outputs_to_cpu()
         return torch.from_numpy(logits)
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file whose tensors lie in other files, which might be any on the disk.
+
+    Raises:
+        EngineError: it names another file, or cannot be read.
+    """
+    try:
+        names_another = _EXTERNAL in read_regular(path)
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}") from None
+    if names_another:
+        raise EngineError(f"{path} keeps weights in another file; export it again")
 
 
 def choose_providers(

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from maskzoo.models.engines.base import EngineChoice
 from maskzoo.models.errors import EngineError
+from maskzoo.models.files import read_regular
 from maskzoo.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -73,9 +74,10 @@ class OpenVinoEngine:
         }
         if exact:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
+        _check_kind(path)
         try:
             # Kept for `_of_values`: by then the file may have been replaced.
-            self._model = core.read_model(path)
+            self._model = core.read_model(path, path.with_suffix(".bin"))
             self._of_pixels = _Program(self._model, settings, preprocessing)
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it: {error}") from error
@@ -94,6 +96,21 @@ class OpenVinoEngine:
     def _of_values(self) -> _Program:
         """The program for resized views, compiled on first use."""
         return _Program(self._model, self._settings, None)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse another format under this name: OpenVINO would read it by what it holds.
+
+    Raises:
+        EngineError: it is not OpenVINO's own, or a file is missing.
+    """
+    try:
+        if not path.with_suffix(".bin").is_file() or not read_regular(path).startswith(b"<?xml"):
+            raise EngineError(
+                f"{path} is not a model of OpenVINO with its weights; export it again"
+            )
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}") from None
 
 
 class _Program:

@@ -174,7 +174,7 @@ def _read_safetensors(path: Path, digest: str) -> Checkpoint:
         with safetensors.safe_open(path, framework="pt") as opened:
             meta = dict(opened.metadata() or {})
         state = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
     return Checkpoint(_without_wrapper(state), meta, digest)
 

@@ -85,5 +85,15 @@ def files_of(form: FormData) -> list[UploadFile]:
 
 
 def fields_of(form: FormData) -> dict[str, str]:
-    """Return the fields that are text."""
-    return {key: value for key, value in form.multi_items() if isinstance(value, str)}
+    """Return the fields that are text.
+
+    Raises:
+        BadRequestError: one is given twice.
+    """
+    fields: dict[str, str] = {}
+    for key, value in form.multi_items():
+        if key in fields:
+            raise BadRequestError(f"the field {shown(key)} is given twice in the form")
+        if isinstance(value, str):
+            fields[key] = value
+    return fields

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from maskzoo.models.errors import shown
 from maskzoo.service.errors import BadRequestError
 
 MAX_VALUES = 20_000
@@ -45,7 +46,11 @@ def parse_object(body: bytes, *, max_numbers: int = 0) -> dict[str, Any]:
         skeleton = cut.numbers(skeleton, max_numbers)
     _check_size(skeleton)
     try:
-        document = json.loads(skeleton.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        document = json.loads(
+            skeleton.decode("utf-8-sig"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_refuse_repetition,
+        )
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body is not valid JSON: {error}") from None
     if not isinstance(document, dict):
@@ -120,6 +125,15 @@ class _Cut:
         mark = f"{self._secret}:{len(self._values)}"
         self._values[mark] = value
         return mark.encode()
+
+
+def _refuse_repetition(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise BadRequestError(f"the member {shown(twice)} is given twice in an object of the body")
+    return found
 
 
 def _is_escaped(body: bytes, quote: int) -> bool:

@@ -91,7 +91,8 @@ class Traces:
 
     def end(self) -> None:
         """Remove the trace of this process, which ends in order."""
-        (self._folder / self._name).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self._folder / self._name).unlink()
 
     def forget(self, holders: Collection[str]) -> None:
         """Remove old traces of processes that hold no job; one that lives begins its own again."""

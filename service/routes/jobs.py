@@ -47,6 +47,16 @@ _PROBLEMS = problem_responses(
     }
 )
 
+_LINKS = {
+    name: {"operationId": operation, "parameters": {"job_id": "$response.body#/id"}}
+    for name, operation in (
+        ("show", "show_job_jobs__job_id__get"),
+        ("watch", "watch_job_jobs__job_id__events_get"),
+        ("result", "fetch_result_jobs__job_id__result_get"),
+        ("delete", "delete_job_jobs__job_id__delete"),
+    )
+}
+
 JobId = Annotated[
     str, Path(pattern=r"^[0-9a-f]{32}$", description="From the `Location` of the accepted job.")
 ]
@@ -58,7 +68,10 @@ JobId = Annotated[
     status_code=202,
     response_model=JobDocument,
     responses={
-        202: {"description": "Accepted; `Location` is where to ask for its state."},
+        202: {
+            "description": "Accepted; `Location` is where to ask for its state.",
+            "links": _LINKS,
+        },
         **_PROBLEMS,
     },
     openapi_extra={"requestBody": image_body()},

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from maskzoo.models.files import replace_file, replacing
+from maskzoo.models.files import read_regular, replace_file, replacing
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path):
@@ -47,3 +48,15 @@ def test_what_a_killed_process_left_is_written_over(tmp_path: Path):
     replace_file(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_regular_files_are_read(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_regular(tmp_path / "a") == read_regular(tmp_path / "link") == b"abc"
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a regular file"):
+            read_regular(path)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "missing")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.app import create_app
 from maskzoo.service.settings import Settings
+from tests.service.process import Server
 
 LABELS = LabelSet(
     names=("background", "nucleus"), colours=((0, 0, 0), (40, 200, 120)), background=0
@@ -183,7 +186,10 @@ def client(start: StartClient) -> TestClient:
 
 @pytest.fixture
 def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
-    """Start services that listen: `serve(model, **settings)` gives an address."""
+    """Start services that listen: `serve(model, **settings)` gives an address.
+
+    `model` may be a function that returns one for the folder of a bundle.
+    """
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def begin(model: object, **settings: object) -> str:
@@ -194,7 +200,8 @@ def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
             "job_free_bytes": 0,
             **settings,
         }
-        app = create_app(Settings(**known), load_model=lambda _: model)
+        load = model if callable(model) else lambda _: model
+        app = create_app(Settings(**known), load_model=load)
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -290,3 +297,45 @@ def encode_fixture() -> Encode:
 def wait_until_fixture() -> Callable[[Callable[[], bool]], None]:
     """`wait_until(condition)`: wait for another thread."""
     return wait_until
+
+
+@pytest.fixture
+def run(bundles: Path, tmp_path: Path) -> Iterator[Callable[..., object]]:
+    """`with run(**settings) as server`: a process of its own; all share a state folder."""
+    with ExitStack() as stack:
+
+        @contextmanager
+        def begin(**settings: object) -> Iterator[Server]:
+            server = Server(bundles, **{"state": tmp_path / "state", **settings})
+            stack.callback(server.close)
+            yield server
+
+        yield begin
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 6 MiB of its own; skipped where the tests may not mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    try:
+        can_mount = os.geteuid() == 0 and not subprocess.run(mount, capture_output=True).returncode
+    except (AttributeError, FileNotFoundError):
+        can_mount = False
+    if not can_mount:
+        pytest.skip("needs root and the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+@pytest.fixture
+def fill() -> Callable[[Path], None]:
+    """`fill(path)` lets a file grow until its disk is full."""
+    return _fill

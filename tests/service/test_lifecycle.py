@@ -2,111 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-
-
-class Server:
-    """One `maskzoo serve`, on a port of its own."""
-
-    def __init__(self, bundles: Path, state: Path, **settings: object) -> None:
-        given = {
-            "shipped_bundles": False,
-            "state_folder": state,
-            "engine": "torch",
-            "device": "cpu",
-            "job_free_bytes": 0,
-            "job_lease_s": 1,
-            **settings,
-        }
-        env = os.environ | {f"MASKZOO_{key.upper()}": str(value) for key, value in given.items()}
-        env |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        command = [
-            sys.executable,
-            "-m",
-            "maskzoo",
-            "serve",
-            "--port",
-            "0",
-            "--bundles",
-            str(bundles),
-        ]
-        self.log = (state.parent / f"server-{time.monotonic_ns()}.log").open("w+")
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=self.log, text=True
-        )
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith("listening on "):
-                self.url = line.split()[-1]
-                break
-        self.client = httpx.Client(base_url=self.url, timeout=120)
-        self.wait(lambda: self.client.get("/readyz").status_code == 200)
-
-    def wait(self, condition, seconds: float = 120) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert self.process.poll() is None, self.text()
-            assert time.monotonic() < end, self.text()
-            time.sleep(0.02)
-
-    def wait_for_job(self, job: str, *states: str) -> dict:
-        found: dict = {}
-
-        def there() -> bool:
-            found.update(self.client.get(f"/jobs/{job}").json())
-            return found["state"] in states
-
-        self.wait(there)
-        return found
-
-    def is_working(self) -> bool:
-        lines = self.client.get("/metrics").text.splitlines()
-        depth = [line for line in lines if line.startswith("maskzoo_queue_depth{")]
-        return any(float(line.split()[-1]) > 0 for line in depth)
-
-    def end(self, number: int) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-    def text(self) -> str:
-        self.log.seek(0)
-        return self.log.read()
-
-
-@pytest.fixture(name="run")
-def run_fixture(bundles, tmp_path) -> Iterator[object]:
-    servers: list[Server] = []
-
-    @contextmanager
-    def run(**settings: object) -> Iterator[Server]:
-        server = Server(bundles, tmp_path / "state", **settings)
-        servers.append(server)
-        yield server
-
-    yield run
-    for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait(30)
-        server.client.close()
-        assert server.process.stdout is not None
-        server.process.stdout.close()
-        server.log.close()
 
 
 @pytest.fixture(name="noise", scope="module")

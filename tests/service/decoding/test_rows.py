@@ -16,6 +16,7 @@ from maskzoo.models.images.decode import read_header
 from maskzoo.models.images.rows import open_image
 from maskzoo.service.decoding import pool as pool_module
 from maskzoo.service.decoding.pool import Decoder
+from maskzoo.service.decoding.rows import DecodedRows
 from maskzoo.service.errors import DecodeLimitError, StoppedError
 from tests.models.images.files import with_strip
 
@@ -135,3 +136,25 @@ def test_closing_the_decoder_ends_the_reading_of_rows(decoder, stuck, tmp_path):
     closing.join()
     with pytest.raises(StoppedError):
         opened(decoder, tmp_path / "a.tif")
+
+
+def test_the_tiffs_of_jobs_are_read_there(start, counted_model, tmp_path, monkeypatch, wait_until):
+    counted_model.whole_pixels = 1000
+    client = start(counted_model)
+    path, checks = tmp_path / "a.tif", []
+    write(path, height=90, width=130, tile=(32, 32), compression="zlib")
+    read = DecodedRows.read
+
+    def noted(rows: DecodedRows, top: int, bottom: int) -> np.ndarray:
+        checks.append(rows._check)
+        return read(rows, top, bottom)
+
+    monkeypatch.setattr(DecodedRows, "read", noted)
+    headers = {"X-Request-ID": "the-same"}
+    job = client.post("/jobs", content=path.read_bytes(), headers=headers).json()["id"]
+    wait_until(lambda: client.get(f"/jobs/{job}").json()["state"] == "done")
+    assert len(checks) > 1
+    with pytest.raises(StoppedError, match="the job was stopped"):
+        checks[0]()  # a job that has ended is stopped
+    alone = client.post("/segment?mode=tiled", content=path.read_bytes(), headers=headers)
+    assert client.get(f"/jobs/{job}/result").content == alone.content

@@ -37,3 +37,33 @@ def test_every_operation_keeps_what_the_document_promises(serve, counted_model, 
         except Exception as error:
             found.append(f"{operation.label}: {error}")
     assert found == [], "\n\n".join(found)
+
+
+@pytest.mark.slow
+def test_what_an_accepted_job_links_to_keeps_the_document_too(serve, counted_model, tmp_path, png):
+    """Stateful: jobs are accepted, watched, fetched and deleted, in any order and twice."""
+    address = serve(counted_model, state_folder=tmp_path, max_jobs=200)
+    document = schemathesis.openapi.from_url(f"{address}/openapi.json")
+    jobs = document.include(path_regex="^/jobs")
+    seen: set[tuple[str, int]] = set()
+
+    class Machine(jobs.as_state_machine()):
+        """Jobs, with a body that is an image."""
+
+        def before_call(self, case) -> None:
+            """Send an image, since a random body is none."""
+            if case.operation.label == "POST /jobs":
+                case.body, case.media_type, case.query = png, "image/png", {}
+
+        def validate_response(self, response, case, **_) -> None:
+            """Check all but that a random request is taken."""
+            seen.add((case.operation.label, response.status_code))
+            case.validate_response(
+                response, excluded_checks=[schemathesis.checks.positive_data_acceptance]
+            )
+
+    Machine.run(settings=settings(_BOUNDED, max_examples=30, stateful_step_count=8))
+    assert ("POST /jobs", 202) in seen
+    assert ("GET /jobs/{job_id}", 200) in seen
+    assert {code for label, code in seen if label == "DELETE /jobs/{job_id}"} >= {204}
+    assert any(label.endswith("/result") and code in (200, 409) for label, code in seen)
