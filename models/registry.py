@@ -35,6 +35,7 @@ from maskzoo.models.architectures.pan import PAN
 from maskzoo.models.architectures.psanet import PSANet
 from maskzoo.models.architectures.pspnet import PSPNet
 from maskzoo.models.architectures.segformer import SegFormer
+from maskzoo.models.architectures.smp import SmpDecoder
 from maskzoo.models.architectures.unet import UNet
 from maskzoo.models.architectures.unetplusplus import UNetPlusPlus
 from maskzoo.models.architectures.upernet import UPerNet
@@ -115,6 +116,7 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "psanet": PSANet,
     "pspnet": PSPNet,
     "segformer": SegFormer,
+    "smp": SmpDecoder,
     "unet": UNet,
     "unetplusplus": UNetPlusPlus,
     "upernet": UPerNet,

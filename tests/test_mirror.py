@@ -54,6 +54,7 @@ COVERED_BY = {
     "models/architectures/psanet.py": "tests/models/architectures/test_attention_against_mmseg.py",
     "models/architectures/pspnet.py": "tests/models/architectures/test_against_mmseg.py",
     "models/architectures/segformer.py": "tests/models/architectures/test_against_smp.py",
+    "models/architectures/smp.py": "tests/models/imports/test_smp.py",
     "models/architectures/unetplusplus.py": "tests/models/architectures/test_against_smp.py",
     "models/architectures/upernet.py": "tests/models/architectures/test_against_mmseg.py",
     # models/plugins: all of them also keep tests/models/test_plugin_contracts.py

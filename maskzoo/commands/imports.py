@@ -17,6 +17,10 @@ Name = Annotated[str | None, typer.Option(help="Name of the bundle; else the fol
 Dtype = Annotated[Literal["float32", "float16"], typer.Option(help="Type of the stored kernels.")]
 Licence = Annotated[str, typer.Option(help="Licence of the weights, such as Apache-2.0.")]
 
+Classes = Annotated[str, typer.Option(help="Names of the classes, as background,road,car.")]
+Mean = Annotated[str, typer.Option(help="Mean of the images of 0 to 1, as 0.485,0.456,0.406.")]
+Std = Annotated[str, typer.Option(help="Deviation of the images of 0 to 1, as 0.229,0.224,0.225.")]
+
 
 @app.command("mmseg")
 def mmseg(
@@ -42,6 +46,33 @@ def mmseg(
 
     text = None if config is None else config.read_text(encoding="utf-8")
     finish(import_mmseg(file, config=text, like=like, licence=licence), out, name, dtype)
+
+
+@app.command("smp")
+def smp(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Folder of save_pretrained.")
+    ],
+    *,
+    out: Out,
+    name: Name = None,
+    dtype: Dtype = "float32",
+    licence: Licence = "",
+    classes: Classes = "",
+    mean: Mean = "",
+    std: Std = "",
+) -> None:
+    """Import a model that segmentation-models-pytorch saved."""
+    from maskzoo.models.imports.given import given_classes, given_normalisation
+    from maskzoo.models.imports.smp import import_smp
+
+    imported = import_smp(
+        folder,
+        classes=given_classes(classes),
+        normalisation=given_normalisation(mean, std),
+        licence=licence,
+    )
+    finish(imported, out, name, dtype)
 
 
 def finish(

@@ -71,12 +71,14 @@ class Decoder(nn.Module):
         uses_auxiliary: whether the paper trains with a dense auxiliary head.
         aux_weights: loss weight of each auxiliary output.
         scene_weight: loss weight of the scene logits.
+        classifier_kernel: side of the kernel of the classifier on that map.
         out_channels: channels of the returned feature map.
     """
 
     default_output_stride: ClassVar[int] = 8
     uses_auxiliary: ClassVar[bool] = False
     scene_weight: ClassVar[float] = 0.0
+    classifier_kernel: int = 1
     out_channels: int
 
     def __init__(self, setup: DecoderSetup) -> None:

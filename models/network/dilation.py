@@ -9,7 +9,7 @@ ways, all of which published checkpoints use:
     strides        a stage may be dilated although it halves its map
 
 The first block of a dilated stage has half of the stage's dilation (`contract`), as in timm and
-torchvision.
+torchvision; in smp it has all of it, and basic blocks dilate both of their convolutions (`both`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import nn
 
 from maskzoo.models.errors import SpecError
 
-OPTIONS = ("dilations", "multi_grid", "contract_dilation")
+OPTIONS = ("dilations", "multi_grid", "contract_dilation", "dilate_both")
 """Keys of `ModelSpec.encoder_options` that are this module's and not timm's."""
 
 _STRIDES = (4, 8, 16, 32)  # of the four stages, where none keeps its size
@@ -37,11 +37,13 @@ class Dilation:
         stages: of each of the four stages.
         multi_grid: of each block of the last stage, in place of the stage's; empty for none.
         contract: whether the first block of a dilated stage has half of its dilation.
+        both: whether the second convolution of a basic block is dilated too.
     """
 
     stages: tuple[int, ...]
     multi_grid: tuple[int, ...] = ()
     contract: bool = True
+    both: bool = False
 
     def of_blocks(self, stage: int, count: int) -> tuple[int, ...]:
         """Return the dilation of each of the `count` blocks of a stage, counted from 0."""
@@ -70,9 +72,12 @@ def take_dilation(options: dict[str, Any]) -> Dilation | None:
     contract = given.get("contract_dilation", True)
     if not isinstance(contract, bool):
         mistakes.append(f"contract_dilation is true or false, given {contract!r}")
+    both = given.get("dilate_both", False)
+    if not isinstance(both, bool):
+        mistakes.append(f"dilate_both is true or false, given {both!r}")
     if mistakes:
         raise SpecError("encoder_options", mistakes)
-    return Dilation(tuple(stages), tuple(grid), contract)
+    return Dilation(tuple(stages), tuple(grid), contract, both)
 
 
 def dilate(body: nn.Module, dilation: Dilation, output_stride: int) -> None:
@@ -102,6 +107,8 @@ def dilate(body: nn.Module, dilation: Dilation, output_stride: int) -> None:
                 _keep_size(block)
             convolution = block.conv1 if isinstance(block, BasicBlock) else block.conv2
             convolution.dilation = convolution.padding = (value, value)
+            if dilation.both and isinstance(block, BasicBlock):
+                block.conv2.dilation = block.conv2.padding = (value, value)
 
 
 def _keep_size(block: BasicBlock | Bottleneck) -> None:

@@ -185,6 +185,11 @@ class Encoder(nn.Module):
         return tensor
 
 
+def is_built_by_timm(name: str) -> bool:
+    """Return whether timm builds the encoder of this name: all `tu-`, ResNets and ResNeXts."""
+    return name.startswith("tu-") or _THROUGH_TIMM.match(name) is not None
+
+
 def list_encoders() -> list[str]:
     """Return every encoder name: smp's own, and timm's with `tu-` in front."""
     return sorted(smp_encoders) + [f"tu-{name}" for name in timm.list_models()]

@@ -64,7 +64,10 @@ class SegmentationNetwork(nn.Module):
         self.decoder = decoder
         self.refine = PluginChain()
         self.classifier = Classifier(
-            decoder.out_channels, spec.num_classes, dropout=decoder.dropout
+            decoder.out_channels,
+            spec.num_classes,
+            dropout=decoder.dropout,
+            kernel_size=decoder.classifier_kernel,
         )
 
     def forward(self, x: Tensor) -> Tensor:

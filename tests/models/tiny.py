@@ -29,6 +29,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "linknet": {"channels": 8},
     "manet": {"channels": [8, 8, 8, 8], "attention_channels": 4, "reduction": 2},
     "segformer": {"channels": 8},
+    "smp": {"widths": [8, 8, 8, 8, 8]},
     "unet": {"channels": [8, 8, 8, 8]},
     "unetplusplus": {"channels": [8, 8, 8, 8]},
 }
