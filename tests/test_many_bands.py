@@ -34,8 +34,12 @@ from maskzoo.training.config.load import load_config
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.opening import inspect, open_dataset
 from maskzoo.training.data.records.description import Description
+from maskzoo.training.race import run as race_module
+from maskzoo.training.race.space import Space
+from maskzoo.training.race.study import Terms
 from maskzoo.training.run.fit import train
 from maskzoo.training.scoring.bundle import evaluate_bundle
+from maskzoo.training.scoring.quantize import export_int8
 
 SIZE = 64, 80
 COLLAR = 6  # rows without data
@@ -255,6 +259,39 @@ def test_an_exported_engine_gives_torchs_mask(trained, engine, tmp_path):
         assert agreement > 0.999
 
 
+@pytest.mark.slow
+def test_int8_takes_the_bands_too(trained):
+    artefact = export_int8(trained.bundle, trained.data, max_drop=100)
+    assert artefact.record.score.mean_iou > 0.5
+    int8 = Predictor.from_bundle(trained.bundle, engine="openvino-int8", device="cpu")
+    torch_s = Predictor.from_bundle(trained.bundle, engine="torch", device="cpu")
+    image = first(trained)
+    agreement = (int8.segment(image).label_map == torch_s.segment(image).label_map).mean()
+    assert agreement > 0.9
+
+
+@pytest.mark.slow
+def test_a_race_has_networks_of_the_bands(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(race_module, "seconds_per_step", lambda parts: 1.0)
+    monkeypatch.setattr(race_module, "seconds_per_validation", lambda parts: 0.0)
+    settings = ("model.options={}", "model.encoder_options={channels: [4, 8, 8, 16]}")
+    result = race_module.race(
+        trained.data,
+        load_config([*TINY, *settings]),
+        folder=tmp_path / "race",
+        terms=Terms(
+            minutes=0.2,
+            space=Space(("unet", "fpn"), ("tu-resnet10t",), ("",)),
+            count=2,
+            least_steps=2,
+        ),
+        clock=lambda: 0.0,
+    )
+    manifest = read_manifest(result.bundle)
+    assert manifest.spec.in_channels == trained.kind.bands
+    assert manifest.preprocessing.bands.in_file == trained.kind.bands
+
+
 def test_a_file_of_other_bands_is_refused_with_both_counts(trained, client, tmp_path):
     path = other_bands(trained, tmp_path / "other.tif")
     ours = trained.kind.bands
@@ -274,6 +311,13 @@ def test_a_file_of_other_bands_is_refused_with_both_counts(trained, client, tmp_
     assert answer.status_code == 422
     assert answer.json()["type"].endswith("image-bands")
     assert f"has {ours - 1} band(s)" in answer.json()["detail"]
+    job = client.post(
+        "/jobs",
+        params={"model": "bands"},
+        content=path.read_bytes(),
+        headers={"content-type": "image/tiff"},
+    )
+    assert (job.status_code, job.json()["type"]) == (422, answer.json()["type"])
 
 
 def test_rgb_networks_refuse_it_too(trained):

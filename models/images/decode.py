@@ -96,7 +96,7 @@ class ImageInfo:
             data; ``present`` if only the header was read.
         icc_profile: ``none`` or ``ignored``.
         scaling: how samples became 8 bits, ``none`` if they were; ``pending`` if only the header
-            was read.
+            was read; `BY_BANDS` for files that only a network of bands can take.
         bands: samples of a pixel without alpha; 3 for a palette.
     """
 
@@ -347,6 +347,7 @@ def _decode_tiff(stream: BinaryIO, name: str, max_pixels: int | None) -> Decoded
 
 
 def _tiff_info(header: TiffHeader) -> ImageInfo:
+    scaling = "none" if header.mode.startswith("uint8") else "pending"
     info = ImageInfo(
         format="TIFF",
         mode=header.mode,
@@ -358,7 +359,7 @@ def _tiff_info(header: TiffHeader) -> ImageInfo:
         exif_transposed=False,
         alpha="present" if header.alpha_kind else "none",
         icc_profile="ignored" if header.has_icc_profile else "none",
-        scaling="none" if header.mode.startswith("uint8") else "pending",
+        scaling=scaling if header.has_colours else BY_BANDS,
         bands=header.bands,
     )
     return _oriented(info, header.orientation if 1 <= header.orientation <= 8 else 1)

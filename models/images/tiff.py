@@ -21,14 +21,13 @@ import tifffile
 from PIL import Image
 
 from maskzoo.models.errors import (
-    ImageBandsError,
     ImageDamagedError,
     ImageError,
     ImageFormatError,
     ImageTooLargeError,
 )
 from maskzoo.models.images.jpeg import check_complete, segment_scans
-from maskzoo.models.images.raster.bands import StoredSamples
+from maskzoo.models.images.raster.bands import StoredSamples, no_colours
 from maskzoo.models.images.raster.gdal import missing, read_band_names, read_no_data
 from maskzoo.models.images.samples import (
     composite,
@@ -71,6 +70,7 @@ class TiffHeader:
         width, height: as stored, before the orientation tag is applied.
         mode: type and number of the samples, such as ``uint16x3``.
         bands: samples of a pixel without alpha; 3 where they are a palette, inks or luma.
+        has_colours: whether an RGB network can take them; else only one of bands can.
         alpha_kind: 0 none, 1 associated (premultiplied), 2 unassociated.
         pages: images in the file (counted up to 10000).
     """
@@ -81,6 +81,7 @@ class TiffHeader:
     mode: str
     orientation: int
     bands: int
+    has_colours: bool
     alpha_kind: int
     has_icc_profile: bool
     pages: int
@@ -181,6 +182,7 @@ def page_header(page: tifffile.TiffPage, stream: BinaryIO, name: str) -> TiffHea
         mode=f"{page.dtype}x{page.samplesperpixel}",
         orientation=orientation if isinstance(orientation, int) else 1,
         bands=_count_bands(page),
+        has_colours=_has_colours(page),
         alpha_kind=alpha_kind(page),
         has_icc_profile=34675 in page.tags,
         pages=_count_pages(stream),
@@ -205,13 +207,13 @@ def check_colours(page: tifffile.TiffPage, name: str) -> None:
     Raises:
         ImageBandsError: it has two bands, or more than three that are not said to start with RGB.
     """
-    bands = _count_bands(page)
-    if int(page.photometric) in (_MIN_IS_WHITE, _MIN_IS_BLACK) and bands not in (1, 3):
-        raise ImageBandsError(
-            f"{name} has {bands} bands and 3 (red, green, blue) or 1 are taken here; keep these, "
-            "as `gdal_translate -b 1 -b 2 -b 3` does, or use a network that was trained on files "
-            f"of {bands} bands"
-        )
+    if not _has_colours(page):
+        raise no_colours(_count_bands(page), name)
+
+
+def _has_colours(page: tifffile.TiffPage) -> bool:
+    is_plain = int(page.photometric) in (_MIN_IS_WHITE, _MIN_IS_BLACK)
+    return not is_plain or _count_bands(page) in (1, 3)
 
 
 def check_page(page: tifffile.TiffPage, name: str, max_pixels: int | None) -> None:

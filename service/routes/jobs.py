@@ -14,8 +14,10 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 
 from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import ImageInfo, read_header
+from maskzoo.models.images.raster.bands import BY_BANDS, check_number, no_colours
 from maskzoo.service.answering.finish import check_answerable
 from maskzoo.service.answering.order import Order
+from maskzoo.service.bundles.entries import ModelEntry
 from maskzoo.service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
 from maskzoo.service.inputs.bodies import announced_bytes
 from maskzoo.service.inputs.options import merge_options
@@ -94,7 +96,7 @@ async def create_job(
     async with jobs.reserve(min(announced, limit)) as place:
         intake = await receive(request, place.upload, max_bytes=limit)
         options = merge_options(query, intake.fields)
-        await _check(services, options, request.headers.get("accept"))
+        entry = await _check(services, options, request.headers.get("accept"))
         if services.decoder.takes(place.upload):
             info = await services.decoder.header(place.upload, name=intake.name)
         else:
@@ -102,6 +104,7 @@ async def create_job(
         max_pixels = services.settings.job_max_pixels
         if info.width * info.height > max_pixels:
             raise ImageTooLargeError(info.width, info.height, max_pixels)
+        _check_bands(entry, info, intake.name)
         await _check_cost(services, options, request.headers.get("accept"), info)
         await jobs.grow(place, info)
         job = JobRecord(
@@ -202,8 +205,8 @@ async def delete_job(job_id: JobId, services: ServicesDep, owner: Owner) -> Resp
     return Response(status_code=204)
 
 
-async def _check(services: Services, options: SegmentOptions, accept: str | None) -> None:
-    """Reject a job that would fail later.
+async def _check(services: Services, options: SegmentOptions, accept: str | None) -> ModelEntry:
+    """Return the model of a job, or reject one that would fail later.
 
     Raises:
         BadParameterError, UnknownNameError, NotAcceptableError: the options cannot be met.
@@ -214,6 +217,23 @@ async def _check(services: Services, options: SegmentOptions, accept: str | None
     entry = services.manager.entry(options.model or services.manager.default_name or "")
     if entry.manifest is not None:
         check_answerable(options, entry.manifest.labels)
+    return entry
+
+
+def _check_bands(entry: ModelEntry, info: ImageInfo, name: str) -> None:
+    """Reject an image of other bands than the model takes.
+
+    Raises:
+        ImageBandsError: their numbers differ, or an RGB model would get bands that are no colours.
+    """
+    if entry.manifest is None:  # a damaged bundle: the job says so
+        return
+    bands = entry.manifest.preprocessing.bands
+    if bands is None and info.scaling == BY_BANDS:
+        raise no_colours(info.bands, name)
+    if bands is not None:
+        has_alpha = info.alpha != "none"
+        check_number(bands, num_samples=info.bands + has_alpha, has_alpha=has_alpha, name=name)
 
 
 async def _check_cost(

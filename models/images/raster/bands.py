@@ -76,11 +76,7 @@ class BandReader:
         Raises:
             ImageBandsError: it has other bands, or samples that cannot hold their values.
         """
-        if bands.in_file not in (num_samples, num_samples - has_alpha):
-            raise ImageBandsError(
-                f"{name} has {num_samples} band(s) and the network takes files of {bands.in_file} "
-                f"({bands.names}); send a file with these bands, in the order of the training"
-            )
+        check_number(bands, num_samples=num_samples, has_alpha=has_alpha, name=name)
         highest = max(band.high for band in bands.channels)
         if dtype == np.uint8 and highest > _BYTE:
             raise ImageBandsError(
@@ -146,6 +142,30 @@ def resize_bands(pixels: np.ndarray, size: tuple[int, int], interpolation: int) 
         for first in range(0, channels, 4)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+def check_number(bands: Bands, *, num_samples: int, has_alpha: bool, name: str) -> None:
+    """Raise `ImageBandsError` for a file of another number of bands than the network takes.
+
+    Args:
+        bands: that the network takes.
+        num_samples, has_alpha: of the file; alpha is one of the samples.
+        name: what messages call it.
+    """
+    if bands.in_file not in (num_samples, num_samples - has_alpha):
+        raise ImageBandsError(
+            f"{name} has {num_samples} band(s) and the network takes files of {bands.in_file} "
+            f"({bands.names}); send a file with these bands, in the order of the training"
+        )
+
+
+def no_colours(num_bands: int, name: str) -> ImageBandsError:
+    """Return the error of an RGB network for a file whose bands are not said to be colours."""
+    return ImageBandsError(
+        f"{name} has {num_bands} bands and 3 (red, green, blue) or 1 are taken here; keep these, "
+        "as `gdal_translate -b 1 -b 2 -b 3` does, or use a network that was trained on files of "
+        f"{num_bands} bands"
+    )
 
 
 def preview(stored: StoredSamples) -> np.ndarray:

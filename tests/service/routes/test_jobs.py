@@ -292,6 +292,19 @@ def test_too_many_bytes_or_pixels_for_a_job_are_a_413(start, model, body):
         assert client.post("/jobs", content=body).status_code == status
 
 
+@pytest.mark.parametrize(("bands", "status"), [(1, 202), (2, 422), (3, 202), (4, 422)])
+def test_bands_that_are_no_colours_are_refused_before_a_job_begins(start, model, bands, status):
+    client = start(model)
+    stream = io.BytesIO()
+    samples = np.zeros((40, 50, bands), np.uint16)
+    tifffile.imwrite(stream, samples, photometric="minisblack", planarconfig="contig")
+    answer = client.post("/jobs", content=stream.getvalue(), headers={"content-type": "image/tiff"})
+    assert answer.status_code == status
+    if status == 422:
+        assert answer.json()["type"].endswith("image-bands")
+        assert f"has {bands} bands and 3" in answer.json()["detail"]
+
+
 def test_segment_above_its_limit_names_jobs_unless_a_job_could_not_help(start, model, body):
     client = start(model, max_pixels=10_000)
     answer = client.post("/segment", content=body)

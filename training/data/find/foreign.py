@@ -64,17 +64,34 @@ _CONTENT: tuple[tuple[str, re.Pattern[bytes], str], ...] = (
         "take instances_*.json, which holds the outlines",
     ),
 )
+_SLICES = (
+    "write their slices out as TIFF and PNG files, with the lines under 'Volumes' in "
+    "docs/training.md"
+)
+_IMAGES = (
+    "write the images out as TIFF files, `tifffile.imwrite('x.tif', array, "
+    "photometric='minisblack', planarconfig='contig')` for an array (H, W, bands); masks of the "
+    "same names may stay as they are"
+)
 _SUFFIXES = {
     ".tfrecord": ("TFRecord files", "write the images and masks out as PNG files"),
     ".record": ("TFRecord files", "write the images and masks out as PNG files"),
     ".lmdb": ("an LMDB", "write the images and masks out as PNG files"),
     ".parquet": ("Parquet files", "write the images and masks out as PNG files"),
-    ".nii": ("NIfTI volumes", "write their slices out as PNG or TIFF files"),
-    ".nii.gz": ("NIfTI volumes", "write their slices out as PNG or TIFF files"),
-    ".nrrd": ("NRRD volumes", "write their slices out as PNG or TIFF files"),
-    ".dcm": ("DICOM files", "write images and masks out as PNG or TIFF files"),
-    ".h5": ("HDF5 files", "write images and masks out as PNG, TIFF or .npy files"),
-    ".hdf5": ("HDF5 files", "write images and masks out as PNG, TIFF or .npy files"),
+    ".nii": ("NIfTI volumes", _SLICES),
+    ".nii.gz": ("NIfTI volumes", _SLICES),
+    ".nrrd": ("NRRD volumes", _SLICES),
+    ".mha": ("MetaImage volumes", _SLICES),
+    ".dcm": (
+        "DICOM files",
+        "write each image out as a TIFF file: `pip install pydicom`, then "
+        "`tifffile.imwrite('x.tif', pydicom.dcmread('x.dcm').pixel_array)`",
+    ),
+    ".h5": ("images in HDF5 files", _IMAGES),
+    ".hdf5": ("images in HDF5 files", _IMAGES),
+    ".mat": ("images in MATLAB's files", _IMAGES),
+    ".npz": ("images in numpy's files", _IMAGES),
+    ".npy": ("images in numpy's files", _IMAGES),
     ".shp": ("shapefiles", "burn them into masks with `gdal_rasterize`"),
     ".geojson": ("GeoJSON", "burn it into masks with `gdal_rasterize`"),
 }

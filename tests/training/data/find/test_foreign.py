@@ -21,7 +21,10 @@ from maskzoo.training.data.opening import inspect
             "VOC's xml of boxes",
         ),
         ("a.tfrecord", "x", "TFRecord files .*a.tfrecord"),
-        ("a.nii.gz", "x", "NIfTI"),
+        ("a.nii.gz", "x", "NIfTI.*'Volumes' in docs/training.md"),
+        ("a.dcm", "x", "DICOM.*pip install pydicom"),
+        ("a.mat", "x", "images in MATLAB's files .*imwrite"),
+        ("a.npy", "x", "images in numpy's files .*imwrite"),
     ],
 )
 def test_a_format_that_is_not_read_is_named_with_what_helps(tmp_path, name, content, message):
