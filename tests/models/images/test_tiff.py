@@ -16,6 +16,7 @@ from maskzoo.models.errors import (
 )
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.models.images.jpeg import MAX_SCANS
+from maskzoo.models.images.raster.bands import BY_BANDS
 from maskzoo.models.images.samples import NO_DATA_COLOUR
 from tests.models.images.files import with_scans, with_strip
 
@@ -221,7 +222,8 @@ def test_the_first_three_of_many_channels_are_used_where_they_are_rgb(channels):
 def test_other_bands_are_refused_with_both_counts(channels):
     samples = np.zeros((20, 30, channels), np.uint8)
     data = tiff(samples, photometric="minisblack", planarconfig="contig")
-    assert read_header(data).bands == channels
+    header = read_header(data)
+    assert (header.bands, header.scaling) == (channels, BY_BANDS)
     with pytest.raises(ImageBandsError, match=f"has {channels} bands and 3"):
         decode_image(data)
 

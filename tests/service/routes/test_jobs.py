@@ -296,8 +296,9 @@ def test_too_many_bytes_or_pixels_for_a_job_are_a_413(start, model, body):
 def test_bands_that_are_no_colours_are_refused_before_a_job_begins(start, model, bands, status):
     client = start(model)
     stream = io.BytesIO()
-    samples = np.zeros((40, 50, bands), np.uint16)
-    tifffile.imwrite(stream, samples, photometric="minisblack", planarconfig="contig")
+    samples = np.zeros((40, 50, bands) if bands > 1 else (40, 50), np.uint16)
+    planar = "contig" if bands > 1 else None
+    tifffile.imwrite(stream, samples, photometric="minisblack", planarconfig=planar)
     answer = client.post("/jobs", content=stream.getvalue(), headers={"content-type": "image/tiff"})
     assert answer.status_code == status
     if status == 422:
