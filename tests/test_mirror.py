@@ -146,7 +146,6 @@ COVERED_BY = {
     # weights
     "models/weights/builtin.py": "tests/models/weights/test_source.py",
     "models/weights/names.py": "tests/models/weights/test_source.py",
-    "models/weights/origin.py": "tests/models/weights/test_source.py",
     # commands
     "maskzoo/__main__.py": "tests/test_cli.py",
     "maskzoo/console.py": "tests/test_cli.py",

@@ -105,11 +105,13 @@ class GraphCache(Generic[G]):
         return None
 
     def prepare(self, bucket: Bucket) -> G | None:
-        """Capture a bucket now; None if that cannot be done.
+        """Return the graph of a bucket, captured now if it was not; None if that cannot be done.
 
         A capture that runs out of memory concerns this bucket; any other failure is the network's,
         and nothing is captured from then on. `failure` says why.
         """
+        if bucket in self._graphs:
+            return self._graphs[bucket]
         if self.failure is not None or bucket in self._too_large:
             return None
         try:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from maskzoo.models.errors import ImageDamagedError, ImageError, ImageTooLargeError
-from maskzoo.models.images.decode import decode_image, read_header
+from maskzoo.models.images.decode import ImageInfo, decode_image, read_header
 from tests.models.images.files import HEIGHT, WIDTH, encode, scene, with_orientation
 
 
@@ -205,3 +205,12 @@ def _decode_small(data: bytes) -> None:
 def test_decoding_does_not_depend_on_the_name(tmp_path):
     data = encode(Image.fromarray(scene()), "PNG")
     np.testing.assert_array_equal(decode_image(data, name="a.jpg").pixels, scene())
+
+
+@pytest.mark.parametrize(
+    ("bands", "bit_depth", "factor"),
+    [(1, 1, 1), (3, 8, 1), (4, 8, 1), (5, 8, 2), (3, 16, 2), (2, 16, 1), (13, 32, 13)],
+)
+def test_an_image_counts_a_pixel_for_each_four_bytes_of_samples(bands, bit_depth, factor):
+    info = ImageInfo("TIFF", "x", 30, 20, bit_depth, 1, 1, False, "none", "none", "none", bands)
+    assert info.cost == 600 * factor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskzoo.models.images.orientation import from_upright, to_upright
+from maskzoo.models.images.orientation import from_upright, to_upright, to_upright_bands
 
 STORED = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
 UPRIGHT = {
@@ -43,3 +43,12 @@ def test_from_upright_undoes_to_upright(
 def test_other_numbers_change_nothing(orientation: int) -> None:
     np.testing.assert_array_equal(to_upright(STORED, orientation), STORED)
     np.testing.assert_array_equal(from_upright(STORED, orientation), STORED)
+
+
+@pytest.mark.parametrize("orientation", [0, *UPRIGHT, 9])
+def test_many_bands_turn_as_each_of_them_does(orientation: int) -> None:
+    bands = np.random.default_rng(0).integers(0, 60_000, (3, 4, 7), np.uint16)
+    turned = to_upright_bands(bands, orientation)
+    for number in range(7):
+        one = to_upright(np.ascontiguousarray(bands[..., number]), orientation)
+        np.testing.assert_array_equal(turned[..., number], one)

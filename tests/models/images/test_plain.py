@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -42,6 +43,19 @@ def written(kind: str, size: tuple[int, int] = (60, 40), mode: str = "RGB", **op
 def test_sequential_files_of_few_pixels_are_plain(data, expected):
     assert MAX_PLAIN_PIXELS == 2048 * 2048
     assert is_plain(data) is expected
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, -40), (-60, 40), (-60, -40)])
+def test_a_bmp_of_rows_from_top_to_bottom_is_plain_too(width: int, height: int) -> None:
+    data = bytearray(written("BMP"))
+    data[18:26] = struct.pack("<ii", width, height)
+    assert is_plain(bytes(data))
+
+
+def test_a_file_of_just_the_most_bytes_is_plain():
+    png = written("PNG")
+    assert is_plain(png + bytes(MAX_PLAIN_BYTES - len(png)))
+    assert not is_plain(png + bytes(MAX_PLAIN_BYTES - len(png) + 1))
 
 
 def test_a_file_of_many_parts_or_many_bytes_is_not_plain():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
@@ -11,6 +12,7 @@ from PIL import Image
 
 from maskzoo.models.errors import ImageFormatError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
+from maskzoo.models.images.sniff import gif_size
 from tests.models.images.files import encode, scene
 
 
@@ -76,3 +78,19 @@ def test_a_bomb_is_refused_by_its_header_without_a_warning(kind):
         warnings.simplefilter("error")
         with pytest.raises(ImageTooLargeError, match="megapixels"):
             decode_image(_bombs()[kind])
+
+
+@pytest.mark.parametrize(
+    ("canvas", "frame", "size"),
+    [
+        ((10, 20), (0, 0, 10, 20), (10, 20)),
+        ((10, 20), (5, 0, 30, 4), (35, 20)),  # the frame reaches over the canvas: it grows
+        ((10, 20), (0, 7, 4, 30), (10, 37)),
+    ],
+)
+@pytest.mark.parametrize("colours", [0, 8])
+def test_the_size_of_a_gif_holds_its_first_frame(canvas, frame, size, colours):
+    flags = 0x80 | 2 if colours else 0
+    comment = b"\x21\xfe\x03abc\x02de\x00"
+    data = b"GIF89a" + struct.pack("<HHBBB", *canvas, flags, 0, 0) + bytes(3 * colours)
+    assert gif_size(io.BytesIO(data + comment + b"," + struct.pack("<HHHH", *frame)), "x") == size

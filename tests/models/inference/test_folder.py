@@ -113,3 +113,38 @@ def test_a_mask_that_was_edited_is_not_written_over_without_being_asked(
     assert not outputs[0].mask.exists()  # nothing was computed
     assert len(list(predict_files(predictor, outputs, again=True))) == 2
     assert edited.read_bytes() != before
+
+
+@pytest.mark.parametrize("mode", ["whole", "tiled"])
+def test_the_overlay_has_the_opacity_that_was_asked_for(
+    predictor: Predictor, image: Path, tmp_path: Path, mode: str
+):
+    outputs = list_outputs([str(image)], tmp_path / "out")
+    options = PredictOptions(mode=mode)
+    (bare,) = predict_files(predictor, outputs, options, opacity=0.0)
+    with Image.open(bare.files.overlay) as found:
+        assert np.abs(np.asarray(found).astype(int) - tifffile.imread(image)).mean() < 3
+    (painted,) = predict_files(predictor, outputs, options, opacity=1.0)
+    with Image.open(painted.files.overlay) as found, Image.open(painted.files.mask) as mask:
+        colours = np.array(predictor.labels.colours)[np.asarray(mask)]
+        background = predictor.labels.background
+        counted = np.asarray(mask) != (-1 if background is None else background)
+        far = np.abs(np.asarray(found).astype(int) - colours).max(axis=-1)[counted]
+        assert np.median(far) < 12
+
+
+@pytest.mark.parametrize(("limit", "is_read"), [(610 * 700, True), (610 * 700 - 1, False)])
+def test_an_image_that_is_not_tiled_has_the_usual_limit_of_pixels(
+    predictor: Predictor,
+    image: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    is_read: bool,
+):
+    monkeypatch.setattr("maskzoo.models.inference.folder.DEFAULT_MAX_PIXELS", limit)
+    outputs = list_outputs([str(image)], tmp_path / "out")
+    (whole,) = predict_files(predictor, outputs, PredictOptions(mode="whole"))
+    assert (whole.error is None) is is_read
+    (tiled,) = predict_files(predictor, outputs, PredictOptions(mode="tiled"))
+    assert tiled.error is None

@@ -7,10 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from maskzoo.models.engines.base import MaskEngine, MaskRow
 from maskzoo.models.errors import NotFiniteError
 from maskzoo.models.inference.batching import image_bytes
+from maskzoo.models.inference.forward import Forward
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
+from maskzoo.models.inference.resize import InputPlan
+from maskzoo.models.inference.tta import parse_tta
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 
@@ -97,3 +101,57 @@ def test_an_infinite_logit_is_an_error_too():
     network = Predictor(Infinite(), LabelSet.generic(3), preprocessing, device="cpu")
     with pytest.raises(NotFiniteError, match=BAD):
         network.segment(images((64, 96))[0])
+
+
+class Masking:
+    """An engine that would give masks, and says so by an error."""
+
+    name, precision, device = "masking", "float32", torch.device("cpu")
+    takes_pixels, in_channels, choice = True, 3, None
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+
+    def masks(self, images: list[np.ndarray], *, confidence: bool = True) -> list[MaskRow]:
+        """Not called here."""
+        raise AssertionError
+
+    def prepare(self, size: tuple[int, int], batches: list[int]) -> None:
+        """Not called here."""
+        raise AssertionError
+
+    def run(self, batch: Tensor) -> Tensor:
+        """Not called here."""
+        raise AssertionError
+
+
+PLAIN = InputPlan("whole", (64, 96), (64, 96), (64, 96))
+
+
+@pytest.mark.parametrize(
+    ("plan", "tta", "num_classes", "expected"),
+    [
+        (PLAIN, "none", 3, True),
+        (PLAIN, "flip", 3, False),  # logits of two views are averaged
+        (PLAIN, "multiscale:2", 3, False),  # one view, but of another size
+        (PLAIN, "none", 4, False),
+        (InputPlan("resize", (128, 192), (64, 96), (64, 96)), "none", 3, False),
+        (InputPlan("whole", (20, 96), (20, 96), (32, 96)), "none", 3, False),
+    ],
+)
+def test_an_engine_gives_masks_only_of_images_at_their_own_size(
+    plan: InputPlan, tta: str, num_classes: int, expected: bool
+) -> None:
+    preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
+    forward = Forward(Masking(num_classes), preprocessing, 3, batch_bytes=1 << 30)
+    assert isinstance(forward.engine, MaskEngine)
+    assert forward.gives_masks([PLAIN, plan], parse_tta(tta)) is expected
+
+
+def test_the_image_that_has_no_finite_logits_is_counted_over_all_runs():
+    network, batches = counted(batch_bytes=2 * image_bytes((64, 96)))
+    given = images(*[(64, 96)] * 5)
+    given[3][:] = 0
+    with pytest.raises(NotFiniteError, match=r"4 of 5"):
+        network.segment_batch(given)
+    assert batches == [2, 2]

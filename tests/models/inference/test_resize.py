@@ -28,6 +28,8 @@ from maskzoo.models.inference.tta import MIN_SIDE
         ((400, 100), "whole", {"max_side": 200}, "whole", (400, 100)),
         ((150, 100), "auto", {"max_side": 200}, "whole", (150, 100)),
         ((150, 100), "resize", {"max_side": 200}, "resize", (150, 100)),
+        ((200, 100), "auto", {"max_side": 200}, "whole", (200, 100)),
+        ((100, 100), "auto", {"whole_pixels": 10_000}, "whole", (100, 100)),
         ((1, 4000), "resize", {"max_side": 100}, "resize", (1, 100)),
     ],
 )
@@ -64,3 +66,12 @@ def test_shrinking_averages_areas():
     pixels[::2, ::2] = 200
     fitted = fit_to_plan(pixels, plan_input((64, 64), "resize", max_side=32))
     assert (fitted == 50).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_a_pixel_of_a_shrunk_image_is_the_mean_of_those_it_stands_for(channels: int):
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 192, channels), np.uint8)
+    plan = plan_input((128, 192), "resize", max_side=48)
+    assert plan.scaled == (32, 48)
+    means = pixels.reshape(32, 4, 48, 4, channels).mean(axis=(1, 3))
+    assert np.abs(fit_to_plan(pixels, plan) - means).max() <= 0.51

@@ -53,3 +53,27 @@ def test_a_name_server_that_never_answers_costs_less_than_a_second(
     started = time.monotonic()
     assert not hub.is_reachable()
     assert time.monotonic() - started < 2
+
+
+def test_a_revision_is_looked_for_and_fetched_as_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def look(repository: str, name: str, revision: str | None = None) -> None:
+        asked.append(("cache", repository, name, revision))
+
+    def fetch(repository: str, name: str, revision: str | None = None) -> str:
+        asked.append(("hub", repository, name, revision))
+        if name == "first":
+            raise OSError
+        return "there"
+
+    monkeypatch.setattr(hub, "try_to_load_from_cache", look)
+    monkeypatch.setattr(hub, "hf_hub_download", fetch)
+    monkeypatch.setattr(hub, "is_reachable", lambda: True)
+    file = hub.HubFile("tu-x", "timm/x", ("first", "second"), revision="abc")
+    assert str(file.fetch()) == "there"
+    assert asked == [
+        (where, "timm/x", name, "abc") for where in ("cache", "hub") for name in ("first", "second")
+    ]

@@ -214,3 +214,23 @@ def test_a_cached_file_is_enough_without_a_network(cut_off: None, tmp_path: Path
 def test_names_that_are_not_a_packages_stay_as_they_are() -> None:
     state = {"conv1.weight": torch.zeros(1)}
     assert to_timm(state, "tf_efficientnet_lite0") == state
+
+
+def test_shipped_weights_that_were_changed_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    encoder = "tu-mobilenetv2_100"
+    (tmp_path / BUILTIN[encoder].path.name).write_bytes(b"something else")
+    monkeypatch.setattr("maskzoo.models.weights.builtin.FOLDER", tmp_path)
+    with pytest.raises(WeightsError, match="that ship are damaged"):
+        check_source("builtin", encoder)
+
+
+@pytest.mark.parametrize("key", ["licence", "license"])
+def test_the_licence_of_a_file_is_read_in_either_spelling(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"x": torch.zeros(2)}, path, {key: "MIT", "origin": "trained by A"})
+    found = open_source(str(path), "tu-resnet18")
+    assert found is not None
+    assert (found.origin.name, found.origin.licence) == ("a.safetensors", "MIT")
+    assert (found.origin.origin, found.origin.sha256) == ("trained by A", sha256_of(path))

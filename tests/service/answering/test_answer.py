@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import replace
 
 import numpy as np
 import tifffile
@@ -58,3 +59,8 @@ def test_a_geotiff_keeps_its_place(make_order, open_place):
     answer = answer_of(make_order(), stream.getvalue(), open_place)
     assert answer.georeference.epsg == 32633
     np.testing.assert_array_equal(answer.georeference.matrix, [[2, 0, 500], [0, -2, 900]])
+
+
+def test_the_most_corners_are_those_of_the_order(make_order, open_place, png):
+    order = replace(make_order(), max_corners=7)
+    assert answer_of(order, png, open_place).max_corners == 7

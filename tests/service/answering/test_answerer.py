@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import ImageFormatError, ImageTooLargeError
+from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.service.answering.answerer import Answerer
 from maskzoo.service.errors import DeadlineError, ImageNeedsJobError, OverloadedError
 from maskzoo.service.observability.metrics import Metrics
@@ -25,7 +28,7 @@ from maskzoo.service.scheduling.workers import Workers
 PIXELS = 40 * 60  # of the fixture `png`
 
 
-def answer(order, data, write, *, inside: int = 0, job_max_pixels: int = 10**6):
+def answer(order, data, write, *, inside: int = 0, job_max_pixels: int = 10**6, decoder=None):
     """Return the answer, what was written, the admission and the metrics.
 
     Args:
@@ -37,7 +40,7 @@ def answer(order, data, write, *, inside: int = 0, job_max_pixels: int = 10**6):
         queue = BatchQueue(max_batch_pixels=10**6, max_batch_items=8)
         batcher = Batcher(partial(run_batch, workers), queue)
         parts = Admission(10**6), Metrics()
-        answerer = Answerer(workers, parts[0], batcher, parts[1], job_max_pixels)
+        answerer = Answerer(workers, parts[0], batcher, parts[1], job_max_pixels, decoder)
         other = parts[0].admit(Cost(image_pixels=inside)) if inside else nullcontext()
         try:
             with other:
@@ -125,3 +128,46 @@ def test_an_image_is_planned_once(make_order, png, counted_model, monkeypatch):
     monkeypatch.setattr(counted_model, "plan", lambda *given: planned.append(given) or plan(*given))
     answer(make_order(mode="tiled"), png, held)
     assert len(planned) == 1
+
+
+class NotedDecoder:
+    """Takes every file, and decodes it here."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def takes(self, source: bytes) -> bool:
+        """Take it."""
+        return True
+
+    async def header(self, source: bytes, *, name: str):
+        """Read the header."""
+        self.asked.append(name)
+        return read_header(source)
+
+    async def decode(self, source: bytes, header, *, name: str, max_pixels: int, bands):
+        """Decode the file."""
+        self.asked.append((name, max_pixels, bands))
+        return decode_image(source)
+
+
+def test_header_and_pixels_of_a_file_for_the_decoder_are_read_by_it(make_order, png):
+    decoder = NotedDecoder()
+    found, *_ = answer(make_order(max_pixels=5000), png, held, decoder=decoder)
+    assert found.runs.areas[1] == 200
+    assert decoder.asked == ["a.png", ("a.png", 5000, None)]
+
+
+@pytest.mark.parametrize("seconds", [None, 50.0])
+def test_the_time_that_is_left_is_told_at_the_door(make_order, png, monkeypatch, seconds):
+    told = []
+    admit = Admission.admit
+
+    def note(self, cost, *, within_s=math.inf):
+        told.append(within_s)
+        return admit(self, cost, within_s=within_s)
+
+    monkeypatch.setattr(Admission, "admit", note)
+    ends = None if seconds is None else time.monotonic() + seconds
+    answer(replace(make_order(), deadline=ends), png, held)
+    assert told == [math.inf] if seconds is None else 40 < told[0] <= 50

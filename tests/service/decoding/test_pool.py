@@ -18,11 +18,13 @@ from PIL import Image
 
 from maskzoo.models.errors import ImageDamagedError, ImageError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
+from maskzoo.models.preprocessing import Band, Bands
 from maskzoo.service.decoding import pool as pool_module
 from maskzoo.service.decoding import worker
 from maskzoo.service.decoding.pool import Decoder
-from maskzoo.service.decoding.process import _map
+from maskzoo.service.decoding.process import Allowance, DecodeProcess, _map
 from maskzoo.service.errors import DecodeLimitError, DecoderDiedError, StoppedError
+from tests.service.headers import image_info
 
 POISON = b"\xff\xd8" + b"\xff\xe0\x00\x02" * 3_000_000
 """A JPEG of empty segments: reading its header takes tens of seconds."""
@@ -266,3 +268,70 @@ def test_limits_are_for_what_comes_on_top_and_never_above_the_systems(
     monkeypatch.setattr(worker, "open", lambda *_, **__: (tmp_path / "statm").open(), raising=False)
     worker._limit(memory=1000, seconds=5)
     assert limits == {"memory": (memory_limit, hard), "time": (time_limit, hard)}
+
+
+class NotedProcess:
+    """Stands for a process, and notes what it is asked for."""
+
+    is_alive = True
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, object]] = []
+
+    def header(self, source, **options):
+        """Note a header."""
+        self.asked.append(options)
+
+    decode = header
+
+    def kill(self) -> None:
+        """There is nothing to end."""
+
+    close = kill
+
+
+def test_a_file_may_take_what_its_bytes_its_samples_and_its_pixels_need(monkeypatch):
+    process = NotedProcess()
+    monkeypatch.setattr(pool_module, "DecodeProcess", lambda: process)
+    decoder = Decoder(1, limit_s=2)
+    band = Band(number=1, name="b", low=0, high=9, fill=0)
+    bands = Bands(in_file=1, dtype="uint16", channels=(band,))
+    small = image_info(width=100, height=50, bands=3, bit_depth=8)
+    large = image_info(width=10_000, height=10_000, bands=4, bit_depth=16)
+
+    async def run() -> None:
+        await decoder.header(bytes(1000), name="x")
+        await decoder.decode(bytes(1000), small, name="y", max_pixels=7)
+        await decoder.decode(bytes(1000), large, name="z", max_pixels=None, bands=bands)
+
+    asyncio.run(run())
+    decoder.close()
+    spare, file = 256 * 2**20, 3 * 1000
+    assert process.asked == [
+        {"name": "x", "allowed": Allowance(2, 2 * spare + file)},
+        {
+            "name": "y",
+            "max_pixels": 7,
+            "bands": None,
+            "allowed": Allowance(2, spare + file + 5000 * (4 * 3 + 24)),
+        },
+        {  # twice as many pixels as one limit of time is for
+            "name": "z",
+            "max_pixels": None,
+            "bands": bands,
+            "allowed": Allowance(4, spare + file + 10**8 * (4 * 4 * 2 + 24)),
+        },
+    ]
+
+
+def test_a_process_knows_no_secret_and_takes_a_name_of_any_length(monkeypatch, decoder):
+    monkeypatch.setenv("MASKZOO_ADMIN_TOKEN", "secret")
+    process = DecodeProcess()
+    try:
+        allowed = Allowance(60, 2**30)
+        header = process.header(FILES["gif"], name="x" * 300_000, allowed=allowed)
+        assert (header.width, header.height) == (60, 40)
+        with open(f"/proc/{process.pid}/environ", "rb") as file:
+            assert b"MASKZOO_" not in file.read()
+    finally:
+        process.close()

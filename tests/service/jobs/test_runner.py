@@ -265,6 +265,64 @@ def test_space_is_reserved_for_uploads_that_are_still_coming_in(tmp_path, monkey
     asyncio.run(main())
 
 
+def test_what_has_come_of_an_upload_is_not_reserved_twice(tmp_path, monkeypatch):
+    free = 1_000_000
+    usage = type("Usage", (), {"free": property(lambda self: free)})()
+    monkeypatch.setattr("maskzoo.service.jobs.files.shutil.disk_usage", lambda _: usage)
+
+    async def main():
+        nonlocal free
+        jobs, _, _ = jobs_of(tmp_path, job_free_bytes=0)
+        async with jobs.reserve(600_000) as place:
+            place.upload.write_bytes(bytes(400_000))
+            free = 600_000
+            async with jobs.reserve(400_000):
+                pass
+            with pytest.raises(DiskFullError):
+                async with jobs.reserve(400_001):
+                    pass
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_lease_is_renewed_five_times_before_it_ends(tmp_path, monkeypatch):
+    waited, sleep = [], asyncio.sleep
+
+    async def note(seconds, *rest):
+        waited.append(seconds)
+        await sleep(min(seconds, 0.02), *rest)
+
+    async def main():
+        monkeypatch.setattr(asyncio, "sleep", note)
+        for lease_s, expected in ((10, 1.0), (2, 0.4)):
+            waited.clear()
+            jobs, worker, _ = jobs_of(tmp_path / str(lease_s), job_lease_s=lease_s)
+            await jobs.start()
+            await accept(jobs)
+            await worker.started.wait()
+            while not any(0.01 < seconds < 20 for seconds in waited):
+                await sleep(0.005)
+            assert {seconds for seconds in waited if 0.01 < seconds < 20} == {expected}
+            await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_job_is_stopped_at_once(tmp_path):
+    async def main():
+        jobs, worker, _ = jobs_of(tmp_path, job_lease_s=1000)
+        await jobs.start()
+        job = await accept(jobs)
+        await worker.started.wait()
+        progress = jobs._working["a"]
+        await jobs.cancel(job)
+        assert progress.is_stopped, "not only when the lease is renewed"
+        await jobs.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("number", "error"),
     [

@@ -15,7 +15,7 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.service.errors import BadParameterError, NotAcceptableError
 from maskzoo.service.responses import images
 from maskzoo.service.responses.answer import Answer
-from maskzoo.service.responses.formats import FORMATS, choose_format
+from maskzoo.service.responses.formats import FORMATS, choose_format, choose_format_of_many
 from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.shapes.runs import LabelRuns
 from tests.service.headers import image_info
@@ -156,3 +156,20 @@ def test_a_variant_of_json_is_refused():
 def test_a_variant_that_accept_excludes_is_refused():
     with pytest.raises(NotAcceptableError, match="variant=overlay"):
         choose_format("application/json", SegmentOptions(variant="overlay"))
+
+
+@pytest.mark.parametrize(
+    ("accept", "options", "name"),
+    [
+        (None, {}, "json"),
+        ("multipart/mixed", {}, "png"),
+        ("application/json", {"format": "mixed"}, "png"),  # a part for each image
+        (None, {"format": "tiff"}, "tiff"),
+        (None, {"variant": "overlay"}, "png"),
+    ],
+)
+def test_each_of_several_images_is_a_mask_a_document_or_what_was_asked_for(accept, options, name):
+    chosen = choose_format_of_many(accept, SegmentOptions(**options))
+    assert chosen.name == name
+    if name == "png":
+        assert chosen.variant == options.get("variant", "indexed")

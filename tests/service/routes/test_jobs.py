@@ -436,3 +436,13 @@ def test_of_sixty_jobs_at_once_as_many_are_accepted_as_there_are_places(start, h
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [503] * 57
     for answer in answers:
         assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_room_is_reserved_by_what_is_announced_and_by_what_the_image_will_need(
+    start, model, body, monkeypatch
+):
+    client = start(model, job_max_bytes=2**60)
+    assert client.post("/jobs", content=body).status_code == 202
+    assert client.post("/jobs", content=iter([body])).status_code == 507, "it may be anything"
+    monkeypatch.setattr("maskzoo.service.jobs.room._BYTES_PER_PIXEL", 2**50)
+    assert client.post("/jobs", content=body).status_code == 507

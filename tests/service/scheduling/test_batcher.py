@@ -189,3 +189,18 @@ def test_the_wait_ends_where_the_network_begins():
         await batcher.close()
 
     play(scenario)
+
+
+def test_what_fitted_is_all_of_a_batch(monkeypatch):
+    async def scenario() -> None:
+        network = FakeNetwork()
+        batcher = batcher_of(network)
+        fitted = []
+        monkeypatch.setattr(
+            batcher.queue.limits, "did_fit", lambda network, pixels: fitted.append(pixels)
+        )
+        await submit_behind(batcher, network, [1, 2, 3])
+        assert network.batches == [[0], [1, 2, 3]]
+        assert fitted == [1, 3]
+
+    play(scenario)

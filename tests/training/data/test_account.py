@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,8 @@ def test_renderings_and_lone_files_are_left_out_with_their_reason(tmp_path: Path
 
 def test_images_that_no_json_lists_are_told(tmp_path: Path) -> None:
     coco(tmp_path)
+    (tmp_path / "images/raw").mkdir()
+    shutil.copy(tmp_path / "images/8.png", tmp_path / "images/raw/9.png")  # of other folders not
     (problem,) = (
         p for p in inspect(tmp_path, deep=False).problems if p.kind == "images-without-mask"
     )
@@ -121,7 +124,10 @@ def test_what_is_excluded_or_cannot_be_read_is_counted_too(tmp_path: Path) -> No
     whole = inspect(tmp_path, deep=False).to_json()["account"]["annotations"]
     text(tmp_path / "dataset.yaml", "exclude: ['0']")
     text(tmp_path / "images/1.png", "this is no image")
-    account = inspect(tmp_path, deep=False).to_json()["account"]["annotations"]
+    report = inspect(tmp_path, deep=False).to_json()["account"]
+    account = report["annotations"]
+    reasons = {row["reason"]: row["examples"] for row in report["files"]["left_out"]}
+    assert reasons["excluded in dataset.yaml"] == ["images/0.png"]
     assert account["found"] == whole["found"]
     assert account["not_drawn"]["of images that are excluded"] == 5
     assert account["not_drawn"]["of images or files that cannot be read"] == 1

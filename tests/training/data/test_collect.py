@@ -71,3 +71,27 @@ def test_a_choice_of_masks_beside_a_description_of_them_is_refused_and_not_dropp
     assert len(open_dataset(root).all_samples) == 8
     with pytest.raises(DataError, match=r"--masks 'other' .* dataset\.yaml already says where"):
         open_dataset(root, masks="other")
+
+
+def test_the_seed_in_dataset_yaml_stands_over_the_one_given(make_folder, ids):
+    root = make_folder({f"{number}": ids(0, 1, 1) for number in range(20)})
+    drawn = {seed: open_dataset(root, seed=seed).splits for seed in (0, 3)}
+    assert drawn[0] != drawn[3]
+    (root / "dataset.yaml").write_text("splits: {seed: 3}")
+    for seed in (0, 3):
+        assert open_dataset(root, seed=seed).splits == drawn[3]
+
+
+def test_a_description_that_lies_elsewhere_leaves_the_folders_own_unused(
+    make_folder, ids, tmp_path
+):
+    root = make_folder(
+        {f"train/{number}": ids(0, 1, 1) for number in range(4)} | {"val/9": ids(0, 1)}
+    )
+    (root / "dataset.yaml").write_text("name: inside")
+    other = tmp_path / "elsewhere.yaml"
+    other.write_text("name: outside")
+    for description, used in ((None, 1), (other, 0)):
+        report = inspect(root, description=description, deep=False)
+        files = report.to_json()["account"]["files"]
+        assert files["used"].get("description", 0) == used

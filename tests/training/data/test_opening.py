@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +10,7 @@ from maskzoo.models.errors import DataError
 from maskzoo.training.data.check.overview import draw_overview
 from maskzoo.training.data.check.writing import write_description
 from maskzoo.training.data.opening import accept, inspect, open_dataset
+from maskzoo.training.data.records.problems import DataProblem
 
 
 @pytest.fixture
@@ -35,6 +38,21 @@ def test_errors_stop_and_bad_files_can_be_allowed(make_folder, masks, write_imag
     data = open_dataset(root, allow_bad=1)
     assert "1" not in {sample.stem for sample in data.all_samples}
     assert "1 sample(s) with errors are left out: 1" in data.notes
+
+
+def test_a_bad_sample_is_not_left_out_where_its_split_would_be_empty(make_folder, write_image, ids):
+    splits = ["train"] * 5 + ["val"]
+    root = make_folder({f"{split}/{number}": ids(0, 1, 1) for number, split in enumerate(splits)})
+    write_image(root / "masks" / "val" / "5.png", ids(0, 1, height=5, width=5))
+    with pytest.raises(DataError, match="cannot be used as it is"):
+        open_dataset(root, allow_bad=1)
+
+
+def test_an_error_of_no_sample_is_never_allowed(make_folder, masks):
+    inspection = inspect(make_folder(masks))
+    error = DataProblem("odd", "error", "all of it is odd", "start again", ())
+    with pytest.raises(DataError, match="all of it is odd"):
+        accept(replace(inspection, problems=(error,)), allow_bad=99)
 
 
 @pytest.fixture(scope="module")

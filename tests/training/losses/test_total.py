@@ -68,3 +68,19 @@ def test_all_outputs_without_a_counted_pixel_cost_0_without_gradient() -> None:
     for tensor in tensors:
         assert tensor.grad is not None
         assert not tensor.grad.any()
+
+
+def test_ignored_pixels_are_no_class_of_the_scene_whatever_their_id() -> None:
+    target = torch.tensor([[[0, 0, 2, 7]]])
+    output = TrainOutput(torch.randn(1, 3, 1, 4), {}, torch.randn(1, 3))
+    losses = []
+    for ignored in (7, 255):
+        loss = SegmentationLoss(
+            (CrossEntropyTerm(),),
+            ignore_index=ignored,
+            class_weights=None,
+            aux_weights={},
+            scene_weight=1.0,
+        )
+        losses.append(loss(output, target.where(target != 7, ignored))[0].item())
+    assert losses[0] == losses[1]

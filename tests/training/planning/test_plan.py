@@ -173,3 +173,17 @@ def test_dice_is_left_out_where_a_batch_holds_few_of_the_classes() -> None:
 def test_the_cache_takes_no_more_than_the_data_or_a_part_of_the_memory() -> None:
     assert plan(size=(512, 512), images=100).config.loader.cache_mib == 100
     assert plan(size=(512, 512), images=10_000).config.loader.cache_mib == int(0.3 * 8 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "factor"),
+    [
+        (("model.encoder_weights=imagenet",), 10.0),
+        (("model.encoder_weights=null",), 1.0),
+    ],
+)
+def test_the_head_learns_faster_where_the_encoder_starts_trained(
+    overrides: tuple[str, ...], factor: float
+) -> None:
+    network = ("model.architecture=unet", "model.encoder=resnet18")
+    assert plan(*network, *overrides).config.optimizer.head_lr_mult == factor

@@ -103,12 +103,12 @@ def test_the_loss_weighs_each_output_as_the_network_says() -> None:
 
 
 def test_the_seed_and_the_cache_reach_the_loader(make_parts: MakeParts) -> None:
-    parts = make_parts("seed=5", "loader.cache_mib=1")
+    parts = make_parts("seed=5", "loader.cache_mib=1", "runtime.micro_batch=2")
     batches = open_batches(parts.config, parts.context, start=0, stop=1)
     order, dataset = batches.batch_sampler, batches.dataset
     assert (order.seed, dataset.seed) == (5, 5)
     assert dataset._cache.num_bytes == 10 * 48 * 48 * 4, "ten images of 48 x 48 are below 1 MiB"
-    assert parts.progress.micro_batch == parts.config.runtime.micro_batch
+    assert parts.progress.micro_batch == 2
 
 
 def test_a_step_is_measured_with_the_costliest_terms_where_none_are_chosen(

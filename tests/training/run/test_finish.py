@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,13 @@ from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.opening import open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.run.checkpoint import BEST, write_weights
-from maskzoo.training.run.finish import finish_bundle, score_draft, scored_split, write_draft
+from maskzoo.training.run.finish import (
+    _check_images,
+    finish_bundle,
+    score_draft,
+    scored_split,
+    write_draft,
+)
 from maskzoo.training.run.fit import train
 from maskzoo.training.run.parts import Parts
 
@@ -126,3 +133,17 @@ def test_the_best_weights_are_scored_and_stored_as_asked(
     metrics = finish_bundle(parts, bundle, evaluation)
     assert read_manifest(parts.context.run_dir / "bundle").metrics == metrics
     assert metrics.validation_mean_iou == 0.25
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(0, []), (3, [0, 3, 6]), (99, list(range(10)))])
+def test_check_images_are_spread_over_the_validation_images(count: int, chosen: list[int]) -> None:
+    data = SimpleNamespace(
+        samples=lambda split: list(range(10)) if split == "val" else [],
+        read=lambda sample: (np.full((4, 4, 3), sample), None),
+    )
+    parts = SimpleNamespace(
+        context=SimpleNamespace(data=data),
+        config=SimpleNamespace(bundle=SimpleNamespace(check_images=count)),
+    )
+    found = _check_images(parts)  # type: ignore[arg-type]
+    assert [int(image[0, 0, 0]) for image in found] == chosen

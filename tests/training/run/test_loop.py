@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
+from maskzoo.models.errors import ZooError
 from maskzoo.training.run.build import open_batches
-from maskzoo.training.run.checkpoint import read_run_checkpoint
+from maskzoo.training.run.checkpoint import BEST, read_run_checkpoint
 from maskzoo.training.run.loop import TrainingLoop
 from maskzoo.training.run.parts import Parts
 from maskzoo.training.scoring.metrics import ConfusionMatrix
@@ -170,3 +173,56 @@ def test_after_a_step_that_is_not_finite_the_average_is_the_checkpoints_too(
     stored = read_run_checkpoint(parts.context.run_dir / "last.ckpt")
     assert torch.equal(stored.ema[key], first)
     assert torch.equal(stored.model[key], first)
+
+
+def test_the_best_weights_are_those_that_were_validated_the_average(make_parts: MakeParts) -> None:
+    parts = make_parts("max_steps=2", "ema=0.9", "optimizer.lr=0.1", "schedule.warmup=0")
+    _run(parts)
+    best = safetensors.torch.load_file(parts.context.run_dir / BEST)
+    stored = read_run_checkpoint(parts.context.run_dir / "last.ckpt")
+    key = "classifier.conv.weight"
+    assert torch.equal(best[key], stored.ema[key])
+    assert not torch.equal(best[key], stored.model[key])
+
+
+def test_after_a_validation_the_network_trains_again(make_parts: MakeParts) -> None:
+    parts = make_parts("max_steps=3", "ema=null", "validate_every=1", "batch_size=10")
+    modes: list[bool] = []
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        modes.append(parts.network.training)
+        return parts.step(images, target, **options)
+
+    _run(replace(parts, step=step))  # type: ignore[arg-type]
+    assert modes == [True] * 3
+
+
+def test_a_checkpoint_is_written_so_many_minutes_after_the_last_one(
+    make_parts: MakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts("max_steps=7", "validate_every=100", "checkpoint_minutes=1")
+    now, saved = 0.0, []
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        nonlocal now
+        now += 31
+        return parts.step(images, target, **options)
+
+    monkeypatch.setattr("maskzoo.training.run.loop.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(
+        "maskzoo.training.run.loop.write_run_checkpoint",
+        lambda path, checkpoint: saved.append(checkpoint.progress.step),
+    )
+    _run(replace(parts, step=step))  # type: ignore[arg-type]
+    assert saved == [0, 2, 4, 6, 7]
+
+
+def test_a_run_gives_up_after_just_so_many_bad_steps(make_parts: MakeParts) -> None:
+    parts = make_parts("max_steps=6", "max_bad_steps=3")
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        return replace(parts.step(images, target, **options), is_finite=False)
+
+    with pytest.raises(ZooError, match="gave up after 3 steps"):
+        _run(replace(parts, step=step))  # type: ignore[arg-type]
+    assert (parts.progress.bad_steps, parts.progress.lr_scale) == (3, 1 / 8)

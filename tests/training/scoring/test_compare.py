@@ -123,3 +123,17 @@ def test_every_source_without_a_bundle_is_named(make: Make, tmp_path: Path) -> N
         compare(["aeriel", str(tmp_path), str(make("slow", 0.8))])
     assert "unknown bundle 'aeriel'; did you mean 'aerial'" in str(caught.value)
     assert "has no bundle yet: finish it with --resume" in str(caught.value)
+
+
+def test_the_median_counts_and_the_first_turn_does_not(make: Make) -> None:
+    times = iter([9.0, 0.001, 0.002, 0.6])
+    ticks = iter([tick for taken in times for tick in (0.0, taken)])
+    found = compare(
+        [str(make("slow", 0.8))],
+        size=(32, 32),
+        repeats=3,
+        device="cpu",
+        engine="torch",
+        clock=lambda: next(ticks),
+    )
+    assert found.models[0].latency_ms == pytest.approx(2)

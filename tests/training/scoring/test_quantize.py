@@ -162,6 +162,13 @@ def test_it_is_calibrated_and_scored_on_the_splits_of_the_training(
     assert opened[0].splits != open_dataset(flat, seed=0).splits
 
 
+def test_it_is_calibrated_on_images_of_the_training(trained: tuple[Path, Path]) -> None:
+    bundle, data = trained
+    batches = list(module._calibration_batches(load_bundle(bundle), open_dataset(data)))
+    assert len(batches) == 10, "the validation has three"
+    assert {batch.shape for batch in batches} == {(1, 3, 48, 48)}
+
+
 def test_data_with_other_classes_is_refused_before_any_work(
     trained: tuple[Path, Path], make_data: Callable[..., Path]
 ) -> None:

@@ -15,7 +15,8 @@ from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.runlog import read_log
 from maskzoo.training.run.checkpoint import read_run_checkpoint
 from maskzoo.training.run.fit import train
-from maskzoo.training.steps.range_test import choose_rate, range_test_steps
+from maskzoo.training.steps.range_test import choose_rate, range_test_steps, run_range_test
+from maskzoo.training.steps.step import StepResult
 
 RATES = [10.0 ** (power / 4) for power in range(-16, 1)]  # 1e-4 … 1
 
@@ -85,3 +86,25 @@ def test_a_short_run_takes_the_rule_and_says_so(
     assert "too short for a range test" in why
     assert not (tmp_path / "range_test.json").exists()
     assert read_log(tmp_path / "log.jsonl")
+
+
+def test_each_step_has_its_seed_and_the_micro_batch_that_fitted_before() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def step(images: object, target: object, *, micro_batch: int, seed: int) -> StepResult:
+        asked.append((micro_batch, seed))
+        return StepResult(1.0, {}, True, 2)
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    optimizer.param_groups[0]["peak_lr"] = 1.0
+    found = run_range_test(
+        step,  # type: ignore[arg-type]
+        optimizer,
+        [(torch.zeros(1), torch.zeros(1))] * 5,
+        rule=0.01,
+        steps=3,
+        micro_batch=8,
+        seed_of=lambda number: 100 + number,
+    )
+    assert asked == [(8, 100), (2, 101), (2, 102)]
+    assert found.rates == pytest.approx((1e-4, 1e-2, 1.0))

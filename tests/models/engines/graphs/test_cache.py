@@ -108,3 +108,10 @@ def test_batches_share_graphs_of_the_next_size(batch: int, rounded: int) -> None
 def test_at_most_a_third_of_a_graph_runs_in_vain() -> None:
     waste = [1 - batch / bucket(64, batch).rounded().batch for batch in range(1, 65)]
     assert max(waste) < 1 / 3
+
+
+def test_a_graph_of_just_the_limit_is_kept_and_nothing_beside_it() -> None:
+    cache = GraphCache(lambda one: Held(one, one.height), max_bytes=50)
+    assert cache.prepare(bucket(50)) == Held(bucket(50), 50)
+    assert cache.prepare(bucket(51)) is None
+    assert cache.buckets == [bucket(50)]

@@ -319,3 +319,21 @@ def test_without_a_gpu_the_engine_says_what_it_needs(tmp_path: Path) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(EngineError, match="NVIDIA GPUs only"):
         opened(tmp_path, "cuda-graphs")
+
+
+def test_prepared_batches_are_those_that_have_graphs() -> None:
+    device = LateDevice(total_bytes=1 << 30)
+    graphs = engine(device)
+    graphs.prepare((64, 80), [5, 6])
+    assert graphs.buckets == [Bucket("masks", 6, 64, 80)]
+    graphs.masks([image(number) for number in range(5)])
+    assert (device.captures, device.replays) == (1, 1)
+
+
+@pytest.mark.parametrize(("total_bytes", "kept"), [(1 << 22, 1), (4 << 20 << 8, 2)])
+def test_graphs_take_a_quarter_of_the_devices_memory(total_bytes: int, kept: int) -> None:
+    device = LateDevice(total_bytes=total_bytes, graph_bytes=lambda _: 600_000)
+    graphs = engine(device)
+    for size in ((64, 80), (64, 96)):
+        graphs.prepare(size, [1])
+    assert len(graphs.buckets) == kept

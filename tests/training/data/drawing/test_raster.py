@@ -89,3 +89,14 @@ def test_a_scaled_bitmap_takes_the_pixels_under_the_centres(scale: tuple[float, 
 def test_wild_coordinates_are_refused_before_they_cost_memory(value: float) -> None:
     with pytest.raises(OutsideError):
         pixels(Rings((np.array([(1, 1), (5, 1), (value, 9)]),)))
+
+
+@pytest.mark.parametrize(("farthest", "is_drawn"), [(8 * 56, True), (8 * 56 + 0.5, False)])
+def test_a_coordinate_may_lie_eight_longer_sides_away(farthest: float, is_drawn: bool) -> None:
+    for ring in ([(0, 0), (farthest, 0), (0, 20)], [(0, 0), (20, 0), (0, farthest)]):
+        area = Rings((np.asarray(ring, np.float64),))
+        if is_drawn:
+            assert pixels(area).any()
+        else:
+            with pytest.raises(OutsideError):
+                pixels(area)

@@ -176,3 +176,15 @@ def test_a_drawn_sample_goes_to_the_split_of_the_given_one_that_it_equals():
     assert note.endswith(
         "the other 150 by hash with seed 0; 50 image(s) equal another and share its split"
     )
+
+
+def test_a_copy_goes_to_the_first_split_that_has_its_image():
+    given = {"a": "test", "b": "train", "c": "val", "d": "val"}
+    pairs = [Pair(stem, Path(stem), Path(stem), split) for stem, split in given.items()]
+    pairs += [Pair(stem, Path(stem), Path(stem), None) for stem in "ef"]
+    contents = {"a": "x", "b": "x", "e": "x", "c": "y", "f": "y"}
+    splits, note = settle_splits(
+        pairs, SplitRule(), root=Path(), seed=0, classes=NO_CLASSES, contents=contents
+    )
+    assert (splits["e"], splits["f"]) == ("train", "val")
+    assert "2 image(s) equal another" in note

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from maskzoo.training.data.masks.census import is_grey_scale
+from collections import Counter
+
+import pytest
+
+from maskzoo.training.data.masks.census import Census, is_grey_scale
 from tests.training.data.codes import COLOURS, rgb, table
 
 
@@ -30,3 +34,29 @@ def test_even_levels_up_to_white_are_a_grey_scale():
     assert is_grey_scale([0, 128, 255])
     assert not is_grey_scale([0, 100, 255])
     assert not is_grey_scale([0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("count", "files", "is_void"),
+    [
+        (50, 9, True),  # a twentieth of the pixels is rare
+        (51, 9, False),
+        (300, 2, True),  # two of ten files are few
+        (300, 3, False),
+    ],
+)
+def test_what_lies_as_void_is_rare_or_in_few_files(count, files, is_void):
+    pixels = Counter({0: 1000 - count, 255: count})
+    census = Census(
+        "values",
+        pixels,
+        pixels,  # both fill areas
+        Counter({0: 10, 255: files}),
+        {},
+        "values",
+        num_files=10,
+        num_lossy=0,
+        no_data=frozenset(),
+        whites=frozenset(),
+    )
+    assert census.lies_as_void(255) is is_void

@@ -47,3 +47,8 @@ def test_what_a_table_calls_void_is_background_where_it_covers_much(detected):
     assert result.labels.names[:3] == ("background", "impervious_surface", "building")
     assert table(result)[0x000000] == 0
     assert any("#000000" in note and "background" in note for note in result.notes)
+
+
+def test_one_stem_that_is_not_the_tables_own_makes_it_nobodys(detected, ids):
+    result = detected([ids(0, 3, 11), ids(1, 2, 10)], stems=["0001TP_006690", "mine"])
+    assert "road" not in result.labels.names

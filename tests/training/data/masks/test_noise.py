@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from maskzoo.training.data.masks.census import Census
 from maskzoo.training.data.masks.decoding import decode_labels
+from maskzoo.training.data.masks.noise import find_peaks
 from maskzoo.training.data.masks.stored.maskfile import pack_colours
 from maskzoo.training.data.records.rawmask import RawMask
 from tests.training.data.codes import COLOURS, as_jpeg, rgb, table
@@ -103,3 +107,49 @@ def test_many_rare_colours_that_are_not_blends_stay_classes(detected):
     for number, colour in enumerate(rare):
         mask[30 * number : 30 * number + 8, 10:18] = colour
     assert detected([mask]).labels.num_classes == 15
+
+
+def census_of(
+    kind: str, pixels: dict[int, int], *, solid: tuple[int, ...], lossy: int = 0
+) -> Census:
+    """Return the counts of two masks in which the codes in `solid` fill areas."""
+    return Census(
+        kind,
+        Counter(pixels),
+        Counter({code: pixels[code] for code in solid}),
+        Counter(dict.fromkeys(pixels, 2)),
+        {},
+        "values",
+        num_files=2,
+        num_lossy=lossy,
+        no_data=frozenset(),
+        whites=frozenset(),
+    )
+
+
+@pytest.mark.parametrize(("noise", "peaks"), [(90, [0, 255]), (220, None)])
+def test_peaks_hold_much_of_the_pixels_themselves(noise, peaks):
+    pixels = {0: 1500, 255: 1500}
+    pixels |= dict.fromkeys([*range(1, 17), *range(239, 255)], noise)
+    assert find_peaks(census_of("values", pixels, solid=(0, 255))) == peaks
+
+
+@pytest.mark.parametrize(("strays", "peaks"), [(20, [0x000000, 0xFFFFFF]), (60, None)])
+def test_peaks_explain_nearly_all_colours(strays, peaks):
+    near = [red << 16 | green << 8 for red in range(1, 9) for green in range(20, 29)]
+    far = [
+        red << 16 | green << 8 | blue
+        for red in range(60, 256, 48)
+        for green in range(60, 256, 48)
+        for blue in (0x30, 0x80, 0xE0)
+    ]
+    pixels = {0x000000: 5000, 0xFFFFFF: 4000} | dict.fromkeys(near, 24)
+    pixels |= dict.fromkeys(far[:strays], 20)
+    assert len(pixels) > 64
+    assert find_peaks(census_of("colours", pixels, solid=(0x000000, 0xFFFFFF))) == peaks
+
+
+@pytest.mark.parametrize(("lossy", "ids"), [(2, [0, 1, 2]), (1, None)])
+def test_low_ids_are_told_from_noise_where_all_masks_are_jpegs(lossy, ids):
+    pixels = {0: 4000, 1: 3000, 2: 2000, 3: 20, 4: 15}
+    assert find_peaks(census_of("values", pixels, solid=(0, 1, 2), lossy=lossy)) == ids

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.masks.census import Census
+from maskzoo.training.data.masks.values import interpret_values
 from maskzoo.training.data.records.encoding import IGNORE
+from maskzoo.training.data.records.rawmask import NAN, UNSET
 from tests.training.data.codes import table
 
 
@@ -95,3 +100,28 @@ def test_many_values_that_fill_no_areas_are_refused_with_the_lines_that_decide(d
     soft = np.random.default_rng(0).integers(0, 200, (64, 64)).astype(np.uint8)
     with pytest.raises(DataError, match=r"probabilities or soft edges.*threshold: 100"):
         detected([soft])
+
+
+@pytest.mark.parametrize(("highest", "storage"), [(5, "ids"), (6, "grey levels")])
+def test_ids_fill_more_than_half_of_their_range(detected, ids, highest, storage):
+    assert detected([ids(0, 1, highest)]).storage == storage
+
+
+@pytest.mark.parametrize(("code", "label"), [(UNSET, 0), (NAN, IGNORE)])
+def test_pixels_in_no_plane_are_background_however_few_they_are(code, label):
+    pixels = Counter({code: 10, 0: 500, 1: 490})
+    found = interpret_values(
+        Census(
+            "values",
+            pixels,
+            Counter({0: 500, 1: 490}),
+            Counter(dict.fromkeys(pixels, 1)),
+            {},
+            "one-hot planes",
+            num_files=5,
+            num_lossy=0,
+            no_data=frozenset(),
+            whites=frozenset(),
+        )
+    )
+    assert table(found)[code] == label

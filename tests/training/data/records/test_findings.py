@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,13 @@ def test_samples_are_left_out_together_with_their_facts_and_a_note(findings: Fin
     assert [sample.stem for sample, _ in kept.rows] == ["b", "c"]
     assert kept.facts == findings.facts[1:]
     assert kept.notes == (*findings.notes, "a is gone")
+
+
+def test_a_code_in_no_class_counts_only_where_each_takes_the_closest(findings: Findings) -> None:
+    facts, known = findings.facts[0], findings.interpretation
+    assert facts.mask is not None
+    odd = replace(facts, mask=replace(facts.mask, counts={**facts.mask.counts, 3: 5}))
+    assert findings.class_counts(odd) == findings.class_counts(facts)
+    nearest = replace(known, encoding=replace(known.encoding, nearest=True))
+    counted = replace(findings, interpretation=nearest).class_counts(odd)
+    assert counted == {0: 6 * 31, 1: 18 * 31 + 5, IGNORE: 24}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from maskzoo.models.errors import DataError, SpecError, UnknownNameError
 from maskzoo.training.data.choice import merge
@@ -14,6 +16,7 @@ from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.find.described.reading import read_described
 from maskzoo.training.data.find.folders import find_folders, pair_folders
 from maskzoo.training.data.find.layouts import find_of_format, find_readings
+from maskzoo.training.data.find.trees.joining import are_classes
 from maskzoo.training.data.records.description import Description
 from maskzoo.training.data.records.readings.index import FileIndex
 
@@ -158,3 +161,16 @@ def test_mistakes_are_told(tmp_path, touch) -> None:
         described(tmp_path, images="i", masks={"a": "m"})
     with pytest.raises(UnknownNameError, match="unknown format 'cocoo'; did you mean 'coco'"):
         described(tmp_path, format="cocoo")
+
+
+@pytest.mark.parametrize(("shared", "are"), [(0, True), (5, True), (6, False), (9, False)])
+def test_masks_that_mostly_overlap_are_of_one_object_and_no_classes(tmp_path, shared, are):
+    variants = []
+    for name, first in (("car", 0), ("road", 10 - shared)):
+        mask = np.zeros((8, 40), np.uint8)
+        mask[:, first : first + 10] = 255
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(mask).save(path)
+        row = SimpleNamespace(image=tmp_path / "image.png", masks=(path,))
+        variants.append(SimpleNamespace(rows=(row,)))
+    assert are_classes(variants) is are

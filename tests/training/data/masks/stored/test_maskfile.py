@@ -6,6 +6,7 @@ import tifffile
 from PIL import Image
 
 from maskzoo.models.errors import DataError
+from maskzoo.models.images.orientation import to_upright
 from maskzoo.training.data.masks.stored.maskfile import pack_colours, read_raw_mask
 from maskzoo.training.data.records.rawmask import NAN, UNSET, MaskOptions
 
@@ -282,3 +283,12 @@ def test_colours_of_16_bits_and_of_printing_are_refused(tmp_path):
     Image.fromarray(PAINTED).convert("CMYK").save(tmp_path / "m.tif")
     with pytest.raises(DataError, match="CMYK"):
         read_raw_mask(tmp_path / "m.tif")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_turned_by_its_own_tag(tmp_path, orientation):
+    codes = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    path = tmp_path / "a.tif"
+    tag = [(274, "H", 1, orientation, True)]
+    tifffile.imwrite(path, codes, photometric="minisblack", extratags=tag)
+    np.testing.assert_array_equal(read_raw_mask(path).codes, to_upright(codes, orientation))
