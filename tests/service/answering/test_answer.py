@@ -62,5 +62,6 @@ def test_a_geotiff_keeps_its_place(make_order, open_place):
 
 
 def test_the_most_corners_are_those_of_the_order(make_order, open_place, png):
-    order = replace(make_order(), max_corners=7)
+    order = make_order()
+    order = replace(order, limits=replace(order.limits, max_corners=7))
     assert answer_of(order, png, open_place).max_corners == 7

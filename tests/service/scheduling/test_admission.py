@@ -104,17 +104,17 @@ def test_a_pause_is_not_counted_as_work():
     with admission.admit(px(1_000_000)):
         now[0] += 1
         assert admission.wait_s() == pytest.approx(1)
-    with admission.admit(1_000_000):
+    with admission.admit(px(1_000_000)):
         assert admission.wait_s() == pytest.approx(1), "nor afterwards"
 
 
 def test_the_speed_is_that_of_what_others_wait_for_and_a_huge_image_leaves_no_trace():
     now = [0.0]
     admission = Admission(10**12, clock=lambda: now[0])
-    with admission.admit(100 * MAX_LOAD_PX):
+    with admission.admit(px(100 * MAX_LOAD_PX)):
         now[0] += 2
     assert admission.wait_s() == 0, "nobody is inside"
-    with admission.admit(MAX_LOAD_PX):
+    with admission.admit(px(MAX_LOAD_PX)):
         assert admission.wait_s() == pytest.approx(2)
 
 

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
-from maskzoo.training.data.masks.census import Census, is_grey_scale
-from tests.training.data.codes import COLOURS, rgb, table
+from maskzoo.training.data.masks.census import is_grey_scale
+from tests.training.data.codes import COLOURS, census_of, rgb, table
 
 
 def test_equal_palettes_give_ids_and_colours(detected, ids):
@@ -36,27 +34,9 @@ def test_even_levels_up_to_white_are_a_grey_scale():
     assert not is_grey_scale([0, 1, 2])
 
 
-@pytest.mark.parametrize(
-    ("count", "files", "is_void"),
-    [
-        (50, 9, True),  # a twentieth of the pixels is rare
-        (51, 9, False),
-        (300, 2, True),  # two of ten files are few
-        (300, 3, False),
-    ],
-)
-def test_what_lies_as_void_is_rare_or_in_few_files(count, files, is_void):
-    pixels = Counter({0: 1000 - count, 255: count})
-    census = Census(
-        "values",
-        pixels,
-        pixels,  # both fill areas
-        Counter({0: 10, 255: files}),
-        {},
-        "values",
-        num_files=10,
-        num_lossy=0,
-        no_data=frozenset(),
-        whites=frozenset(),
-    )
-    assert census.lies_as_void(255) is is_void
+@pytest.mark.parametrize(("files", "are_few"), [(2, True), (3, False)])
+def test_a_fifth_of_the_files_are_few(files, are_few):
+    pixels = {0: 700, 255: 300}
+    census = census_of("values", pixels, solid=pixels, files={255: files}, num_files=10)
+    assert census.is_in_few_files(255) is are_few
+    assert census.lies_as_void(255) is are_few

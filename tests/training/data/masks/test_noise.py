@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from maskzoo.training.data.masks.census import Census
 from maskzoo.training.data.masks.decoding import decode_labels
 from maskzoo.training.data.masks.noise import find_peaks
 from maskzoo.training.data.masks.stored.maskfile import pack_colours
 from maskzoo.training.data.records.rawmask import RawMask
-from tests.training.data.codes import COLOURS, as_jpeg, rgb, table
+from tests.training.data.codes import COLOURS, as_jpeg, census_of, rgb, table
 
 
 @pytest.fixture
@@ -109,24 +106,6 @@ def test_many_rare_colours_that_are_not_blends_stay_classes(detected):
     assert detected([mask]).labels.num_classes == 15
 
 
-def census_of(
-    kind: str, pixels: dict[int, int], *, solid: tuple[int, ...], lossy: int = 0
-) -> Census:
-    """Return the counts of two masks in which the codes in `solid` fill areas."""
-    return Census(
-        kind,
-        Counter(pixels),
-        Counter({code: pixels[code] for code in solid}),
-        Counter(dict.fromkeys(pixels, 2)),
-        {},
-        "values",
-        num_files=2,
-        num_lossy=lossy,
-        no_data=frozenset(),
-        whites=frozenset(),
-    )
-
-
 @pytest.mark.parametrize(("noise", "peaks"), [(90, [0, 255]), (220, None)])
 def test_peaks_hold_much_of_the_pixels_themselves(noise, peaks):
     pixels = {0: 1500, 255: 1500}
@@ -152,4 +131,4 @@ def test_peaks_explain_nearly_all_colours(strays, peaks):
 @pytest.mark.parametrize(("lossy", "ids"), [(2, [0, 1, 2]), (1, None)])
 def test_low_ids_are_told_from_noise_where_all_masks_are_jpegs(lossy, ids):
     pixels = {0: 4000, 1: 3000, 2: 2000, 3: 20, 4: 15}
-    assert find_peaks(census_of("values", pixels, solid=(0, 1, 2), lossy=lossy)) == ids
+    assert find_peaks(census_of("values", pixels, solid=(0, 1, 2), num_lossy=lossy)) == ids

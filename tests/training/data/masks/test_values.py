@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.masks.census import Census
 from maskzoo.training.data.masks.values import interpret_values
 from maskzoo.training.data.records.encoding import IGNORE
 from maskzoo.training.data.records.rawmask import NAN, UNSET
-from tests.training.data.codes import table
+from tests.training.data.codes import census_of, table
 
 
 def test_0_and_255_are_background_and_foreground(detected, ids):
@@ -109,19 +106,8 @@ def test_ids_fill_more_than_half_of_their_range(detected, ids, highest, storage)
 
 @pytest.mark.parametrize(("code", "label"), [(UNSET, 0), (NAN, IGNORE)])
 def test_pixels_in_no_plane_are_background_however_few_they_are(code, label):
-    pixels = Counter({code: 10, 0: 500, 1: 490})
+    pixels = {code: 10, 0: 500, 1: 490}
     found = interpret_values(
-        Census(
-            "values",
-            pixels,
-            Counter({0: 500, 1: 490}),
-            Counter(dict.fromkeys(pixels, 1)),
-            {},
-            "one-hot planes",
-            num_files=5,
-            num_lossy=0,
-            no_data=frozenset(),
-            whites=frozenset(),
-        )
+        census_of("values", pixels, solid=(0, 1), files={code: 1}, num_files=5)
     )
     assert table(found)[code] == label
