@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -186,13 +187,15 @@ def client(start: StartClient) -> TestClient:
 
 @pytest.fixture
 def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
-    """Start services that listen: `serve(model, **settings)` gives an address.
+    """Start services that listen: `serve(model, loop="auto", **settings)` gives an address.
 
     `model` may be a function that returns one for the folder of a bundle.
     """
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def begin(model: object, **settings: object) -> str:
+    def begin(
+        model: object, *, loop: Literal["auto", "asyncio"] = "auto", **settings: object
+    ) -> str:
         known = {
             "bundles": (bundles,),
             "shipped_bundles": False,
@@ -203,7 +206,7 @@ def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
         load = model if callable(model) else lambda _: model
         app = create_app(Settings(**known), load_model=load)
         listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", loop=loop))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((server, thread))
