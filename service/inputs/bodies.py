@@ -6,6 +6,7 @@ how the body is parsed. Compressed bodies are refused.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from starlette.datastructures import Headers
@@ -88,7 +89,12 @@ async def read_limited(request: Request, max_bytes: int) -> bytes:
     Raises:
         UploadTooLargeError: it has more than `max_bytes`.
     """
-    return b"".join([chunk async for chunk in limited(request, max_bytes, max_bytes)])
+    return await join([chunk async for chunk in limited(request, max_bytes, max_bytes)])
+
+
+async def join(chunks: Sequence[bytes]) -> bytes:
+    """Return the chunks of a body as one, joined in a thread: 40 MB take the loop 25 ms."""
+    return await asyncio.to_thread(b"".join, chunks)
 
 
 def _is_raw(media_type: str) -> bool:

@@ -14,6 +14,7 @@ from maskzoo.service.inputs.bodies import (
     RAW_TYPES,
     base64_room,
     body_type,
+    join,
     limited,
     read_limited,
 )
@@ -43,7 +44,7 @@ async def read_submission(request: Request, *, max_bytes: int, max_images: int) 
             return await _pick_files(form, max_bytes)
     if media_type == JSON_TYPE:
         chunks = limited(request, base64_room(max_bytes), max_bytes)
-        body = b"".join([chunk async for chunk in chunks])
+        body = await join([chunk async for chunk in chunks])
         return await asyncio.to_thread(parse_body, body, max_bytes=max_bytes, max_images=max_images)
     data = await read_limited(request, max_bytes)
     if not data:

@@ -1,7 +1,9 @@
 """No single body keeps the others waiting: health is asked for while each is worked on.
 
 The bodies are those that once held the event loop or the interpreter for seconds; 43 MB of `[],`
-took 16 s. The limit here is generous, for machines that are busy with something else.
+took 16 s. This is the time on the clock, which threads that keep the interpreter take too; so the
+limit is generous and the shortest of a few tries counts, for machines that are busy with something
+else. `test_loop_holds.py` measures the loop alone, and closely.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from maskzoo.service.routes import segment
 
 SIZE = 4_000_000
 LONGEST_S = 0.5
+TRIES = 4
 
 
 def in_json(before: bytes, element: bytes, after: bytes) -> bytes:
@@ -75,16 +78,26 @@ class Watchdog:
             self.longest = max(self.longest, time.perf_counter() - started)
 
 
+def check(address: str, send: Callable[[], httpx.Response]) -> None:
+    """Send until the others were not held up; each answer is a short refusal."""
+    held_up = []
+    for _ in range(TRIES):
+        with Watchdog(address) as watchdog:
+            answer = send()
+        assert 400 <= answer.status_code < 500, answer.text[:300]
+        assert len(answer.content) < 5000, "what was sent is not sent back"
+        held_up.append(watchdog.longest)
+        if held_up[-1] < LONGEST_S:
+            return
+    pytest.fail(f"the others waited for {held_up} s")
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_does_not_hold_the_others_up(serve, counted_model, name):
     address = serve(counted_model)
     path, body = BODIES[name]
     headers = {"Content-Type": "application/json"}
-    with Watchdog(address) as watchdog:
-        answer = httpx.post(address + path, content=body, headers=headers, timeout=60)
-    assert 400 <= answer.status_code < 500, answer.text[:300]
-    assert len(answer.content) < 5000, "what was sent is not sent back"
-    assert watchdog.longest < LONGEST_S
+    check(address, lambda: httpx.post(address + path, content=body, headers=headers, timeout=60))
 
 
 def form_with(fields: dict[str, str]) -> dict[str, tuple[str | None, bytes | str]]:
@@ -104,13 +117,8 @@ def form_with(fields: dict[str, str]) -> dict[str, tuple[str | None, bytes | str
 )
 def test_the_fields_of_a_form_are_as_short(serve, counted_model, png, fields):
     address = serve(counted_model)
-    with Watchdog(address) as watchdog:
-        answer = httpx.post(
-            f"{address}/segment", files={"file": png, **form_with(fields)}, timeout=60
-        )
-    assert 400 <= answer.status_code < 500
-    assert len(answer.content) < 5000
-    assert watchdog.longest < LONGEST_S
+    files = {"file": png, **form_with(fields)}
+    check(address, lambda: httpx.post(f"{address}/segment", files=files, timeout=60))
 
 
 def test_the_longest_options_that_are_taken_are_answered(client, png):
