@@ -37,6 +37,29 @@ from maskzoo.training.steps.step import TrainStep, step_seed
 _RANGE_TEST_EPOCHS = 1_000_000  # offset of its samples, to epochs that no run reaches
 
 
+def check_network(config: MachineConfig) -> None:
+    """Build the network once without data, as reading these may take minutes.
+
+    Raises:
+        ZooError: a name or an option of the network is wrong.
+    """
+    build_network(_spec(config, num_classes=2, in_channels=3))
+
+
+def _spec(config: MachineConfig, *, num_classes: int, in_channels: int) -> ModelSpec:
+    model = config.model
+    return ModelSpec.build(
+        architecture=model.architecture,
+        encoder=model.encoder,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        output_stride=model.output_stride,
+        encoder_options=model.encoder_options,
+        options=model.options,
+        plugins=model.plugins,
+    )
+
+
 def make_network(
     config: MachineConfig, context: RunContext, *, is_new: bool
 ) -> tuple[SegmentationNetwork, Start | None]:
@@ -46,16 +69,9 @@ def make_network(
     """
     torch.manual_seed(config.seed)
     model, labels, fabric = config.model, context.data.labels, context.fabric
-    spec = ModelSpec.build(
-        architecture=model.architecture,
-        encoder=model.encoder,
-        num_classes=labels.num_classes,
-        in_channels=3 if context.data.bands is None else len(context.data.bands.channels),
-        output_stride=model.output_stride,
-        encoder_options=model.encoder_options,
-        options=model.options,
-        plugins=model.plugins,
-    )
+    bands = context.data.bands
+    in_channels = 3 if bands is None else len(bands.channels)
+    spec = _spec(config, num_classes=labels.num_classes, in_channels=in_channels)
     network = build_network(spec, encoder_weights=model.encoder_weights if is_new else None)
     start = start_of_encoder(network) if is_new else None
     if model.start_from and is_new:

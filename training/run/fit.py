@@ -48,6 +48,7 @@ from maskzoo.training.report.page import ReportCollector, write_report
 from maskzoo.training.report.predictions import draw_predictions
 from maskzoo.training.report.run import EVALUATION
 from maskzoo.training.run.build import (
+    check_network,
     make_network,
     make_parts,
     open_batches,
@@ -141,6 +142,8 @@ def prepare(
     machine: RunPlan[MachineConfig] = RunPlan(stored) if stored else choose_machine(asked)
     if stored is None:  # reading the data may take minutes, so other errors are raised first
         check_source(machine.config.model.encoder_weights, machine.config.model.encoder)
+        if opened is None:
+            check_network(machine.config)
     opened = opened or open_data(data, stored or asked, display, is_new=stored is None)
     check_data(opened, checkpoint)
     fabric = _launch(machine.config.runtime)

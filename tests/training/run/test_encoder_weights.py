@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from maskzoo.models.bundles.manifest import read_manifest
-from maskzoo.models.errors import WeightsError
+from maskzoo.models.errors import WeightsError, ZooError
 from maskzoo.models.weights.checkpoint import sha256_of
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
@@ -52,6 +52,21 @@ def test_a_mistake_is_told_before_the_data_are_read(
             display=display,
         )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model.encoder=tu-resnet10", "unknown encoder 'tu-resnet10'; did you mean 'tu-resnet10t'"),
+        ("model.plugins=[cbam@nowhere]", "nowhere"),
+        ("model.options={chanels: [8]}", "chanels"),
+    ],
+)
+def test_a_mistake_in_the_network_is_told_before_the_data_are_read(
+    tiny: MakeConfig, tmp_path: Path, display: Display, setting: str, message: str
+) -> None:
+    with pytest.raises(ZooError, match=message):
+        train(tmp_path / "no data", tiny(setting), run_dir=tmp_path / "run", display=display)
 
 
 def test_the_network_starts_from_the_file_and_the_plan_knows_it(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.files.listing import Listing, suffix_of
+from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
 from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.find.listed.tables import (
     TABLE_SUFFIXES,
@@ -44,11 +44,13 @@ class _Division:
 
     Args:
         names: the images that it names, with their splits.
-        unknown: names that no sample has.
+        unmasked: names of images without a mask.
+        unknown: names that nothing has.
     """
 
     file: Path
     names: tuple[tuple[Pair, Split], ...]
+    unmasked: tuple[str, ...]
     unknown: tuple[str, ...]
 
 
@@ -72,6 +74,8 @@ def with_split_lists(listing: Listing, index: FileIndex) -> FileIndex:
     if not divisions:
         return index
     splits = _merged(divisions)
+    if not splits:
+        return replace(index, notes=(*index.notes, *_notes("", divisions, [], [])))
     lists = ", ".join(listing.relative(division.file) for division in divisions)
     left_out: list[Pair] = []
     pairs = []
@@ -103,12 +107,18 @@ def with_split_lists(listing: Listing, index: FileIndex) -> FileIndex:
 def _notes(
     lists: str, divisions: Sequence[_Division], moved: Sequence[Pair], out: Sequence[Pair]
 ) -> list[str]:
-    notes = [f"splits: from {lists}"]
+    notes = [f"splits: from {lists}"] if lists else []
     if moved:
         notes.append(f"{len(moved)} image(s) are in other splits than their folders say: {lists}")
     if out:
         notes.append(f"{len(out)} image(s) are in none of these lists: left out")
     for division in divisions:
+        if division.unmasked:
+            shown = ", ".join(map(repr, division.unmasked[:3]))
+            notes.append(
+                f"{division.file.name} names {len(division.unmasked)} image(s) without a mask, "
+                f"such as {shown}: left out"
+            )
         if division.unknown:
             shown = ", ".join(map(repr, division.unknown[:3]))
             notes.append(
@@ -134,6 +144,8 @@ class _Names:
         masks = Counter(pair.mask for pair in index.pairs)
         for shared in (mask for mask, count in masks.items() if count > 1):
             self._of_file.pop(shared, None)  # one file of annotations names no single image
+        files = listing.files(suffixes=IMAGE_SUFFIXES)
+        self._images = {composed(name) for file in files for name in (file.name, file.stem)}
         self._by_name = {name: found.pop() for name, found in by_name.items() if len(found) == 1}
 
     def find(self, text: str) -> Pair | None:
@@ -144,6 +156,11 @@ class _Names:
                 return pair
             line = line.rpartition(" ")[0].strip()
         return None
+
+    def is_image(self, text: str) -> bool:
+        """Tell whether a name is that of an image file, with a mask or without."""
+        name = PurePosixPath(composed(text.strip().replace("\\", "/"))).name
+        return name in self._images or name.rpartition(" ")[0].strip() in self._images
 
     def _named(self, text: str) -> Pair | None:
         path = PurePosixPath(text)
@@ -238,15 +255,16 @@ def _of_rows(
     names: _Names, file: Path, rows: Iterable[tuple[str, Split]], *, is_sure: bool
 ) -> _Division | None:
     found: dict[Pair, Split] = {}
+    unmasked: list[str] = []
     unknown: list[str] = []
     for text, split in rows:
         pair = names.find(text)
         if pair is None:
-            unknown.append(text)
+            (unmasked if names.is_image(text) else unknown).append(text)
         elif found.setdefault(pair, split) != split:
             raise disagreement(text, found[pair], file, split, file)
-    if found:
-        return _Division(file, tuple(found.items()), tuple(unknown))
+    if found or (is_sure and unmasked):
+        return _Division(file, tuple(found.items()), tuple(unmasked), tuple(unknown))
     if not is_sure or not unknown:
         return None
     raise DataError(

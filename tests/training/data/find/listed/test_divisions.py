@@ -210,6 +210,19 @@ def test_what_no_list_names_is_left_out_and_accounted_for(tmp_path):
     assert report.to_json()["account"]["files"]["used"]["lists"] == 2
 
 
+def test_a_list_of_images_without_masks_is_told_and_divides_nothing(tmp_path):
+    folders(tmp_path)
+    (tmp_path / "unseen").mkdir()
+    for name in ("x1", "x2"):
+        (tmp_path / "unseen" / f"{name}.png").write_bytes(
+            (tmp_path / "images" / "000.png").read_bytes()
+        )
+    (tmp_path / "test.csv").write_text("id,angle\nx1,3\nx2,4\n")
+    notes = inspect(tmp_path).findings.notes
+    assert "test.csv names 2 image(s) without a mask, such as 'x1', 'x2': left out" in notes
+    assert "by hash with seed 0" in " ".join(notes)
+
+
 def test_a_list_stands_over_the_names_of_folders(tmp_path):
     write_pairs(tmp_path, "images/train/{n}.png", "masks/train/{n}.png", save_ids)
     two_lists(tmp_path, "{n}")
