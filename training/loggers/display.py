@@ -118,8 +118,8 @@ class Display:
         return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"
 
 
-def table_text(table: Table, *, width: int = 100) -> str:
-    """Return a table as text of at most `width` columns."""
+def table_text(table: Table) -> str:
+    """Return a table as text of at most 100 columns."""
     text = io.StringIO()
-    Console(file=text, width=width).print(table)
+    Console(file=text, width=100).print(table)
     return text.getvalue()

@@ -40,17 +40,20 @@ def _absent(scores: Scores, split: str) -> str:
     if not scores.absent_classes:
         return ""
     predicted = [row.name for row in scores.per_class if not row.pixels and row.iou is not None]
-    wrongly = f"; predicted there, so 0 in the second mean: {', '.join(predicted)}"
+    wrongly = f"; predicted there, so 0 in the mean of all: {', '.join(predicted)}"
     return f"in no mask of {split}: {', '.join(scores.absent_classes)}{wrongly * bool(predicted)}\n"
 
 
 def scores_table(metrics: BundleMetrics, *, title: str) -> str:
-    """Return the scores of each class and of all, as text."""
+    """Return the scores of each class and of all, as text.
+
+    The means are over the classes in the truth, and over all in truth or prediction.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("class")
-    for heading in ("IoU", "Dice", "precision", "recall", "boundary\nIoU", "IoU\nby image"):
+    for heading in ("IoU", "Dice", "precision", "recall", "boundary\nIoU", "image\nIoU"):
         table.add_column(heading, justify="right")
-    table.add_column("Dice\nby image", justify="right")
+    table.add_column("image\nDice", justify="right")
     table.add_column("pixels", justify="right", no_wrap=True)
     for row in metrics.per_class:
         pooled = (row.iou, row.dice, row.precision, row.recall, row.boundary_iou)
@@ -58,7 +61,7 @@ def scores_table(metrics: BundleMetrics, *, title: str) -> str:
         table.add_row(row.name, *values, f"{row.pixels:,}")
     table.add_section()
     table.add_row(
-        f"mean: {metrics.classes_counted} in the truth",
+        f"mean of {metrics.classes_counted} (truth)",
         percent(metrics.mean_iou),
         percent(metrics.mean_dice),
         "",  # the literature has no mean precision
@@ -69,9 +72,9 @@ def scores_table(metrics: BundleMetrics, *, title: str) -> str:
         f"{metrics.pixels_counted:,}",
     )
     table.add_row(
-        f"mean: {metrics.classes_counted_all} in truth or prediction",
+        f"mean of {metrics.classes_counted_all} (all)",
         percent(metrics.mean_iou_all),
         percent(metrics.mean_dice_all),
     )
     table.add_row("pixel accuracy", percent(metrics.pixel_accuracy))
-    return table_text(table, width=120)
+    return table_text(table)

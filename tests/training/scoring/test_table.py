@@ -31,12 +31,12 @@ def test_rows_are_classes_then_both_means() -> None:
         ["b", "62.50", "76.92", "71.43", "83.33", "25.00", "62.50", "76.92", "30"],
         ["absent", "-", "-", "-", "-", "-", "-", "-", "0"],
         ["false", "0.00", "0.00", "0.00", "-", "0.00", "0.00", "0.00", "0"],
-        ["mean: 2 in the truth", "68.58", "81.21", "", "81.67", "37.50", "74.37", "84.47", "100"],
-        ["mean: 3 in truth or prediction", "45.72", "54.14", "", "", "", "", "", ""],
+        ["mean of 2 (truth)", "68.58", "81.21", "", "81.67", "37.50", "74.37", "84.47", "100"],
+        ["mean of 3 (all)", "45.72", "54.14", "", "", "", "", "", ""],
         ["pixel accuracy", "81.00", "", "", "", "", "", "", ""],
     ]
     assert (
-        "in no mask of val: absent, false; predicted there, so 0 in the second mean: false" in text
+        "in no mask of val: absent, false; predicted there, so 0 in the mean of all: false" in text
     )
 
 
