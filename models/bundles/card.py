@@ -130,7 +130,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return _flat(value)
     if isinstance(value, (list, tuple)):
-        return ", ".join(_cell(item) for item in value)
+        return ", ".join(_cell(item) for item in value) or "none"
     return str(value)
 
 
