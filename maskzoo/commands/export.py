@@ -17,6 +17,10 @@ def export(
     engine: Annotated[
         Literal["openvino", "onnxruntime"], typer.Option(help="Engine to export to.")
     ] = "openvino",
+    library: Annotated[
+        Literal["smp"] | None,
+        typer.Option(help="In place of an engine: a folder that smp.from_pretrained loads."),
+    ] = None,
     precision: Annotated[
         Literal["fp32", "fp16", "int8"], typer.Option(help="fp16 and int8: openvino only.")
     ] = "fp32",
@@ -46,6 +50,13 @@ def export(
     from maskzoo.models.bundles.shipped import find_bundle
 
     folder = find_bundle(bundle)
+    if library is not None:
+        from maskzoo.models.export.smp import export_smp
+
+        if out is None:
+            raise typer.BadParameter("--library smp needs --out FOLDER")
+        print(f"{export_smp(folder, out)}: smp.from_pretrained gives the bundle's logits")
+        return
     if (precision == "int8") != (calibrate is not None):
         raise typer.BadParameter("--precision int8 and --calibrate DATA go together")
     if calibrate is not None:

@@ -75,6 +75,24 @@ def smp(
     finish(imported, out, name, dtype)
 
 
+@app.command("torchvision")
+def torchvision(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Checkpoint, .pth.")],
+    *,
+    out: Out,
+    name: Name = None,
+    dtype: Dtype = "float32",
+    licence: Licence = "",
+    classes: Classes = "",
+) -> None:
+    """Import a checkpoint of torchvision's DeepLabV3 or FCN on a ResNet."""
+    from maskzoo.models.imports.given import given_classes
+    from maskzoo.models.imports.torchvision import import_torchvision
+
+    imported = import_torchvision(file, classes=given_classes(classes), licence=licence)
+    finish(imported, out, name, dtype)
+
+
 def finish(
     imported: ImportedNetwork, out: Path, name: str | None, dtype: Literal["float32", "float16"]
 ) -> None:

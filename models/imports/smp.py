@@ -27,7 +27,7 @@ from maskzoo.models.network.encoders import Encoder, is_built_by_timm
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.models.spec import ModelSpec, Scalar
 
-_OPTIONS = {
+OPTIONS = {
     "encoder_depth": "depth",
     "decoder_attention_type": "attention",
     "decoder_interpolation": "interpolation",
@@ -167,7 +167,7 @@ def _options(config: _Config, depth: int) -> dict[str, Scalar]:
     dropout = 0.2 if config.model in ("FPN", "PSPNet") else 0.5
     options: dict[str, Scalar] = {"model": config.model, "align_corners": True, "depth": depth}
     options |= {"dropout": 0.0, "inner_dropout": dropout}  # smp's classifier has none
-    for theirs, ours in _OPTIONS.items():
+    for theirs, ours in OPTIONS.items():
         if theirs in config.left:
             options[ours] = _scalar(config.take(theirs, None))
     if "decoder_channels" in config.left:
