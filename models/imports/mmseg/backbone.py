@@ -84,11 +84,11 @@ def read_resnet(settings: Section, state: Mapping[str, Tensor]) -> BackboneMap:
     if is_deep != (kind != "ResNet") or is_averaged != (kind == "ResNetV1d"):
         raise WeightsError(f"backbone.type is {kind!r}, and the weights are of another ResNet")
     encoder, options = _name(blocks, is_bottleneck, is_deep=is_deep, is_averaged=is_averaged)
-    widths = [int(state[f"layer{stage}.0.conv1.weight"].shape[0]) for stage in range(1, 5)]
+    widths = [_width(state, f"layer{stage}.0.conv1.weight") for stage in range(1, 5)]
     if widths != _WIDTHS:
         options["channels"] = widths
     if is_deep:
-        stem = int(state["stem.0.weight"].shape[0])
+        stem = _width(state, "stem.0.weight")
         if stem != 32 or encoder == "tu-resnet18":
             options["stem_width"] = stem
     stride = _STRIDES[strides]
@@ -139,6 +139,12 @@ def _count_blocks(state: Mapping[str, Tensor], stage: int) -> int:
     if not numbers:
         raise WeightsError(f"the backbone has no layer{stage}, so it is not a ResNet")
     return len(numbers)
+
+
+def _width(state: Mapping[str, Tensor], name: str) -> int:
+    if name not in state or not state[name].dim():
+        raise WeightsError(f"the backbone has no {name}, so it is not a ResNet")
+    return int(state[name].shape[0])
 
 
 def _is_averaged(state: Mapping[str, Tensor]) -> bool:

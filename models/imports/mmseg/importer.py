@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from maskzoo.models.bundles.records import ImportedFrom
@@ -22,6 +23,7 @@ from maskzoo.models.imports.mmseg.published import (
 from maskzoo.models.imports.mmseg.text import parse_config
 from maskzoo.models.imports.record import ImportedNetwork
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.spec import describe_mistakes
 from maskzoo.models.weights.checkpoint import Checkpoint, read_checkpoint
 
 _HASH = re.compile(r"[-_]([0-9a-f]{8})\.pth$")
@@ -121,9 +123,13 @@ def _labels(
             return published.labels()
         return LabelSet.generic(num_classes)
     background = 0 if names[0] == "background" else None
-    if not envelope.palette:
-        return LabelSet.from_names(names, background=background)
-    return LabelSet(names=names, colours=envelope.palette, background=background)
+    try:
+        if not envelope.palette:
+            return LabelSet.from_names(names, background=background)
+        return LabelSet(names=names, colours=envelope.palette, background=background)
+    except ValidationError as error:
+        mistakes = "; ".join(describe_mistakes(error))
+        raise WeightsError(f"the classes in the file are none of maskzoo's: {mistakes}") from None
 
 
 def _for_rgb(state: dict[str, Tensor]) -> dict[str, Tensor]:

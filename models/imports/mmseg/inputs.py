@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from maskzoo.models.errors import WeightsError
 from maskzoo.models.imports.mmseg.section import Section
 from maskzoo.models.preprocessing import Preprocessing, SlidingWindow
+from maskzoo.models.spec import describe_mistakes
 
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
@@ -44,16 +47,22 @@ def read_inputs(settings: Mapping[str, Any]) -> Inputs:
     mean, std = _three(section, "mean", _MEAN), _three(section, "std", _STD)
     if not is_rgb:
         mean, std = mean[::-1], std[::-1]
-    crop = Section("", settings).counts("crop_size", ()) or section.counts("size", ())
-    return Inputs(
-        Preprocessing(
+    section.skip("type", "pad_val", "seg_pad_val", "size_divisor")  # of batches in training
+    size = section.counts("size", ())
+    crop = Section("", settings).counts("crop_size", size)
+    section.finish()
+    window = model.part("test_cfg") or Section("", settings).part("test_cfg")
+    try:
+        preprocessing = Preprocessing(
             mean=tuple(value / 255 for value in mean),
             std=tuple(value / 255 for value in std),
             train_size=_size(crop) if crop else None,
-            window=_window(model.part("test_cfg") or Section("", settings).part("test_cfg")),
-        ),
-        is_rgb,
-    )
+            window=_window(window),
+        )
+    except ValidationError as error:
+        mistakes = "; ".join(describe_mistakes(error))
+        raise WeightsError(f"the configuration's input is none of maskzoo's: {mistakes}") from None
+    return Inputs(preprocessing, is_rgb)
 
 
 def _three(section: Section, key: str, default: tuple[float, ...]) -> tuple[float, ...]:

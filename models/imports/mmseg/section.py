@@ -102,13 +102,14 @@ class Section:
         return value
 
     def finish(self) -> None:
-        """Raise unless every setting was taken.
+        """Raise unless every setting was taken; one that is None is as good as absent.
 
         Raises:
             WeightsError: names those that were not.
         """
-        if self._left:
-            told = ", ".join(f"{key}={shown(value, most=40)}" for key, value in self._left.items())
+        left = {key: value for key, value in self._left.items() if value is not None}
+        if left:
+            told = ", ".join(f"{key}={shown(value, most=40)}" for key, value in left.items())
             raise WeightsError(
                 f"{self.name} of type {self.kind!r} has settings that maskzoo does not know: "
                 f"{told}; the imported network would compute something else"

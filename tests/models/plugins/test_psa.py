@@ -12,6 +12,7 @@ from maskzoo.models.plugins.psa import (
     PointwiseSpatialAttention,
     PointwiseSpatialAttentionBlock,
     Sampling,
+    Scoring,
     cut_out,
 )
 
@@ -146,6 +147,21 @@ def test_mmsegmentation_transposes_the_other_compact_map():
         ("mmseg", "distribute"): [],
         ("mmseg", "both"): ["distribute"],
     }
+
+
+def test_without_a_softmax_the_scores_are_the_weights_and_the_sum_is_divided():
+    x = torch.randn(1, 8, 3, 4)
+    scoring = Scoring(softmax=False, divisor=12.0)
+    module = PointwiseSpatialAttention(
+        8, Sampling(1), direction="collect", mask_size=(3, 4), compact=True, scoring=scoring
+    ).eval()
+    branch = module.branches["collect"]
+    with torch.no_grad():
+        reduced = branch.reduce(x)
+        scores = branch.attention(reduced).flatten(2)[0]  # (L that is attended to, L)
+        values = reduced.flatten(2)[0]
+        wanted = sum(values[:, [j]] * scores[[j]] for j in range(12)) / 12
+        torch.testing.assert_close(branch(x).flatten(2)[0], wanted)
 
 
 def test_a_compact_map_of_another_size_is_refused():

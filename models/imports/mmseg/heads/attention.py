@@ -44,7 +44,9 @@ def pointwise(head: Section, tensors: Tensors) -> HeadMap:
             f"{tensors.width('attention.1')} cells, which must be its area"
         )
     direction = _DIRECTIONS[head.word("psa_type", "bi-direction", _DIRECTIONS)]
-    factor = head.take("normalization_factor") if head.has("normalization_factor") else 1.0
+    # None divides by the mask's area
+    area = float(mask[0] * mask[1])
+    default = area if head.has("normalization_factor") else 1.0
     first = "collect" if direction == "both" else direction
     return HeadMap(
         "psanet",
@@ -55,7 +57,7 @@ def pointwise(head: Section, tensors: Tensors) -> HeadMap:
             "shrink": head.count("shrink_factor", 2),
             "compact": head.flag("compact", False),
             "softmax": head.flag("psa_softmax", True),
-            "divisor": float(mask[0] * mask[1] if factor is None else factor),
+            "divisor": head.number("normalization_factor", default),
             "variant": "mmseg",
         },
         {
@@ -79,7 +81,7 @@ def expectation_maximisation(head: Section, tensors: Tensors) -> HeadMap:
         {
             "channels": tensors.width("bottleneck"),
             "attention_channels": tensors.width("ema_in_conv"),
-            "bases": int(tensors.state["ema_module.bases"].shape[-1]),
+            "bases": tensors.shape("ema_module.bases")[-1],
             "iterations": head.count("num_stages", 3),
             "variant": "mmseg",
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maskzoo.models.errors import WeightsError
 from maskzoo.models.imports.mmseg.heads.record import HeadMap, Tensors, check_input
 from maskzoo.models.imports.mmseg.section import Section
 
@@ -67,7 +68,9 @@ def global_context(head: Section, tensors: Tensors) -> HeadMap:
     """Read a GCHead."""
     channels = _common(head, tensors)
     head.skip("ratio")
-    fusions = tuple(head.take("fusion_types", ["channel_add"]))
+    fusions = head.take("fusion_types", ["channel_add"])
+    if not isinstance(fusions, list | tuple) or not set(fusions) <= {"channel_add", "channel_mul"}:
+        raise WeightsError(f"{head.name}.fusion_types are channel_add, channel_mul or both")
     pooling = head.word("pooling_type", "att", ("att", "avg"))
     block = "channel_add_conv" if "channel_add" in fusions else "channel_mul_conv"
     return HeadMap(
@@ -76,7 +79,7 @@ def global_context(head: Section, tensors: Tensors) -> HeadMap:
             "channels": channels,
             "ratio": _ratio(tensors.width(f"gc_block.{block}.0"), channels),
             "pooling": "attention" if pooling == "att" else "average",
-            "fusion": _FUSIONS.get(fusions, "both"),
+            "fusion": _FUSIONS.get(tuple(fusions), "both"),
         },
         {
             **_AROUND,

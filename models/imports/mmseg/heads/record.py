@@ -62,6 +62,16 @@ class Tensors:
             raise WeightsError(f"the head has no convolution {name!r}, which its type needs")
         return int(tensor.shape[1])
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the tensor of that name.
+
+        Raises:
+            WeightsError: there is none.
+        """
+        if name not in self.state:
+            raise WeightsError(f"the head has no tensor {name!r}, which its type needs")
+        return tuple(self.state[name].shape)
+
     def has(self, name: str) -> bool:
         """Tell whether a tensor's name begins so."""
         return any(key == name or key.startswith(f"{name}.") for key in self.state)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskzoo import cli, load_bundle
-from maskzoo.models.errors import WeightsError
+from maskzoo.models.errors import SpecError, WeightsError
 from maskzoo.models.imports.bundle import build_imported
 from maskzoo.models.imports.mmseg.importer import import_mmseg
 from maskzoo.models.preprocessing import SlidingWindow
@@ -128,3 +128,22 @@ def test_a_file_without_settings_takes_them_from_a_text_beside_it(tmp_path):
     imported = import_mmseg(path, config=checkpoints.config())
     assert imported.labels.names == ("class_0", "class_1", "class_2")
     assert build_imported(imported).spec.encoder == "tu-resnet18"
+
+
+@pytest.mark.parametrize("part", ["backbone", "decode_head"])
+def test_any_file_with_any_missing_tensor_is_an_error_and_no_crash(part, tmp_path):
+    names = [key for key in STATE if key.startswith(part)]
+    for name in names:
+        state = {key: tensor for key, tensor in STATE.items() if key != name}
+        if name.endswith("num_batches_tracked"):
+            continue
+        with pytest.raises((WeightsError, SpecError)):
+            build_imported(import_mmseg(write(tmp_path, state=state)))
+
+
+def test_classes_that_no_bundle_may_have_are_an_error(tmp_path):
+    path = tmp_path / "fcn.pth"
+    meta = {**checkpoints.meta(checkpoints.config()), "CLASSES": ("a", "b", "c" * 1000)}
+    torch.save({"meta": meta, "state_dict": STATE}, path)
+    with pytest.raises(WeightsError, match="classes in the file"):
+        import_mmseg(path)

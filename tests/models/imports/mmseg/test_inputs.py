@@ -43,6 +43,9 @@ def test_without_settings_the_statistics_are_imagenets_and_images_are_whole():
     [
         {"model": {"data_preprocessor": {"mean": [1, 2]}}},
         {"model": {"data_preprocessor": {"std": "abc"}}},
+        {"model": {"data_preprocessor": {"std": [1, 0, 1]}}},
+        {"model": {"data_preprocessor": {"test_cfg": {"size_divisor": 32}}}},
+        {"model": {"test_cfg": {"mode": "slide", "crop_size": [8, 8], "stride": [4, 4]}}},
         {"model": {"test_cfg": {"mode": "slide"}}},
         {"model": {}, "crop_size": [0, 4]},
         {"model": {}, "crop_size": [4, 4, 4]},
