@@ -50,4 +50,4 @@ def test_the_commands_on_mmsegmentation_run(tmp_path, monkeypatch, capsys):
         assert run(*ours, *extra) == 0, (words, capsys.readouterr().err)
         ran.append(words[0])
     assert {"import", "predict", "zoo", "serve"} == set(ran)
-    assert (tmp_path / "masks" / "IMAGE.png").exists()
+    assert (tmp_path / "predictions" / "masks" / "IMAGE.png").exists()

@@ -105,4 +105,4 @@ def finish(
     print(f"tensors {len(imported.state)} taken, {len(source.left_out)} left out")
     for line in (*source.left_out, *imported.notes):
         print(f"  {line}")
-    print(f"try   maskzoo predict {path} IMAGE -o masks")
+    print(f"try   maskzoo predict {path} IMAGE -o predictions")

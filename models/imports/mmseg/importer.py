@@ -19,6 +19,7 @@ from maskzoo.models.imports.mmseg.published import (
     PublishedCheckpoint,
     find_published,
     recognise,
+    recognise_name,
 )
 from maskzoo.models.imports.mmseg.text import parse_config
 from maskzoo.models.imports.record import ImportedNetwork
@@ -36,8 +37,8 @@ def import_mmseg(
     """Read a checkpoint of mmsegmentation, 0.x or 1.x.
 
     The settings that are not in the weights are taken from the first of these: `config`, `like`,
-    the text inside the file, the catalogue of published checkpoints, where the file's SHA-256 is in
-    it.
+    the text inside the file, the catalogue of published checkpoints, where the file's SHA-256 or
+    its name without the date is in it. Score, licence and address are taken by the SHA-256 only.
 
     Args:
         path: the file.
@@ -89,8 +90,9 @@ def _settings(
         return find_published(like).settings()
     if envelope.config is not None:
         return parse_config(envelope.config)
-    if published is not None:
-        return published.settings()
+    known = published or recognise_name(file)
+    if known is not None:
+        return known.settings()
     raise WeightsError(
         f"{file!r} holds tensors and no configuration, which says how they are used, and is not a "
         "published checkpoint; give the text of its configuration by --config, or name a published "

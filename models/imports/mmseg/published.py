@@ -21,6 +21,8 @@ from maskzoo.models.labels import LabelSet, parse_colour
 FILE = Path(__file__).parent / "published.json"
 _HASH = re.compile(r"-([0-9a-f]{8})\.pth$")
 
+_END = re.compile(r"_\d{8}_\d{6}(-[0-9a-f]{8})?$")
+
 
 @dataclass(frozen=True)
 class PublishedCheckpoint:
@@ -171,6 +173,12 @@ def recognise(sha256: str) -> PublishedCheckpoint | None:
         if checkpoint.sha256_start and sha256.startswith(checkpoint.sha256_start):
             return checkpoint
     return None
+
+
+def recognise_name(file: str) -> PublishedCheckpoint | None:
+    """Return the checkpoint whose name a file has, with or without date and hash; None if none."""
+    stem = _END.sub("", file.removesuffix(".pth"))
+    return next((checkpoint for checkpoint in list_published() if checkpoint.name == stem), None)
 
 
 @functools.cache

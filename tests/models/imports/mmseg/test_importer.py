@@ -130,6 +130,19 @@ def test_a_file_without_settings_takes_them_from_a_text_beside_it(tmp_path):
     assert build_imported(imported).spec.encoder == "tu-resnet18"
 
 
+def test_a_file_without_settings_takes_those_of_a_published_one_by_option_or_name(tmp_path):
+    known = "fcn_r18-d8_512x1024_80k_cityscapes"
+    state = {**checkpoints.resnet(), **checkpoints.fcn_head()}
+    paths = [tmp_path / "bare.pth", tmp_path / f"{known}.pth"]
+    for path in paths:
+        torch.save(state, path)
+    by_option, by_name = import_mmseg(paths[0], like=known), import_mmseg(paths[1])
+    assert by_option.spec == by_name.spec
+    assert by_name.spec.encoder_options["dilations"] == [1, 1, 2, 4]
+    assert by_name.preprocessing.train_size == (512, 1024)
+    assert (by_name.metrics, by_name.licence, by_name.source.url) == (None, "", None)
+
+
 @pytest.mark.parametrize("part", ["backbone", "decode_head"])
 def test_any_file_with_any_missing_tensor_is_an_error_and_no_crash(part, tmp_path):
     names = [key for key in STATE if key.startswith(part)]

@@ -9,7 +9,12 @@ import pytest
 from maskzoo import cli
 from maskzoo.models.bundles.manifest import check_name
 from maskzoo.models.errors import UnknownNameError
-from maskzoo.models.imports.mmseg.published import find_published, list_published, recognise
+from maskzoo.models.imports.mmseg.published import (
+    find_published,
+    list_published,
+    recognise,
+    recognise_name,
+)
 
 PSPNET = "pspnet_r50-d8_512x1024_40k_cityscapes"
 
@@ -65,6 +70,12 @@ def test_a_file_is_recognised_by_its_content():
     row = find_published(PSPNET)
     assert recognise(row.sha256_start + "0" * 56) is row
     assert recognise("f" * 64) is None
+
+
+@pytest.mark.parametrize("end", [".pth", "_20200605_003338-2966598c.pth", "_20200605_003338.pth"])
+def test_a_file_is_recognised_by_its_name_with_or_without_the_date(end):
+    assert recognise_name(PSPNET + end) is find_published(PSPNET)
+    assert recognise_name("best.pth") is None
 
 
 def test_another_name_is_an_error_that_suggests_one():

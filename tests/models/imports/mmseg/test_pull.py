@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from maskzoo import cli
@@ -17,6 +20,7 @@ from maskzoo.service.app import create_app
 from maskzoo.service.settings import Settings
 from tests.models.imports.mmseg import checkpoints
 
+PNG = {"Content-Type": "image/png", "Accept": "image/png"}
 NAME = "fcn_tiny_cityscapes"
 
 
@@ -63,6 +67,14 @@ def mirror(tmp_path, monkeypatch):
     thread.join()
 
 
+def image(width: int, height: int) -> bytes:
+    """Return an image, larger than the sliding window, as a PNG."""
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def pull(*arguments: object) -> int:
     with pytest.raises(SystemExit) as ended:
         cli.main(["zoo", "pull", *map(str, arguments)])
@@ -76,7 +88,10 @@ def test_a_pulled_checkpoint_is_served_with_its_origin_and_licence(mirror, tmp_p
     with TestClient(create_app(Settings(bundles=(bundles,), shipped_bundles=False))) as client:
         (model,) = client.get("/models").json()["models"]
         manifest = client.get(f"/models/{NAME}").json()["manifest"]
+        answer = client.post("/segment", content=image(200, 150), headers=PNG)
     assert model["name"] == NAME
+    assert answer.status_code == 200, answer.text
+    assert Image.open(io.BytesIO(answer.content)).size == (200, 150)
     assert model["licence"] == "Apache-2.0"
     assert model["origin"].startswith("mmsegmentation, fcn_tiny_cityscapes_20200101")
     assert model["mean_iou"] == pytest.approx(0.715)
