@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskzoo.models.images.decode import read_header
+from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.errors import ModelLoadingError, NotAcceptableError, StoppedError
@@ -68,14 +68,19 @@ def scene(job, tmp_path):
     return SimpleNamespace(pixels=pixels, job=job, files=files)
 
 
-def do(scene, models, job=None, progress=None):
+def do(scene, models, job=None, progress=None, *, decoder=None, meanwhile=None):
     async def run():
         workers = Workers(image_threads=1, network_threads=1)
         queue = BatchQueue(max_batch_pixels=10**6, max_batch_items=8)
         batcher = Batcher(partial(run_batch, workers), queue)
-        worker = JobWorker(models, batcher, threads=1, limits=LIMITS)
+        worker = JobWorker(models, batcher, threads=1, limits=LIMITS, decoder=decoder)
+        working = worker.work(job or scene.job, scene.files, progress or JobProgress())
         try:
-            return await worker.work(job or scene.job, scene.files, progress or JobProgress())
+            if meanwhile is None:
+                return await working
+            task = asyncio.create_task(working)
+            await asyncio.to_thread(meanwhile)
+            return await asyncio.wait_for(task, 20)
         finally:
             worker.close()
             await batcher.close()
@@ -146,3 +151,44 @@ def test_work_that_is_stopped_between_tiles_leaves_no_result(scene, models):
 def test_a_format_that_accept_excludes_is_an_error(scene, models):
     with pytest.raises(NotAcceptableError):
         do(scene, models, replace(scene.job, accept="text/html"))
+
+
+def test_a_job_that_waits_for_the_network_ends_when_it_is_stopped(scene, models, held_model):
+    models.model = replace(models.model, predictor=held_model)
+    progress = JobProgress()
+
+    def stop() -> None:
+        assert held_model.started.wait(20)
+        progress.stop()
+
+    try:
+        with pytest.raises(StoppedError):
+            do(scene, models, progress=progress, meanwhile=stop)
+    finally:
+        held_model.release.set()
+
+
+class NotedDecoder:
+    """Takes every file, and decodes it here as a whole."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def takes(self, source) -> bool:
+        """Take it."""
+        return True
+
+    def open_rows(self, source, header, **options) -> None:
+        """Leave it to `decode`."""
+        self.asked.append("rows")
+
+    async def decode(self, source, header, **options):
+        """Decode it."""
+        self.asked.append("decode")
+        return decode_image(source)
+
+
+def test_the_file_of_a_job_is_read_where_it_can_be_stopped(scene, models):
+    decoder = NotedDecoder()
+    assert do(scene, models, decoder=decoder).file == "result.png"
+    assert decoder.asked == ["rows", "decode"]
