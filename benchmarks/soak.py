@@ -137,7 +137,7 @@ def image(chance: random.Random, side: int) -> bytes:
 @contextmanager
 def server(state: Path, environment: dict[str, str]):
     """Yield the process of a server, and its address, once all models are ready."""
-    env = os.environ | {"MASKZOO_STATE_FOLDER": str(state), "MASKZOO_LOG_LEVEL": "WARNING"}
+    env = os.environ | {"MASKZOO_STATE_FOLDER": str(state), "MASKZOO_LOG_LEVEL": "warning"}
     command = [sys.executable, "-m", "maskzoo", "serve", "--port", "0"]
     process = subprocess.Popen(
         command, cwd=ROOT, env=env | environment, stdout=subprocess.PIPE, text=True

@@ -9,7 +9,7 @@ A room imports only rooms above it, and those on its own line that do not import
     inputs                        the bodies of requests: images and options
     decoding                      untrusted files in processes with limits
     shapes                        label maps as runs, polygons, planes of one class
-    scheduling                    admission, the queue, batches, shutdown
+    scheduling                    admission, the queue, batches, shutdown, the heap
     responses                     a label map in the format that was asked for
     observability                 logs, metrics, traces
     guards                        request ids and headers, keys, rates, bodies

@@ -49,6 +49,7 @@ from maskzoo.service.scheduling.batcher import Batcher
 from maskzoo.service.scheduling.budget import ByteBudget
 from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.draining import Drain
+from maskzoo.service.scheduling.heap import keep_small
 from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
@@ -124,11 +125,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with services.stalls.over("start", services.settings.job_folder):
         await services.jobs.start()
     sampling = asyncio.create_task(services.sampler.run())
+    trimming = asyncio.create_task(keep_small())
     with services.drain.on_signals():
         yield
     services.drain.close()
     watching.cancel()
     sampling.cancel()
+    trimming.cancel()
     await services.jobs.close()
     await services.batcher.close()
     services.manager.close()

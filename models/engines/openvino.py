@@ -12,6 +12,7 @@ the time of a small network.
 from __future__ import annotations
 
 import functools
+import math
 import queue
 import threading
 from pathlib import Path
@@ -29,6 +30,20 @@ from maskzoo.models.preprocessing import Preprocessing
 if TYPE_CHECKING:
     import openvino
 
+
+RELEASE_PIXELS = 1 << 20
+"""Pixels of a run from which its intermediate memory is given back when nothing runs any more.
+
+OpenVINO keeps the most that any run needed: 3.4 GB for one image of 1600 x 1600 on `aerial-danet`.
+Giving it back takes 0.03 s, 1 s for these, and the next run 0.1 s more.
+"""
+
+_CACHED_STEPS = "500"
+"""Prepared steps that OpenVINO keeps, each for one layer and one size of image.
+
+Its own limit is 5000: 60 sizes of image took 440 MB with `nuclei`, and 220 MB with this one, where
+runs of ten sizes in turn are as fast as before.
+"""
 
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
@@ -71,6 +86,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
             "ENABLE_CPU_PINNING": False,  # other work of the service shares the cores
+            "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_STEPS,
         }
         if exact:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
@@ -131,9 +147,25 @@ class _Program:
         self._compiled = openvino_core().compile_model(turned, "CPU", settings)
         self.precision = self._compiled.get_property("INFERENCE_PRECISION_HINT")
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._running = 0
+        self._largest = 0  # pixels of a run since memory was last released
 
     def run(self, values: np.ndarray) -> np.ndarray:
         """Return the logits (N, K, h, w)."""
+        with self._lock:  # also while memory is released, which no run may meet
+            self._running += 1
+            self._largest = max(self._largest, math.prod(values.shape[:3]))
+        try:
+            return self._infer(values)
+        finally:
+            with self._lock:
+                self._running -= 1
+                if self._largest >= RELEASE_PIXELS and not self._running:
+                    self._largest = 0
+                    self._compiled.release_memory()
+
+    def _infer(self, values: np.ndarray) -> np.ndarray:
         try:
             request = self._idle.get_nowait()
         except queue.Empty:

@@ -215,3 +215,43 @@ def test_an_engine_knows_whether_it_holds_scores_between_all_positions(
     pixels, scores = 1024 * 2048, (1024 * 2048 // 64) ** 2
     expected = 256 * pixels + (4 * scores if positions else 0)
     assert Predictor(engine, labels, half).run_bytes((1024, 2048)) == expected
+
+
+def test_memory_of_large_runs_is_given_back_when_nothing_runs(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from maskzoo.models.engines import openvino as module
+
+    monkeypatch.setattr(module, "RELEASE_PIXELS", 2 * 64 * 64)
+    engine = open_engine(exported, read_manifest(exported), engine="openvino", device="cpu")
+    assert isinstance(engine, module.OpenVinoEngine)
+    program = engine._of_pixels
+    released: list[int] = []
+
+    class Noted:
+        """The compiled model, with a note of each release."""
+
+        def __init__(self, compiled: Any) -> None:
+            self._compiled = compiled
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._compiled, name)
+
+        def release_memory(self) -> None:
+            released.append(program._running)
+            self._compiled.release_memory()
+
+    monkeypatch.setattr(program, "_compiled", Noted(program._compiled))
+    small = torch.zeros((1, 3, 64, 64), dtype=torch.uint8)
+    before = engine.run(small)
+    assert released == []
+    engine.run(small.repeat(2, 1, 1, 1))
+    assert released == [0]
+    torch.testing.assert_close(engine.run(small), before)
+    assert released == [0]
+    program._running = 1  # another thread is in a run
+    engine.run(small.repeat(2, 1, 1, 1))
+    assert released == [0], "the other one needs it"
+    program._running = 0
+    engine.run(small)
+    assert released == [0, 0], "what was put off is done by the last"
