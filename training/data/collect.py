@@ -34,6 +34,8 @@ from maskzoo.training.data.records.interpretation import Interpretation
 from maskzoo.training.data.records.readings.index import FileIndex
 from maskzoo.training.data.records.samples import SPLITS, Pair, Sample
 
+_MOST_REASONS = 3  # in a message
+
 
 def collect_findings(
     root: Path,
@@ -151,12 +153,7 @@ def _interpret(
     """
     masks = [fact.mask for fact in facts if fact.mask is not None]
     if not masks:
-        reasons = [f"{path}: {reason}" for fact in facts for path, reason in fact.errors]
-        raise DataError(
-            f"none of the {len(facts)} masks can be read: "
-            + "; ".join(reasons[:3])
-            + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
-        )
+        raise DataError(f"none of the {len(facts)} masks can be read: {_reasons(facts)}")
     described = described_classes(description, index.annotations.names if index.annotations else ())
     if described is not None:
         encoding, labels = described
@@ -172,3 +169,17 @@ def _interpret(
     names = ", ".join(detected.labels.names[:20])
     first = f"masks: {detected.storage}; {detected.labels.num_classes} classes detected: {names}"
     return replace(detected, notes=(first, *detected.notes))
+
+
+def _reasons(facts: Sequence[PairFacts]) -> str:
+    """Return why files cannot be read, the most frequent reasons with one of their files."""
+    files: dict[str, list[Path]] = {}
+    for path, reason in (error for fact in facts for error in fact.errors):
+        files.setdefault(reason, []).append(path)
+    rows = sorted(files.items(), key=lambda row: -len(row[1]))
+    shown = [
+        f"{paths[0]}{f' and {len(paths) - 1} others' if len(paths) > 1 else ''}: {reason}"
+        for reason, paths in rows[:_MOST_REASONS]
+    ]
+    more = len(rows) - len(shown)
+    return "; ".join([*shown, f"and {more} other reasons"] if more else shown)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
@@ -13,7 +14,7 @@ def test_masks_of_which_none_can_be_read_are_an_error_with_the_reasons(
     for number in range(5):
         write_image(tmp_path / "images" / f"{number}.png", photo(number, 40, 40))
         (tmp_path / "masks" / f"{number}.png").write_text("not an image")
-    with pytest.raises(DataError, match=r"none of the 5 masks.*masks/0\.png: .*; and 2 more"):
+    with pytest.raises(DataError, match=r"none of the 5 masks.*masks/0\.png and 4 others: "):
         inspect(tmp_path)
 
 
@@ -21,6 +22,17 @@ def test_masks_of_which_none_can_be_read_are_an_error_with_the_reasons(
 def masks(ids):
     splits = ["train"] * 5 + ["val"] * 3
     return {f"{split}/{number}": ids(0, 1, 1) for number, split in enumerate(splits)}
+
+
+def test_a_reason_that_many_masks_share_is_told_once(images):
+    (images / "masks").mkdir()
+    for number in range(6):
+        np.savez(images / "masks" / f"{number}.npz", a=np.ones((24, 32)), b=np.ones((24, 32)))
+    with pytest.raises(DataError) as caught:
+        inspect(images)
+    text = str(caught.value)
+    assert "0.npz and 5 others: the file holds the arrays a (24, 32), b (24, 32)" in text
+    assert text.count("name the one that is the mask") == 1
 
 
 def test_excluded_samples_are_left_out_with_a_note(make_folder, masks):
