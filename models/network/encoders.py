@@ -27,6 +27,7 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from maskzoo.models.errors import SpecError, UnknownNameError, WeightsError
+from maskzoo.models.network.bodies.body import TimmBody, is_marked
 from maskzoo.models.network.dilation import dilate, take_dilation
 from maskzoo.models.network.hrnet import exchange_bilinearly, take_exchange
 from maskzoo.models.network.layers import BatchNorm2d
@@ -105,13 +106,16 @@ class Encoder(nn.Module):
         self.mean, self.std = _statistics(name, in_channels)
         # Patch-based encoders fail on sizes that are not multiples; the others round up.
         self._multiple = 32 if 0 in self.channels else 1
+        if isinstance(self.body, TimmBody):
+            self._multiple = self.body.multiple
         count_padding_in_integers(self.body)
         for module in self.body.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = BatchNorm2d  # same parameters, trains at 1 x 1 and batch 1
         self.origin = WeightsOrigin(weights) if weights else None
         self.left_over: tuple[str, ...] = ()
-        self.names = tuple(self.body.state_dict())  # plug-ins add names and keep these
+        # Plug-ins add names and keep these; no trained weights have a neck.
+        self.names = tuple(key for key in self.body.state_dict() if not key.startswith("neck."))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features of a normalised image."""
@@ -209,13 +213,14 @@ def _matched(
 ) -> tuple[dict[str, Tensor], set[str]]:
     """Return the tensors by the encoder's own names, and the names that it does not have.
 
-    smp puts `model.` in front of timm's names, and timm's feature lists write the first dot of a
+    smp puts `model.` in front of timm's names, timm itself does so for networks that it asks for
+    intermediate features (vision transformers), and its feature lists write the first dot of a
     name as an underscore (`stages.0.blocks` is `stages_0.blocks`).
     """
     renamed, others = {}, set()
     for key, tensor in given.items():
         underscored = key.replace(".", "_", 1)
-        forms = (key, f"model.{key}", underscored, f"model.{underscored}")
+        forms = (key, f"model.{key}", f"model.model.{key}", underscored, f"model.{underscored}")
         name = next((form for form in forms if form in own), None)
         if name is None:
             others.add(key)
@@ -254,14 +259,11 @@ def _build_body(
             f"encoder {name!r}",
             [f"takes no options, given {', '.join(options)}; timm encoders (tu-…) do"],
         )
-    through_timm = full_name.startswith("tu-")
     try:
+        if full_name.startswith("tu-"):
+            return _build_timm(full_name, in_channels, output_stride, bool(weights), options)
         return get_encoder(
-            full_name,
-            in_channels=in_channels,
-            output_stride=output_stride,
-            weights=(True if weights else None) if through_timm else weights,
-            **options,
+            full_name, in_channels=in_channels, output_stride=output_stride, weights=weights
         )
     except (TypeError, ValueError, AssertionError, RuntimeError, KeyError, IndexError) as error:
         asked = f"in_channels={in_channels}, output_stride={output_stride}, weights={weights!r}"
@@ -269,6 +271,41 @@ def _build_body(
         raise SpecError(
             f"encoder {name!r}", [f"cannot be built with {asked}, {options}: {error}{hint}"]
         ) from error
+
+
+def _build_timm(
+    name: str, in_channels: int, output_stride: int, is_trained: bool, options: dict[str, Any]
+) -> Any:
+    """Return smp's body around timm's network, or ours where smp takes no such network."""
+
+    def by_smp(options: Mapping[str, Any]) -> Any:
+        return get_encoder(
+            name,
+            in_channels=in_channels,
+            output_stride=output_stride,
+            weights=True if is_trained else None,
+            **options,
+        )
+
+    if not is_marked(name[3:]):
+        try:
+            return by_smp(options)
+        except ValueError as error:
+            if "downsampling pattern" not in str(error):
+                raise
+    body = TimmBody(
+        name[3:],
+        in_channels=in_channels,
+        output_stride=output_stride,
+        pretrained=is_trained,
+        options=options,
+    )
+    if not body.is_native:
+        return body
+    taken = {
+        key: body.options[key] for key in body.options if key not in ("in_chans", "pretrained")
+    }
+    return by_smp(taken)
 
 
 def _statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,0 +1,156 @@
+"""TimmBody: a network of timm that smp does not take, as an encoder's body.
+
+smp takes networks that give strides 4, 8, 16, 32 at any size. Plain vision transformers have one
+stride, and many networks run at their training size only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from timm.models._features import FeatureGetterNet
+from torch import Tensor, nn
+
+from maskzoo.models.network.bodies.pyramid import Pyramid
+from maskzoo.models.network.bodies.windows import cut, join
+
+_DEPTHS = 4  # of a network of one stride, spread evenly
+_ERRORS = (TypeError, ValueError, AssertionError, RuntimeError, KeyError, IndexError)
+
+
+class TimmBody(nn.Module):
+    """A network of timm with a neck, window by window where its size is fixed.
+
+    Shape: (N, C_in, H, W) -> [f0, …, f5], with H and W multiples of `multiple`; f1 has no channels.
+
+    Args:
+        name: timm's, without `tu-`.
+        in_channels: of the image.
+        output_stride: the largest stride that a level has.
+        pretrained: whether to fetch trained weights.
+        options: of timm's constructor.
+
+    Attributes:
+        out_channels: of f0 … f5.
+        side: the size that the network is bound to, or None.
+        multiple: images must have sides that are multiples of this.
+        is_native: whether smp could take the network with `options`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        in_channels: int,
+        output_stride: int,
+        pretrained: bool,
+        options: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        given = {"in_chans": in_channels, "pretrained": pretrained, **options}
+        self.model, self.options = _create(name, given)
+        strides = [int(stride) for stride in self.model.feature_info.reduction()]
+        wanted = [min(2**level, output_stride) for level in (2, 3, 4, 5)]
+        self.neck = Pyramid(self.model.feature_info.channels(), strides, wanted)
+        self.out_channels = (in_channels, 0, *self.neck.out_channels)
+        are_powers = all(stride & (stride - 1) == 0 for stride in strides)
+        self.multiple = max(32, *strides) if are_powers else max(strides)
+        self.side = _bound_side(self.model, name, in_channels, self.multiple, self.options)
+        if self.side is not None:
+            self.multiple = self.side
+        self.neck.is_exact = self._rounds_up()
+        self.is_native = self.side is None and strides[-4:] == [4, 8, 16, 32]
+
+    def _rounds_up(self) -> bool:
+        """Whether the neck's levels have the sizes ⌈H/s⌉ by themselves."""
+        side = self.side or 2 * self.multiple
+        weight = next(self.parameters())
+        was_training = self.training
+        with torch.no_grad():
+            image = torch.zeros(1, self.out_channels[0], side, side, dtype=weight.dtype)
+            levels = self.eval().neck(_channels_first(self.model, self.model(image)), (side, side))
+        self.train(was_training)
+        return all(
+            tuple(level.shape[-2:]) == (-(-side // stride),) * 2
+            for level, stride in zip(levels, self.neck.wanted, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the features."""
+        windows = x if self.side is None else cut(x, self.side)
+        height, width = windows.shape[-2:]
+        levels = self.neck(_channels_first(self.model, self.model(windows)), (height, width))
+        if self.side is not None:
+            levels = [join(level, x, self.side) for level in levels]
+        nothing = x.new_empty(x.shape[0], 0, x.shape[2] // 2, x.shape[3] // 2)
+        return [x, nothing, *levels]
+
+
+def _channels_first(network: nn.Module, features: list[Tensor]) -> list[Tensor]:
+    """Return features (N, C, h, w) of a network that gives these or (N, h, w, C)."""
+    if not _is_channel_last(network):
+        return features
+    return [feature.permute(0, 3, 1, 2) for feature in features]
+
+
+def _is_channel_last(network: nn.Module) -> bool:
+    return getattr(network, "output_fmt", "NCHW") == "NHWC"
+
+
+def is_marked(name: str) -> bool:
+    """Whether timm marks the network as one of a fixed size."""
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return config is not None and bool(config.fixed_input_size)
+
+
+def _create(name: str, given: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """Return timm's network of features, its size free if it can be, and its options."""
+    frees = is_marked(name) and "img_size" not in given
+    taken = {**given, "dynamic_img_size": True} if frees else dict(given)
+    try:
+        network = timm.create_model(name, features_only=True, **taken)
+    except TypeError:
+        if not frees:
+            raise
+        taken = dict(given)  # it has no such option
+        network = timm.create_model(name, features_only=True, **taken)
+    if isinstance(network, FeatureGetterNet) and len(set(network.feature_info.reduction())) == 1:
+        blocks: Any = network.model.feature_info
+        depth = len(blocks)
+        indices = tuple(depth * (step + 1) // _DEPTHS - 1 for step in range(_DEPTHS))
+        network = FeatureGetterNet(network.model, out_indices=indices)
+    return network, taken
+
+
+def _bound_side(
+    network: Any, name: str, in_channels: int, multiple: int, options: Mapping[str, Any]
+) -> int | None:
+    """Return the size that a network is bound to; None where it runs at others too.
+
+    timm's mark alone does not say: some networks that have it run at any size. So two images are
+    tried, a small one and one that is longer than the training size.
+    """
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if config is None or not config.fixed_input_size:
+        return None
+    asked = options.get("img_size") or config.input_size[-1]
+    side = int(asked if isinstance(asked, int) else asked[0])
+    longer = (side // multiple + 1) * multiple
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            for shape in ((2 * multiple, 3 * multiple), (longer, 2 * multiple)):
+                deepest = network(torch.zeros(1, in_channels, *shape))[-1]
+                stride = network.feature_info.reduction()[-1]
+                length = deepest.shape[1 if _is_channel_last(network) else 2]
+                if abs(length * stride - shape[0]) > stride:
+                    return side  # it resizes the image by itself
+    except _ERRORS:
+        return side
+    finally:
+        network.train(was_training)
+    return None
