@@ -28,9 +28,10 @@ from torch import Tensor, nn
 
 from maskzoo.models.errors import SpecError, UnknownNameError, WeightsError
 from maskzoo.models.network.bodies.body import TimmBody, is_marked
+from maskzoo.models.network.bodies.rounding import find_rounding
 from maskzoo.models.network.dilation import dilate, take_dilation
 from maskzoo.models.network.hrnet import exchange_bilinearly, take_exchange
-from maskzoo.models.network.layers import BatchNorm2d
+from maskzoo.models.network.layers import BatchNorm2d, resize
 from maskzoo.models.network.same_padding import count_padding_in_integers
 from maskzoo.models.weights.names import to_timm
 from maskzoo.models.weights.origin import WeightsOrigin
@@ -106,8 +107,16 @@ class Encoder(nn.Module):
         self.mean, self.std = _statistics(name, in_channels)
         # Patch-based encoders fail on sizes that are not multiples; the others round up.
         self._multiple = 32 if 0 in self.channels else 1
+        self._is_exact = True
         if isinstance(self.body, TimmBody):
             self._multiple = self.body.multiple
+        elif self._multiple == 1 and full_name(name).startswith("tu-"):
+            rounding = find_rounding(self.body, in_channels, self.strides)
+            if rounding is None:
+                raise SpecError(
+                    f"encoder {name!r}", ["runs at no size whose sides are multiples of 32 to 256"]
+                )
+            self._multiple, self._is_exact = rounding
         count_padding_in_integers(self.body)
         for module in self.body.modules():
             if type(module) is nn.BatchNorm2d:
@@ -126,10 +135,13 @@ class Encoder(nn.Module):
         below = (height + self._multiple - 1) // self._multiple * self._multiple - height
         right = (width + self._multiple - 1) // self._multiple * self._multiple - width
         features = self.body(F.pad(x, (0, right, 0, below)))
+        # Rounded up without negative numbers, which ONNX would divide towards zero.
+        sizes = [((height + s - 1) // s, (width + s - 1) // s) for s in self.strides]
+        if not self._is_exact:
+            features = [resize(f, size) for f, size in zip(features, sizes, strict=True)]
         return [
-            # Rounded up without negative numbers, which ONNX would divide towards zero.
-            feature[..., : (height + stride - 1) // stride, : (width + stride - 1) // stride]
-            for feature, stride in zip(features, self.strides, strict=True)
+            feature[..., : size[0], : size[1]]
+            for feature, size in zip(features, sizes, strict=True)
         ]
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
@@ -194,6 +206,11 @@ def is_built_by_timm(name: str) -> bool:
     return name.startswith("tu-") or _THROUGH_TIMM.match(name) is not None
 
 
+def full_name(name: str) -> str:
+    """Return the name with `tu-` in front where timm builds the encoder under smp's name too."""
+    return f"tu-{name}" if _THROUGH_TIMM.match(name) else name
+
+
 def list_encoders() -> list[str]:
     """Return every encoder name: smp's own, and timm's with `tu-` in front."""
     return sorted(smp_encoders) + [f"tu-{name}" for name in timm.list_models()]
@@ -241,8 +258,8 @@ def _classifier_names(encoder: str) -> set[str]:
 def _build_body(
     name: str, in_channels: int, output_stride: int, weights: str | None, options: dict[str, Any]
 ) -> Any:
-    full_name = f"tu-{name}" if _THROUGH_TIMM.match(name) else name
-    known = timm.is_model(full_name[3:]) if full_name.startswith("tu-") else name in smp_encoders
+    whole = full_name(name)
+    known = timm.is_model(whole[3:]) if whole.startswith("tu-") else name in smp_encoders
     if not known:
         raise UnknownNameError("encoder", name, list_encoders())
     forbidden = sorted(options.keys() & _REACHING)
@@ -254,16 +271,16 @@ def _build_body(
                 "time that the network is built; say encoder_weights=PATH"
             ],
         )
-    if options and not full_name.startswith("tu-"):
+    if options and not whole.startswith("tu-"):
         raise SpecError(
             f"encoder {name!r}",
             [f"takes no options, given {', '.join(options)}; timm encoders (tu-…) do"],
         )
     try:
-        if full_name.startswith("tu-"):
-            return _build_timm(full_name, in_channels, output_stride, bool(weights), options)
+        if whole.startswith("tu-"):
+            return _build_timm(whole, in_channels, output_stride, bool(weights), options)
         return get_encoder(
-            full_name, in_channels=in_channels, output_stride=output_stride, weights=weights
+            whole, in_channels=in_channels, output_stride=output_stride, weights=weights
         )
     except (TypeError, ValueError, AssertionError, RuntimeError, KeyError, IndexError) as error:
         asked = f"in_channels={in_channels}, output_stride={output_stride}, weights={weights!r}"
