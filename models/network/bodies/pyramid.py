@@ -16,9 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
-
-from maskzoo.models.network.layers import BatchNorm2d, resize
 
 
 class Pyramid(nn.Module):
@@ -63,7 +62,11 @@ class Pyramid(nn.Module):
         if self.is_exact:
             return levels
         return [
-            resize(level, ((size[0] + stride - 1) // stride, (size[1] + stride - 1) // stride))
+            F.interpolate(
+                level,
+                size=((size[0] + stride - 1) // stride, (size[1] + stride - 1) // stride),
+                mode="bilinear",
+            )
             for level, stride in zip(levels, self.wanted, strict=True)
         ]
 
@@ -89,5 +92,5 @@ def _rescale(channels: int, doublings: int) -> nn.Module:
     for step in range(doublings):
         layers.append(nn.ConvTranspose2d(channels, channels, 2, stride=2))
         if step < doublings - 1:
-            layers += [BatchNorm2d(channels), nn.GELU()]
+            layers += [nn.BatchNorm2d(channels), nn.GELU()]
     return nn.Sequential(*layers)
