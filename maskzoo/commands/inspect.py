@@ -18,6 +18,9 @@ def inspect(
     overview: Annotated[Path | None, typer.Option(help="PNG to draw an overview into.")] = None,
     masks: Masks = None,
     allow_bad: AllowBad = 0,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Take what has not changed from the cache.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Report what is in a folder of images and masks, and what is wrong with it."""
@@ -28,15 +31,20 @@ def inspect(
     from maskzoo.training.data.check.writing import write_description
     from maskzoo.training.data.opening import inspect as inspect_data
     from maskzoo.training.data.opening import is_usable
+    from maskzoo.training.data.scan.store import open_store
     from maskzoo.training.loggers.progress import progress_bar
 
+    store = open_store(data) if cache else None
     with progress_bar("reading images and masks") as on_progress:
         try:
-            found = inspect_data(data, masks=masks, on_progress=on_progress)
+            found = inspect_data(data, masks=masks, on_progress=on_progress, store=store)
         except ZooError as error:
             if as_json:
                 print_json(failure_json(data, error))
             raise
+        finally:
+            if store is not None:
+                store.close()
     print_json(found.to_json()) if as_json else print(report_table(found), end="")
     if write:
         print(f"wrote {write_description(found)}", file=sys.stderr)

@@ -9,7 +9,8 @@ The rooms, each importing only those above it:
     shapes    masks that are stored as shapes: COCO, YOLO, labelme …
     joins     masks that are several files for each image, one a class or an object
     find      the images, masks and splits in a folder; dataset.yaml
-    check     the facts of all files, what is wrong with them, the reports of an inspection
+    scan      the facts of all files, read in parallel or kept from an earlier inspection
+    check     what is wrong with the files, the reports of an inspection
     feed      samples for the loaders: decoding, caching, cropping
     choice    which of several readings of a folder is meant
     account   what became of every file of a folder

@@ -12,7 +12,6 @@ from pathlib import Path
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.account import take_account, with_lone_images, with_lost
 from maskzoo.training.data.check.bands import describe_bands, find_bands
-from maskzoo.training.data.check.scan import OnProgress, scan
 from maskzoo.training.data.choice import choose
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.find.described.description import find_description
@@ -33,6 +32,8 @@ from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.interpretation import Interpretation
 from maskzoo.training.data.records.readings.index import FileIndex
 from maskzoo.training.data.records.samples import SPLITS, Pair, Sample
+from maskzoo.training.data.scan.scan import OnProgress, scan
+from maskzoo.training.data.scan.store import FactStore
 
 _MOST_REASONS = 3  # in a message
 
@@ -45,6 +46,7 @@ def collect_findings(
     masks: str | None = None,
     deep: bool = False,
     on_progress: OnProgress | None = None,
+    store: FactStore | None = None,
 ) -> Findings:
     """Return everything that can be found in a folder of images and masks.
 
@@ -55,6 +57,7 @@ def collect_findings(
         masks: name of the reading that is meant, where the folder allows several.
         deep: decode the images too, which finds truncated ones and near-duplicates.
         on_progress: called with (done, total) while files are read.
+        store: facts of earlier inspections.
 
     Raises:
         DataError: no image has a mask, or the codes of the masks cannot be classes.
@@ -67,7 +70,7 @@ def collect_findings(
     index = with_lone_images(listing, _find(listing, described, masks))
     pairs, excluded = _without_excluded(index.pairs, described.exclude)
     reader = MaskReader.described(index.annotations, described)
-    facts = scan(pairs, reader, deep=deep, on_progress=on_progress)
+    facts = scan(pairs, reader, deep=deep, on_progress=on_progress, store=store)
     index = with_lost(index, pairs, facts)
     interpretation = _interpret(described, index, pairs, facts)
     seed = seed if described.splits.seed is None else described.splits.seed

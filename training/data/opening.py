@@ -13,11 +13,12 @@ from pathlib import Path
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.check.checks import find_problems
-from maskzoo.training.data.check.scan import OnProgress
 from maskzoo.training.data.collect import collect_findings
 from maskzoo.training.data.feed.assemble import assemble
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.inspection import Inspection
+from maskzoo.training.data.scan.scan import OnProgress
+from maskzoo.training.data.scan.store import FactStore
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def inspect(
     seed: int = 0,
     deep: bool = True,
     on_progress: OnProgress | None = None,
+    store: FactStore | None = None,
 ) -> Inspection:
     """Examine a folder of images and masks, or the dataset.yaml that describes one.
 
@@ -40,6 +42,7 @@ def inspect(
         seed: seed of the splits, where neither folders nor dataset.yaml give them.
         deep: decode the images too, which finds truncated ones and near-duplicates.
         on_progress: called with (done, total) while files are read.
+        store: facts of earlier inspections; what has not changed since is not read again.
 
     Raises:
         DataError: no image has a mask, or the codes of the masks cannot be classes.
@@ -54,6 +57,7 @@ def inspect(
         masks=masks,
         deep=deep,
         on_progress=on_progress,
+        store=store,
     )
     return Inspection(findings, find_problems(findings), time.perf_counter() - start)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from maskzoo.training.data.check.scan import scan
 from maskzoo.training.data.masks.detect import detect
 from maskzoo.training.data.records.samples import Pair
+from maskzoo.training.data.scan.scan import scan
 
 
 @pytest.fixture

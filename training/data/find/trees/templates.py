@@ -68,7 +68,9 @@ def patterns_of(
 def keys_of(variant: Variant, images: Sequence[str], masks: YamlValue) -> dict[str, YamlValue]:
     """Return the keys of dataset.yaml that say a variant."""
     keys: dict[str, YamlValue] = {"images": one_or_list(images), "masks": masks}
-    folders = {split: one_or_list(words) for split, words in variant.folders.items()}
+    folders: dict[str, YamlValue] = {
+        split: one_or_list(words) for split, words in variant.folders.items()
+    }
     return {**keys, "splits": {"folders": folders}} if folders else keys
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.check.painted import painted_fraction
 from maskzoo.training.data.masks.stored.maskfile import read_raw_mask
 from maskzoo.training.data.opening import inspect
+from maskzoo.training.data.scan.painted import painted_fraction
 
 
 def test_what_a_painted_photo_leaves_of_the_image_is_measured(tmp_path, write_image):

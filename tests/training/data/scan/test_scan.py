@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskzoo.training.data.check.scan import count_codes, scan
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.samples import Pair
+from maskzoo.training.data.scan.scan import count_codes, scan
 from maskzoo.training.data.shapes.labelme import LabelmePolygons
 from tests.training.data.documents import write_labelme
 
