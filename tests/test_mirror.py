@@ -25,7 +25,6 @@ COVERED_BY = {
     "training/data/find/trees/splits.py": "tests/training/data/find/trees/test_words.py",
     "training/data/find/trees/edges.py": "tests/training/data/find/test_folders.py",
     "training/data/find/trees/joining.py": "tests/training/data/find/described/test_reading.py",
-    "training/data/find/trees/leaves.py": "tests/training/data/find/test_folders.py",
     "training/data/find/trees/readings.py": "tests/training/data/find/described/test_reading.py",
     "training/data/find/trees/templates.py": "tests/training/data/find/described/test_reading.py",
     # models/architectures: all of them also keep tests/models/test_contracts.py
@@ -92,7 +91,7 @@ COVERED_BY = {
     "training/data/records/description.py": (
         "tests/training/data/find/described/test_description.py"
     ),
-    "training/data/records/facts.py": "tests/training/data/check/test_scan.py",
+    "training/data/records/facts.py": "tests/training/data/scan/test_scan.py",
     "training/data/records/interpretation.py": "tests/training/data/masks/test_detect.py",
     "training/data/records/samples.py": "tests/training/data/find/test_splits.py",
     "training/data/shapes/listed.py": "tests/training/data/shapes/test_via.py",

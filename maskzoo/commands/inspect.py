@@ -26,11 +26,13 @@ def inspect(
     """Report what is in a folder of images and masks, and what is wrong with it."""
     from maskzoo.models.errors import ZooError
     from maskzoo.training.data.account import failure_json
+    from maskzoo.training.data.check.choices import draw_choices
     from maskzoo.training.data.check.overview import draw_overview
     from maskzoo.training.data.check.table import report_table
     from maskzoo.training.data.check.writing import write_description
     from maskzoo.training.data.opening import inspect as inspect_data
     from maskzoo.training.data.opening import is_usable
+    from maskzoo.training.data.records.readings.choice import ChoiceError
     from maskzoo.training.data.scan.store import open_store
     from maskzoo.training.loggers.progress import progress_bar
 
@@ -41,6 +43,9 @@ def inspect(
         except ZooError as error:
             if as_json:
                 print_json(failure_json(data, error))
+            if overview is not None and isinstance(error, ChoiceError):
+                drawn = draw_choices(error.readings, error.choices, overview)
+                print(f"wrote {drawn}: samples of each reading", file=sys.stderr)
             raise
         finally:
             if store is not None:

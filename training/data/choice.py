@@ -44,7 +44,7 @@ def choose(readings: Sequence[FileIndex], masks: str | None = None) -> FileIndex
         return _without_others(_named(distinct, masks), distinct, f"--masks {masks} was chosen")
     left = [reading for reading in distinct if reading.is_listed] or _without_renderings(distinct)
     if len(left) > 1:
-        raise ChoiceError(left[0].root, [_choice(reading) for reading in left])
+        raise ChoiceError(left[0].root, [_choice(reading) for reading in left], left)
     return _without_others(left[0], distinct, "other masks of images that have these")
 
 

@@ -29,22 +29,17 @@ JSON_FORMATS: dict[str, tuple[str, JsonReader]] = {
     "label-studio": ("Label Studio", read_label_studio),
 }
 _FOLDERS = ("annotations", "annotation", "labels", "images", "img")
-_MOST_FILES = 16  # json in a folder, beyond which they are one for each image
+_MOST_FILES = 16  # json in a folder, beyond which they are one for each image, mostly
+_ASKED = 8  # of so many
 
 
 def find_listed(listing: Listing, root: Path) -> list[FileIndex]:
     """Find files of VIA, Label Studio and CVAT that list images with their shapes."""
     found: dict[str, list[tuple[Path, ListedImages]]] = {}
-    for file in _files(listing, root, ".json"):
-        try:
-            content = read_json(file)
-        except DataError:
-            continue  # of another tool, or left out: it names no image
-        for key, (_, read) in JSON_FORMATS.items():
-            images = read(content)
-            if images is not None:
-                found.setdefault(key, []).append((file, images))
-    for file in _files(listing, root, ".xml"):
+    for file in _files(listing, root, ".json", lambda file: bool(_read_json(file))):
+        for key, images in _read_json(file):
+            found.setdefault(key, []).append((file, images))
+    for file in _files(listing, root, ".xml", lambda file: read_cvat(file) is not None):
         images = read_cvat(file)
         if images is not None:
             found.setdefault("cvat", []).append((file, images))
@@ -53,12 +48,28 @@ def find_listed(listing: Listing, root: Path) -> list[FileIndex]:
     return [index for index in readings if index.pairs]
 
 
-def _files(listing: Listing, root: Path, suffix: str) -> Iterator[Path]:
-    """Yield the files in the folder, in those of annotations and in those of the splits."""
+def _read_json(file: Path) -> list[tuple[str, ListedImages]]:
+    """Return what a json lists, with its format; nothing for a damaged one, which is left out."""
+    try:
+        content = read_json(file)
+    except DataError:
+        return []
+    listed = ((key, read(content)) for key, (_, read) in JSON_FORMATS.items())
+    return [(key, images) for key, images in listed if images is not None]
+
+
+def _files(
+    listing: Listing, root: Path, suffix: str, is_listed: Callable[[Path], bool]
+) -> Iterator[Path]:
+    """Yield the files in the folder, in those of annotations and in those of the splits.
+
+    Many files in a folder are mostly one for each image, so a few are asked what they are.
+    """
     places = [root, *listing.named(root, _FOLDERS), *split_folders(listing, root).values()]
     for place in dict.fromkeys(places):
         files = listing.files(place, {suffix}, deep=False)
-        if len(files) <= _MOST_FILES:
+        step = max(1, len(files) // _ASKED)
+        if len(files) <= _MOST_FILES or any(map(is_listed, files[::step][:_ASKED])):
             yield from files
 
 

@@ -7,12 +7,13 @@ few of their files look like.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, suffix_of
 from maskzoo.training.data.find.trees.content import look_like_masks
 from maskzoo.training.data.find.trees.extras import with_extras
+from maskzoo.training.data.find.trees.leaves import LeavesByKey
 from maskzoo.training.data.find.trees.pairing import core_of, divide, match_files, stem_of
 from maskzoo.training.data.find.trees.records import Edge, Leaf, Match
 
@@ -52,6 +53,7 @@ class _Search:
         self.are_pictures = are_pictures
         self.with_images = _by_role([leaf for leaf in images if images[leaf]])
         self.with_masks = _by_role([leaf for leaf in masks if masks[leaf]])
+        self._by_key: dict[str, LeavesByKey] = {}
 
     def run(self) -> list[Edge]:
         """Return all edges."""
@@ -73,11 +75,24 @@ class _Search:
     def _partners(self, masks: Leaf) -> list[Edge]:
         """Return the edges to the folders of images that fit best."""
         for role in ("image", ""):
-            for group in _closest(masks, self.with_images[role]):
+            for group in self._closest(masks, role):
                 edges = [edge for leaf in group if (edge := self._edge(leaf, masks))]
                 if edges:
                     return edges
         return []
+
+    def _closest(self, masks: Leaf, role: str) -> Iterator[list[Leaf]]:
+        """Yield groups of folders whose key fits that of a folder of masks, the closest first."""
+        if role not in self._by_key:
+            self._by_key[role] = LeavesByKey(self.with_images[role])
+        index = self._by_key[role]
+        for pool in (index.equal(masks.key), index.fitting(masks.key)):
+            others = [leaf for leaf in pool if leaf is not masks and _splits_fit(leaf, masks)]
+            same = [leaf for leaf in others if leaf.split == masks.split]
+            for group in (same, others):
+                yield [leaf for leaf in group if leaf.extras == masks.extras]
+                yield [leaf for leaf in group if leaf.extras & masks.extras]
+                yield group
 
     def _beside(self, masks: Leaf) -> list[Edge]:
         """Return the edges of files that are no pictures: to their own folder, else to another."""
@@ -86,7 +101,7 @@ class _Search:
 
     def _of_unknown(self, leaf: Leaf) -> list[Edge]:
         """Return the edges of a folder of no known name that may hold masks."""
-        for group in _closest(leaf, self.with_images["image"]):
+        for group in self._closest(leaf, "image"):
             edges = [edge for other in group if (edge := self._edge(other, leaf))]
             matched = sum(len(match.masks) for edge in edges for match in edge.matches)
             if matched >= _MOST_UNKNOWN * len(self.masks[leaf]) and _differ(edges):
@@ -142,24 +157,5 @@ def _differ(edges: Sequence[Edge]) -> bool:
     return look_like_masks(masks) and not look_like_masks(images)
 
 
-def _closest(masks: Leaf, images: Sequence[Leaf]) -> Iterable[list[Leaf]]:
-    """Yield groups of folders whose key fits that of a folder of masks, the closest first."""
-    others = [leaf for leaf in images if leaf is not masks and _splits_fit(leaf, masks)]
-    exact = [leaf for leaf in others if leaf.key == masks.key]
-    for pool in (exact, [leaf for leaf in others if _keys_fit(leaf.key, masks.key)]):
-        same = [leaf for leaf in pool if leaf.split == masks.split]
-        for group in (same, pool):
-            yield [leaf for leaf in group if leaf.extras == masks.extras]
-            yield [leaf for leaf in group if leaf.extras & masks.extras]
-            yield group
-
-
 def _splits_fit(one: Leaf, other: Leaf) -> bool:
     return one.split is None or other.split is None or one.split == other.split
-
-
-def _keys_fit(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Tell whether the parts of the shorter key stand in the longer one, in order."""
-    short, long = sorted((one, other), key=len)
-    rest = iter(long)
-    return all(part in rest for part in short)

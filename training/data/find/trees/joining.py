@@ -7,6 +7,7 @@ people overlap, and are no classes.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
@@ -19,6 +20,11 @@ from maskzoo.training.data.find.trees.records import Variant
 from maskzoo.training.data.find.trees.words import read_name, words_of
 from maskzoo.training.data.joins.joined import JoinedMasks, read_part
 
+_PEOPLE = re.compile(
+    r"ho|obs|(?:observer|annotator|expert|rater|grader|reader|doctor|physician|radiologist|reviewer"
+    r"|labell?er|person|human|user)s?"
+)
+_ORDINAL = re.compile(r"1st|2nd|3rd|[4-9]th|first|second|third|fourth")
 _ASKED = 3  # images whose masks are read
 _SAME = 0.5  # fraction of the smaller mask that lies in the other where both are of one object
 
@@ -29,7 +35,16 @@ def siblings(variants: Sequence[Variant]) -> list[list[Variant]]:
     for variant in variants:
         if not variant.rendering and not variant.are_objects:
             groups[variant.images, variant.division, *_family(variant)].append(variant)
-    return [group for group in groups.values() if len(group) > 1 and are_classes(group)]
+    found = [group for group in groups.values() if len(group) > 1]
+    return [group for group in found if not are_annotators(group) and are_classes(group)]
+
+
+def are_annotators(variants: Sequence[Variant]) -> bool:
+    """Tell whether names say that several people made the masks: `1stHO`, `expert_2`, `rater-a`."""
+    texts = [variant.mark.rpartition(".")[0] or variant.masks for variant in variants]
+    if all(any(map(_PEOPLE.fullmatch, words_of(text))) for text in texts):
+        return True
+    return all(_ORDINAL.fullmatch(name) for name in class_names(variants))
 
 
 def _family(variant: Variant) -> tuple[object, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 from maskzoo.training.data.files.listing import Listing
@@ -11,6 +13,8 @@ from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.find.trees.records import Leaf, Role
 from maskzoo.training.data.find.trees.words import NameWords, read_name, rendering_of
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS
+
+_MOST_PARTS = 10  # of a key; longer ones have partners with an equal key alone
 
 
 def find_leaves(listing: Listing, base: Path, role: Role | None = None) -> list[Leaf]:
@@ -60,3 +64,41 @@ def _without_split(part: str) -> str:
         if match:
             return (part[: match.start()] + part[match.end() :]).strip(" _.-")
     return part
+
+
+class LeavesByKey:
+    """An index of folders, so that one finds its partners without a look at all the others.
+
+    Args:
+        leaves: the folders; they are returned in this order.
+    """
+
+    def __init__(self, leaves: Sequence[Leaf]) -> None:
+        self._rank = {leaf.folder: rank for rank, leaf in enumerate(leaves)}
+        self._equal: dict[tuple[str, ...], list[Leaf]] = defaultdict(list)
+        self._with_part: dict[str, list[Leaf]] = defaultdict(list)
+        self._leaves = list(leaves)
+        for leaf in leaves:
+            self._equal[leaf.key].append(leaf)
+            for part in frozenset(leaf.key):
+                self._with_part[part].append(leaf)
+
+    def equal(self, key: tuple[str, ...]) -> list[Leaf]:
+        """Return the folders with that key."""
+        return self._equal.get(key, [])
+
+    def fitting(self, key: tuple[str, ...]) -> list[Leaf]:
+        """Return the folders where the shorter key's parts stand in the longer one, in order."""
+        found: dict[int, Leaf] = {}
+        if len(key) <= _MOST_PARTS:
+            shorter = {part for n in range(len(key) + 1) for part in combinations(key, n)}
+            for other in shorter:
+                found.update((self._rank[leaf.folder], leaf) for leaf in self.equal(other))
+        rarest = min((self._with_part.get(part, []) for part in key), key=len, default=self._leaves)
+        found.update((self._rank[leaf.folder], leaf) for leaf in rarest if _is_in(key, leaf.key))
+        return [found[rank] for rank in sorted(found)]
+
+
+def _is_in(short: tuple[str, ...], long: tuple[str, ...]) -> bool:
+    rest = iter(long)
+    return all(part in rest for part in short)

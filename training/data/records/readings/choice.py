@@ -10,6 +10,7 @@ from typing import Any
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.records.description import FILE_NAME
+from maskzoo.training.data.records.readings.index import FileIndex
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,15 @@ class ChoiceError(DataError):
 
     Args:
         root: the folder.
-        choices: the readings.
+        choices: the readings, as they are shown.
+        readings: the same, with their files.
     """
 
-    def __init__(self, root: Path, choices: Sequence[Choice]) -> None:
+    def __init__(
+        self, root: Path, choices: Sequence[Choice], readings: Sequence[FileIndex]
+    ) -> None:
         self.choices = tuple(choices)
+        self.readings = tuple(readings)
         names = " or ".join(f"--masks {_quoted(choice.name)}" for choice in choices)
         listed = "".join(choice.text() for choice in choices)
         super().__init__(

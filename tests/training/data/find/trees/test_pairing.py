@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
+from maskzoo.training.data.records.readings.choice import ChoiceError
 from tests.training.data.reading import find_pairs
 
 
@@ -33,3 +37,18 @@ def test_anything_may_stand_behind_the_stem_where_masks_are_of_objects(tmp_path,
     assert parts == {
         f"{n}_b": [f"{n}_b_{place}_{n}.png" for place in range(3 + n % 2)] for n in range(40)
     }
+
+
+def test_masks_of_several_people_are_not_joined(tmp_path, touch, write_image):
+    for place, name in enumerate(("1stHO", "2ndHO")):
+        for number in range(4):
+            touch([f"images/{number}.jpg"])
+            mask = np.zeros((4, 5), np.uint8)
+            mask[:, 2 * place] = 255  # beside each other, as two classes are
+            write_image(tmp_path / f"masks/{number}_{name}.png", mask)
+    with pytest.raises(ChoiceError) as caught:
+        find_pairs(tmp_path)
+    assert [choice.name for choice in caught.value.choices] == [
+        "masks/*_1stHO.png",
+        "masks/*_2ndHO.png",
+    ]

@@ -19,7 +19,7 @@ CHOICES = [
 
 
 def test_the_error_shows_each_reading_with_counts_sample_and_yaml() -> None:
-    lines = str(ChoiceError(Path("data"), CHOICES)).splitlines()
+    lines = str(ChoiceError(Path("data"), CHOICES, ())).splitlines()
     assert lines == [
         "'data' can be read in 2 ways; choose one by --masks 1st_manual or --masks 'field of view'"
         ", or write its lines into data/dataset.yaml:",
@@ -36,7 +36,7 @@ def test_the_error_shows_each_reading_with_counts_sample_and_yaml() -> None:
 
 
 def test_programs_get_the_readings_too() -> None:
-    (first, _) = ChoiceError(Path("data"), CHOICES).members()["choices"]
+    (first, _) = ChoiceError(Path("data"), CHOICES, ()).members()["choices"]
     assert first["name"] == "1st_manual"
     assert first["num_images"] == 12
     assert first["sample"]["mask"] == "training/1st_manual/0.gif"
