@@ -11,6 +11,7 @@ A run's folder holds:
     metrics.csv         a line for each validation
     tensorboard/        the same for TensorBoard
     last.ckpt           from which the run resumes; previous.ckpt is the one before
+    validation.npz      counts of each image of the last validation (one process)
     best.safetensors    the weights of the best validation
     bundle/             the result: network, labels, preprocessing, metrics, provenance
     predictions.png     eight predictions beside the truth

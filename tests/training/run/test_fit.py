@@ -82,7 +82,7 @@ def test_a_run_leaves_what_its_folder_promises(result: TrainResult) -> None:
     assert names == {
         *("config.yaml", "plan.json", "log.jsonl", "last.ckpt", "previous.ckpt"),
         *("best.safetensors", "bundle", "predictions.png", "evaluation.json", "report.html"),
-        *("metrics.csv", "tensorboard"),
+        *("metrics.csv", "tensorboard", "validation.npz"),
     }
     assert "auto" not in yaml.safe_load((result.run_dir / "config.yaml").read_text()).values()
     assert load_config(file=result.run_dir / "config.yaml").optimizer.lr == 0.02
