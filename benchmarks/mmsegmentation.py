@@ -143,8 +143,9 @@ def load_mmsegmentation() -> Path:
 
     loader.load_ext = lambda name, functions: types.SimpleNamespace(**dict.fromkeys(functions))
     import mmseg
-    import mmseg.models
+    from mmseg.utils import register_all_modules
 
+    register_all_modules()
     return Path(mmseg.__file__).parent / ".mim" / "configs"
 
 
@@ -203,6 +204,8 @@ def write_sizes(folder: Path, checkpoints: Path, out: Path) -> None:
         parts = [row["family"], row["backbone"], row["head"], found[1] if found else ""]
         key = json.dumps(parts, sort_keys=True)
         path = folder.parent / row["config"]
+        if not path.exists():
+            path = path.with_name(path.name[1:])  # two metafiles double the first letter
         if key not in known and path.exists():
             with torch.device("meta"):
                 state = MODELS.build(Config.fromfile(path).model).state_dict()

@@ -116,7 +116,9 @@ def settings_of(row: Mapping[str, Any], name: str) -> dict[str, Any]:
         coarse = {"type": "FCNHead", "in_index": 2, **shared, **{key: head[key] for key in where}}
         model |= {"type": "CascadeEncoderDecoder", "decode_head": [coarse, head]}
     if row["aux"]:
-        aux = {"type": "FCNHead", "in_index": 2, "align_corners": head["align_corners"]}
+        # FCN's own dilation is that of its auxiliary head too
+        where = {key: head[key] for key in ("align_corners", "dilation") if key in head}
+        aux = {"type": "FCNHead", "in_index": 2, **where}
         model["auxiliary_head"] = aux
     return {**model, "test_cfg": row["test_cfg"]}
 

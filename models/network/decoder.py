@@ -47,6 +47,7 @@ class DecoderSetup:
         auxiliary: whether a dense auxiliary head on f4 helps in training, where the architecture
             has one; None does as its paper or its authors.
         auxiliary_channels: the width of that head; None takes a quarter of f4's channels.
+        auxiliary_dilation: of that head's convolution.
     """
 
     encoder_channels: tuple[int, ...]
@@ -58,6 +59,7 @@ class DecoderSetup:
     align_corners: bool = False
     auxiliary: bool | None = None
     auxiliary_channels: int | None = None
+    auxiliary_dilation: int = 1
 
 
 class Decoder(nn.Module):
@@ -92,7 +94,12 @@ class Decoder(nn.Module):
             in_channels = setup.encoder_channels[4]
             width = setup.auxiliary_channels or max(1, in_channels // 4)
             self.auxiliary = AuxiliaryHead(
-                in_channels, width, setup.num_classes, norm=setup.norm, dropout=setup.dropout
+                in_channels,
+                width,
+                setup.num_classes,
+                dilation=setup.auxiliary_dilation,
+                norm=setup.norm,
+                dropout=setup.dropout,
             )
             self.aux_weights["fcn"] = 0.4
 

@@ -134,11 +134,12 @@ class AuxiliaryHead(nn.Sequential):
         num_classes: int,
         *,
         kernel_size: int = 3,
+        dilation: int = 1,
         norm: Norm = "batch",
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.conv = ConvNormAct(in_channels, channels, kernel_size, norm=norm)
+        self.conv = ConvNormAct(in_channels, channels, kernel_size, dilation=dilation, norm=norm)
         self.classifier = Classifier(channels, num_classes, dropout=dropout)
 
 

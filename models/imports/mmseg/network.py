@@ -203,9 +203,11 @@ def _read_auxiliary(settings: Section, state: Mapping[str, Tensor]) -> dict[str,
     auxiliary.skip("in_channels", "channels", "num_classes")
     # another number of convolutions, or a joined input, would show in the tensors
     auxiliary.skip("num_convs", "concat_input", "kernel_size")
+    dilation = auxiliary.count("dilation", 1)
     auxiliary.finish()
     width = Tensors(state).width("convs.0")
-    return {"auxiliary": True, "auxiliary_channels": width}
+    dilated: dict[str, Scalar] = {} if dilation == 1 else {"auxiliary_dilation": dilation}
+    return {"auxiliary": True, "auxiliary_channels": width, **dilated}
 
 
 def _spec(

@@ -111,6 +111,14 @@ def test_a_setting_that_is_not_known_is_an_error(settings, message, tmp_path):
         import_mmseg(write(tmp_path, text=text))
 
 
+def test_the_dilation_of_both_heads_is_kept(tmp_path):
+    text = checkpoints.config().replace("num_convs=1,", "num_convs=1, dilation=6,")
+    network = build_imported(import_mmseg(write(tmp_path, text=text)))
+    heads = network.decoder.convs[0].conv, network.decoder.auxiliary.conv.conv
+    assert [head.dilation for head in heads] == [(6, 6)] * 2
+    assert [head.padding for head in heads] == [(6, 6)] * 2
+
+
 def test_the_hash_in_a_published_name_is_checked(tmp_path):
     path = write(tmp_path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]

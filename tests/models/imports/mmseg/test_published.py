@@ -32,6 +32,8 @@ def test_there_are_383_with_data_scores_licence_address_hash_and_a_name_for_a_bu
         assert row.labels().num_classes == row.classes
         assert row.crop
         assert row.iterations
+        assert row.num_bytes
+        assert row.num_bytes > 20e6
         assert row.licence == "Apache-2.0"
 
 
