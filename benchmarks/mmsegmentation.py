@@ -93,7 +93,7 @@ CASES = (
     Case("deeplabv3plus, r18b", "deeplabv3plus_r18b-d8_4xb2-80k_cityscapes-512x1024"),
     Case("upernet", "upernet_r50_4xb2-40k_cityscapes-512x1024"),
     Case("isanet", "isanet_r50-d8_4xb2-40k_cityscapes-512x1024"),
-    Case("dnlnet", "dnlnet_r50-d8_4xb2-40k_cityscapes-512x1024", tolerance=1e-6),
+    Case("dnlnet", "dnl_r50-d8_4xb2-40k_cityscapes-512x1024", tolerance=1e-6),
     *(
         Case(
             f"psanet, compact, {direction}, {'softmax' if softmax else 'plain'}",
