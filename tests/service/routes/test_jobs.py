@@ -442,7 +442,8 @@ def test_room_is_reserved_by_what_is_announced_and_by_what_the_image_will_need(
     start, model, body, monkeypatch
 ):
     client = start(model, job_max_bytes=2**60)
+    with monkeypatch.context() as patched:
+        patched.setattr("maskzoo.service.jobs.room._BYTES_PER_PIXEL", 2**50)
+        assert client.post("/jobs", content=body).status_code == 507
     assert client.post("/jobs", content=body).status_code == 202
     assert client.post("/jobs", content=iter([body])).status_code == 507, "it may be anything"
-    monkeypatch.setattr("maskzoo.service.jobs.room._BYTES_PER_PIXEL", 2**50)
-    assert client.post("/jobs", content=body).status_code == 507
