@@ -70,11 +70,11 @@ def test_all_outputs_without_a_counted_pixel_cost_0_without_gradient() -> None:
         assert not tensor.grad.any()
 
 
-def test_ignored_pixels_are_no_class_of_the_scene_whatever_their_id() -> None:
-    target = torch.tensor([[[0, 0, 2, 1]]])
-    output = TrainOutput(torch.randn(1, 3, 1, 4), {}, torch.randn(1, 3))
+def test_an_image_without_a_counted_pixel_has_no_scene_whatever_the_ignored_id() -> None:
+    counted = torch.tensor([[0, 0, 2, 1]])
+    output = TrainOutput(torch.randn(2, 3, 1, 4), {}, torch.randn(2, 3))
     losses = []
-    for ignored in (1, 255):
+    for ignored in (7, 255):
         loss = SegmentationLoss(
             (CrossEntropyTerm(),),
             ignore_index=ignored,
@@ -82,5 +82,6 @@ def test_ignored_pixels_are_no_class_of_the_scene_whatever_their_id() -> None:
             aux_weights={},
             scene_weight=1.0,
         )
-        losses.append(loss(output, target.where(target != 1, ignored))[0].item())
+        target = torch.stack([counted, torch.full_like(counted, ignored)])
+        losses.append(loss(output, target)[0].item())
     assert losses[0] == losses[1]
