@@ -57,7 +57,7 @@ def plain(answer: httpx.Response) -> tuple[int, str, object]:
     if "json" not in kind:
         return answer.status_code, kind, answer.content
     document = answer.json()
-    document.pop("timings", None)
+    document.pop("timings_ms", None)  # GeoJSON has none
     return answer.status_code, kind, json.dumps(document, sort_keys=True)
 
 

@@ -92,4 +92,4 @@ def submit(server, options: dict[str, str], body: bytes) -> str:
 def plain(answer) -> object:
     if "json" not in answer.headers["content-type"]:
         return answer.content
-    return {key: value for key, value in answer.json().items() if key != "timings"}
+    return {key: value for key, value in answer.json().items() if key != "timings_ms"}

@@ -60,6 +60,8 @@ def test_what_an_accepted_job_links_to_keeps_the_document_too(serve, counted_mod
             seen.add((case.operation.label, response.status_code))
             checks = schemathesis.checks
             excluded = [checks.positive_data_acceptance, checks.negative_data_rejection]
+            if case.operation.label.endswith("/events"):  # the schema is that of the whole text
+                excluded.append(checks.response_schema_conformance)
             case.validate_response(response, excluded_checks=excluded)
 
     Machine.run(settings=settings(_BOUNDED, max_examples=30, stateful_step_count=8))
