@@ -33,10 +33,9 @@ def report_table(inspection: Inspection, *, verdict: bool = True, errors: bool =
         for line in findings.account.lines():
             console.print(f"  {line}", soft_wrap=True)
     sizes = inspection.sizes()
-    console.print(
-        f"  sizes (width x height): {sizes['smallest']} to {sizes['largest']}, "
-        f"{sizes['different']} different"
-    )
+    several = f"{sizes['smallest']} to {sizes['largest']}, {sizes['different']} different"
+    is_one = sizes["different"] == 1
+    console.print(f"  sizes (width x height): {sizes['smallest'] if is_one else several}")
     modes = ", ".join(f"{mode} ({count})" for mode, count in inspection.image_modes().items())
     console.print(f"  stored as: {modes}", soft_wrap=True)
     if findings.bands is not None:

@@ -18,3 +18,15 @@ def test_errors_show_in_the_table_with_their_cure(folder, write_image, ids):
     assert report.num_errors == 1
     assert "not usable yet: 1 kind(s) of error" in report_table(report)
     assert 'exclude: ["7"]' in report_table(report)
+
+
+def test_one_size_is_not_told_as_a_range(folder, write_image, ids):
+    first = inspect(folder)
+    assert first.sizes()["different"] == 1
+    size = first.sizes()["smallest"]
+    assert f"sizes (width x height): {size}\n" in report_table(first)
+    for kind in ("images", "masks"):
+        write_image(folder / kind / "val" / "7.png", ids(0, 1, height=60, width=60))
+    assert f"sizes (width x height): {size} to 60 x 60, 2 different\n" in report_table(
+        inspect(folder)
+    )
