@@ -1,4 +1,4 @@
-"""The commands of docs/weights.md's section on mmsegmentation run."""
+"""The commands of docs/weights.md for networks of other libraries run as they stand there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
+import torch
 from PIL import Image
+from torchvision.models import segmentation
 
 from maskzoo import cli
+from maskzoo.models.bundles.manifest import read_manifest
 from tests.models.imports.mmseg import checkpoints
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "weights.md").read_text(encoding="utf-8")
@@ -25,7 +29,7 @@ def section(title: str) -> str:
 def commands(title: str) -> list[list[str]]:
     """Return the words of each maskzoo command of a section."""
     blocks = re.findall(r"^```bash\n(.*?)^```", section(title), flags=re.MULTILINE | re.DOTALL)
-    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
     return [words[1:] for words in lines if words and words[0] == "maskzoo"]
 
 
@@ -51,3 +55,36 @@ def test_the_commands_on_mmsegmentation_run(tmp_path, monkeypatch, capsys):
         ran.append(words[0])
     assert {"import", "predict", "zoo", "serve"} == set(ran)
     assert (tmp_path / "predictions" / "masks" / "IMAGE.png").exists()
+
+
+def test_a_model_of_smp_comes_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
+    model = smp.Unet(
+        "tu-resnet18", encoder_weights=None, decoder_channels=(8, 8, 8, 8, 4), classes=1, **options
+    )
+    model.save_pretrained("cars")
+    for words in commands("From smp"):
+        assert run(*words) == 0, words
+    told = capsys.readouterr().out
+    assert "smp on tu-resnet18, 2 classes" in told
+    assert "one logit of smp became" in told
+    assert read_manifest(Path("bundles/cars")).labels.names == ("background", "car")
+    back = smp.from_pretrained("back").eval()
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        pair, single = back(images), model.eval()(images)
+    torch.testing.assert_close(pair[:, 1:] - pair[:, :1], single)
+
+
+def test_a_checkpoint_of_torchvision_becomes_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = segmentation.deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=21)
+    torch.save(model.state_dict(), "deeplabv3_resnet50.pth")
+    first = commands("From torchvision and transformers")[0]
+    assert run(*first) == 0
+    assert read_manifest(Path("bundles/voc")).spec.architecture == "deeplabv3"

@@ -93,6 +93,26 @@ def torchvision(
     finish(imported, out, name, dtype)
 
 
+@app.command("huggingface")
+def huggingface(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Folder of save_pretrained.")
+    ],
+    *,
+    out: Out,
+    name: Name = None,
+    dtype: Dtype = "float32",
+    licence: Licence = "",
+    classes: Classes = "",
+) -> None:
+    """Import a SegFormer that Hugging Face's transformers saved."""
+    from maskzoo.models.imports.given import given_classes
+    from maskzoo.models.imports.huggingface import import_huggingface
+
+    imported = import_huggingface(folder, classes=given_classes(classes), licence=licence)
+    finish(imported, out, name, dtype)
+
+
 def finish(
     imported: ImportedNetwork, out: Path, name: str | None, dtype: Literal["float32", "float16"]
 ) -> None:

@@ -13,23 +13,23 @@ CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration in a folder.
+def read_config(folder: Path, *, name: str = CONFIG) -> dict[str, Any]:
+    """Return the JSON object in a file of a folder.
 
     Raises:
         WeightsError: there is none, or it is not a JSON object.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise WeightsError(
-            f"{str(folder)!r} has no {CONFIG} ({error.strerror}); give the folder that "
+            f"{str(folder)!r} has no {name} ({error.strerror}); give the folder that "
             "save_pretrained wrote"
         ) from None
     except ValueError as error:  # JSON or UTF-8
-        raise WeightsError(f"{str(folder / CONFIG)!r} is not JSON: {error}") from None
+        raise WeightsError(f"{str(folder / name)!r} is not JSON: {error}") from None
     if not isinstance(config, dict):
-        raise WeightsError(f"{str(folder / CONFIG)!r} is not a JSON object")
+        raise WeightsError(f"{str(folder / name)!r} is not a JSON object")
     return config
 
 

@@ -15,9 +15,12 @@ from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.engines.precision import has_bf16, prefers_channels_last
 from maskzoo.models.errors import SpecError
 from maskzoo.models.spec import ModelSpec
+from maskzoo.models.weights.source import BUILTIN_SOURCE
 from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.config.settings import ModelConfig, TrainConfig
 from maskzoo.training.planning.run_plan import Draft, RunPlan
+
+_BUILTIN_ENCODER = "tu-tf_efficientnet_lite0"
 
 
 def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> RunPlan[MachineConfig]:
@@ -81,6 +84,8 @@ def _choose_network(draft: Draft, model: ModelConfig, device: str) -> None:
         if needs_stride
         else f"an hour's training on a {device}, where DANet takes days",
     )
+    if model.encoder_weights == BUILTIN_SOURCE:
+        draft.decide("model.encoder", _BUILTIN_ENCODER, "its weights ship, and so do few others'")
     draft.decide("model.encoder", "resnet50" if on_gpu else "resnet18", f"usual on {device}")
 
 

@@ -7,6 +7,7 @@ import torch
 
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
+from maskzoo.models.errors import SpecError
 from maskzoo.training.config.load import load_config
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.planning.machine import choose_machine
@@ -20,6 +21,7 @@ from maskzoo.training.planning.machine import choose_machine
         ("cpu", ["model.output_stride=8"], ("danet", "resnet18")),
         ("cpu", ["model.architecture=fpn"], ("fpn", "resnet18")),
         ("cuda", ["model.encoder=tu-resnet10t"], ("danet", "tu-resnet10t")),
+        ("cpu", ["model.encoder_weights=builtin"], ("unet", "tu-tf_efficientnet_lite0")),
     ],
 )
 def test_the_network_follows_the_device_where_it_is_not_given(
@@ -40,6 +42,28 @@ def test_a_run_that_starts_from_a_bundle_takes_its_network_and_keeps_what_was_gi
     assert (model.options, model.encoder_options) == (spec.options, spec.encoder_options)
     assert model.output_stride == 16  # weights fit any stride
     assert "model.architecture" in {decision.key for decision in made.decisions}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("model.encoder=resnet50", "the bundle that the run starts from has"),
+        ("model.encoder_weights=builtin", "the encoder starts from the bundle"),
+    ],
+)
+def test_a_bundle_and_another_encoder_are_refused_before_the_data_are_read(
+    given: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        choose_machine(load_config(["model.start_from=nuclei", given]), cpu_count=2)
+
+
+def test_another_architecture_starts_from_the_encoder_of_a_bundle() -> None:
+    spec = read_manifest(find_bundle("nuclei")).spec
+    given = ["model.start_from=nuclei", "model.architecture=fpn"]
+    model = choose_machine(load_config(given), cpu_count=2).config.model
+    assert (model.architecture, model.encoder) == ("fpn", spec.encoder)
+    assert (model.encoder_options, model.options) == (spec.encoder_options, {})
 
 
 def test_workers_leave_cores_to_the_network() -> None:
