@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import save_file
 
@@ -26,6 +27,9 @@ from maskzoo.models.imports.bundle import build_imported
 from maskzoo.models.imports.smp import import_smp
 
 SIZE = 256
+COUNTER = "num_batches_tracked"
+UNUSED = ("encoder._conv_head.", "encoder._bn1.")
+"""Beginnings of tensors that smp stores and no logit depends on; the graph does not have them."""
 
 
 def main() -> None:
@@ -57,8 +61,13 @@ def compared(model: bytes, folder: Path) -> str:
         "in_channels": bands,
         "classes": len(weights["segmentation_head.0.weight"]),
     }
+    arguments = {name: value for name, value in config.items() if not name.startswith("_")}
+    whole = smp.Unet(**arguments).state_dict()
+    unused = {name: tensor for name, tensor in whole.items() if name not in weights}
+    left = [name for name in unused if not name.endswith(COUNTER) and not name.startswith(UNUSED)]
+    assert not left, left
     (folder / "config.json").write_text(json.dumps(config))
-    save_file(weights, folder / "model.safetensors")
+    save_file(weights | unused, folder / "model.safetensors")
     network = build_imported(import_smp(folder))
     images = np.random.default_rng(0).standard_normal((1, bands, SIZE, SIZE), np.float32)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
