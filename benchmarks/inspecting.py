@@ -1,6 +1,6 @@
 """Cost of `maskzoo inspect` by the number of images: time and peak memory, first and second time.
 
-    python benchmarks/inspect.py [--small 10000 100000] [--large 500 2000] [--write]
+    python benchmarks/inspecting.py [--small 10000 100000] [--large 500 2000] [--write]
 
 Makes data in a temporary folder: small masks (64 x 64, with JPEGs of noise at a coarse scale) and
 large ones (2048 x 2048, flat colours with a disc that differs in each, so that no two files are
