@@ -15,6 +15,7 @@ import functools
 import math
 import queue
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,11 +151,14 @@ class _Program:
         self._lock = threading.Lock()
         self._running = 0
         self._largest = 0  # pixels of a run since memory was last released
+        self._num_runs = self._num_runs_seen = 0
+        _PROGRAMS.add(self)
 
     def run(self, values: np.ndarray) -> np.ndarray:
         """Return the logits (N, K, h, w)."""
         with self._lock:  # also while memory is released, which no run may meet
             self._running += 1
+            self._num_runs += 1
             self._largest = max(self._largest, math.prod(values.shape[:3]))
         try:
             return self._infer(values)
@@ -164,6 +168,15 @@ class _Program:
                 if self._largest >= RELEASE_PIXELS and not self._running:
                     self._largest = 0
                     self._compiled.release_memory()
+
+    def release_if_idle(self) -> None:
+        """Give intermediate memory back unless it ran since the last call."""
+        with self._lock:
+            is_idle = not self._running and self._num_runs == self._num_runs_seen
+            self._num_runs_seen = self._num_runs
+            if is_idle and self._largest:
+                self._largest = 0
+                self._compiled.release_memory()
 
     def _infer(self, values: np.ndarray) -> np.ndarray:
         try:
@@ -175,6 +188,15 @@ class _Program:
             return np.array(request.get_output_tensor(0).data)  # the buffer is used again
         finally:
             self._idle.put(request)
+
+
+_PROGRAMS: weakref.WeakSet[_Program] = weakref.WeakSet()
+
+
+def release_idle() -> None:
+    """Give back the intermediate memory of all models that did not run since the last call."""
+    for program in list(_PROGRAMS):
+        program.release_if_idle()
 
 
 _CORE_LOCK = threading.Lock()  # two threads that miss a `functools.cache` at once both compute

@@ -2,6 +2,7 @@
 
 glibc keeps what a request frees for the next one, in an arena for each thread that allocates. After
 a peak of large images that is most of the process, and other programs on the machine miss it.
+OpenVINO keeps what its runs needed, so models that rest give it back first.
 """
 
 from __future__ import annotations
@@ -10,16 +11,23 @@ import asyncio
 import ctypes
 from collections.abc import Callable
 
+from maskzoo.models.engines.openvino import release_idle
+
 EVERY_S = 30.0
 
 
 def find_trim() -> Callable[[], object] | None:
     """Return the function that gives free pages back; None where the system has none."""
     try:
-        trim = ctypes.CDLL(None).malloc_trim
+        malloc_trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
         return None
-    return lambda: trim(0)
+
+    def trim() -> None:
+        release_idle()  # first: what models have given back is freed memory
+        malloc_trim(0)
+
+    return trim
 
 
 async def keep_small(

@@ -255,3 +255,10 @@ def test_memory_of_large_runs_is_given_back_when_nothing_runs(
     program._running = 0
     engine.run(small)
     assert released == [0, 0], "what was put off is done by the last"
+    engine.run(small)
+    module.release_idle()
+    assert len(released) == 2, "it ran since the last call"
+    for _ in range(2):
+        module.release_idle()
+        assert len(released) == 3, "it rests; and once is enough"
+    torch.testing.assert_close(engine.run(small), before)
