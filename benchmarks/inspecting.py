@@ -58,7 +58,11 @@ def main() -> None:
         print(" | ".join(rows[-1]), flush=True)
     head = ["images", "first time", "each", "peak memory", "second time", "peak memory"]
     if options.write:
-        put(DOCS / "training.md", "inspect", about() + "\n\n" + table(head, rows))
+        put(
+            DOCS / "training.md",
+            "inspect",
+            about("opencv-python-headless") + "\n\n" + table(head, rows),
+        )
 
 
 def write_data(root: Path, count: int, side: int) -> None:
