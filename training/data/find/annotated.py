@@ -40,9 +40,9 @@ def find_listed(listing: Listing, root: Path) -> list[FileIndex]:
         for key, images in _read_json(file):
             found.setdefault(key, []).append((file, images))
     for file in _files(listing, root, ".xml", lambda file: read_cvat(file) is not None):
-        images = read_cvat(file)
-        if images is not None:
-            found.setdefault("cvat", []).append((file, images))
+        shapes = read_cvat(file)
+        if shapes is not None:
+            found.setdefault("cvat", []).append((file, shapes))
     tools = {key: tool for key, (tool, _) in JSON_FORMATS.items()} | {"cvat": "CVAT"}
     readings = [_listed(listing, root, key, tools[key], files) for key, files in found.items()]
     return [index for index in readings if index.pairs]
