@@ -22,6 +22,7 @@ A run's folder holds:
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,9 @@ def _launch(runtime: MachineRuntime) -> Fabric:
     if runtime.accelerator != "cpu" and torch.cuda.is_available():
         # TF32 for what stays in float32. Unset, Lightning prints a hint into our output.
         torch.set_float32_matmul_precision("high")
+    # Lightning tells its precision on its own; the plan says it with its reason.
+    for name in ("lightning", "lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=runtime.accelerator,
         devices=runtime.devices,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -319,3 +321,15 @@ def test_tf32_is_set_on_a_gpu_so_that_lightning_prints_no_hint(
     )
     maskzoo.training.run.fit._launch(runtime)
     assert asked == ([precision] if precision else [])
+
+
+def test_lightning_tells_nothing_of_its_own(tmp_path: Path) -> None:
+    """In a process of its own: its loggers write to the error output that they found at import."""
+    code = (
+        "from types import SimpleNamespace\n"
+        "from maskzoo.training.run.fit import _launch\n"
+        "_launch(SimpleNamespace(accelerator='cpu', devices=1, num_nodes=1, precision='bf16',\n"
+        "                        deterministic=False))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
