@@ -25,7 +25,7 @@ from maskzoo.training.data.records.shape import (
     Shape,
     meaning,
 )
-from maskzoo.training.data.shapes.fields import image_shapes, points_of, size_of
+from maskzoo.training.data.shapes.fields import class_name, image_shapes, points_of, size_of
 
 _NOT_AREAS = {
     "box": "boxes without an outline",
@@ -79,7 +79,9 @@ def _refuse(file: Path, reason: str) -> NoReturn:
 
 def _read(row: Element, label: str) -> Shape | NotDrawn:
     """Return an element as a shape, or why it has none."""
-    name = row.get("label", "")
+    name = class_name(row.get("label"))
+    if name is None:
+        return NotDrawn("without a class", label)
     if row.tag in _NOT_AREAS:
         return NotDrawn(_NOT_AREAS[row.tag], label, name)
     try:

@@ -52,6 +52,16 @@ def points_of(value: Any) -> Points | None:
     return points if is_good else None
 
 
+def class_name(value: Any) -> str | None:
+    """Return the name of a class as text, or None where there is none.
+
+    An annotation tool writes null, an empty text or nothing for a shape that nobody has named.
+    """
+    if value is None or isinstance(value, bool | dict | list):
+        return None
+    return str(value).strip() or None
+
+
 def size_of(row: Mapping[str, Any], height: str, width: str) -> tuple[int, int] | None:
     """Return the (H, W) that two keys state, or None where they state nothing usable."""
     try:

@@ -30,7 +30,13 @@ from maskzoo.training.data.records.shape import (
     Shape,
     meaning,
 )
-from maskzoo.training.data.shapes.fields import checked_names, image_shapes, points_of, size_of
+from maskzoo.training.data.shapes.fields import (
+    checked_names,
+    class_name,
+    image_shapes,
+    points_of,
+    size_of,
+)
 
 _ROTATED = {"rotation", "oriented_rectangle", "quadrilateral"}
 _NO_AREA = {"line": "lines", "linestrip": "lines", "point": "points", "points": "points"}
@@ -57,7 +63,8 @@ class LabelmePolygons:
                 rows = _content(file)["shapes"]
             except DataError:
                 continue  # reported when it is drawn, unless no file is of labelme
-            labels |= {str(row.get("label")) for row in rows if isinstance(row, dict)}
+            given = (class_name(row.get("label")) for row in rows if isinstance(row, dict))
+            labels |= {label for label in given if label is not None}
         names = sorted(label for label in labels if isinstance(meaning(label), str))
         return cls(checked_names(names, "labelme")) if names else None
 
@@ -87,7 +94,9 @@ def _read(row: Any, label: str) -> Shape | NotDrawn:
     """Return an entry of `shapes` as a shape, or why it has none."""
     if not isinstance(row, dict):
         return NotDrawn("damaged (not an object of json)", label, is_damaged=True)
-    name = str(row.get("label"))
+    name = class_name(row.get("label"))
+    if name is None:
+        return NotDrawn("without a class", label)
     label = f"{label}, {name!r}"
     kind = row.get("shape_type") or "polygon"
     points = points_of(row.get("points"))

@@ -31,7 +31,13 @@ from maskzoo.training.data.records.shape import (
     Shape,
     meaning,
 )
-from maskzoo.training.data.shapes.fields import checked_names, image_shapes, points_of, size_of
+from maskzoo.training.data.shapes.fields import (
+    checked_names,
+    class_name,
+    image_shapes,
+    points_of,
+    size_of,
+)
 
 _NOT_AREAS = {
     "rectangle": "boxes without an outline",
@@ -67,7 +73,8 @@ class SuperviselyShapes:
                 continue  # reported when it is drawn
             is_known = True
             rows = [row for row in content["objects"] if isinstance(row, dict)]
-            names |= {str(row.get("classTitle")) for row in rows}
+            given = (class_name(row.get("classTitle")) for row in rows)
+            names |= {name for name in given if name is not None}
         classes = sorted(name for name in names if isinstance(meaning(name), str))
         return cls(checked_names(classes, "Supervisely")) if is_known else None
 
@@ -98,7 +105,9 @@ def _read(row: Any, label: str) -> Shape | NotDrawn:
     """Return an object as a shape, or why it has none."""
     if not isinstance(row, dict):
         return NotDrawn("damaged (not an object of json)", label, is_damaged=True)
-    name, kind = str(row.get("classTitle")), row.get("geometryType")
+    name, kind = class_name(row.get("classTitle")), row.get("geometryType")
+    if name is None:
+        return NotDrawn("without a class", label)
     if kind in _NOT_AREAS:
         return NotDrawn(_NOT_AREAS[kind], label, name)
     try:
