@@ -35,6 +35,7 @@ def test_an_architecture_has_its_own_options_and_those_that_all_decoders_share(
     assert list(danet.options) == [
         *("channels", "attention_channels", "energy"),
         *("norm", "dropout", "align_corners", "auxiliary", "auxiliary_channels"),
+        "auxiliary_dilation",
     ]
     assert danet.options["energy"] == "official"
     assert danet.options["dropout"] == 0.1

@@ -39,6 +39,7 @@ NOT_OF_REQUESTS = {
     "service.inputs.bodies._MAX_DIGITS": "digits that are read of a length",
     "service.inputs.json_text._MAX_INTEGER": "what 64 bits hold",
     "service.jobs.records.MAX_ATTEMPTS": "restarts of a job",
+    "service.jobs.records.MAX_KILLS": "restarts of a job",
     "service.machine._MOST_IMAGE_THREADS": "how many work",
     "service.scheduling.admission.MAX_LOAD_PX": "the weight of a large image",
     "service.scheduling.admission._MAX_RETRY_S": "of a Retry-After",
