@@ -168,7 +168,9 @@ def test_an_upload_that_comes_in_is_no_orphan_when_the_clock_is_set_forward(tmp_
             place.upload.write_bytes(b"image")
             os.utime(place.upload, (0, 0))
             await jobs.sweep()
+            assert place.upload.read_bytes() == b"image"
             await jobs.accept(JOB, place)
+        assert await state_of(jobs) == "queued"
         await jobs.close()
 
     asyncio.run(main())
