@@ -7,20 +7,22 @@ and RateGate if they are set, BodyGate, errors to problem documents, routes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.types import Lifespan
 
 from maskzoo.models.errors import ZooError
 from maskzoo.service.answering.answerer import Answerer
+from maskzoo.service.answering.network import LocalDesk
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.bundles.opening import open_bundle
 from maskzoo.service.bundles.segmenter import LoadModel
@@ -55,7 +57,7 @@ from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
 from maskzoo.service.schemas import ProblemDocument
 from maskzoo.service.settings import Settings
-from maskzoo.service.state import Services
+from maskzoo.service.state import ImageServices, Services
 
 DESCRIPTION = """\
 Semantic segmentation over HTTP: an image in, its mask out, in the format that you ask for.
@@ -82,6 +84,7 @@ def create_app(
     *,
     load_model: LoadModel | None = None,
     on_fault: OnFault | None = None,
+    make_budget: Callable[[int], ByteBudget] = ByteBudget,
 ) -> FastAPI:
     """Build the service.
 
@@ -89,31 +92,58 @@ def create_app(
         settings: by default from the environment.
         load_model: loads a predictor from a bundle's folder; by default the real loader.
         on_fault: has faults of the process written to a file; see `service.jobs.life`.
+        make_budget: makes the budget of so many bytes of bodies; by default for this process alone.
     """
     settings = settings or Settings()
-    metrics = Metrics()
-    metrics.build(_version())
+    load = load_model or _default_loader(settings)
+    services = _services(settings, load, on_fault, make_budget)
+    return build_app(services, routers_of(settings), _lifespan)
+
+
+def routers_of(settings: Settings) -> list[APIRouter]:
+    """Return the routes of a service with these settings."""
+    parts = [segment, jobs_route, models, health, metrics_route, oip, adapters, pages]
+    if settings.admin_token is not None:
+        parts.append(admin)
+    return [part.router for part in parts]
+
+
+def build_app(
+    services: ImageServices, routers: Sequence[APIRouter], lifespan: Lifespan[FastAPI]
+) -> FastAPI:
+    """Build an application of some routes, with the layers that stand around them."""
+    settings = services.settings
     app = FastAPI(
         title="maskzoo",
         version=_version(),
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan,
-        middleware=_middleware(settings, metrics),
+        lifespan=lifespan,
+        middleware=_middleware(services),
         telemetry=telemetry_options(settings.telemetry),
         exception_handlers=dict.fromkeys(_REFUSALS, _answer_problem),
         responses={"default": {"model": ProblemDocument, "description": "A problem document."}},
     )
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
-    load = load_model or _default_loader(settings)
-    app.state.services = _services(settings, load, metrics, on_fault)
-    for routes in (segment, jobs_route, models, health, metrics_route, oip, adapters, pages):
-        app.include_router(routes.router)
-    if settings.admin_token is not None:
-        app.include_router(admin.router)
+    services.metrics.build(_version())
+    app.state.services = services
+    for router in routers:
+        app.include_router(router)
     pages.mount_files(app)
     return app
+
+
+def default_budget(settings: Settings) -> int:
+    """Return the bytes of all bodies that are held in memory; the largest one always fits."""
+    return max(settings.body_bytes, base64_room(settings.max_bytes))
+
+
+def default_rates(settings: Settings) -> TokenBuckets | None:
+    """Return the buckets of clients; None where nothing limits them."""
+    if settings.rate_limit is None:
+        return None
+    return TokenBuckets(settings.rate_limit, settings.rate_burst)
 
 
 @asynccontextmanager
@@ -141,9 +171,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _services(
-    settings: Settings, load: LoadModel, metrics: Metrics, on_fault: OnFault | None
+    settings: Settings,
+    load: LoadModel,
+    on_fault: OnFault | None,
+    make_budget: Callable[[int], ByteBudget],
 ) -> Services:
     settings = decide(settings, measure_machine(settings.device))
+    metrics = Metrics()
     workers = Workers(
         image_threads=settings.image_threads, network_threads=settings.network_threads
     )
@@ -165,7 +199,8 @@ def _services(
     )
     admission = Admission(settings.queue_pixels, max_wait_s=settings.queue_s)
     decoder = Decoder(settings.image_threads, limit_s=settings.decode_s)
-    answerer = Answerer(workers, admission, batcher, metrics, settings.job_max_pixels, decoder)
+    desk = LocalDesk(workers, admission, batcher, metrics)
+    answerer = Answerer(workers, desk, metrics, settings.job_max_pixels, decoder)
     worker = JobWorker(
         manager,
         batcher,
@@ -194,12 +229,15 @@ def _services(
         answerer=answerer,
         drain=Drain(settings.shutdown_s, stop_admission, stop_work),
         jobs=jobs,
+        rates=default_rates(settings),
+        budget=make_budget(default_budget(settings)),
         metrics=metrics,
         sampler=Sampler(metrics, manager, batcher),
     )
 
 
-def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+def _middleware(services: ImageServices) -> list[Middleware]:
+    settings, metrics = services.settings, services.metrics
     layers = [Middleware(RequestGuard, observe=metrics.request), Middleware(AmbiguityGate)]
     if settings.cors_origins:
         layers.append(
@@ -213,11 +251,11 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
         )
     if settings.api_keys:
         layers.append(Middleware(KeyGate, hashes=settings.api_keys))
-    if settings.rate_limit is not None:
-        buckets = TokenBuckets(settings.rate_limit, settings.rate_burst)
-        layers.append(Middleware(RateGate, buckets=buckets, refused=metrics.refusal))
-    budget = ByteBudget(max(settings.body_bytes, base64_room(settings.max_bytes)))
-    layers.append(Middleware(BodyGate, settings=settings, budget=budget, refused=metrics.refusal))
+    if services.rates is not None:
+        layers.append(Middleware(RateGate, rates=services.rates, refused=metrics.refusal))
+    layers.append(
+        Middleware(BodyGate, settings=settings, budget=services.budget, refused=metrics.refusal)
+    )
     return layers
 
 

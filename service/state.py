@@ -6,7 +6,7 @@ The parts are imported for the type checker only: a route imports the parts that
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 from fastapi import Depends, Path, Request
 
@@ -14,35 +14,72 @@ from maskzoo.service.schemas import MAX_NAME
 
 if TYPE_CHECKING:
     from maskzoo.service.answering.answerer import Answerer
+    from maskzoo.service.bundles.entries import LoadedModel
     from maskzoo.service.bundles.manager import ModelManager
     from maskzoo.service.bundles.stalls import StallWatch
     from maskzoo.service.decoding.pool import Decoder
+    from maskzoo.service.guards.rates import Rates
     from maskzoo.service.jobs.runner import Jobs
     from maskzoo.service.observability.metrics import Metrics
     from maskzoo.service.observability.sampling import Sampler
     from maskzoo.service.scheduling.admission import Admission
     from maskzoo.service.scheduling.batcher import Batcher
+    from maskzoo.service.scheduling.budget import ByteBudget
     from maskzoo.service.scheduling.draining import Drain
     from maskzoo.service.scheduling.workers import Workers
     from maskzoo.service.settings import Settings
 
 
+class ModelSource(Protocol):
+    """Where a request gets its model from."""
+
+    async def get(self, name: str | None = None) -> LoadedModel:
+        """Return a model, as `service.bundles.manager.ModelManager` does."""
+        ...
+
+
+class Door(Protocol):
+    """The admission, as far as a request asks before its image is known."""
+
+    def check(self) -> None:
+        """Raise if there is no room, as `service.scheduling.admission.Admission` does."""
+        ...
+
+
 @dataclass(frozen=True)
-class Services:
-    """The parts of one running service."""
+class ImageServices:
+    """The parts that routes of images work with; a front process has these.
+
+    Args:
+        rates: None where there are no limits.
+    """
 
     settings: Settings
-    manager: ModelManager
-    stalls: StallWatch
+    manager: ModelSource
     workers: Workers
     decoder: Decoder
-    admission: Admission
-    batcher: Batcher
+    admission: Door
     answerer: Answerer
     drain: Drain
-    jobs: Jobs
+    rates: Rates | None
+    budget: ByteBudget
     metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Services(ImageServices):
+    """The parts of one running service."""
+
+    manager: ModelManager
+    admission: Admission
+    stalls: StallWatch
+    batcher: Batcher
+    jobs: Jobs
     sampler: Sampler
+
+
+def _image_services(request: Request) -> ImageServices:
+    return cast(ImageServices, request.app.state.services)
 
 
 def _services(request: Request) -> Services:
@@ -62,5 +99,6 @@ ModelName = Annotated[
     str, Path(max_length=MAX_NAME, description="A model, `name@version`, or an alias.")
 ]
 ServicesDep = Annotated[Services, Depends(_services)]
+ImageServicesDep = Annotated[ImageServices, Depends(_image_services)]
 RequestId = Annotated[str, Depends(_request_id)]
 Owner = Annotated[str, Depends(_owner)]

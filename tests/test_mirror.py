@@ -105,6 +105,7 @@ COVERED_BY = {
     "training/run/parts.py": "tests/training/run/test_build.py",
     "training/steps/batches.py": "tests/training/run/test_build.py",
     # service
+    "service/answering/network.py": "tests/service/answering/test_segment.py",
     "service/decoding/process.py": "tests/service/decoding/test_pool.py",
     "service/decoding/worker.py": "tests/service/decoding/test_pool.py",
     "service/adapters/huggingface.py": "tests/service/adapters/test_routes.py",

@@ -15,7 +15,7 @@ from maskzoo.service.responses.answer import Answer, AnswerNeeds
 from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
 from maskzoo.service.schemas import SegmentOptions
-from maskzoo.service.state import Services
+from maskzoo.service.state import ImageServices
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ WITH_CONFIDENCE = AnswerNeeds(needs_confidence=True)
 
 async def run_images(
     request: Request,
-    services: Services,
+    services: ImageServices,
     uploads: Sequence[Upload],
     write: Callable[[Answer], T],
     *,
@@ -61,7 +61,7 @@ async def run_images(
 
 async def run_image(
     request: Request,
-    services: Services,
+    services: ImageServices,
     upload: Upload,
     write: Callable[[Answer], T],
     *,
@@ -76,7 +76,7 @@ async def run_image(
 
 
 async def _all(
-    services: Services,
+    services: ImageServices,
     orders: Sequence[Order],
     uploads: Sequence[Upload],
     write: Callable[[Answer], T],

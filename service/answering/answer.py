@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.images.orientation import from_upright
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.service.answering.finish import finish
-from maskzoo.service.answering.order import ImagePlan, Order
+from maskzoo.service.answering.order import Order
 from maskzoo.service.answering.segment import Workplace, segment_image
 from maskzoo.service.inputs.georeference import read_georeference
 from maskzoo.service.responses.answer import Answer
@@ -18,20 +19,20 @@ from maskzoo.service.shapes.runs import LabelRuns
 
 
 async def answer_image(
-    order: Order, source: bytes | Path, plan: ImagePlan, place: Workplace, timings: Timings
+    order: Order, source: bytes | Path, header: ImageInfo, place: Workplace, timings: Timings
 ) -> Answer:
     """Return the answer to one image, for `/segment`, the adapters and the jobs.
 
     Args:
         source: the image's file: its bytes, or its path.
-        plan: what `order.plan` returned for its header.
+        header: what `read_header` returned.
         timings: filled during the work.
 
     Raises:
         ImageError: the bytes are not an image that can be read.
         BadParameterError: it is larger than its header said, and too large.
     """
-    segmentation, pixels = await segment_image(order, source, plan, place, timings)
+    segmentation, pixels = await segment_image(order, source, header, place, timings)
     with timings.measure("postprocess"):
         return await place.in_thread(_finish, order, source, segmentation, pixels, timings)
 

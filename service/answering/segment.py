@@ -2,14 +2,15 @@
 
     open -> plan -> network -> Segmentation, and the pixels where the answer shows them
 
-The two ways differ in their `Workplace`: its threads, the storage of arrays, and the receiver of
-progress.
+Everything before and after the network happens here. The part of the network is a `NetworkPart`:
+`service.answering.network` runs it in this process, `service.fronts` in the one that owns the
+device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,40 +20,15 @@ import numpy as np
 
 from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.images.raster.bands import show
-from maskzoo.models.images.rows import ArrayRows, OpenedImage, PixelRows, open_image
-from maskzoo.models.inference.postprocess import id_type
+from maskzoo.models.images.rows import ArrayRows, OpenedImage, open_image
 from maskzoo.models.inference.resize import InputPlan
 from maskzoo.models.inference.segmentation import Segmentation
-from maskzoo.models.inference.tiled import OnTile, write_strips
-from maskzoo.service.answering.order import ImagePlan, Order
+from maskzoo.service.answering.order import Order
 from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.responses.timings import Timings
-from maskzoo.service.scheduling.network import NetworkAccess
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Arrays(Protocol):
-    """Storage of the arrays of one image."""
-
-    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """Return an uninitialised array."""
-        ...
-
-    def release(self, array: np.ndarray) -> None:
-        """Release memory that a finished array need not hold."""
-
-
-class MemoryArrays:
-    """Arrays in memory."""
-
-    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """Return an uninitialised array."""
-        return np.empty(shape, dtype)
-
-    def release(self, array: np.ndarray) -> None:
-        """Keep it."""
 
 
 class InThread(Protocol):
@@ -64,85 +40,79 @@ class InThread(Protocol):
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """The resources for the work on one image.
+class OpenImage:
+    """An open image, ready for the network.
 
     Args:
-        network: its access to the network.
-        in_thread: runs decoding, finishing and encoding.
-        in_tile_thread: runs the loop over the tiles of a huge image, which mostly waits.
-        arrays: storage for label map and confidence of a huge image.
-        decoder: of files that are not to be decoded in a thread; None decodes all there.
-        on_tile: called with the tiles done and their number; an exception ends the work. A whole
-            image is one tile.
-        check: called while it waits for the rows of a huge image; an exception ends the work.
-        at_network: context around the time in the queue and the network.
-    """
-
-    network: NetworkAccess
-    in_thread: InThread
-    in_tile_thread: InThread
-    arrays: Arrays
-    decoder: Decoder | None = None
-    on_tile: OnTile = lambda done, total: None
-    check: Callable[[], None] = lambda: None
-    at_network: Callable[[], AbstractContextManager[None]] = nullcontext
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """An open image and its plan.
-
-    Args:
+        plan: how it reaches the network; None where another process decides that.
         pixels: None if the image is read tile by tile.
     """
 
     image: OpenedImage
-    plan: InputPlan
+    plan: InputPlan | None
     pixels: np.ndarray | None
 
 
+class NetworkPart(Protocol):
+    """The network's part of the work on one image that was admitted."""
+
+    def read(self, order: Order, image: OpenedImage) -> OpenImage:
+        """Read what the network needs of an image; called in a thread."""
+        ...
+
+    async def segment(self, order: Order, opened: OpenImage, timings: Timings) -> Segmentation:
+        """Run the network on what `read` returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The resources for the work on one image.
+
+    Args:
+        network: runs the network.
+        in_thread: runs decoding, finishing and encoding.
+        decoder: of files that are not to be decoded in a thread; None decodes all there.
+        check: called while it waits for the rows of a huge image; an exception ends the work.
+    """
+
+    network: NetworkPart
+    in_thread: InThread
+    decoder: Decoder | None = None
+    check: Callable[[], None] = lambda: None
+
+
 async def segment_image(
-    order: Order, source: bytes | Path, plan: ImagePlan, place: Workplace, timings: Timings
+    order: Order, source: bytes | Path, header: ImageInfo, place: Workplace, timings: Timings
 ) -> tuple[Segmentation, np.ndarray | None]:
-    """Return the segmentation of one image, and its pixels if the answer needs them.
+    """Return the segmentation of an image, and its pixels if the answer shows them.
 
     Args:
         source: the image's file: its bytes, or its path.
-        plan: what `order.plan` returned for its header.
+        header: what `read_header` returned.
+        timings: filled during the work.
 
     Raises:
         ImageError: the bytes are not an image that can be read.
         BadParameterError: it is larger than its header said, and too large.
     """
-    with ExitStack() as opened:
+    with ExitStack() as held:
         with timings.measure("decode"):
-            decoded = await _decode_apart(order, source, plan.header, opened, place)
-            planned = await place.in_thread(_open, order, source, plan, opened, decoded)
-        rows, pixels = planned.image.rows, planned.pixels
-        with place.at_network():
-            if pixels is None:
-                with timings.measure("network"):
-                    found = await place.in_tile_thread(_segment_rows, order, rows, place)
-            else:
-                place.on_tile(0, 1)
-                found, queued_s = await place.network.segment(pixels, planned.plan)
-                place.on_tile(1, 1)
-                timings.add("queue", queued_s)
-                for stage, seconds in found.timings.items():
-                    if stage != "decode":
-                        timings.add(stage, seconds)
+            decoded = await _decode_apart(order, source, header, held, place)
+            opened = await place.in_thread(_open, order, source, header, held, decoded, place)
+        found = await place.network.segment(order, opened, timings)
+        rows, pixels = opened.image.rows, opened.pixels
         if not order.needs.needs_pixels:
             pixels = None
         elif pixels is None:
             pixels = await place.in_thread(rows.read, 0, rows.height)
         if pixels is not None:
             pixels = show(pixels, order.bands)
-    return replace(found, info=planned.image.info), pixels
+    return replace(found, info=opened.image.info), pixels
 
 
 async def _decode_apart(
-    order: Order, source: bytes | Path, header: ImageInfo, opened: ExitStack, place: Workplace
+    order: Order, source: bytes | Path, header: ImageInfo, held: ExitStack, place: Workplace
 ) -> OpenedImage | None:
     """Open an image in a process; None where a thread may decode it."""
     decoder = place.decoder
@@ -153,7 +123,7 @@ async def _decode_apart(
         open_rows = partial(decoder.open_rows, source, header, check=place.check)
         rows = await place.in_thread(open_rows, name=name, max_pixels=most, bands=bands)
         if rows is not None:
-            opened.callback(rows.close)
+            held.callback(rows.close)
             return OpenedImage(rows, rows.info)
     decoded = await decoder.decode(source, header, name=name, max_pixels=most, bands=bands)
     return OpenedImage(ArrayRows(decoded.pixels), decoded.info)
@@ -162,40 +132,19 @@ async def _decode_apart(
 def _open(
     order: Order,
     source: bytes | Path,
-    plan: ImagePlan,
-    opened: ExitStack,
+    header: ImageInfo,
+    held: ExitStack,
     decoded: OpenedImage | None,
-) -> _Opened:
-    """Open an image unless it is decoded; read it completely unless it is tiled."""
-    image = decoded or opened.enter_context(
+    place: Workplace,
+) -> OpenImage:
+    """Open an image unless it is decoded, and read what the network needs."""
+    image = decoded or held.enter_context(
         open_image(
             source,
-            header=plan.header,
+            header=header,
             bands=order.bands,
             max_pixels=order.limits.max_pixels,
             name=order.file_name,
         )
     )
-    height, width = image.rows.height, image.rows.width
-    if (height, width) != plan.size:  # a header that did not say the truth
-        plan = order.plan(replace(image.info, height=height, width=width))
-    is_read_by_tiles = plan.input.mode == "tiled" and not order.predict_options.probabilities
-    pixels = None if is_read_by_tiles else image.rows.read(0, height)
-    return _Opened(image, plan.input, pixels)
-
-
-def _segment_rows(order: Order, rows: PixelRows, place: Workplace) -> Segmentation:
-    """Segment an image tile by tile; runs in its own thread."""
-    labels, shape = order.model.labels, (rows.height, rows.width)
-    label_map = place.arrays.array("label_map", shape, id_type(labels.num_classes))
-    confidence = None
-    if order.predict_options.confidence:
-        confidence = place.arrays.array("confidence", shape, np.float16)
-    strips = order.model.predictor.segment_rows(
-        rows, order.predict_options, on_tile=place.on_tile, run_tiles=place.network.run_tiles
-    )
-    write_strips(strips, label_map, confidence)
-    for array in (label_map, confidence):
-        if array is not None:
-            place.arrays.release(array)
-    return Segmentation(label_map, confidence, labels, "tiled", {})
+    return place.network.read(order, image)

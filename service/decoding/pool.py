@@ -11,7 +11,6 @@ ends, and when the server does. Each server process has its own pool.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +22,11 @@ from maskzoo.models.images.plain import is_plain
 from maskzoo.models.preprocessing import Bands
 from maskzoo.service.decoding.process import Allowance, Check, DecodeProcess
 from maskzoo.service.decoding.rows import DecodedRows
+from maskzoo.service.decoding.shared import HAS_SHARED_MEMORY
 from maskzoo.service.errors import DecodeLimitError, DecoderDiedError, StoppedError
 
 T = TypeVar("T")
 
-_HAS_SHARED_MEMORY = hasattr(os, "memfd_create")
 _USUAL_PIXELS = 50_000_000  # of an image that may take the whole limit of time
 _SPARE_BYTES = 256 * 2**20
 _COPIES_OF_FILE = 3
@@ -58,7 +57,7 @@ class Decoder:
 
         Only Linux has the shared memory that they need; elsewhere threads decode every file.
         """
-        return _HAS_SHARED_MEMORY and (isinstance(source, Path) or not is_plain(source))
+        return HAS_SHARED_MEMORY and (isinstance(source, Path) or not is_plain(source))
 
     async def header(self, source: bytes | Path, *, name: str) -> ImageInfo:
         """Return the facts in a file's header.

@@ -7,7 +7,6 @@ behind, whoever is killed.
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import socket
 import subprocess
@@ -23,6 +22,7 @@ import numpy as np
 from maskzoo.models import errors as zoo
 from maskzoo.models.images.decode import DecodedImage, ImageInfo
 from maskzoo.models.preprocessing import Bands
+from maskzoo.service.decoding.shared import attach
 from maskzoo.service.errors import DecodeLimitError, DecoderDiedError
 
 MAX_MESSAGE = 128 * 1024
@@ -42,8 +42,6 @@ _CHECK_S = 0.2
 
 Check = Callable[[], None]
 """Called while a process works; an exception ends the waiting for it."""
-
-_TYPES = ("uint8", "uint16", "float32")
 
 
 @dataclass(frozen=True)
@@ -208,7 +206,8 @@ class DecodeProcess:
         if descriptor is None:
             raise self._fail()
         try:
-            return _map(descriptor, answer["shape"], answer["dtype"])
+            (pixels,) = attach(descriptor, [(answer["shape"], answer["dtype"])])
+            return pixels
         except (OSError, ValueError, KeyError):
             raise self._fail() from None
         finally:
@@ -246,18 +245,6 @@ def _open(source: bytes | Path, name: str) -> int:
         os.close(file)
         raise
     return file
-
-
-def _map(descriptor: int, shape: list[int], dtype: str) -> np.ndarray:
-    """Return the array in shared memory; that it can shrink would be a bus error waiting."""
-    import fcntl  # only on Unix; `pool` asks for these processes only on Linux
-
-    if dtype not in _TYPES or not all(type(side) is int and side > 0 for side in shape):
-        raise ValueError
-    if not fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
-        raise ValueError
-    mapped = mmap.mmap(descriptor, 0)
-    return np.frombuffer(mapped, dtype).reshape(shape)
 
 
 def _error_of(answer: dict[str, Any], allowed: Allowance) -> zoo.ZooError:

@@ -11,10 +11,8 @@ The process is small: it imports the decoders and neither torch nor the service.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import json
-import mmap
 import os
 import resource
 import signal
@@ -29,6 +27,7 @@ from maskzoo.models.errors import ImageError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.models.images.sniff import sniff_format, webp_size
 from maskzoo.models.preprocessing import Bands
+from maskzoo.service.decoding.shared import share
 
 if TYPE_CHECKING:
     from maskzoo.models.images.tiff_rows import TiffRows
@@ -118,23 +117,7 @@ def _bands(request: dict[str, Any]) -> Bands | None:
 
 def _shared(pixels: np.ndarray) -> tuple[dict[str, Any], int]:
     """Return the shape and type of pixels, and the descriptor of shared memory with them."""
-    return {"shape": list(pixels.shape), "dtype": str(pixels.dtype)}, _share(pixels)
-
-
-def _share(pixels: np.ndarray) -> int:
-    """Return the descriptor of shared memory with these pixels."""
-    shared = os.memfd_create("pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        os.ftruncate(shared, pixels.nbytes)
-        fcntl.fcntl(shared, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-        with mmap.mmap(shared, pixels.nbytes) as mapped:
-            target = np.frombuffer(mapped, pixels.dtype).reshape(pixels.shape)
-            np.copyto(target, pixels)
-            del target
-    except BaseException:
-        os.close(shared)
-        raise
-    return shared
+    return {"shape": list(pixels.shape), "dtype": str(pixels.dtype)}, share([pixels])
 
 
 def _canvas_bytes(data: bytes, name: str) -> int:

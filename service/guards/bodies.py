@@ -50,12 +50,17 @@ class BodyLimit:
     is_held: bool = True
 
 
+def takes_images(path: str) -> bool:
+    """Return whether the bodies that are sent to a path hold images, in memory."""
+    return path == "/segment" or path.startswith(_IMAGES_BELOW)
+
+
 def limit_of(path: str, settings: Settings) -> BodyLimit:
     """Return the limit of the bodies that are sent to a path."""
     if path == "/jobs":
         room = settings.job_max_bytes + FORM_ROOM
         return BodyLimit(room, settings.job_max_bytes, settings.job_upload_s, is_held=False)
-    if path == "/segment" or path.startswith(_IMAGES_BELOW):
+    if takes_images(path):
         room = base64_room(settings.max_bytes)
         return BodyLimit(room, settings.max_bytes, settings.request_timeout_s)
     return BodyLimit(SMALL_BODY, SMALL_BODY, settings.request_timeout_s)

@@ -1,8 +1,8 @@
 """Rate limits: a token bucket for each API key or, without keys, each address.
 
 A bucket holds up to `burst` tokens and fills by `per_s`; a request that sends work (POST) takes
-one. Behind a proxy the address is the proxy's, unless the setting `proxies` names it. Each of
-several processes counts for itself.
+one. Behind a proxy the address is the proxy's, unless the setting `proxies` names it. The front
+processes of one service ask the same buckets (`service.fronts`); services count for themselves.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -39,6 +40,10 @@ class TokenBuckets:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
 
+    async def admit(self, client: str) -> None:
+        """Take one token, as `Rates`."""
+        self.take(client)
+
     def take(self, client: str) -> None:
         """Take one token.
 
@@ -57,6 +62,18 @@ class TokenBuckets:
             raise RateLimitError(self.per_s, max(1, math.ceil((1 - tokens) / self.per_s)))
 
 
+class Rates(Protocol):
+    """Whoever counts the requests of clients."""
+
+    async def admit(self, client: str) -> None:
+        """Count one request.
+
+        Raises:
+            RateLimitError: it is one too many.
+        """
+        ...
+
+
 class RateGate:
     """ASGI middleware that refuses POST requests of clients that send too many.
 
@@ -64,16 +81,16 @@ class RateGate:
         refused: called with the slug of the problem.
     """
 
-    def __init__(self, app: ASGIApp, buckets: TokenBuckets, refused: Callable[[str], None]) -> None:
+    def __init__(self, app: ASGIApp, rates: Rates, refused: Callable[[str], None]) -> None:
         self.app = app
-        self.buckets = buckets
+        self.rates = rates
         self.refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
         if scope["type"] == "http" and scope["method"] == "POST":
             try:
-                self.buckets.take(client_of(scope))
+                await self.rates.admit(client_of(scope))
             except RateLimitError as error:
                 problem = problem_of(error)
                 self.refused(problem.kind.slug)

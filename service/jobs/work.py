@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from maskzoo.service.answering.answer import answer_image
+from maskzoo.service.answering.network import LocalNetwork
 from maskzoo.service.answering.order import Order
 from maskzoo.service.answering.segment import Workplace
 from maskzoo.service.bundles.entries import LoadedModel
@@ -73,23 +74,21 @@ class JobWorker:
             limits=self._limits,
             file_name=job.file_name,
         )
-        network = NetworkAccess(
+        access = NetworkAccess(
             self._batcher, asyncio.get_running_loop(), model, order.predict_options
         )
-        progress.on_stop = network.stop
-        place = Workplace(
-            network=network,
-            in_thread=self._in_thread,
-            in_tile_thread=self._in_thread,
-            arrays=JobArrays(files, job),
-            decoder=self._decoder,
-            on_tile=progress.on_tile,
-            check=progress.check,
-        )
+        progress.on_stop = access.stop
         timings = Timings()
         try:
-            plan = await self._in_thread(order.plan, job.info)
-            answer = await answer_image(order, files.upload(job.id), plan, place, timings)
+            network = LocalNetwork(
+                await self._in_thread(order.plan, job.info),
+                access,
+                self._in_thread,
+                JobArrays(files, job),
+                on_tile=progress.on_tile,
+            )
+            place = Workplace(network, self._in_thread, self._decoder, check=progress.check)
+            answer = await answer_image(order, files.upload(job.id), job.info, place, timings)
             return await self._in_thread(_write, job, files, answer_format, answer, model.version)
         finally:
             progress.stop()

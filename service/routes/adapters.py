@@ -24,7 +24,7 @@ from maskzoo.service.openapi import json_body
 from maskzoo.service.problems import problem_of
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.scheduling.lifetime import within_timeout
-from maskzoo.service.state import ModelName, Services, ServicesDep
+from maskzoo.service.state import ImageServices, ImageServicesDep, ModelName
 
 router = APIRouter(tags=["other protocols"])
 _Predicted = tuple[dict[str, Any], int]
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @router.post("/huggingface/{model}", summary="Hugging Face image segmentation")
 async def segment_huggingface(
-    request: Request, services: ServicesDep, model: ModelName
+    request: Request, services: ImageServicesDep, model: ModelName
 ) -> Response:
     """Raw bytes, or `{"inputs": base64, "parameters": {…}}`; gives `[{score, label, mask}]`."""
     async with _within_timeout(request, services):
@@ -48,7 +48,7 @@ async def segment_huggingface(
 
 
 @router.get("/cvat/{model}", summary="A CVAT function's labels")
-async def describe_cvat(services: ServicesDep, model: ModelName) -> dict[str, Any]:
+async def describe_cvat(services: ImageServicesDep, model: ModelName) -> dict[str, Any]:
     """What belongs into the annotations of a Nuclio function that forwards here."""
     loaded = await services.manager.get(model)
     return cvat.describe_function(loaded.name, list(loaded.labels.names), loaded.labels.background)
@@ -57,7 +57,7 @@ async def describe_cvat(services: ServicesDep, model: ModelName) -> dict[str, An
 @router.post("/cvat/{model}", summary="CVAT detector")
 async def segment_cvat(
     request: Request,
-    services: ServicesDep,
+    services: ImageServicesDep,
     model: ModelName,
     mask_format: Annotated[
         cvat.MaskFormat,
@@ -99,7 +99,7 @@ async def label_studio_health() -> dict[str, str]:
 @router.post("/label-studio/setup", summary="Label Studio: begin")
 @router.post("/label-studio/{model}/setup", include_in_schema=False)
 async def label_studio_setup(
-    services: ServicesDep, model: ModelName | None = None
+    services: ImageServicesDep, model: ModelName | None = None
 ) -> dict[str, str]:
     """Says which model answers; nothing is kept."""
     loaded = await services.manager.get(model)
@@ -113,7 +113,7 @@ async def label_studio_setup(
 )
 @router.post("/label-studio/{model}/predict", include_in_schema=False)
 async def label_studio_predict(
-    request: Request, services: ServicesDep, model: ModelName | None = None
+    request: Request, services: ImageServicesDep, model: ModelName | None = None
 ) -> Response:
     """One prediction for each task; one that fails is empty and says why in `error`."""
     async with _within_timeout(request, services):
@@ -143,7 +143,7 @@ async def label_studio_predict(
 
 async def _predict(
     request: Request,
-    services: Services,
+    services: ImageServices,
     task: dict[str, Any],
     image_key: str,
     model: str,
@@ -156,10 +156,10 @@ async def _predict(
         return {"result": [], "score": 0.0, "error": problem_of(error).detail}, 0
 
 
-def _within_timeout(request: Request, services: Services) -> AbstractAsyncContextManager[None]:
+def _within_timeout(request: Request, services: ImageServices) -> AbstractAsyncContextManager[None]:
     return within_timeout(request, limit_s=services.settings.request_timeout_s)
 
 
-async def _read(request: Request, services: Services) -> bytes:
+async def _read(request: Request, services: ImageServices) -> bytes:
     refuse_coding(request, [JSON_TYPE])
     return await read_limited(request, base64_room(services.settings.max_bytes))

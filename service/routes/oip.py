@@ -30,7 +30,7 @@ from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.openapi import json_body
 from maskzoo.service.responses.answer import AnswerNeeds
 from maskzoo.service.scheduling.lifetime import within_timeout
-from maskzoo.service.state import ModelName, Services, ServicesDep
+from maskzoo.service.state import ImageServices, ImageServicesDep, ModelName, ServicesDep
 
 
 class Refusal(BaseModel):
@@ -110,7 +110,7 @@ async def model_ready(
     "/models/{model}/versions/{version}/infer", include_in_schema=False, response_class=Response
 )
 async def infer(
-    request: Request, services: ServicesDep, model: ModelName, version: ModelName | None = None
+    request: Request, services: ImageServicesDep, model: ModelName, version: ModelName | None = None
 ) -> Response:
     """Input `image` (BYTES, files) or `pixels` (UINT8); outputs `mask`, `confidence`, `png`.
 
@@ -158,7 +158,7 @@ async def infer(
     )
 
 
-async def _get(services: Services, model: str, version: str | None) -> LoadedModel:
+async def _get(services: ImageServices, model: str, version: str | None) -> LoadedModel:
     return await services.manager.get(_full_name(model, version))
 
 

@@ -31,7 +31,7 @@ from maskzoo.service.responses.outcomes import write_array, write_outcomes
 from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.lifetime import deadline, read_timeout, while_connected
 from maskzoo.service.schemas import MOST_IMAGES, SegmentOptions, SegmentResult
-from maskzoo.service.state import RequestId, Services, ServicesDep
+from maskzoo.service.state import ImageServices, ImageServicesDep, RequestId
 
 router = APIRouter(tags=["segment"])
 
@@ -91,7 +91,7 @@ _CACHING = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
 async def segment(
     request: Request,
     query: Annotated[SegmentOptions, Query()],
-    services: ServicesDep,
+    services: ImageServicesDep,
     request_id: RequestId,
 ) -> Response:
     """Send the image as the body, as the field `file` of a form, or as base64 in JSON; options
@@ -124,7 +124,7 @@ class _Asked:
     """The options and headers that all images of one request share."""
 
     request: Request
-    services: Services
+    services: ImageServices
     options: SegmentOptions
     request_id: str
     deadline: float

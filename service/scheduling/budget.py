@@ -28,9 +28,17 @@ class ByteBudget:
         Raises:
             OverloadedError: there is no room for them; nothing was counted.
         """
-        if self.used + num_bytes > self.max_bytes:
-            raise OverloadedError(_RETRY_AFTER_S)
+        self.check(self.used + num_bytes)
         self.used += num_bytes
+
+    def check(self, num_bytes: int) -> None:
+        """Raise if so many bytes in all are too many.
+
+        Raises:
+            OverloadedError: they are.
+        """
+        if num_bytes > self.max_bytes:
+            raise OverloadedError(_RETRY_AFTER_S)
 
     def give_back(self, num_bytes: int) -> None:
         """Count bytes no longer."""

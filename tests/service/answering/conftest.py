@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from maskzoo.models.images.decode import read_header
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.service.answering.network import LocalNetwork, MemoryArrays
 from maskzoo.service.answering.order import Order
-from maskzoo.service.answering.segment import MemoryArrays, Workplace
+from maskzoo.service.answering.segment import Workplace
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.responses.answer import AnswerNeeds
 from maskzoo.service.scheduling.batcher import Batcher
@@ -57,21 +60,19 @@ def make_order(model: LoadedModel) -> MakeOrder:
 
 
 @asynccontextmanager
-async def open_place(order: Order, **changes: object) -> AsyncIterator[Workplace]:
-    """Open a workplace for one order."""
+async def open_place(
+    order: Order, source: bytes | Path, **changes: object
+) -> AsyncIterator[Workplace]:
+    """Open a workplace for the order of one image."""
     workers = Workers(image_threads=1, network_threads=1)
     queue = BatchQueue(max_batch_pixels=10**6, max_batch_items=8)
     batcher = Batcher(partial(run_batch, workers), queue)
-    loop = asyncio.get_running_loop()
-    network = NetworkAccess(batcher, loop, order.model, order.predict_options)
-    usual = {
-        "network": network,
-        "in_thread": workers.on_image,
-        "in_tile_thread": workers.on_tiles,
-        "arrays": MemoryArrays(),
-    }
+    access = NetworkAccess(batcher, asyncio.get_running_loop(), order.model, order.predict_options)
+    plan = order.plan(read_header(source))
+    usual = {"in_tile_thread": workers.on_tiles, "arrays": MemoryArrays()}
     try:
-        yield Workplace(**{**usual, **changes})
+        network = LocalNetwork(plan, access, **{**usual, **changes})
+        yield Workplace(network, workers.on_image)
     finally:
         await batcher.close()
         workers.close()
@@ -79,5 +80,5 @@ async def open_place(order: Order, **changes: object) -> AsyncIterator[Workplace
 
 @pytest.fixture(name="open_place")
 def open_place_fixture():
-    """`async with open_place(order, on_tile=…) as place`."""
+    """`async with open_place(order, source, on_tile=…) as place`."""
     return open_place

@@ -18,8 +18,8 @@ from maskzoo.service.responses.timings import Timings
 
 def answer_of(order, data: bytes, open_place):
     async def run():
-        async with open_place(order) as place:
-            return await answer_image(order, data, order.plan(read_header(data)), place, Timings())
+        async with open_place(order, data) as place:
+            return await answer_image(order, data, read_header(data), place, Timings())
 
     return asyncio.run(run())
 

@@ -16,6 +16,7 @@ import pytest
 from maskzoo.models.errors import ImageFormatError, ImageTooLargeError
 from maskzoo.models.images.decode import decode_image, read_header
 from maskzoo.service.answering.answerer import Answerer
+from maskzoo.service.answering.network import LocalDesk
 from maskzoo.service.errors import DeadlineError, ImageNeedsJobError, OverloadedError
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.scheduling.admission import Admission
@@ -40,7 +41,8 @@ def answer(order, data, write, *, inside: int = 0, job_max_pixels: int = 10**6, 
         queue = BatchQueue(max_batch_pixels=10**6, max_batch_items=8)
         batcher = Batcher(partial(run_batch, workers), queue)
         parts = Admission(10**6), Metrics()
-        answerer = Answerer(workers, parts[0], batcher, parts[1], job_max_pixels, decoder)
+        desk = LocalDesk(workers, parts[0], batcher, parts[1])
+        answerer = Answerer(workers, desk, parts[1], job_max_pixels, decoder)
         other = parts[0].admit(Cost(image_pixels=inside)) if inside else nullcontext()
         try:
             with other:

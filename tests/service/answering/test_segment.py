@@ -14,7 +14,8 @@ import tifffile
 from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import read_header
 from maskzoo.models.preprocessing import Band, Bands, Preprocessing
-from maskzoo.service.answering.segment import MemoryArrays, segment_image
+from maskzoo.service.answering.network import MemoryArrays
+from maskzoo.service.answering.segment import segment_image
 from maskzoo.service.errors import StoppedError
 from maskzoo.service.responses.answer import AnswerNeeds
 from maskzoo.service.responses.timings import Timings
@@ -56,10 +57,8 @@ def segment(order, source, open_place, **changes):
     timings = Timings()
 
     async def run():
-        async with open_place(order, **changes) as place:
-            return await segment_image(
-                order, source, order.plan(read_header(source)), place, timings
-            )
+        async with open_place(order, source, **changes) as place:
+            return await segment_image(order, source, read_header(source), place, timings)
 
     return *asyncio.run(run()), timings
 
@@ -112,9 +111,9 @@ def test_progress_ends_at_the_number_of_tiles(make_order, open_place, image, mod
 def test_work_that_nobody_wants_any_more_ends(make_order, open_place, image, mode):
     async def run():
         order = make_order(mode=mode)
-        async with open_place(order) as place:
-            place.network.stop()
-            await segment_image(order, image, order.plan(read_header(image)), place, Timings())
+        async with open_place(order, image) as place:
+            place.network.access.stop()
+            await segment_image(order, image, read_header(image), place, Timings())
 
     with pytest.raises(StoppedError, match="the work was stopped"):
         asyncio.run(run())
