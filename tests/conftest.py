@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
+import torch
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+# The examples are the same in every run, and a machine that is busy fails none of them.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +37,25 @@ def pytest_collection_modifyitems(
     keep_shard(config, items)
     yield
     put_browser_last(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Seed what fixtures draw, so that it does not depend on the tests before."""
+    seed_all()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Seed what a test draws, so that it does not depend on the fixtures that were there."""
+    seed_all()
+
+
+def seed_all() -> None:
+    """Seed the global generators."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 def keep_shard(config: pytest.Config, items: list[pytest.Item]) -> None:

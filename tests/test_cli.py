@@ -266,7 +266,7 @@ def test_serve_says_where_it_listens_and_ends_well_when_told_to(bundle: Path) ->
             assert server.stdout is not None
             models, listening = server.stdout.readline(), server.stdout.readline()
             url = listening.removeprefix("listening on ").strip()
-            with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=120) as answer:
                 status = answer.status
         finally:
             server.terminate()

@@ -97,7 +97,7 @@ def test_the_service_answers_in_such_a_folder(project: Path) -> None:
         assert server.stdout is not None
         try:
             address = next(line.split()[-1] for line in server.stdout if "listening on" in line)
-            with urllib.request.urlopen(f"{address}/models", timeout=60) as answer:
+            with urllib.request.urlopen(f"{address}/models", timeout=120) as answer:
                 assert b"nuclei" in answer.read()
         finally:
             server.send_signal(signal.SIGTERM)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 
+import numpy as np
 import pytest
+import torch
 
 from tests.conftest import put_browser_last
 
@@ -38,6 +40,23 @@ def test_the_browser_comes_last_in_any_order_and_the_others_keep_theirs(seed):
 def test_no_test_of_this_run_follows_one_with_a_browser(request):
     marked = [item.get_closest_marker("browser") is not None for item in request.session.items]
     assert marked == sorted(marked)
+
+
+@pytest.fixture(name="drawn")
+def drawn_fixture() -> list[float]:
+    """Three numbers by chance."""
+    return draw()
+
+
+def draw() -> list[float]:
+    return [random.random(), float(np.random.rand()), float(torch.rand(()))]
+
+
+@pytest.mark.parametrize("time", [1, 2])
+def test_each_test_and_its_fixtures_draw_the_same_numbers(drawn, time):
+    again = draw()
+    assert drawn == again == pytest.approx([0.844421851, 0.548813503, 0.496256589])
+    assert draw() != again
 
 
 def test_no_event_loop_is_running_between_the_tests():

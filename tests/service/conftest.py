@@ -135,7 +135,7 @@ class HeldModel(BrightnessModel):
     ) -> list[Segmentation]:
         """Wait, then segment."""
         self.started.set()
-        assert self.release.wait(30), "the test never released the model"
+        assert self.release.wait(120), "the test never released the model"
         return super().segment_batch(images, options, plans=plans)
 
 
@@ -220,9 +220,9 @@ def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """Wait for another thread to make `condition` true."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
-        assert time.monotonic() < deadline, "waited 30 s in vain"
+        assert time.monotonic() < deadline, "waited 120 s in vain"
         time.sleep(0.005)
 
 

@@ -76,7 +76,7 @@ class Server:
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def text(self) -> str:
         self.log.seek(0)

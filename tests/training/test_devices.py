@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,10 +33,9 @@ def _two_processes(data: Path, config: TrainConfig, folder: Path) -> Path:
     script, file, run_dir = folder / "run.py", folder / "given.yaml", folder / "two"
     script.write_text(_RUN)
     file.write_text(dump_config(config))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+    # Port 0: the system chooses one that is free, and nobody can take it meanwhile.
+    meet = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", *meet]
     done = subprocess.run(
         [sys.executable, *launch, str(script), str(data), str(file), str(run_dir)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},

@@ -149,7 +149,7 @@ def start(path):
 for number in range(int(sys.argv[2])):  # a fork saves the imports of each start
     process = multiprocessing.get_context("fork").Process(target=start, args=(Path(sys.argv[1]),))
     process.start()
-    process.join(30)
+    process.join(120)
     if process.exitcode != 0:
         process.kill()
         sys.exit(f"start {number}: {'hangs' if process.exitcode is None else 'failed'}")

@@ -29,7 +29,7 @@ class HeldLoader:
     def __call__(self, path: Path) -> object:
         """Load nothing."""
         self.paths.append(path)
-        assert self.release.wait(30)
+        assert self.release.wait(120)
         return object()
 
 
@@ -54,7 +54,7 @@ def _play(
     async def whole() -> None:
         manager = ModelManager(folders, **{"load": CountingLoader(), **options})
         try:
-            await asyncio.wait_for(scenario(manager), 60)
+            await asyncio.wait_for(scenario(manager), 120)
         finally:
             manager.close()
 

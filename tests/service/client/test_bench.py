@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 
 import httpx
@@ -41,6 +42,17 @@ def test_images_have_mixed_sizes_and_are_the_same_each_time():
     assert images == make_images(7)
 
 
+class Ticks:
+    """A clock that goes on by a millisecond whenever it is read."""
+
+    def __init__(self) -> None:
+        self._count = itertools.count()
+
+    def __call__(self) -> float:
+        """Return the seconds."""
+        return next(self._count) / 1000
+
+
 def load(answer, **more: object) -> LoadGenerator:
     transport = httpx.MockTransport(answer)
     return LoadGenerator(
@@ -76,7 +88,7 @@ def test_a_closed_loop_never_has_more_requests_than_clients():
         inside -= 1
         return httpx.Response(200)
 
-    result = asyncio.run(load(watch).closed(3, 0.05))
+    result = asyncio.run(load(watch, clock=Ticks()).closed(3, 0.05))
     assert most == 3
     row = result.to_json()
     assert row["megapixels_per_s"] == pytest.approx(row["images_per_s"], rel=0.01)
@@ -91,7 +103,7 @@ def test_errors_are_counted_by_status_and_do_not_count_as_latencies():
             raise httpx.ConnectError("gone")
         return httpx.Response(status)
 
-    result = asyncio.run(load(flaky).closed(1, 0.05))
+    result = asyncio.run(load(flaky, clock=Ticks()).closed(1, 0.05))
     assert result.to_json()["errors"].keys() == {"0", "503"}
     assert len(result.latencies) == result.statuses[200]
 

@@ -52,7 +52,7 @@ async def send_endlessly(
         "scheme": "http",
         "state": {},
     }
-    await asyncio.wait_for(app(scope, receive, send), 60)
+    await asyncio.wait_for(app(scope, receive, send), 120)
     return statuses[0], read
 
 
@@ -177,7 +177,7 @@ def test_a_body_that_trickles_is_given_up():
 
         scope = {"type": "http", "method": "POST", "path": "/other", "headers": [], "state": {}}
         scope |= {"query_string": b"", "raw_path": b"/other", "client": None, "scheme": "http"}
-        await asyncio.wait_for(app({**scope, "server": ("x", 80)}, receive, send), 30)
+        await asyncio.wait_for(app({**scope, "server": ("x", 80)}, receive, send), 120)
         return statuses
 
     assert asyncio.run(scenario())[0] == 504

@@ -201,7 +201,7 @@ def test_a_job_keeps_the_place_too(client, form):
     pixels[20:40, 10:30] = 220
     data = geotiff(SCALE, TIE, PROJECTED, pixels=pixels, rowsperstrip=7, compression="zlib")
     job = client.post(f"/jobs?mode=tiled&format={form}", content=data).json()["id"]
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while client.get(f"/jobs/{job}").json()["state"] != "done":
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -71,7 +71,7 @@ async def accept(jobs: Jobs, job_id: str = "a") -> JobRecord:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not await condition():
             await asyncio.sleep(0.005)
 

@@ -80,7 +80,7 @@ def do(scene, models, job=None, progress=None, *, decoder=None, meanwhile=None):
                 return await working
             task = asyncio.create_task(working)
             await asyncio.to_thread(meanwhile)
-            return await asyncio.wait_for(task, 20)
+            return await asyncio.wait_for(task, 120)
         finally:
             worker.close()
             await batcher.close()
@@ -158,7 +158,7 @@ def test_a_job_that_waits_for_the_network_ends_when_it_is_stopped(scene, models,
     progress = JobProgress()
 
     def stop() -> None:
-        assert held_model.started.wait(20)
+        assert held_model.started.wait(120)
         progress.stop()
 
     try:

@@ -62,7 +62,7 @@ def test_what_waits_for_a_network_is_seen(start, held_model, png):
     client = start(held_model)
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(client.post, "/segment?model=cells", content=png)
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         assert value(client, "maskzoo_queue_depth", model="cells") == 1
         held_model.release.set()
         assert working.result().status_code == 200

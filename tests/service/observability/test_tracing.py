@@ -108,7 +108,7 @@ def test_a_request_is_one_span_with_its_stages_below_it(receiver, bundles, tmp_p
         assert broken.status_code == 400
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(120)
         process.stdout.close()
     spans = receiver.spans()
     (request,) = [span for span in spans if span.parent_span_id.hex() == CALLER]

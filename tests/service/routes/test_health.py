@@ -11,7 +11,7 @@ def test_healthz_answers_while_a_network_works(start, held_model, png):
     client = start(held_model)
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(client.post, "/segment", content=png)
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         assert client.get("/healthz").json() == {"status": "ok"}
         assert client.get("/readyz").json()["ready"] is True
         assert client.get("/models").status_code == 200

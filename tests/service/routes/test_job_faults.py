@@ -23,7 +23,7 @@ def body_fixture(encode):
 
 
 def wait_for(client, job: str, state: str) -> dict:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (document := client.get(f"/jobs/{job}").json())["state"] != state:
         assert time.monotonic() < deadline, document
         time.sleep(0.01)

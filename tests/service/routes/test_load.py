@@ -23,7 +23,7 @@ def test_a_full_service_says_503_and_when_and_health_still_answers(
     services = client.app.state.services
     with ThreadPoolExecutor(2) as pool:
         working = [pool.submit(client.post, "/segment", content=png) for _ in range(2)]
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         wait_until(lambda: services.admission.pixels == 2 * MIN_COST_PX)
         refused = client.post("/segment", content=png)
         assert refused.status_code == 503
@@ -108,7 +108,7 @@ def test_images_that_wait_together_run_together_and_each_gets_its_own_mask(
     images = [np.full((20, 30, 3), 250 if number % 2 else 3, np.uint8) for number in range(5)]
     with ThreadPoolExecutor(5) as pool:
         waiting = [pool.submit(client.post, "/segment", content=encode(images[0]))]
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         waiting += [pool.submit(client.post, "/segment", content=encode(one)) for one in images[1:]]
         wait_until(lambda: len(queue) == 4)
         held_model.release.set()
@@ -148,7 +148,7 @@ def test_a_client_that_leaves_is_worked_for_no_longer(start, held_model, png):
         return sent
 
     working = client.portal.start_task_soon(leave)
-    assert held_model.started.wait(30)
+    assert held_model.started.wait(120)
     client.portal.call(left.set)
-    assert working.result(30)[0]["status"] == 499
+    assert working.result(120)[0]["status"] == 499
     assert services.admission.pixels == 0

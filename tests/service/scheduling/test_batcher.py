@@ -34,7 +34,7 @@ class FakeNetwork:
 
 
 def play(scenario: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    asyncio.run(asyncio.wait_for(scenario(), 120))
 
 
 def batcher_of(network: FakeNetwork, **options: object) -> Batcher:

@@ -38,7 +38,7 @@ def test_from_the_signal_on_new_work_is_refused_and_work_in_flight_is_finished(
     client = start(held_model)
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(client.post, "/segment", content=png)
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         begin_end(client)
         for path in ("/segment", "/jobs"):
             refused = client.post(path, content=png)
@@ -55,7 +55,7 @@ def test_what_is_not_done_in_time_is_told_so(start, held_model, png):
     client = start(held_model, shutdown_s=0)
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(client.post, "/segment", content=png)
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         begin_end(client)
         answer = working.result()
     assert answer.status_code == 503
@@ -66,7 +66,7 @@ def test_what_is_not_done_in_time_is_told_so(start, held_model, png):
 def test_the_end_closes_streams_of_events_and_gives_jobs_back(start, held_model, png, wait_until):
     client = start(held_model)
     job = client.post("/jobs?mode=whole", content=png).json()["id"]
-    assert held_model.started.wait(30)
+    assert held_model.started.wait(120)
     with client.stream("GET", f"/jobs/{job}/events") as stream:
         lines = stream.iter_lines()
         assert next(lines).startswith("retry")

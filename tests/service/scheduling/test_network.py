@@ -57,7 +57,7 @@ def test_tiles_of_two_images_run_together(start, held_model, encode, wait_until,
     queue = client.app.state.services.batcher.queue
     with ThreadPoolExecutor(3) as pool:
         blocker = pool.submit(client.post, "/segment", content=png)
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         body = encode(large_image())
         waiting = [pool.submit(client.post, "/segment", content=body) for _ in range(2)]
         wait_until(lambda: len(queue) == 8)
@@ -75,7 +75,7 @@ def test_tiles_of_one_image_are_sent_ahead_and_run_together(
     pixels = large_image()
     with ThreadPoolExecutor(2) as pool:
         blocker = pool.submit(client.post, "/segment", content=png)
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         waiting = pool.submit(client.post, "/segment", content=encode(pixels))
         wait_until(lambda: len(queue) == 4)
         held_model.release.set()
@@ -86,13 +86,16 @@ def test_tiles_of_one_image_are_sent_ahead_and_run_together(
 
 @pytest.mark.parametrize(("num_classes", "most"), [(20, 4), (300, 3), (2000, 1)])
 def test_few_tiles_are_on_their_way_where_their_logits_are_large(num_classes, most):
-    inside, seen = 0, []
+    inside, seen, all_inside = 0, [], asyncio.Event()
 
     async def submit(bucket, tile, **facts):
         nonlocal inside
         inside += 1
         seen.append(inside)
-        await asyncio.sleep(0.01)
+        if inside >= most:
+            all_inside.set()
+        await asyncio.wait_for(all_inside.wait(), 120)
+        await asyncio.sleep(0.01)  # time for one too many
         inside -= 1
         return tile, 0.0
 
@@ -119,7 +122,7 @@ def test_a_deadline_stops_the_walk_over_the_image(start, held_model, encode, png
     client = start(held_model)
     with ThreadPoolExecutor(1) as pool:
         blocker = pool.submit(client.post, "/segment", content=png)
-        assert held_model.started.wait(30)
+        assert held_model.started.wait(120)
         late = client.post(
             "/segment",
             content=encode(large_image()),

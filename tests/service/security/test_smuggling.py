@@ -22,7 +22,7 @@ def exchange(address: str, head: bytes, body: bytes) -> bytes:
     """Send a request and return all that comes back until the connection is closed."""
     host = urlsplit(address)
     start = b"POST /segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-    with socket.create_connection((host.hostname, host.port), timeout=20) as connection:
+    with socket.create_connection((host.hostname, host.port), timeout=120) as connection:
         connection.sendall(start + head + b"\r\n" + body)
         connection.settimeout(3)
         found = b""

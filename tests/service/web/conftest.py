@@ -70,6 +70,7 @@ def axe_violations() -> Callable[[object], list[str]]:
 def open_page(browser, address: str, **context: object) -> Iterator[object]:
     """Open the page; check at the end that nothing went wrong unseen."""
     window = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
+    window.set_default_timeout(120_000)  # of a page that hangs, and not of a slow machine
     page = window.new_page()
     foreign: list[str] = []
     errors: list[str] = []

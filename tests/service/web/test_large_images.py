@@ -47,7 +47,7 @@ def test_the_bar_counts_tiles(open_at, serve, counted_model, encode):
     run, turn = counted_model.logits, threading.Semaphore(0)
 
     def in_turn(images, options):
-        assert turn.acquire(timeout=30), "the test never let the network run"
+        assert turn.acquire(timeout=120), "the test never let the network run"
         return run(images, options)
 
     counted_model.logits = in_turn
