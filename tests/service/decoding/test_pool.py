@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import io
 import os
 import resource
@@ -24,7 +23,7 @@ from maskzoo.models.preprocessing import Band, Bands
 from maskzoo.service.decoding import pool as pool_module
 from maskzoo.service.decoding import worker
 from maskzoo.service.decoding.pool import Decoder
-from maskzoo.service.decoding.process import Allowance, DecodeProcess, _map
+from maskzoo.service.decoding.process import Allowance, DecodeProcess
 from maskzoo.service.errors import DecodeLimitError, DecoderDiedError, StoppedError
 from tests.service.headers import image_info
 
@@ -243,25 +242,6 @@ def test_refusals_name_the_file_and_no_word_in_its_name_changes_their_kind(decod
     with pytest.raises(ImageError, match=f"^{name} is ") as refused:
         asyncio.run(read())
     assert not isinstance(refused.value, DecodeLimitError)
-
-
-@pytest.mark.parametrize(("seals", "is_taken"), [(True, True), (False, False)])
-def test_pixels_that_could_shrink_under_their_reader_are_refused(seals, is_taken):
-    shared = os.memfd_create("pixels", os.MFD_ALLOW_SEALING)
-    try:
-        os.write(shared, bytes(range(24)))
-        if seals:
-            fcntl.fcntl(shared, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-        if is_taken:
-            assert _map(shared, [2, 4, 3], "uint8").tobytes() == bytes(range(24))
-        else:
-            with pytest.raises(ValueError, match=r"^$"):
-                _map(shared, [2, 4, 3], "uint8")
-        for shape, dtype in (([2, 4, 0], "uint8"), ([2.0, 4, 3], "uint8"), ([2, 4, 3], "object")):
-            with pytest.raises(ValueError, match=r"^$"):
-                _map(shared, shape, dtype)
-    finally:
-        os.close(shared)
 
 
 @pytest.mark.parametrize(
