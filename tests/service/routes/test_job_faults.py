@@ -5,29 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import time
 
-import numpy as np
-import pytest
+from tests.service.routes.jobs import wait_for
 
 
-@pytest.fixture(name="model")
-def model_fixture(counted_model):
-    counted_model.whole_pixels = 10_000
-    return counted_model
-
-
-@pytest.fixture(name="body", scope="module")
-def body_fixture(encode):
-    return encode(np.full((150, 200, 3), 220, np.uint8))
-
-
-def wait_for(client, job: str, state: str) -> dict:
-    deadline = time.monotonic() + 120
-    while (document := client.get(f"/jobs/{job}").json())["state"] != state:
-        assert time.monotonic() < deadline, document
-        time.sleep(0.01)
-    return document
+def in_store_thread(client, change) -> None:
+    """Change the folder between two accesses of the service to it, which polls it."""
+    client.portal.call(client.app.state.services.jobs._in_thread, change)
 
 
 def test_a_state_folder_that_was_deleted_comes_back_without_a_restart(start, model, body, png):
@@ -35,8 +19,12 @@ def test_a_state_folder_that_was_deleted_comes_back_without_a_restart(start, mod
     lost = client.post("/jobs", content=body).json()["id"]
     wait_for(client, lost, "done")
     folder = client.app.state.services.settings.state_folder
-    shutil.rmtree(folder)
-    folder.write_text("in the way")
+
+    def take_away() -> None:
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+
+    in_store_thread(client, take_away)
     answer = client.post("/jobs", content=body)
     assert answer.status_code == 503
     assert answer.json()["type"].endswith("#problem-jobs-off")
@@ -44,7 +32,7 @@ def test_a_state_folder_that_was_deleted_comes_back_without_a_restart(start, mod
     assert client.get(f"/jobs/{lost}").status_code == 404
     folder.unlink()
     wait_for(client, client.post("/jobs", content=body).json()["id"], "done")
-    shutil.rmtree(folder / "jobs" / "incoming")
+    in_store_thread(client, lambda: shutil.rmtree(folder / "jobs" / "incoming"))
     assert client.post("/jobs", content=body).status_code in (202, 503)
     wait_for(client, client.post("/jobs", content=body).json()["id"], "done")
 
@@ -53,8 +41,12 @@ def test_a_damaged_store_switches_jobs_off_until_it_is_removed(start, model, bod
     client = start(model)
     wait_for(client, client.post("/jobs", content=body).json()["id"], "done")
     folder = client.app.state.services.settings.job_folder
-    for path in folder.glob("jobs.sqlite*"):
-        path.write_bytes(b"no database at all" * 3000)
+
+    def damage() -> None:
+        for path in folder.glob("jobs.sqlite*"):
+            path.write_bytes(b"no database at all" * 3000)
+
+    in_store_thread(client, damage)
     for _ in range(3):
         answer = client.post("/jobs", content=body)
         assert answer.status_code == 503
@@ -62,8 +54,12 @@ def test_a_damaged_store_switches_jobs_off_until_it_is_removed(start, model, bod
     assert client.post("/segment", content=png).status_code == 200
     assert not any(record.exc_info for record in caplog.records), "a fault is not a stack trace"
     assert list(folder.glob("incoming/*")) == []
-    for path in folder.glob("jobs.sqlite*"):
-        path.unlink()
+
+    def remove() -> None:
+        for path in folder.glob("jobs.sqlite*"):
+            path.unlink()
+
+    in_store_thread(client, remove)
     wait_for(client, client.post("/jobs", content=body).json()["id"], "done")
 
 
@@ -96,3 +92,16 @@ def test_a_tiled_job_on_a_full_disk_fails_with_507(start, model, body, monkeypat
     assert failed["error"]["status"] == 507
     assert list(((client.app.state.services.settings.job_folder / "work") / job).iterdir()) == []
     wait_for(client, client.post("/jobs", content=body).json()["id"], "done")
+
+
+def test_a_folder_that_cannot_be_used_switches_jobs_off_and_nothing_else(
+    start, model, body, tmp_path, png
+):
+    (tmp_path / "file").write_text("in the way")
+    client = start(model, state_folder=tmp_path / "file")
+    answer = client.post("/jobs", content=body)
+    assert answer.status_code == 503
+    assert "MASKZOO_STATE_FOLDER" in answer.json()["detail"]
+    assert str(tmp_path) not in answer.text
+    assert client.post("/segment", content=png).status_code == 200
+    assert client.get("/jobs/" + "0" * 32).status_code == 404
