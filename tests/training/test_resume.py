@@ -170,16 +170,23 @@ def test_a_killed_process_resumes_to_the_same_weights_with_workers(
     assert_same_run(_kill_and_resume(discs, config, tmp_path, step=step), whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "step"), [(signal.SIGTERM, 5), (signal.SIGINT, 5), (signal.SIGTERM, STEPS)]
+)
 def test_a_signal_saves_and_says_how_to_go_on(
-    discs: Path, config: TrainConfig, whole: TrainResult, tmp_path: Path, number: signal.Signals
+    discs: Path,
+    config: TrainConfig,
+    whole: TrainResult,
+    tmp_path: Path,
+    number: signal.Signals,
+    step: int,
 ) -> None:
     before = signal.getsignal(number)
-    hook = Hook(5, lambda: os.kill(os.getpid(), number))
+    hook = Hook(step, lambda: os.kill(os.getpid(), number))
     with pytest.raises(TrainingInterrupted) as caught:
         train(discs, config, run_dir=tmp_path, display=hook)
     assert str(caught.value) == f"maskzoo train {discs} --out {tmp_path} --resume"
-    assert read_run_checkpoint(tmp_path / "last.ckpt").progress.step == 5
+    assert read_run_checkpoint(tmp_path / "last.ckpt").progress.step == step
     assert signal.getsignal(number) is before
     train(discs, run_dir=tmp_path, resume=True)
     assert_same_run(tmp_path, whole)

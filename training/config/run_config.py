@@ -49,6 +49,7 @@ class MachineRuntime(RuntimeConfig):
     devices: PositiveInt
     precision: Literal["fp32", "bf16"]
     channels_last: bool
+    step: Literal["eager", "captured", "compiled"]
 
 
 class MachineLoader(LoaderConfig):

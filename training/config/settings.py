@@ -117,6 +117,9 @@ class RuntimeConfig(Section):
     """`bf16` is autocast; auto takes it where the device has units for it."""
     channels_last: bool | Auto = "auto"
     """Memory layout of the network and its input."""
+    step: Literal["auto", "eager", "captured", "compiled"] = "auto"
+    """`captured` launches forward and backward as one CUDA graph; `compiled` fuses the network by
+    TorchInductor first, which takes minutes and a C++ compiler; `eager` is plain torch."""
     deterministic: bool = False
     """Refuse operations whose result depends on the order of threads."""
     micro_batch: PositiveInt | Auto = "auto"

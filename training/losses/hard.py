@@ -33,13 +33,14 @@ def ohem(
         min_kept: at least this fraction of the counted pixels is kept, the hardest.
     """
     log_p, factors = _counted(logits, target, ignore_index, class_weights)
-    if not len(log_p):
-        return logits.float().sum() * 0
     losses = -log_p
     with torch.no_grad():
-        p = torch.exp(log_p)
-        # Sorted and not `kthvalue`, which has no deterministic form on CUDA.
-        limit = p.sort().values[max(1, round(min_kept * len(p))) - 1]
+        counted = (target != ignore_index).flatten()
+        # Pixels that do not count come last. Sorted and not `kthvalue`, which has no deterministic
+        # form on CUDA; the place stays on the device, as a CUDA graph needs.
+        p = torch.where(counted, torch.exp(log_p), 2.0)
+        place = (min_kept * counted.sum()).round().long().clamp(min=1) - 1
+        limit = p.sort().values.gather(0, place[None])
         factors = factors * ((p < threshold) | (p <= limit))
     return (factors * losses).sum() / factors.sum().clamp(min=torch.finfo(losses.dtype).tiny)
 
@@ -66,8 +67,9 @@ def focal(
 def _counted(
     logits: Tensor, target: Tensor, ignore_index: int, class_weights: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return log p of the true class and the weight of each counted pixel."""
+    """Return log p of the true class and the weight of each pixel, 0 where it does not count."""
     scores, truth = planes(logits, target)
     counted = truth != ignore_index
-    log_p = at_truth(scores.log_softmax(1), truth, counted)[counted]
-    return log_p, pixel_weights(truth, counted, class_weights)[counted].to(scores.dtype)
+    log_p = at_truth(scores.log_softmax(1), truth, counted)
+    weights = pixel_weights(truth, counted, class_weights).to(scores.dtype)
+    return log_p.flatten(), weights.flatten()

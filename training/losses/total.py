@@ -25,6 +25,9 @@ TERMS: dict[str, Callable[..., Tensor]] = {
     "lovasz": lovasz_softmax,
     "boundary": boundary,
 }
+COUNTED_ON_HOST = frozenset({"lovasz", "boundary"})
+"""Terms that read values from the device, which a CUDA graph cannot."""
+
 WEIGHTED_BY_CLASS = frozenset({"ce", "ohem", "focal"})
 
 

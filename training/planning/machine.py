@@ -18,6 +18,7 @@ from maskzoo.models.spec import ModelSpec
 from maskzoo.models.weights.source import BUILTIN_SOURCE
 from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.config.settings import ModelConfig, TrainConfig
+from maskzoo.training.losses.total import COUNTED_ON_HOST
 from maskzoo.training.planning.run_plan import Draft, RunPlan
 
 _BUILTIN_ENCODER = "tu-tf_efficientnet_lite0"
@@ -56,9 +57,38 @@ def _choose_runtime(draft: Draft, cpu_count: int) -> str:
         "the device has bf16 units" if bf16 else "the device has no bf16 units",
     )
     draft.decide("runtime.channels_last", *_layout(device))
+    _choose_step(draft, device)
     workers = min(8, max(1, cpu_count // 2))
     draft.decide("loader.num_workers", workers, f"{cpu_count} CPU cores")
     return device
+
+
+def _choose_step(draft: Draft, device: str) -> None:
+    """Decide how the passes of a step are launched.
+
+    Raises:
+        SpecError: they should be captured where that is impossible.
+    """
+    loss, runtime = draft.values["loss"], draft.values["runtime"]
+    terms = [] if loss["terms"] == "auto" else [term["name"] for term in loss["terms"]]
+    on_host = [name for name in terms if name in COUNTED_ON_HOST]
+    many = runtime["devices"] * runtime["num_nodes"] > 1
+    against = (
+        f"a {device} runs kernels as they come"
+        if device != "cuda"
+        else "several devices exchange gradients while they compute them"
+        if many
+        else f"the loss {on_host[0]} is computed in parts on the host"
+        if on_host
+        else ""
+    )
+    if against and runtime["step"] == "captured":
+        raise SpecError("configuration", [f"runtime.step: cannot be captured, as {against}"])
+    draft.decide(
+        "runtime.step",
+        "eager" if against else "captured",
+        against or "all crops have one size, so that a CUDA graph launches each pass at once",
+    )
 
 
 def _layout(device: str) -> tuple[bool, str]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from maskzoo.models.engines.graphs.device import open_device
 from maskzoo.models.engines.pixels import Normalise
 from maskzoo.models.errors import SpecError
 from maskzoo.models.inference.predictor import Predictor
@@ -31,6 +32,7 @@ from maskzoo.training.starts.bundle import start_from_bundle
 from maskzoo.training.starts.start import Start, start_of_encoder
 from maskzoo.training.steps.batches import Batches, make_batches
 from maskzoo.training.steps.optim import WeightAverage, build_optimizer
+from maskzoo.training.steps.passes import CapturedPasses, EagerPasses, Passes, compiled
 from maskzoo.training.steps.range_test import RangeTest, run_range_test
 from maskzoo.training.steps.step import TrainStep, step_seed
 
@@ -130,16 +132,26 @@ def make_step(
     fabric = context.fabric
     module, fabric_optimizer = fabric.setup(network, optimizer)
     module.mark_forward_method("forward_train")
-    return TrainStep(
+    kind = config.runtime.step
+    eager = EagerPasses(
         fabric,
         module,
-        fabric_optimizer,
+        compiled(network) if kind == "compiled" else module.forward_train,
         make_loss(config.loss, context.data.labels, network),
         normalise=Normalise(
             *_mean_and_std(context, network),
             device=fabric.device,
             channels_last=config.runtime.channels_last,
         ),
+    )
+    passes: Passes = eager
+    if kind != "eager" and fabric.device.type == "cuda":
+        passes = CapturedPasses(eager, open_device(fabric.device), notify=context.notify)
+    return TrainStep(
+        fabric,
+        module,
+        fabric_optimizer,
+        passes,
         clip_norm=config.optimizer.clip_norm,
         notify=context.notify,
     )

@@ -83,7 +83,7 @@ class TrainingLoop:
                 for images, target in self._pace.waiting(batches):
                     self._advance(images, target)
                     self._validate_and_save()
-                    if self._agreed(stop.requested) and not self.is_finished:
+                    if self._agreed(stop.requested):
                         self._leave()
                     if self.is_finished:
                         break

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from maskzoo.models.errors import ZooError
 from maskzoo.models.memory import is_out_of_memory
-from maskzoo.training.losses.total import SegmentationLoss
+from maskzoo.training.steps.passes import Passes, fraction_of
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ class TrainStep:
     Args:
         fabric: launched.
         module, optimizer: as `fabric.setup` returned them.
-        loss: on the same device.
-        normalise: turns uint8 images into the network's input.
+        passes: run micro-batches forward and backward.
         clip_norm: largest norm of the gradient; None does not clip.
         notify: takes a line for the person.
     """
@@ -58,17 +57,15 @@ class TrainStep:
         fabric: Fabric,
         module: nn.Module,
         optimizer: Optimizer,
-        loss: SegmentationLoss,
+        passes: Passes,
         *,
-        normalise: Callable[[Tensor], Tensor],
         clip_norm: float | None,
         notify: Callable[[str], None],
     ) -> None:
         self.fabric = fabric
         self.module = module
         self.optimizer = optimizer
-        self.loss = loss
-        self.normalise = normalise
+        self.passes = passes
         self.clip_norm = clip_norm
         self.notify = notify
         self._buffers = _Buffers(module)
@@ -89,13 +86,13 @@ class TrainStep:
         """
         self._buffers.keep()
         while True:
-            torch.manual_seed(seed)
             try:
-                return self._attempt(images, target, micro_batch)
+                return self._attempt(images, target, micro_batch, seed)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
             self.optimizer.zero_grad(set_to_none=True)
+            self.passes.forget()
             self._buffers.put_back()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -113,25 +110,21 @@ class TrainStep:
         )
         return micro_batch // 2
 
-    def _attempt(self, images: Tensor, target: Tensor, micro_batch: int) -> StepResult:
-        self.optimizer.zero_grad(set_to_none=True)
+    def _attempt(self, images: Tensor, target: Tensor, micro_batch: int, seed: int) -> StepResult:
         total = torch.zeros((), device=self.fabric.device)
         sums: dict[str, Tensor] = {}
         chunks = list(
             zip(torch.split(images, micro_batch), torch.split(target, micro_batch), strict=True)
         )
-        for number, (some_images, some_target) in enumerate(chunks):
-            fraction = len(some_images) / len(images)
-            is_last = number + 1 == len(chunks)
-            with self.fabric.no_backward_sync(self.module, enabled=not is_last):  # type: ignore[arg-type]
-                # Fabric's wrapper brings its precision along in `forward` alone: on one device,
-                # other methods than that reach the bare module.
-                with self.fabric.autocast():
-                    output = self.module.forward_train(self.normalise(some_images))  # type: ignore[operator]
-                with torch.autocast(self.fabric.device.type, enabled=False):
-                    loss, parts = self.loss(output, some_target)
-                self.fabric.backward(loss * fraction)
-            total += loss.detach() * fraction
+        if self.passes.start(chunks):
+            self._buffers.put_back()
+        torch.manual_seed(seed)
+        for number, chunk in enumerate(chunks):
+            fraction = fraction_of(chunk, chunks)
+            loss, parts = self.passes.take(
+                *chunk, fraction=fraction, is_last=number + 1 == len(chunks)
+            )
+            total += loss * fraction
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0) + value * fraction
         return self._finish(total, sums, micro_batch)

@@ -32,6 +32,7 @@ DECIDED = (
     "runtime.accelerator=cpu",
     "runtime.precision=fp32",
     "runtime.channels_last=false",
+    "runtime.step=eager",
     "runtime.micro_batch=4",
     "bundle.name=mine",
     "bundle.engine=none",

@@ -83,6 +83,30 @@ def test_the_layout_follows_the_processor(
     assert why == f"by the convolutions of a CPU with {units}"
 
 
+_ON_HOST = "loss.terms=[{name: ce}, {name: lovasz}]"
+
+
+@pytest.mark.parametrize(
+    ("given", "step", "why"),
+    [
+        (["runtime.accelerator=cuda"], "captured", "all crops have one size"),
+        (["runtime.accelerator=cuda", "runtime.devices=2"], "eager", "several devices exchange"),
+        (["runtime.accelerator=cuda", _ON_HOST], "eager", "the loss lovasz is computed in parts"),
+        (["runtime.accelerator=cpu"], "eager", "a cpu runs kernels as they come"),
+    ],
+)
+def test_passes_are_captured_where_one_gpu_can(given: list[str], step: str, why: str) -> None:
+    made = choose_machine(load_config(given), cpu_count=2)
+    assert made.config.runtime.step == step
+    assert next(row.why for row in made.decisions if row.key == "runtime.step").startswith(why)
+    asked = load_config([*given, "runtime.step=captured"])
+    if step == "captured":
+        choose_machine(asked, cpu_count=2)
+    else:
+        with pytest.raises(SpecError, match=f"runtime.step: cannot be captured, as {why}"):
+            choose_machine(asked, cpu_count=2)
+
+
 def test_the_fastest_device_is_taken_with_all_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)

@@ -42,7 +42,7 @@ def test_nothing_is_left_to_decide_and_each_decision_has_a_reason() -> None:
     made = plan()
     assert "auto" not in str(made.config.model_dump())
     keys = [decision.key for decision in made.decisions]
-    assert len(keys) == len(set(keys)) == 22
+    assert len(keys) == len(set(keys)) == 23
     assert all(decision.why for decision in made.decisions)
     text = plan_table(made.decisions)
     assert all(key.split(".")[-1] in text for key in keys)

@@ -17,6 +17,7 @@ MACHINE = (
     "runtime.accelerator=cpu",
     "runtime.precision=fp32",
     "runtime.channels_last=false",
+    "runtime.step=eager",
     "loader.num_workers=2",
 )
 

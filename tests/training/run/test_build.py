@@ -43,7 +43,9 @@ def test_data_with_a_mean_of_their_own_are_normalised_by_it_in_the_run_and_in_th
     assert (built.preprocessing.mean, built.preprocessing.std) == (measured.mean, measured.std)
     pixels = torch.full((1, 3, 2, 2), 51, dtype=torch.uint8)  # a fifth of white
     expected = [(0.2 - mean) / std for mean, std in zip(measured.mean, measured.std, strict=True)]
-    assert built.step.normalise(pixels)[0, :, 0, 0].tolist() == pytest.approx(expected, abs=1e-5)
+    assert built.step.passes.normalise(pixels)[0, :, 0, 0].tolist() == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(("setting", "norm"), [("0.25", 0.25), ("null", None)])
@@ -78,8 +80,8 @@ def test_class_weights_reach_the_loss_and_must_be_as_many_as_classes(
     make_parts: MakeParts,
 ) -> None:
     parts = make_parts("loss.class_weights=[1, 3]")
-    assert parts.step.loss.class_weights is not None
-    assert parts.step.loss.class_weights.tolist() == [1, 3]
+    assert parts.step.passes.loss.class_weights is not None
+    assert parts.step.passes.loss.class_weights.tolist() == [1, 3]
     three = RunLoss(terms=(CrossEntropyTerm(),), class_weights=(1, 2, 3))
     with pytest.raises(SpecError, match=r"needs 2 numbers, one for each of a, b; given 3"):
         make_loss(three, LabelSet.from_names(["a", "b"]), parts.network)

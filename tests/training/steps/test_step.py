@@ -18,6 +18,7 @@ from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.run.fit import prepare, run_steps
+from maskzoo.training.steps.passes import EagerPasses
 from maskzoo.training.steps.step import TrainStep, step_seed
 
 MakeConfig = Callable[..., TrainConfig]
@@ -62,8 +63,7 @@ def _step(*, clip_norm: float | None = None, factor: float = 1.0) -> tuple[Train
         fabric,
         module,
         optimizer,
-        loss,
-        normalise=normalise,
+        EagerPasses(fabric, module, module.forward_train, loss, normalise=normalise),
         clip_norm=clip_norm,
         notify=lambda line: None,
     )
