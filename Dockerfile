@@ -21,10 +21,19 @@ ENV PATH=/opt/venv/bin:$PATH \
     MPLCONFIGDIR=/tmp/matplotlib \
     NO_ALBUMENTATIONS_UPDATE=1 \
     MASKZOO_BUNDLES=/bundles \
-    MASKZOO_STATE_FOLDER=/state
+    MASKZOO_STATE_FOLDER=/state \
+    XDG_CACHE_HOME=/state/cache \
+    TRITON_CACHE_DIR=/state/cache/triton \
+    TORCHINDUCTOR_CACHE_DIR=/state/cache/inductor
 
-# This user decodes untrusted uploads, so it owns only the folder of jobs. That folder is a volume: it
-# is writable on a read-only root, and outlives the container if the volume is named.
+# torch.compile builds libraries: Triton a launcher in C for each GPU kernel, TorchInductor C++ for a
+# CPU. They are kept in /state, from where they can be loaded: docker mounts a --tmpfs as noexec.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+
+# This user decodes untrusted uploads, so it owns only the folder of jobs and caches. That folder is a
+# volume: it is writable on a read-only root, and outlives the container if the volume is named.
 RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp maskzoo \
     && mkdir /bundles \
     && install --directory --owner=10001 --mode=700 /state

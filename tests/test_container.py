@@ -1,0 +1,100 @@
+"""The container's files: what engines need is in the image, and the profile fits the machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+SERVICES = yaml.safe_load(COMPOSE)["services"]
+DRIVER_ERROR = 'could not select device driver "nvidia"'
+
+
+def environment() -> dict[str, str]:
+    """Return what the Dockerfile's last stage sets."""
+    block = re.search(r"^ENV (.*?[^\\])$", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    words = block[1].replace("\\\n", " ").split()
+    return dict(word.split("=", 1) for word in words)
+
+
+def test_the_image_has_a_compiler_and_keeps_what_it_builds_where_it_can_be_loaded() -> None:
+    assert "g++" in DOCKERFILE.split("\nFROM ")[-1]
+    volumes = re.findall(r"^VOLUME (\S+)", DOCKERFILE, re.MULTILINE)
+    for name in ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "XDG_CACHE_HOME"):
+        folder = Path(environment()[name])
+        # /tmp is mounted noexec, and everything else is read-only
+        assert any(Path(volume) in folder.parents for volume in volumes), name
+
+
+def test_the_image_takes_in_every_package() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"!maskzoo", "!models", "!training", "!service"} <= set(lines)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_is_locked_down_and_has_shared_memory_for_its_processes(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["shm_size"] == "1g"
+    assert "state:/state" in service["volumes"]
+
+
+def test_a_gpu_is_requested_only_in_the_profile_gpu_which_sees_all_or_those_that_are_named() -> (
+    None
+):
+    requests = {
+        service["profiles"][0]: service["deploy"]["resources"]["reservations"]["devices"]
+        for service in SERVICES.values()
+        if "deploy" in service
+    }
+    assert list(requests) == ["gpu"]
+    (device,) = requests["gpu"]
+    assert device["device_ids"] == ["${MASKZOO_GPUS:-all}"]
+    assert (ROOT / ".env").read_text().splitlines()[-1] == "COMPOSE_PROFILES=gpu"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docker-compose.yml"])
+def test_docker_s_own_error_is_named_with_its_cure(page: str) -> None:
+    text = (ROOT / page).read_text()
+    after = text[text.index(DRIVER_ERROR) :][:300]
+    assert re.search(r"--profile cpu|profile\s+#?\s*cpu", after)
+
+
+@pytest.mark.parametrize(
+    ("devices", "runtimes", "profile"),
+    [
+        ("GPU 0: NVIDIA H200 (UUID: GPU-1)", "Runtimes: nvidia runc", "gpu"),
+        ("GPU 0: NVIDIA H200 (UUID: GPU-1)", "Runtimes: runc", "cpu"),
+        ("", "Runtimes: nvidia runc", "cpu"),
+        ("No devices were found", "Runtimes: nvidia runc", "cpu"),
+    ],
+)
+def test_make_up_takes_the_profile_that_the_machine_can_run(
+    tmp_path: Path, devices: str, runtimes: str, profile: str
+) -> None:
+    programs = {
+        "nvidia-smi": f"echo '{devices}'",
+        "docker": f"[ $1 = info ] && echo '{runtimes}' || echo \"docker $* for $COMPOSE_PROFILES\"",
+    }
+    for name, line in programs.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{line}\n")
+        program.chmod(0o755)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "up"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == f"docker compose up for {profile}"
