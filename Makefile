@@ -7,6 +7,7 @@
 #   make test-slow  run the slow tests; SHARD=2/3 runs one third of the matrix
 #   make test-all   run both
 #   make test-random  run the fast tests in random order; SEED=2 for another order
+#   make gpu        test and measure a GPU; GPU_PYTHON=python3 takes an environment that is there
 #   make lint       check format, lint, types and import directions
 #   make format     fix format and lint where that can be automated
 #   make readme     regenerate the tables in README.md and docs/zoo.md
@@ -28,10 +29,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 test test-slow test-all test-random: export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: help setup serve up test test-slow test-all test-random lint format readme clean
+.PHONY: help setup serve up test test-slow test-all test-random gpu lint format readme clean
 
 help:
-	@sed -n '3,13s/^# \{0,3\}//p' Makefile
+	@sed -n '3,14s/^# \{0,3\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -63,6 +64,14 @@ test-all: $(STAMP)
 # Files and the tests in each are shuffled; the tests with a browser stay last.
 test-random: $(STAMP)
 	$(PYTEST) -m "not slow" --random-order --random-order-seed=$(SEED)
+
+# Only the files with tests of a GPU are collected: a machine that is lent for it may lack what others need.
+# Warnings of its versions of the libraries are shown, and are no errors there. The measurement follows
+# even if a test fails.
+GPU_PYTHON ?= $(BIN)/python
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(STAMP))
+	@PYTHONPATH=. $(GPU_PYTHON) -m pytest -n 0 -q -m gpu -W default $$(grep -rl --include='test_*.py' 'mark\.gpu' tests); \
+	code=$$?; PYTHONPATH=. $(GPU_PYTHON) benchmarks/gpu.py $(if $(OUT),--out $(OUT)) && exit $$code
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -2,7 +2,8 @@
 
 Each server beside this file calls it as its own documentation shows, so that they differ only in
 the server. Settings come by the environment: BENCH_BUNDLE, BENCH_PORT, BENCH_THREADS (of torch),
-BENCH_WORKERS (processes) and BENCH_BATCH (the largest batch).
+BENCH_WORKERS (processes) and BENCH_BATCH (the largest batch); on a GPU also BENCH_DEVICE, and
+BENCH_HALF for autocast.
 
 Letters: C channels, H W pixels.
 """
@@ -26,6 +27,8 @@ PORT = int(os.environ["BENCH_PORT"])
 THREADS = int(os.environ["BENCH_THREADS"])
 WORKERS = int(os.environ["BENCH_WORKERS"])
 BATCH = int(os.environ["BENCH_BATCH"])
+DEVICE = os.environ.get("BENCH_DEVICE", "cpu")
+HALF = "BENCH_HALF" in os.environ
 BATCH_WAIT_S = 0.01
 
 
@@ -35,10 +38,10 @@ class Handler:
     def __init__(self) -> None:
         torch.set_num_threads(THREADS)
         loaded = load_bundle(BUNDLE)
-        self.network = loaded.network.eval()
+        self.network = loaded.network.eval().to(DEVICE)
         preprocessing, labels = loaded.manifest.preprocessing, loaded.manifest.labels
-        self.mean = torch.tensor(preprocessing.mean)[:, None, None]
-        self.std = torch.tensor(preprocessing.std)[:, None, None]
+        self.mean = torch.tensor(preprocessing.mean, device=DEVICE)[:, None, None]
+        self.std = torch.tensor(preprocessing.std, device=DEVICE)[:, None, None]
         self.palette = [value for colour in labels.colours for value in colour]
 
     def decode(self, data: bytes) -> Tensor:
@@ -47,7 +50,7 @@ class Handler:
 
     def prepare(self, image: Image.Image) -> Tensor:
         """Return the same for an image that is open already."""
-        pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).to(DEVICE)
         return (pixels.float() / 255 - self.mean) / self.std
 
     @torch.inference_mode()
@@ -58,8 +61,9 @@ class Handler:
             places[image.shape].append(place)
         masks: list[np.ndarray] = [np.empty(0)] * len(images)
         for group in places.values():
-            logits = self.network(torch.stack([images[place] for place in group]))
-            found = logits.argmax(dim=1).to(torch.uint8).numpy()
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=HALF):
+                logits = self.network(torch.stack([images[place] for place in group]))
+            found = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
             for place, mask in zip(group, found, strict=True):
                 masks[place] = mask
         return masks

@@ -3,7 +3,7 @@
 import litserve
 import numpy as np
 from fastapi import Request, Response
-from handler import BATCH, BATCH_WAIT_S, PORT, WORKERS, Handler
+from handler import BATCH, BATCH_WAIT_S, DEVICE, PORT, WORKERS, Handler
 from torch import Tensor
 
 
@@ -40,5 +40,5 @@ class SegmentApi(litserve.LitAPI):
 
 if __name__ == "__main__":
     api = SegmentApi(max_batch_size=BATCH, batch_timeout=BATCH_WAIT_S, api_path="/segment")
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=WORKERS, timeout=120)
+    server = litserve.LitServer(api, accelerator=DEVICE, workers_per_device=WORKERS, timeout=120)
     server.run(port=PORT, generate_client_file=False, log_level="warning")

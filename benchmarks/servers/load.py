@@ -3,15 +3,19 @@
 Every server gets the same bytes: a form with one JPEG in the field `file`. Clients are threads
 with a connection each, by the standard library: it takes less of the processor from the servers
 than any client with more comfort.
+
+    python load.py PORT PHOTO SIZE CLIENTS SECONDS    # prints the round as JSON
 """
 
 from __future__ import annotations
 
 import http.client
 import io
+import json
+import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
@@ -134,3 +138,18 @@ def run_load(port: int, images: list[bytes], *, clients: int, seconds: float) ->
         thread.join()
     result.seconds = time.perf_counter() - start
     return result
+
+
+def main() -> None:
+    """Run one load: several processes of clients need more than one interpreter."""
+    port, photo, size, clients, seconds = sys.argv[1:]
+    images = make_images(Path(photo))[size]
+    print(
+        json.dumps(
+            asdict(run_load(int(port), images, clients=int(clients), seconds=float(seconds)))
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
