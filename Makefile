@@ -50,7 +50,8 @@ serve: $(STAMP)
 # Docker knows the runtime where NVIDIA's toolkit is set up; nvidia-smi lists a device where the driver works.
 up:
 	@if nvidia-smi -L 2>/dev/null | grep -q GPU && docker info 2>/dev/null | grep -qi nvidia; then profile=gpu; else profile=cpu; fi; \
-	echo "docker compose --profile $$profile up"; COMPOSE_PROFILES=$$profile docker compose up
+	if docker compose version >/dev/null 2>&1; then compose="docker compose"; else compose=docker-compose; fi; \
+	echo "$$compose --profile $$profile up"; COMPOSE_PROFILES=$$profile $$compose up
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow" $(if $(FLOOR),--cov --cov-fail-under=$(FLOOR))

@@ -69,6 +69,7 @@ def test_docker_s_own_error_is_named_with_its_cure(page: str) -> None:
     assert re.search(r"--profile cpu|profile\s+#?\s*cpu", after)
 
 
+@pytest.mark.parametrize("has_plugin", [True, False])
 @pytest.mark.parametrize(
     ("devices", "runtimes", "profile"),
     [
@@ -79,11 +80,14 @@ def test_docker_s_own_error_is_named_with_its_cure(page: str) -> None:
     ],
 )
 def test_make_up_takes_the_profile_that_the_machine_can_run(
-    tmp_path: Path, devices: str, runtimes: str, profile: str
+    tmp_path: Path, devices: str, runtimes: str, profile: str, has_plugin: bool
 ) -> None:
+    says = 'echo "$(basename $0) $* for $COMPOSE_PROFILES"'
+    without_plugin = "" if has_plugin else "[ $1 = compose ] && exit 1; "
     programs = {
         "nvidia-smi": f"echo '{devices}'",
-        "docker": f"[ $1 = info ] && echo '{runtimes}' || echo \"docker $* for $COMPOSE_PROFILES\"",
+        "docker": f"[ $1 = info ] && echo '{runtimes}' && exit; {without_plugin}{says}",
+        "docker-compose": says,
     }
     for name, line in programs.items():
         program = tmp_path / name
@@ -97,4 +101,5 @@ def test_make_up_takes_the_profile_that_the_machine_can_run(
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == f"docker compose up for {profile}"
+    compose = "docker compose" if has_plugin else "docker-compose"
+    assert done.stdout.splitlines()[-1] == f"{compose} up for {profile}"
