@@ -64,7 +64,7 @@ def test_a_part_that_fails_or_has_no_time_left_keeps_the_others_tables(tmp_path:
     )
     text = page.read_text()
     assert "| danet | 21.00 | 600 |  |" in text
-    assert "| psanet | – | – | OutOfMemoryError: full |" in text
+    assert "| psanet | – | – | OutOfMemoryError: full |" in text  # noqa: RUF001
     assert "It failed: killed after 25 s." in text
     assert "It failed: no time was left for it." in text
     assert "<!-- zoo -->\nNot measured yet.\n<!-- end zoo -->" in text
