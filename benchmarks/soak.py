@@ -202,7 +202,7 @@ def main() -> int:
         )
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         print_line("idle", process.pid, Minute())
-        idle, peak = memory_of(process.pid)[0], 0.0
+        (idle, idle_decoders), peak = memory_of(process.pid), 0.0
         load = Load(url)
         threads = [
             threading.Thread(target=load.send, args=(seed,)) for seed in range(asked.clients)
@@ -221,9 +221,11 @@ def main() -> int:
             thread.join()
         time.sleep(asked.settle)
         print_line("after", process.pid, load.take_minute())
-        after = memory_of(process.pid)[0]
+        after, decoders = memory_of(process.pid)
     print(f"answers {dict(load.statuses)}; jobs {dict(load.jobs)}")
     print(f"idle {idle:.0f} MB, peak {peak:.0f} MB, after {after:.0f} MB: {after / idle:.2f} times")
+    kept = (after + decoders) / (idle + idle_decoders)
+    print(f"with its decoding processes: {kept:.2f} times")
     faults = sum(n for status, n in load.statuses.items() if status >= 500 and status != 503)
     return int(after > MOST_KEPT * idle or faults > 0)
 

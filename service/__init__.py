@@ -12,7 +12,7 @@ A room imports only rooms above it, and those on its own line that do not import
     scheduling                    admission, the queue, batches, shutdown, the heap
     responses                     a label map in the format that was asked for
     observability                 logs, metrics, traces
-    guards                        request ids and headers, keys, rates, bodies
+    guards                        request ids and headers, keys, rates, bodies, answers
     answering                     an image's order, its segmentation, its answer
     jobs                          huge images: records, files, the runner
     state                         the services of one app

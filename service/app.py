@@ -29,6 +29,7 @@ from maskzoo.service.bundles.segmenter import LoadModel
 from maskzoo.service.bundles.stalls import StallWatch
 from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.guards.ambiguity import AmbiguityGate
+from maskzoo.service.guards.answers import AnswerGate
 from maskzoo.service.guards.bodies import BodyGate
 from maskzoo.service.guards.keys import KeyGate
 from maskzoo.service.guards.rates import RateGate, TokenBuckets
@@ -51,7 +52,7 @@ from maskzoo.service.scheduling.batcher import Batcher
 from maskzoo.service.scheduling.budget import ByteBudget
 from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.draining import Drain
-from maskzoo.service.scheduling.heap import keep_small
+from maskzoo.service.scheduling.heap import keep_small, limit_arenas
 from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
@@ -149,6 +150,7 @@ def default_rates(settings: Settings) -> TokenBuckets | None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    limit_arenas()  # before the threads of loads and requests begin
     if services.settings.preload:
         services.manager.preload()
     watching = asyncio.create_task(services.manager.watch(services.settings.reload_s))
@@ -255,6 +257,14 @@ def _middleware(services: ImageServices) -> list[Middleware]:
         layers.append(Middleware(RateGate, rates=services.rates, refused=metrics.refusal))
     layers.append(
         Middleware(BodyGate, settings=settings, budget=services.budget, refused=metrics.refusal)
+    )
+    layers.append(
+        Middleware(
+            AnswerGate,
+            budget=ByteBudget(settings.answer_bytes),
+            within_s=settings.request_timeout_s,
+            refused=metrics.refusal,
+        )
     )
     return layers
 

@@ -151,6 +151,22 @@ class TooManyCornersError(RequestError):
         return {"max_corners": self.max_corners}
 
 
+class TooManyRunsError(RequestError):
+    """A label map has too many runs of equal pixels to be written as run lengths."""
+
+    def __init__(self, num_runs: int, max_runs: int) -> None:
+        self.max_runs = max_runs
+        super().__init__(
+            f"the mask has {num_runs} runs of equal pixels, and at most {max_runs} are written as "
+            "run lengths; ask for format=png, npz or tiff, which hold any map, or for a part of "
+            "the image"
+        )
+
+    def members(self) -> dict[str, Any]:
+        """Return the limit."""
+        return {"max_runs": self.max_runs}
+
+
 class OverloadedError(RequestError):
     """The server has as much work as it can hold."""
 

@@ -86,6 +86,7 @@ KINDS: dict[type[zoo.ZooError], Kind] = {
     errors.TooManyCornersError: Kind(
         "too-many-corners", 422, "the mask has too many corners for polygons"
     ),
+    errors.TooManyRunsError: Kind("too-many-runs", 422, "the mask has too many runs to be written"),
     errors.BadParameterError: BAD_PARAMETER,
     errors.BadRequestError: Kind("bad-request", 400, "the body could not be read"),
     zoo.ZooError: Kind("bad-request", 400, "the request cannot be answered"),

@@ -103,6 +103,18 @@ class Settings(BaseSettings):
         description="Request bodies held in memory at the same time, in bytes; above it, 503 with "
         "Retry-After. At least one of the largest size always fits.",
     )
+    answer_bytes: int = Field(
+        default=2**30,
+        ge=1,
+        description="Answers of more than 256 KiB that are being sent, in bytes; above it, 503 "
+        "with Retry-After. A client that reads slowly holds them.",
+    )
+    many_bytes: int = Field(
+        default=2**28,
+        ge=1,
+        description="Answers to all images of one request, in bytes; an image beyond them has a "
+        "problem in the place of its answer.",
+    )
     max_images: int = Field(
         default=16,
         ge=1,
@@ -185,6 +197,15 @@ class Settings(BaseSettings):
     )
     max_corners: int = Field(
         default=500_000, ge=4, description="Corners of the polygons of one answer, then 422."
+    )
+    max_runs: int = Field(
+        default=2**22,
+        ge=1,
+        description="Runs of equal pixels of a mask that is written as run lengths, then 422; 100 "
+        "to 300 bytes each meanwhile. Noise has as many as pixels.",
+    )
+    job_max_runs: int = Field(
+        default=2**24, ge=1, description="Runs of equal pixels of the mask of a job, likewise."
     )
     job_max_corners: int = Field(
         default=5_000_000,

@@ -9,6 +9,7 @@ Source: cvat/apps/lambda_manager/views.py, cvat_sdk/masks.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +17,12 @@ import numpy as np
 from maskzoo.service.errors import BadParameterError, BadRequestError
 from maskzoo.service.inputs.base64_text import decode_base64
 from maskzoo.service.inputs.json_text import parse_object
-from maskzoo.service.responses.answer import Answer
-from maskzoo.service.shapes.polygons import find_polygons, signed_area
+from maskzoo.service.responses.answer import Answer, AnswerNeeds
+from maskzoo.service.responses.documents import CORNER_BYTES
+from maskzoo.service.shapes.polygons import Ring, find_polygons, signed_area
 
 MaskFormat = Literal["flat", "rle"]
+_RUN_BYTES = 64  # of a number in a list and its text; measured on noise
 
 
 def parse_request(body: bytes) -> tuple[bytes, float]:
@@ -37,6 +40,19 @@ def parse_request(body: bytes) -> tuple[bytes, float]:
     return decode_base64(image), float(threshold)
 
 
+def needs_of(mask_format: MaskFormat, *, flat_pixels: int) -> AnswerNeeds:
+    """Return what an answer must hold, and the memory in which it is written.
+
+    Args:
+        flat_pixels: of all flat masks together.
+    """
+    if mask_format == "rle":
+        return AnswerNeeds(needs_confidence=True, bytes_per_run=_RUN_BYTES)
+    return AnswerNeeds(
+        needs_confidence=True, bytes_per_corner=CORNER_BYTES, flat_pixels=flat_pixels
+    )
+
+
 def encode_shapes(
     answer: Answer, *, threshold: float, mask_format: MaskFormat, flat_pixels: int
 ) -> bytes:
@@ -47,14 +63,22 @@ def encode_shapes(
 
     Raises:
         BadParameterError: the flat masks would have too many pixels.
+        TooManyRunsError, TooManyCornersError: the mask has too many runs or corners.
     """
-    polygons = find_polygons(answer.runs.label_map, simplify=1) if mask_format == "flat" else {}
+    names = {
+        label: name
+        for label, name in answer.class_names().items()
+        if label != answer.labels.background and answer.mean_confidences[label] >= threshold
+    }
+    polygons: dict[int, list[list[Ring]]] = {}
+    if mask_format == "rle":
+        answer.runs.check_rows()
+    else:
+        _check_boxes(answer, names, flat_pixels)
+        polygons = find_polygons(answer.runs.label_map, simplify=1, max_corners=answer.max_corners)
     shapes: list[str] = []
-    num_pixels = 0
-    for label, name in answer.class_names().items():
+    for label, name in names.items():
         confidence = answer.mean_confidences[label]
-        if label == answer.labels.background or confidence < threshold:
-            continue
         shape = {"confidence": str(round(confidence, 4)), "label": name, "type": "mask"}
         if mask_format == "rle":
             points = encode_mask(answer.runs.label_map == label)
@@ -63,14 +87,22 @@ def encode_shapes(
         rings = [polygon[0] for polygon in polygons[label]]
         outline = max(rings, key=signed_area).reshape(-1).tolist() if rings else []
         mask = flatten_mask(answer.runs.label_map == label)
-        num_pixels += len(mask) // 2
-        if num_pixels > flat_pixels:
-            raise BadParameterError(
-                [f"format: flat masks have more than {flat_pixels} pixels; ask for format=rle"]
-            )
         head = json.dumps({**shape, "points": outline})
         shapes.append(f'{head[:-1]}, "mask": {mask}}}')
     return f"[{', '.join(shapes)}]".encode()
+
+
+def _check_boxes(answer: Answer, labels: Iterable[int], flat_pixels: int) -> None:
+    """Refuse flat masks before any is written: they have the pixels of the boxes of the classes."""
+    boxes = [answer.runs.box(label) for label in labels]
+    num_pixels = sum(box[2] * box[3] for box in boxes if box is not None)
+    if num_pixels > flat_pixels:
+        raise BadParameterError(
+            [
+                f"format: flat masks have {num_pixels} pixels, and at most {flat_pixels} are "
+                "written; ask for format=rle"
+            ]
+        )
 
 
 def describe_function(name: str, classes: list[str], background: int | None) -> dict[str, Any]:

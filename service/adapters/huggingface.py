@@ -17,10 +17,12 @@ from maskzoo.models.spec import describe_mistakes
 from maskzoo.service.errors import BadParameterError, BadRequestError
 from maskzoo.service.inputs.base64_text import decode_base64
 from maskzoo.service.inputs.json_text import parse_object
-from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.answer import Answer, AnswerNeeds
 from maskzoo.service.shapes.bilevel import encode_class
 
 JSON_TYPE = "application/json"
+NEEDS = AnswerNeeds(needs_confidence=True, bytes_per_run=320)
+"""Memory for each run while a PNG is written from them; measured on noise."""
 
 
 class Parameters(BaseModel):

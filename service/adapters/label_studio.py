@@ -20,8 +20,11 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.inputs.json_text import parse_object
 from maskzoo.service.problems import list_mistakes
-from maskzoo.service.responses.answer import Answer
+from maskzoo.service.responses.answer import Answer, AnswerNeeds
 from maskzoo.service.shapes.runs import LabelRuns
+
+NEEDS = AnswerNeeds(needs_confidence=True, bytes_per_run=200)
+"""Memory for each run while its bits are written; measured on noise."""
 
 _SIZES = (3, 4, 8, 16)
 _LONGEST = 1 << _SIZES[-1]

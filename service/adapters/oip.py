@@ -70,15 +70,25 @@ def numbers_in_json(inference: Inference, names: Sequence[str]) -> int:
     return sum(name != "png" and not inference.is_binary(name) for name in names)
 
 
-def json_limit(numbers: int, *, num_images: int, json_numbers: int) -> AnswerLimit | None:
-    """Return the limit of each image by the numbers that the answer's JSON may hold.
+def image_limit(
+    numbers: int, *, num_images: int, json_numbers: int, max_pixels: int
+) -> AnswerLimit:
+    """Return the limit of each image: by the numbers in JSON, and by the pixels of all images.
+
+    Their label maps wait for each other, as one tensor holds them all.
 
     Args:
         numbers: for each pixel, as `numbers_in_json` counts them.
         json_numbers: of the whole answer.
+        max_pixels: of all images together.
     """
-    if not numbers:
-        return None
+    most = max_pixels // num_images
+    if not numbers or json_numbers // (numbers * num_images) > most:
+        return AnswerLimit(
+            most,
+            f"beside {num_images - 1} others in one tensor, of which all images together may have "
+            f"{max_pixels}; send fewer at a time",
+        )
     return AnswerLimit(
         json_numbers // (numbers * num_images),
         f"as numbers in JSON, of which an answer may hold {json_numbers}; ask for them with the "

@@ -19,8 +19,6 @@ from maskzoo.service.state import ImageServices
 
 T = TypeVar("T")
 
-WITH_CONFIDENCE = AnswerNeeds(needs_confidence=True)
-
 
 async def run_images(
     request: Request,
@@ -29,7 +27,7 @@ async def run_images(
     write: Callable[[Answer], T],
     *,
     model: str | None,
-    needs: AnswerNeeds = WITH_CONFIDENCE,
+    needs: AnswerNeeds,
     answer_limit: AnswerLimit | None = None,
 ) -> list[T]:
     """Return what `write` makes of the answer to each image; it runs in a thread.
@@ -66,11 +64,12 @@ async def run_image(
     write: Callable[[Answer], T],
     *,
     model: str | None,
+    needs: AnswerNeeds,
     answer_limit: AnswerLimit | None = None,
 ) -> T:
     """Do the same for one image."""
     (written,) = await run_images(
-        request, services, [upload], write, model=model, answer_limit=answer_limit
+        request, services, [upload], write, model=model, needs=needs, answer_limit=answer_limit
     )
     return written
 

@@ -53,7 +53,7 @@ def _finish(
     return Answer(
         model=order.model.name,
         labels=labels,
-        runs=LabelRuns(finished.label_map),
+        runs=LabelRuns(finished.label_map, max_runs=order.limits.max_runs),
         confidence=finished.confidence,
         pixels=pixels,
         mode=finished.mode,

@@ -1,7 +1,13 @@
-"""The cost of one image, from its plan: sizes, classes, views, and what its answer holds."""
+"""The cost of one image, from its plan: sizes, classes, views, and what its answer holds.
+
+How many runs or corners a mask has is known once the network has run. Until then an answer counts
+as if it had the most: as many as pixels allow, or as are written at all. A mask that has more is
+refused before they are written.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from maskzoo.models.inference.postprocess import resize_values
@@ -12,10 +18,13 @@ if TYPE_CHECKING:
     from maskzoo.models.inference.resize import InputPlan
     from maskzoo.service.bundles.entries import LoadedModel
     from maskzoo.service.responses.answer import AnswerNeeds
+    from maskzoo.service.scheduling.cost import CostLimits
 
 _WINDOWS = 3
 """Tiles of logits that the blending of tiles holds: those it adds to, their copy, one more."""
 _PROBABILITY_BYTES = 6  # float32 while they are computed, float16 in the answer
+_CORNERS_OF_PIXEL = 4  # of a pixel whose neighbours are all of other classes
+_FLAT_BYTES = 12  # two of text, in the parts, the document and its bytes, and while they are joined
 
 
 def cost_of(
@@ -24,12 +33,15 @@ def cost_of(
     model: LoadedModel,
     needs: AnswerNeeds,
     *,
+    limits: CostLimits,
+    masks: Collection[str],
     image_pixels: int,
     body_bytes: int,
 ) -> Cost:
     """Return what an image with that plan may take.
 
     Args:
+        masks: the kinds of masks that the option `masks` names.
         image_pixels: as `ImageInfo.cost` counts them.
     """
     num_classes = model.labels.num_classes
@@ -57,7 +69,14 @@ def cost_of(
         run_bytes=model.predictor.run_bytes((round(run[0] * largest), round(run[1] * largest))),
         logit_values=round(values) + probabilities,
         probability_values=probabilities,
-        answer_bytes=needs.bytes_per_pixel * area + _PROBABILITY_BYTES * probabilities,
+        answer_bytes=needs.bytes_per_pixel * area
+        + _PROBABILITY_BYTES * probabilities
+        + _FLAT_BYTES * min(num_classes * area, needs.flat_pixels)
+        + needs.shape_bytes(
+            masks,
+            runs=min(area, limits.max_runs),
+            corners=min(_CORNERS_OF_PIXEL * area, limits.max_corners),
+        ),
     )
 
 

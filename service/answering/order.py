@@ -109,6 +109,8 @@ class Order:
             self.predict_options,
             self.model,
             self.needs,
+            limits=self.limits,
+            masks=self.options.mask_names,
             image_pixels=header.cost,
             body_bytes=body_bytes,
         )

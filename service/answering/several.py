@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from maskzoo.service.errors import OverloadedError
+from maskzoo.service.errors import BadParameterError, OverloadedError
 from maskzoo.service.inputs.uploads import Upload
 from maskzoo.service.problems import MEDIA_TYPE, problem_of
 from maskzoo.service.responses.answer import Answer
@@ -27,6 +27,7 @@ async def answer_each(
     suffix: str,
     path: str,
     request_id: str,
+    max_bytes: int,
 ) -> list[ImageOutcome]:
     """Return the outcome of each image, in the order of the request.
 
@@ -36,11 +37,22 @@ async def answer_each(
     Args:
         media_type, suffix: of the bodies that `answer` writes.
         path: of the request, for problem documents.
+        max_bytes: of all answers, which wait for each other in memory.
     """
+    num_bytes = 0
 
     async def attempt(upload: Upload, *, is_last: bool) -> ImageOutcome | None:
+        nonlocal num_bytes
         try:
             found, body = await answer(upload)
+            if num_bytes + len(body) > max_bytes:
+                raise BadParameterError(
+                    [
+                        f"images: the answers to one request have at most {max_bytes} bytes; send "
+                        "fewer images at a time"
+                    ]
+                )
+            num_bytes += len(body)
         except OverloadedError as error:
             return _failed(upload, error, path, request_id) if is_last else None
         except Exception as error:

@@ -43,6 +43,9 @@ _SPECIAL = [  # what the registries of IANA keep for other uses; Pythons differ 
     )
 ]
 
+Count = Callable[[int], None]
+"""Called with a number of bytes."""
+
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a host."""
 
@@ -83,8 +86,13 @@ class Fetcher:
     is_allowed: Callable[[str], bool] = is_public
     transport: httpx.AsyncBaseTransport | None = None
 
-    async def fetch(self, url: str, *, max_bytes: int) -> bytes:
+    async def fetch(
+        self, url: str, *, max_bytes: int, count: Count = lambda num_bytes: None
+    ) -> bytes:
         """Return the bytes at `url`.
+
+        Args:
+            count: called with the bytes of each part as it comes; an exception ends the fetching.
 
         Raises:
             UrlRefusedError: the server does not fetch from this URL.
@@ -93,7 +101,7 @@ class Fetcher:
         """
         try:
             async with asyncio.timeout(self.timeout_s):
-                return await self._follow(url, max_bytes)
+                return await self._follow(url, max_bytes, count)
         except TimeoutError:
             raise UrlFailedError(f"no image within {self.timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL):
@@ -101,7 +109,7 @@ class Fetcher:
         except ValueError:  # of an address that the library reads otherwise than we do
             raise UrlRefusedError("it is not a valid URL") from None
 
-    async def _follow(self, url: str, max_bytes: int) -> bytes:
+    async def _follow(self, url: str, max_bytes: int, count: Count) -> bytes:
         no_reuse = httpx.Limits(max_keepalive_connections=0)  # a connection belongs to one host
         async with httpx.AsyncClient(
             transport=self.transport, trust_env=False, limits=no_reuse
@@ -111,7 +119,7 @@ class Fetcher:
                 answer = await client.send(request, stream=True)
                 try:
                     if not answer.is_redirect:
-                        return await _read(answer, max_bytes)
+                        return await _read(answer, max_bytes, count)
                     if not answer.has_redirect_location:
                         raise UrlFailedError("its server sent a redirect without an address")
                     url = urljoin(url, answer.headers["location"])
@@ -167,7 +175,7 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-async def _read(answer: httpx.Response, max_bytes: int) -> bytes:
+async def _read(answer: httpx.Response, max_bytes: int, count: Count) -> bytes:
     if answer.status_code != 200:
         raise UrlFailedError(f"its server answered {answer.status_code}")
     if answer.headers.get("content-encoding", "identity") != "identity":
@@ -177,5 +185,6 @@ async def _read(answer: httpx.Response, max_bytes: int) -> bytes:
         received += len(chunk)
         if received > max_bytes:
             raise UploadTooLargeError(max_bytes)
+        count(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)

@@ -54,7 +54,11 @@ async def read_submission(request: Request, *, max_bytes: int, max_images: int) 
 
 async def _pick_files(form: FormData, max_bytes: int) -> Submission:
     files = files_of(form)
-    uploads = [Upload(await file.read(), file.filename or "image") for file in files]
+    # In a thread: the file lies in memory, but 32 MB of it are a copy that takes the loop 20 ms.
+    data = [await asyncio.to_thread(file.file.read) for file in files]
+    uploads = [
+        Upload(content, file.filename or "image") for content, file in zip(data, files, strict=True)
+    ]
     if sum(len(upload.data) for upload in uploads) > max_bytes:
         raise UploadTooLargeError(max_bytes)
     if len(uploads) == 1 and not uploads[0].data:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -31,12 +32,31 @@ class AnswerNeeds:
         needs_pixels: the image itself.
         takes_probabilities: the probabilities of all classes, if the options ask for them.
         bytes_per_pixel: memory for each pixel, beside probabilities, while it is written.
+        bytes_per_run: memory for each run of equal pixels, where it holds run lengths.
+        bytes_per_corner: memory for each corner, where it holds polygons.
+        follows_masks: whether it holds run lengths and polygons only as the option `masks` says.
+        flat_pixels: most pixels of all flat masks, which hold each class by itself.
     """
 
     needs_confidence: bool = False
     needs_pixels: bool = False
     takes_probabilities: bool = False
     bytes_per_pixel: int = 16
+    bytes_per_run: int = 0
+    bytes_per_corner: int = 0
+    follows_masks: bool = False
+    flat_pixels: int = 0
+
+    def shape_bytes(self, masks: Collection[str], *, runs: int, corners: int) -> int:
+        """Return the memory for the run lengths and polygons of an answer.
+
+        Args:
+            masks: kinds that the option `masks` names.
+            runs, corners: the most of them.
+        """
+        has_runs = not self.follows_masks or "rle" in masks or "coco" in masks
+        has_corners = not self.follows_masks or "polygons" in masks
+        return has_runs * self.bytes_per_run * runs + has_corners * self.bytes_per_corner * corners
 
 
 @dataclass(frozen=True)
@@ -55,7 +75,7 @@ class Answer:
         file_name: the client's name of the image.
         probabilities: float16 (K, H, W); None if not requested.
         georeference: of a GeoTIFF.
-        max_corners: of all polygons together; more are refused.
+        max_corners: of all polygons together; more are refused, as more runs than `runs` has are.
     """
 
     model: str
@@ -76,11 +96,8 @@ class Answer:
     def mean_confidences(self) -> dict[int, float]:
         """Mean confidence of the pixels of each class id that occurs."""
         assert self.confidence is not None, "this format needs confidence: say so in its table"
-        rows = self.runs.rows
-        flat = self.confidence.reshape(-1)  # a view: a copy of a huge map is too large
-        of_runs = np.add.reduceat(flat, rows.starts, dtype=np.float32)
-        sums = np.bincount(rows.values, weights=of_runs)
-        return {label: float(sums[label]) / area for label, area in self.runs.areas.items()}
+        sums = self.runs.sums(self.confidence)
+        return {label: sums[label] / area for label, area in self.runs.areas.items()}
 
     def class_names(self) -> dict[int, str]:
         """Return the names of the classes that occur, by id."""

@@ -63,6 +63,9 @@ FORMATS: tuple[AnswerFormat, ...] = (
         "json",
         documents.encode_json,
         needs_confidence=True,
+        bytes_per_run=documents.RUN_BYTES,
+        bytes_per_corner=documents.CORNER_BYTES,
+        follows_masks=True,
     ),
     AnswerFormat(
         "geojson",
@@ -70,6 +73,7 @@ FORMATS: tuple[AnswerFormat, ...] = (
         "geojson",
         documents.encode_geojson,
         needs_confidence=True,
+        bytes_per_corner=documents.CORNER_BYTES,
     ),
     AnswerFormat(
         "npz",
@@ -88,6 +92,9 @@ FORMATS: tuple[AnswerFormat, ...] = (
         "mime",
         mixed.encode_mixed,
         needs_confidence=True,
+        bytes_per_run=documents.RUN_BYTES,
+        bytes_per_corner=documents.CORNER_BYTES,
+        follows_masks=True,
     ),
 )
 

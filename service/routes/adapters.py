@@ -43,7 +43,9 @@ async def segment_huggingface(
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         image, parameters = await asyncio.to_thread(huggingface.parse_request, body, media_type)
         write = partial(huggingface.encode_segments, parameters=parameters)
-        written = await run_image(request, services, Upload(image), write, model=model)
+        written = await run_image(
+            request, services, Upload(image), write, model=model, needs=huggingface.NEEDS
+        )
     return Response(written, media_type=JSON_TYPE)
 
 
@@ -82,6 +84,7 @@ async def segment_cvat(
             Upload(image),
             write,
             model=model,
+            needs=cvat.needs_of(mask_format, flat_pixels=flat_pixels),
             answer_limit=limit if mask_format == "flat" else None,
         )
     return Response(written, media_type=JSON_TYPE)
@@ -151,7 +154,9 @@ async def _predict(
 ) -> _Predicted:
     try:
         upload = await find_image(task, image_key, services.settings)
-        return await run_image(request, services, upload, write, model=model)
+        return await run_image(
+            request, services, upload, write, model=model, needs=label_studio.NEEDS
+        )
     except ZooError as error:
         return {"result": [], "score": 0.0, "error": problem_of(error).detail}, 0
 

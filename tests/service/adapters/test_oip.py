@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskzoo.service.adapters.oip import image_limit
+
 
 def text_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
@@ -220,3 +222,37 @@ def test_numbers_that_json_could_not_hold_are_refused_before_the_network_runs(
     assert (counted_model.calls > 0) is is_taken
     if not is_taken:
         assert f"an answer may hold {json_numbers}; ask for them with" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "max_pixels", "most", "word"),
+    [
+        (0, 3000, 1000, "beside 2 others"),
+        (0, 3001, 1000, "beside 2 others"),
+        (2, 3000, 150, "as numbers in JSON"),
+        (2, 449, 149, "beside 2 others"),
+        (2, 450, 150, "as numbers in JSON"),
+    ],
+)
+def test_three_images_share_the_numbers_in_json_and_the_pixels_of_a_request(
+    numbers, max_pixels, most, word
+):
+    limit = image_limit(numbers, num_images=3, json_numbers=900, max_pixels=max_pixels)
+    assert limit.max_pixels == most
+    assert word in limit.advice
+
+
+@pytest.mark.parametrize(("max_pixels", "status"), [(4800, 200), (4799, 422)])
+def test_the_label_maps_of_all_images_are_limited_before_the_network_runs(
+    start, counted_model, png, max_pixels, status
+):
+    """Two files of 60 x 40 pixels, whose masks go as bytes."""
+    client = start(counted_model, max_pixels=max_pixels)
+    body = {
+        "inputs": [
+            {"name": "image", "shape": [2], "datatype": "BYTES", "data": [text_of(png)] * 2}
+        ],
+        "outputs": [{"name": "mask", "parameters": {"binary_data": True}}],
+    }
+    answer = client.post("/v2/models/cells/infer", json=body)
+    assert (answer.status_code, counted_model.calls > 0) == (status, status == 200), answer.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,7 +22,7 @@ from maskzoo.service.errors import DeadlineError, ImageNeedsJobError, Overloaded
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.scheduling.admission import Admission
 from maskzoo.service.scheduling.batcher import Batcher
-from maskzoo.service.scheduling.cost import Cost
+from maskzoo.service.scheduling.cost import TILES_AHEAD, Cost
 from maskzoo.service.scheduling.network import run_batch
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
@@ -173,3 +174,48 @@ def test_the_time_that_is_left_is_told_at_the_door(make_order, png, monkeypatch,
     ends = None if seconds is None else time.monotonic() + seconds
     answer(replace(make_order(), deadline=ends), png, held)
     assert told == [math.inf] if seconds is None else 40 < told[0] <= 50
+
+
+def test_the_tiles_of_a_client_that_has_left_are_not_run(make_order, encode, counted_model):
+    """Of 25 tiles one is at the network and a few wait for it when the client leaves."""
+    started, release, ended = threading.Event(), threading.Event(), threading.Event()
+    logits, segment_rows = counted_model.logits, counted_model.segment_rows
+
+    def logits_held(images, options):
+        started.set()
+        assert release.wait(30)
+        return logits(images, options)
+
+    def segment_noted(*given, **options):
+        try:
+            yield from segment_rows(*given, **options)
+        finally:
+            ended.set()
+
+    counted_model.logits, counted_model.segment_rows = logits_held, segment_noted
+
+    async def leave() -> None:
+        workers = Workers(image_threads=1, network_threads=1)
+        batcher = Batcher(
+            partial(run_batch, workers), BatchQueue(max_batch_pixels=64 * 64, max_batch_items=1)
+        )
+        desk = LocalDesk(workers, Admission(10**6), batcher, Metrics())
+        answerer = Answerer(workers, desk, Metrics(), 10**6)
+        data = encode(np.zeros((300, 300, 3), np.uint8))
+        task = asyncio.create_task(
+            answerer.answer(make_order(mode="tiled"), data, lambda answer: answer)
+        )
+        try:
+            assert await asyncio.to_thread(started.wait, 30)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            release.set()
+            assert await asyncio.to_thread(ended.wait, 30)
+        finally:
+            release.set()
+            await batcher.close()
+            workers.close()
+
+    asyncio.run(leave())
+    assert sum(counted_model.tiles) <= TILES_AHEAD

@@ -14,10 +14,16 @@ from maskzoo.service.inputs.uploads import Upload
 ANSWER = SimpleNamespace(headers=lambda: {"Maskzoo-Model": "cells"})
 
 
-def outcomes(answer, *names: str):
+def outcomes(answer, *names: str, max_bytes: int = 100):
     uploads = [Upload(b"", name) for name in names]
     work = answer_each(
-        uploads, answer, media_type="image/png", suffix="png", path="/segment", request_id="r1"
+        uploads,
+        answer,
+        media_type="image/png",
+        suffix="png",
+        path="/segment",
+        request_id="r1",
+        max_bytes=max_bytes,
     )
     return asyncio.run(work)
 
@@ -57,3 +63,12 @@ def test_one_that_found_no_room_beside_the_others_is_tried_again_when_they_are_d
     found = outcomes(answer, "a", "b", "c")
     assert [outcome.status for outcome in found] == [200, 200, 503]
     assert tries == ["a", "b", "c", "b", "c"]
+
+
+def test_answers_that_are_too_many_bytes_together_are_left_out_one_by_one():
+    async def answer(upload: Upload):
+        return ANSWER, b"x" * int(upload.name)
+
+    found = outcomes(answer, "6", "5", "4", "1", max_bytes=10)
+    assert [outcome.status for outcome in found] == [200, 422, 200, 422]
+    assert "at most 10 bytes" in json.loads(found[1].body)["detail"]

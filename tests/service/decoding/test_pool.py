@@ -208,6 +208,31 @@ def test_closing_ends_what_works_and_what_waits(decoder):
     asyncio.run(run())
 
 
+def test_a_process_that_comes_back_after_the_end_is_ended_too(decoder):
+    """`close` has killed it, but it may not be gone yet when its thread gives it back."""
+
+    class Lingering:
+        """A process that does not know yet that it was killed."""
+
+        is_alive = True
+        is_closed = False
+
+        def kill(self) -> None:
+            """Take its time."""
+
+        def close(self) -> None:
+            """Note it."""
+            self.is_closed = True
+
+    process = Lingering()
+    decoder._give_back(process)
+    assert decoder._take() is process, "before the end it is kept for the next file"
+    decoder.close()
+    decoder._give_back(process)
+    assert process.is_closed
+    assert decoder._idle == []
+
+
 def test_two_poisoned_uploads_do_not_stop_an_innocent_one(start, png, wait_until):
     client = start(decode_s=1)
     decoder = client.app.state.services.decoder

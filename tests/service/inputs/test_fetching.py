@@ -7,7 +7,12 @@ import asyncio
 import httpx
 import pytest
 
-from maskzoo.service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
+from maskzoo.service.errors import (
+    OverloadedError,
+    UploadTooLargeError,
+    UrlFailedError,
+    UrlRefusedError,
+)
 from maskzoo.service.inputs.fetching import Fetcher, is_public
 
 PUBLIC = "93.184.216.34"
@@ -199,3 +204,24 @@ def test_a_server_that_never_answers_is_given_up():
     net.resolve = never
     with pytest.raises(UrlFailedError, match=r"within 0\.01 s"):
         net.fetch("https://good/a", timeout_s=0.01)
+
+
+def test_each_part_is_counted_as_it_comes_and_may_be_refused():
+    class Parts(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            yield b"abc"
+            yield b"de"
+            yield b"f"
+
+    net = web(good_a=httpx.Response(200, stream=Parts()))
+    counted = []
+
+    def count(num_bytes: int) -> None:
+        if sum(counted) + num_bytes > 5:
+            raise OverloadedError(2)
+        counted.append(num_bytes)
+
+    fetcher = Fetcher(resolve=net.resolve, transport=httpx.MockTransport(net.answer))
+    with pytest.raises(OverloadedError):
+        asyncio.run(fetcher.fetch("https://good/a", max_bytes=1000, count=count))
+    assert counted == [3, 2]

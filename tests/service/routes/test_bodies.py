@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskzoo.service.inputs.fetching import Fetcher
+
 BAD = b"no image at all"
 
 
@@ -88,6 +90,38 @@ def test_a_url_is_not_fetched_from_this_machine_even_where_urls_are_allowed(star
     answer = start(url_input=True).post("/segment", json={"url": "http://127.0.0.1/a.png"})
     assert answer.status_code == 403
     assert "not on the public internet" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("body_bytes", "status"), [(10**6, 200), (2000, 503)])
+def test_what_is_fetched_counts_as_a_body_while_it_is_in_memory(
+    start, png, monkeypatch, body_bytes, status
+):
+    client = start(url_input=True, max_bytes=1000, body_bytes=body_bytes)
+    budget = client.app.state.services.budget
+    held = []
+
+    async def fetch(self, url, *, max_bytes, count):
+        for _ in range(3):
+            count(50_000)
+        held.append(budget.used)
+        return png
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch)
+    answer = client.post("/segment", json={"url": "https://there/a.png"})
+    assert answer.status_code == status, answer.text
+    assert [used >= 150_000 for used in held] == [True] * (status == 200)
+    assert budget.used == 0
+
+
+def test_answers_to_many_images_have_a_limit_of_bytes_together(start, png):
+    client = start(many_bytes=1500)
+    one = len(client.post("/segment?format=png", content=png).content)
+    assert one < 1500 < 20 * one
+    files = [("file", ("a.png", png))] * 16
+    parts = parts_of(client.post("/segment?format=png", files=files))
+    statuses = [part["Maskzoo-Status"] for part in parts]
+    assert statuses.count("200") == 1500 // one
+    assert set(statuses) == {"200", "422"}
 
 
 def test_several_files_give_one_outcome_each_in_order(client, png):

@@ -15,6 +15,8 @@ SMALL = Settings(
     job_max_pixels=2,
     max_corners=4,
     job_max_corners=5,
+    max_runs=6,
+    job_max_runs=7,
     run_pixels=10,
     run_bytes=20,
     logit_values=30,
@@ -54,9 +56,9 @@ def test_each_limit_is_a_number_that_is_allowed_and_one_more_that_is_not(limit):
     assert f"this takes {most + 1}, and at most {most} are allowed" in mistake
 
 
-def test_jobs_have_their_own_limits_of_pixels_and_corners():
-    assert CostLimits.of(SMALL) == CostLimits(1, 4, 10, 20, 30, 40)
-    assert CostLimits.of(SMALL, is_job=True) == CostLimits(2, 5, 10, 20, 30, 40)
+def test_jobs_have_their_own_limits_of_pixels_corners_and_runs():
+    assert CostLimits.of(SMALL) == CostLimits(1, 4, 6, 10, 20, 30, 40)
+    assert CostLimits.of(SMALL, is_job=True) == CostLimits(2, 5, 7, 10, 20, 30, 40)
 
 
 def test_what_is_counted_is_limited_or_admitted():

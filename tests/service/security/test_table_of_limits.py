@@ -47,6 +47,7 @@ NOT_OF_REQUESTS = {
     "service.schemas.MOST_IMAGES": "of the setting max_images",
     "service.schemas._MAX_HINTS": "words in a message",
     "service.shapes.polygons.MAX_CORNERS": "the setting max_corners",
+    "service.shapes.runs.MAX_RUNS": "the setting max_runs",
 }
 """Constants that are named like limits and refuse no request."""
 

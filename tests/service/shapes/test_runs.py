@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from maskzoo.service.errors import TooManyRunsError
+from maskzoo.service.shapes import runs as runs_module
 from maskzoo.service.shapes.runs import LabelRuns, Scan
 
 VECTOR = np.array([[0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]], np.uint8)
@@ -65,3 +69,49 @@ def test_a_label_that_does_not_occur_has_no_runs(label):
 
 def test_a_scan_of_nothing_has_no_runs():
     assert Scan.of(np.zeros(0, np.uint8)).lengths.size == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(label_maps, st.integers(1, 9))
+def test_blocks_of_any_size_give_the_areas_boxes_and_sums_of_the_whole_map(labels, block):
+    values = np.arange(labels.size, dtype=np.float32).reshape(labels.shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs_module, "_BLOCK", block)
+        runs = LabelRuns(labels)
+        areas, sums = runs.areas, runs.sums(values)
+        boxes = {label: runs.box(label) for label in areas}
+    assert areas == {int(label): int((labels == label).sum()) for label in np.unique(labels)}
+    assert sums == {label: float(values[labels == label].sum()) for label in areas}
+    for label, box in boxes.items():
+        rows, columns = np.nonzero(labels == label)
+        left, top = columns.min(), rows.min()
+        assert box == (left, top, columns.max() - left + 1, rows.max() - top + 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(label_maps, st.integers(1, 9), st.sampled_from(["rows", "columns"]))
+def test_as_many_runs_as_are_allowed_are_found_and_one_more_is_refused(labels, block, way):
+    flat = labels.ravel(order="C" if way == "rows" else "F")
+    count = 1 + sum(one != other for one, other in zip(flat[1:], flat[:-1], strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs_module, "_BLOCK", block)
+        assert len(getattr(LabelRuns(labels, max_runs=count), way).starts) == count
+        with pytest.raises(TooManyRunsError, match=f"{count} runs .* at most {count - 1} are"):
+            getattr(LabelRuns(labels, max_runs=count - 1), way)
+
+
+def test_facts_and_a_refusal_of_noise_take_little_memory():
+    """A scan of these 4 million pixels would take 100 MB and more."""
+    noise = np.random.default_rng(0).integers(0, 9, (1000, 4000), np.uint8)
+    runs = LabelRuns(noise, max_runs=1000)
+    confidence = np.ones(noise.shape, np.float16)
+
+    tracemalloc.start()
+    assert runs.box(1) == (0, 0, 4000, 1000)
+    assert sum(runs.sums(confidence).values()) == noise.size
+    for way in ("rows", "columns"):
+        with pytest.raises(TooManyRunsError):
+            getattr(runs, way)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 25e6

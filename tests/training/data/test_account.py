@@ -109,6 +109,19 @@ def test_renderings_and_lone_files_are_left_out_with_their_reason(tmp_path: Path
     }
 
 
+def test_the_description_in_the_folder_is_no_list_of_class_names_where_another_one_is_read(
+    tmp_path: Path,
+) -> None:
+    READERS["YOLO"](tmp_path / "set")
+    other = tmp_path / "elsewhere.yaml"
+    other.write_text("name: outside")
+    before = inspect(tmp_path / "set", description=other, deep=False).to_json()["account"]["files"]
+    (tmp_path / "set/dataset.yaml").write_text("name: inside")
+    after = inspect(tmp_path / "set", description=other, deep=False).to_json()["account"]["files"]
+    assert after["used"] == before["used"]
+    assert after["found"] == before["found"] + 1
+
+
 def test_images_that_no_json_lists_are_told(tmp_path: Path) -> None:
     coco(tmp_path)
     (tmp_path / "images/raw").mkdir()
