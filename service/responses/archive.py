@@ -1,7 +1,7 @@
 """Answers as arrays: NumPy's npz.
 
-Members: `labels` (H, W), `confidence` float16 (H, W), `names` (K,) text, `colours` uint8 (K, 3);
-`probabilities` float16 (K, H, W) if requested. `np.load` reads it with pickle off, its default.
+Members: `label_map` (H, W), `confidence` float16 (H, W), `names` (K,) text, `colours` uint8
+(K, 3); `probabilities` float16 (K, H, W) if requested. `np.load` reads it with pickle off, its default.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def encode_npz(answer: Answer) -> bytes:
     """Return the arrays as an npz file, compressed for speed."""
     assert answer.confidence is not None, "the table of formats asks for confidence"
     members = {
-        "labels": answer.runs.label_map,
+        "label_map": answer.runs.label_map,
         "confidence": answer.confidence.astype(np.float16),
         "names": np.array(answer.labels.names),
         "colours": np.array(answer.labels.colours, np.uint8),

@@ -95,7 +95,7 @@ def test_cutout_is_transparent_where_there_is_no_class(background, kept):
 
 def test_npz_is_read_by_numpy_without_pickle():
     with np.load(io.BytesIO(write(format="npz")), allow_pickle=False) as arrays:
-        assert np.array_equal(arrays["labels"], MASK)
+        assert np.array_equal(arrays["label_map"], MASK)
         assert arrays["confidence"].dtype == np.float16
         assert arrays["names"].tolist() == ["ground", "cell"]
         assert arrays["colours"][1].tolist() == [40, 200, 120]

@@ -29,13 +29,13 @@ def test_npz_holds_the_probabilities_of_all_classes_when_asked(client, png):
     arrays = arrays_of(client.post("/segment?format=npz&probabilities=true", content=png))
     assert arrays["probabilities"].shape == (2, 40, 60)
     assert arrays["probabilities"].dtype == np.float16
-    bright = np.where(arrays["labels"] == 1, 220, 20) / 64 - 2
+    bright = np.where(arrays["label_map"] == 1, 220, 20) / 64 - 2
     expected = 1 / (1 + np.exp(-2 * bright))
     np.testing.assert_allclose(arrays["probabilities"][1], expected, atol=1e-3)
     np.testing.assert_allclose(arrays["probabilities"].sum(axis=0), 1, atol=2e-3)
     plain = arrays_of(client.post("/segment?format=npz", content=png))
     assert "probabilities" not in plain
-    assert np.array_equal(plain["labels"], arrays["labels"])
+    assert np.array_equal(plain["label_map"], arrays["label_map"])
 
 
 @pytest.mark.parametrize(("threshold", "pixels"), [(0, 2400), (0.1, 200), (0.8, 200), (0.9, 0)])
@@ -137,7 +137,7 @@ def test_the_confidence_has_the_orientation_of_the_file_too(client, png):
         client.post("/segment?format=npz&orientation=original", content=stream.getvalue())
     )
     plain = arrays_of(client.post("/segment?format=npz", content=png))
-    assert original["confidence"].shape == original["labels"].shape == (40, 60)
+    assert original["confidence"].shape == original["label_map"].shape == (40, 60)
     assert len(np.unique(plain["confidence"])) > 1
     assert np.array_equal(original["confidence"], plain["confidence"])
 
