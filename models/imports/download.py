@@ -73,8 +73,9 @@ def _fetch(
     on_bytes: OnBytes,
     pause: Callable[[float], None],
 ) -> None:
-    """Fill `part`, in as many requests as it takes."""
+    """Fill `part`, in as many requests as it takes; a server never reached is asked once."""
     failures = 0
+    was_reached = False
     while True:
         before = _size(part)
         try:
@@ -82,11 +83,13 @@ def _fetch(
             return
         except httpx.TransportError as error:
             failures = 0 if _size(part) > before else failures + 1
-            if failures >= TRIES:
+            was_reached = was_reached or not isinstance(error, httpx.ConnectError)
+            if failures >= TRIES or not was_reached:
                 raise WeightsError(
                     f"{url} cannot be fetched: {type(error).__name__}: {error}; {before} bytes are "
                     f"in {part}, and the next try continues there. On a machine without a network, "
-                    "fetch the file elsewhere and give it to `maskzoo import mmseg FILE -o BUNDLE`"
+                    "name a server that it reaches (--mirror), or fetch the file elsewhere and "
+                    "give it to `maskzoo import mmseg FILE -o BUNDLE`"
                 ) from error
             pause(2.0**failures)
 
