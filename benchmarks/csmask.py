@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import save_file
 
 from maskzoo.models.imports.bundle import build_imported
-from maskzoo.models.imports.smp import import_smp
+from maskzoo.models.imports.smp.importer import import_smp
 
 SIZE = 256
 COUNTER = "num_batches_tracked"

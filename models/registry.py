@@ -21,6 +21,7 @@ from maskzoo.models.architectures.deeplabv3 import DeepLabV3
 from maskzoo.models.architectures.deeplabv3plus import DeepLabV3Plus
 from maskzoo.models.architectures.dmnet import DMNet
 from maskzoo.models.architectures.dnlnet import DNLNet
+from maskzoo.models.architectures.dpt import DPT
 from maskzoo.models.architectures.emanet import EMANet
 from maskzoo.models.architectures.encnet import EncNet
 from maskzoo.models.architectures.fcn import FCN
@@ -28,6 +29,7 @@ from maskzoo.models.architectures.fpn import FPN
 from maskzoo.models.architectures.gcnet import GCNet
 from maskzoo.models.architectures.isanet import ISANet
 from maskzoo.models.architectures.linknet import LinkNet
+from maskzoo.models.architectures.lraspp import LRASPP
 from maskzoo.models.architectures.manet import MANet
 from maskzoo.models.architectures.nonlocal_net import NonLocalNet
 from maskzoo.models.architectures.ocrnet import OCRNet
@@ -102,6 +104,7 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "deeplabv3plus": DeepLabV3Plus,
     "dmnet": DMNet,
     "dnlnet": DNLNet,
+    "dpt": DPT,
     "emanet": EMANet,
     "encnet": EncNet,
     "fcn": FCN,
@@ -109,6 +112,7 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "gcnet": GCNet,
     "isanet": ISANet,
     "linknet": LinkNet,
+    "lraspp": LRASPP,
     "manet": MANet,
     "nonlocal": NonLocalNet,
     "ocrnet": OCRNet,
@@ -254,12 +258,15 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
         output_stride=spec.output_stride or architecture.default_output_stride,
         weights=encoder_weights if weights is None else None,
         options=spec.encoder_options,
+        readout=architecture.readout(options),
     )
     if weights is not None:
         encoder.left_over = tuple(encoder.load_weights(weights.state))
         encoder.origin = weights.origin
     common = {name: options.pop(name) for name in option_names(DecoderSetup) if name in options}
-    setup = DecoderSetup(encoder.channels, encoder.strides, spec.num_classes, **common)
+    setup = DecoderSetup(
+        encoder.channels, encoder.strides, spec.num_classes, encoder.token_channels, **common
+    )
     build: Callable[..., Decoder] = architecture  # each takes options of its own
     decoder = build(setup, **options)
     network = SegmentationNetwork(spec, encoder, decoder)

@@ -37,6 +37,7 @@ COVERED_BY = {
     "models/architectures/deeplabv3.py": "tests/models/architectures/test_deeplab.py",
     "models/architectures/deeplabv3plus.py": "tests/models/architectures/test_deeplab.py",
     "models/architectures/dnlnet.py": "tests/models/architectures/test_attention_heads.py",
+    "models/architectures/dpt.py": "tests/models/imports/smp/test_dpt.py",
     "models/architectures/emanet.py": "tests/models/architectures/test_attention_heads.py",
     "models/architectures/encnet.py": "tests/models/architectures/test_attention_heads.py",
     "models/architectures/fcn.py": "tests/models/architectures/test_against_mmseg.py",
@@ -44,6 +45,7 @@ COVERED_BY = {
     "models/architectures/gcnet.py": "tests/models/architectures/test_attention_against_mmseg.py",
     "models/architectures/isanet.py": "tests/models/architectures/test_attention_heads.py",
     "models/architectures/linknet.py": "tests/models/architectures/test_against_smp.py",
+    "models/architectures/lraspp.py": "tests/models/imports/test_torchvision.py",
     "models/architectures/manet.py": "tests/models/architectures/test_against_smp.py",
     "models/architectures/nonlocal_net.py": (
         "tests/models/architectures/test_attention_against_mmseg.py"
@@ -53,7 +55,7 @@ COVERED_BY = {
     "models/architectures/psanet.py": "tests/models/architectures/test_attention_against_mmseg.py",
     "models/architectures/pspnet.py": "tests/models/architectures/test_against_mmseg.py",
     "models/architectures/segformer.py": "tests/models/architectures/test_against_smp.py",
-    "models/architectures/smp.py": "tests/models/imports/test_smp.py",
+    "models/architectures/smp.py": "tests/models/imports/smp/test_importer.py",
     "models/architectures/unetplusplus.py": "tests/models/architectures/test_against_smp.py",
     "models/architectures/upernet.py": "tests/models/architectures/test_against_mmseg.py",
     # models/plugins: all of them also keep tests/models/test_plugin_contracts.py
@@ -74,6 +76,8 @@ COVERED_BY = {
     "models/images/pillow.py": "tests/models/images/test_samples.py",
     "models/images/tiff_rows.py": "tests/models/images/test_rows.py",
     "models/inference/segmentation.py": "tests/models/inference/test_predictor.py",
+    "models/network/bodies/early.py": "tests/models/imports/test_torchvision.py",
+    "models/network/bodies/tokens.py": "tests/models/imports/smp/test_dpt.py",
     "models/network/decoder.py": "tests/models/test_contracts.py",
     "models/network/encoders.py": "tests/models/test_plugins.py",
     "models/network/neck.py": "tests/models/test_plugins.py",
@@ -135,6 +139,8 @@ COVERED_BY = {
     "service/state.py": "tests/service/test_app.py",
     # imports
     "models/imports/record.py": "tests/models/imports/mmseg/test_importer.py",
+    "models/imports/huggingface/record.py": "tests/models/imports/huggingface/test_importer.py",
+    "models/imports/smp/arguments.py": "tests/models/imports/smp/test_importer.py",
     "models/imports/mmseg/network.py": "tests/models/imports/mmseg/test_importer.py",
     "models/imports/mmseg/heads/record.py": "tests/models/imports/mmseg/test_references.py",
     "models/imports/mmseg/heads/table.py": "tests/models/imports/mmseg/test_references.py",

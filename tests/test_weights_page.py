@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from maskzoo import cli
 from maskzoo.models.bundles.manifest import read_manifest
 from tests.models.imports.mmseg import checkpoints
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "weights.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "weights.md").read_text(encoding="utf-8")
+HUGGINGFACE = runpy.run_path(str(ROOT / "tools" / "huggingface.py"))
 LOADING = {("zoo", "pull"), ("serve", "--bundles")}  # these need the network, or do not end
 
 
@@ -79,12 +82,15 @@ def test_a_model_of_smp_comes_and_goes(
     torch.testing.assert_close(pair[:, 1:] - pair[:, :1], single)
 
 
-def test_a_checkpoint_of_torchvision_becomes_a_bundle(
+def test_networks_of_torchvision_and_transformers_become_bundles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("segformer-b0").mkdir()
+    HUGGINGFACE["write_folder"]("segformer", Path("segformer-b0"))
     model = segmentation.deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=21)
     torch.save(model.state_dict(), "deeplabv3_resnet50.pth")
-    first = commands("From torchvision and transformers")[0]
-    assert run(*first) == 0
+    for words in commands("From torchvision and transformers"):
+        assert run(*words) == 0, words
     assert read_manifest(Path("bundles/voc")).spec.architecture == "deeplabv3"
+    assert read_manifest(Path("bundles/segformer")).spec.architecture == "segformer"

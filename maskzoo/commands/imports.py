@@ -64,7 +64,7 @@ def smp(
 ) -> None:
     """Import a model that segmentation-models-pytorch saved."""
     from maskzoo.models.imports.given import given_classes, given_normalisation
-    from maskzoo.models.imports.smp import import_smp
+    from maskzoo.models.imports.smp.importer import import_smp
 
     imported = import_smp(
         folder,
@@ -107,7 +107,7 @@ def huggingface(
 ) -> None:
     """Import a SegFormer that Hugging Face's transformers saved."""
     from maskzoo.models.imports.given import given_classes
-    from maskzoo.models.imports.huggingface import import_huggingface
+    from maskzoo.models.imports.huggingface.importer import import_huggingface
 
     imported = import_huggingface(folder, classes=given_classes(classes), licence=licence)
     finish(imported, out, name, dtype)

@@ -22,7 +22,7 @@ from torch import Tensor
 from maskzoo.models.bundles.bundle import load_bundle
 from maskzoo.models.errors import ExportError
 from maskzoo.models.imports.folder import CONFIG
-from maskzoo.models.imports.smp import OPTIONS
+from maskzoo.models.imports.smp.importer import OPTIONS
 from maskzoo.models.network.encoders import is_built_by_timm
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.spec import ModelSpec

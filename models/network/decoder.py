@@ -9,11 +9,16 @@ pays for none of it.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 from maskzoo.models.network.layers import AuxiliaryHead, Norm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from maskzoo.models.network.bodies.tokens import Readout
 
 
 @dataclass
@@ -41,6 +46,7 @@ class DecoderSetup:
         encoder_channels: channels of f0 … f5.
         encoder_strides: strides of f0 … f5.
         num_classes: K, for auxiliary classifiers.
+        token_channels: how many of the last channels of f0 … f5 are a class token's; empty: none.
         norm: normalisation of the decoder; `group` is independent of the batch size.
         dropout: channel dropout before each classifier.
         align_corners: convention of every bilinear resize, the final one included.
@@ -53,6 +59,7 @@ class DecoderSetup:
     encoder_channels: tuple[int, ...]
     encoder_strides: tuple[int, ...]
     num_classes: int
+    token_channels: tuple[int, ...] = ()
     _: KW_ONLY
     norm: Norm = "batch"
     dropout: float = 0.1
@@ -102,6 +109,15 @@ class Decoder(nn.Module):
                 dropout=setup.dropout,
             )
             self.aux_weights["fcn"] = 0.4
+
+    @classmethod
+    def readout(cls, options: Mapping[str, Any]) -> Readout | None:
+        """Return how a plain transformer's class token is read; None reads a pyramid without it.
+
+        Args:
+            options: of the architecture, checked.
+        """
+        return None
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the feature map (N, out_channels, h, w) that is classified."""

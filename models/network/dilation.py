@@ -1,4 +1,4 @@
-"""Strides and dilations of a ResNet's stages, block by block, as mmsegmentation sets them.
+"""Strides and dilations of an encoder's stages, block by block, as other libraries set them.
 
 timm dilates every 3x3 convolution of a stage that keeps its size. mmsegmentation differs in three
 ways, all of which published checkpoints use:
@@ -10,6 +10,10 @@ ways, all of which published checkpoints use:
 
 The first block of a dilated stage has half of the stage's dilation (`contract`), as in timm and
 torchvision; in smp it has all of it, and basic blocks dilate both of their convolutions (`both`).
+
+Beside ResNets, networks of inverted residuals (MobileNetV2 and V3, EfficientNet without
+TensorFlow's padding) are taken: a block that halves its map begins a stage. torchvision's
+MobileNetV3 gives the first block of its dilated stage all of the dilation.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import nn
 
@@ -28,10 +33,12 @@ OPTIONS = ("dilations", "multi_grid", "contract_dilation", "dilate_both")
 
 _STRIDES = (4, 8, 16, 32)  # of the four stages, where none keeps its size
 
+Block = BasicBlock | Bottleneck | DepthwiseSeparableConv | InvertedResidual
+
 
 @dataclass(frozen=True)
 class Dilation:
-    """How the stages of a ResNet are dilated.
+    """How the stages of an encoder are dilated.
 
     Args:
         stages: of each of the four stages.
@@ -81,21 +88,17 @@ def take_dilation(options: dict[str, Any]) -> Dilation | None:
 
 
 def dilate(body: nn.Module, dilation: Dilation, output_stride: int) -> None:
-    """Set the strides and dilations of a ResNet that was built without any, in place.
+    """Set the strides and dilations of an encoder that was built without any, in place.
 
     Args:
-        body: a timm ResNet of output stride 32, as smp wraps it.
+        body: a timm network of output stride 32, as smp wraps it: a ResNet, or one of inverted
+            residuals.
         output_stride: stages of a larger stride keep the size of their input.
 
     Raises:
-        SpecError: the network is not such a ResNet, or `multi_grid` does not fit its last stage.
+        SpecError: the network is neither, or `multi_grid` does not fit its last stage.
     """
-    layers = [getattr(getattr(body, "model", None), f"layer{n}", None) for n in range(1, 5)]
-    stages = [layer for layer in layers if isinstance(layer, nn.Sequential)]
-    if len(stages) != len(layers):
-        raise SpecError("encoder_options", ["dilations are an option of timm's ResNets only"])
-    for index, stage in enumerate(stages):
-        blocks = [block for block in stage.children() if isinstance(block, BasicBlock | Bottleneck)]
+    for index, blocks in enumerate(_stages(body)):
         values = dilation.of_blocks(index, len(blocks))
         if len(values) != len(blocks):
             raise SpecError(
@@ -105,14 +108,50 @@ def dilate(body: nn.Module, dilation: Dilation, output_stride: int) -> None:
         for place, (block, value) in enumerate(zip(blocks, values, strict=True)):
             if place == 0 and _STRIDES[index] > output_stride:
                 _keep_size(block)
-            convolution = block.conv1 if isinstance(block, BasicBlock) else block.conv2
-            convolution.dilation = convolution.padding = (value, value)
-            if dilation.both and isinstance(block, BasicBlock):
-                block.conv2.dilation = block.conv2.padding = (value, value)
+            for convolution in _spatial(block, both=dilation.both):
+                side = convolution.kernel_size[0]
+                convolution.dilation = (value, value)
+                convolution.padding = (value * (side // 2), value * (side // 2))
 
 
-def _keep_size(block: BasicBlock | Bottleneck) -> None:
+def _stages(body: nn.Module) -> list[list[Block]]:
+    """Return the blocks of the four stages."""
+    model = getattr(body, "model", None)
+    layers = [getattr(model, f"layer{n}", None) for n in range(1, 5)]
+    if all(isinstance(layer, nn.Sequential) for layer in layers):
+        return [
+            [block for block in layer.children() if isinstance(block, BasicBlock | Bottleneck)]
+            for layer in layers
+            if layer is not None
+        ]
+    stages: list[list[Block]] = [[] for _ in _STRIDES]
+    stride = 2  # of the stem
+    for block in getattr(model, "blocks", nn.Sequential()).modules():
+        if isinstance(block, DepthwiseSeparableConv | InvertedResidual):
+            stride *= block.conv_dw.stride[0]
+            if stride in _STRIDES:
+                stages[_STRIDES.index(stride)].append(block)
+    convolutions = [c for stage in stages for block in stage for c in _spatial(block, both=False)]
+    if not all(stages) or any(type(c) is not nn.Conv2d for c in convolutions):
+        raise SpecError(
+            "encoder_options",
+            ["dilations are an option of timm's ResNets, MobileNets and EfficientNets (no tf_)"],
+        )
+    return stages
+
+
+def _spatial(block: Block, *, both: bool) -> list[nn.Conv2d]:
+    """Return the convolutions of a block that a dilation widens."""
+    if isinstance(block, BasicBlock):
+        return [block.conv1, block.conv2] if both else [block.conv1]
+    return [block.conv2 if isinstance(block, Bottleneck) else block.conv_dw]
+
+
+def _keep_size(block: Block) -> None:
     """Give the first block of a stage stride 1; where no channels change, a plain shortcut too."""
+    if isinstance(block, DepthwiseSeparableConv | InvertedResidual):
+        block.conv_dw.stride = (1, 1)
+        return
     convolution, last = (
         (block.conv1, block.conv2) if isinstance(block, BasicBlock) else (block.conv2, block.conv3)
     )

@@ -28,7 +28,9 @@ from torch import Tensor, nn
 
 from maskzoo.models.errors import SpecError, UnknownNameError, WeightsError
 from maskzoo.models.network.bodies.body import TimmBody, is_marked
+from maskzoo.models.network.bodies.early import read_early, take_early
 from maskzoo.models.network.bodies.rounding import find_rounding
+from maskzoo.models.network.bodies.tokens import Readout
 from maskzoo.models.network.dilation import dilate, take_dilation
 from maskzoo.models.network.hrnet import exchange_bilinearly, take_exchange
 from maskzoo.models.network.layers import BatchNorm2d, resize
@@ -73,9 +75,14 @@ class Encoder(nn.Module):
 
     Shape: (N, C_in, H, W) -> [f0, …, f5], f_k of (N, channels[k], ceil(H/s_k), ceil(W/s_k)).
 
+    Args:
+        readout: of a plain vision transformer: gives its maps as they are, with the class token
+            (`bodies.tokens`), where None gives a pyramid. Other encoders know no such token.
+
     Attributes:
         channels: channels of f0 … f5; 0 where the encoder has no such level.
         strides: strides of f0 … f5.
+        token_channels: how many of each level's last channels are a class token's.
         mean, std: what the ImageNet weights expect, for values in 0 … 1.
         origin: which trained weights it started from; None where it started at random.
         left_over: names of these weights that the encoder has no place for.
@@ -90,26 +97,32 @@ class Encoder(nn.Module):
         output_stride: int = 32,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,
+        readout: Readout | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.in_channels = in_channels
         given = dict(options or {})
         dilation, is_bilinear = take_dilation(given), take_exchange(given)
+        early = take_early(given)
         built_stride = output_stride if dilation is None else 32
-        self.body = _build_body(name, in_channels, built_stride, weights, given)
+        self.body = _build_body(name, in_channels, built_stride, weights, given, readout)
         if dilation is not None:
             dilate(self.body, dilation, output_stride)
+        if early:
+            read_early(self.body, early)
         if is_bilinear:
             exchange_bilinearly(self.body)
         self.channels = tuple(int(count) for count in self.body.out_channels)
         self.strides = tuple(min(2**level, output_stride) for level in range(len(self.channels)))
+        self.token_channels: tuple[int, ...] = (0,) * len(self.channels)
         self.mean, self.std = _statistics(name, in_channels)
         # Patch-based encoders fail on sizes that are not multiples; the others round up.
         self._multiple = 32 if 0 in self.channels else 1
         self._is_exact = True
         if isinstance(self.body, TimmBody):
-            self._multiple = self.body.multiple
+            self._multiple, self.strides = self.body.multiple, self.body.strides
+            self.token_channels = self.body.token_channels
         elif self._multiple == 1 and full_name(name).startswith("tu-"):
             rounding = find_rounding(self.body, in_channels, self.strides)
             if rounding is None:
@@ -256,7 +269,12 @@ def _classifier_names(encoder: str) -> set[str]:
 
 
 def _build_body(
-    name: str, in_channels: int, output_stride: int, weights: str | None, options: dict[str, Any]
+    name: str,
+    in_channels: int,
+    output_stride: int,
+    weights: str | None,
+    options: dict[str, Any],
+    readout: Readout | None,
 ) -> Any:
     whole = full_name(name)
     known = timm.is_model(whole[3:]) if whole.startswith("tu-") else name in smp_encoders
@@ -278,7 +296,7 @@ def _build_body(
         )
     try:
         if whole.startswith("tu-"):
-            return _build_timm(whole, in_channels, output_stride, bool(weights), options)
+            return _build_timm(whole, in_channels, output_stride, bool(weights), options, readout)
         return get_encoder(
             whole, in_channels=in_channels, output_stride=output_stride, weights=weights
         )
@@ -291,7 +309,12 @@ def _build_body(
 
 
 def _build_timm(
-    name: str, in_channels: int, output_stride: int, is_trained: bool, options: dict[str, Any]
+    name: str,
+    in_channels: int,
+    output_stride: int,
+    is_trained: bool,
+    options: dict[str, Any],
+    readout: Readout | None,
 ) -> Any:
     """Return smp's body around timm's network, or ours where smp takes no such network."""
 
@@ -316,6 +339,7 @@ def _build_timm(
         output_stride=output_stride,
         pretrained=is_trained,
         options=options,
+        readout=readout,
     )
     if not body.is_native:
         return body

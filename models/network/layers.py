@@ -41,6 +41,14 @@ class GroupNorm(nn.GroupNorm):
         return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each position."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class ConvNormAct(nn.Sequential):
     """Convolution, normalisation, ReLU: (N, in_channels, h, w) -> (N, out_channels, h', w').
 

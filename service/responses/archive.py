@@ -1,7 +1,8 @@
 """Answers as arrays: NumPy's npz.
 
 Members: `label_map` (H, W), `confidence` float16 (H, W), `names` (K,) text, `colours` uint8
-(K, 3); `probabilities` float16 (K, H, W) if requested. `np.load` reads it with pickle off, its default.
+(K, 3); `probabilities` float16 (K, H, W) if requested. `np.load` reads it with pickle off, its
+default.
 """
 
 from __future__ import annotations

@@ -24,9 +24,11 @@ OPTIONS: dict[str, dict[str, object]] = {
     "attention_unet": {"channels": [8, 8, 8, 8]},
     "deeplabv3": {"channels": 8},
     "deeplabv3plus": {"channels": 8, "low_channels": 4},
+    "dpt": {"channels": 8},
     "fpn": {"pyramid_channels": 8, "channels": 8},
     "gcnet": {"channels": 16},  # its layer norm needs more than one channel
     "linknet": {"channels": 8},
+    "lraspp": {"channels": 8},
     "manet": {"channels": [8, 8, 8, 8], "attention_channels": 4, "reduction": 2},
     "segformer": {"channels": 8},
     "smp": {"widths": [8, 8, 8, 8, 8]},

@@ -15,6 +15,7 @@ from timm.models._features import FeatureGetterNet
 from torch import Tensor, nn
 
 from maskzoo.models.network.bodies.pyramid import Pyramid
+from maskzoo.models.network.bodies.tokens import Readout, count_prefix_tokens, read_maps
 from maskzoo.models.network.bodies.windows import cut, join
 
 _DEPTHS = 4  # of a network of one stride, spread evenly
@@ -25,6 +26,7 @@ class TimmBody(nn.Module):
     """A network of timm with a neck, window by window where its size is fixed.
 
     Shape: (N, C_in, H, W) -> [f0, …, f5], with H and W multiples of `multiple`; f1 has no channels.
+    With a `readout`, f2 … f5 of a network of one stride are its maps at four depths.
 
     Args:
         name: timm's, without `tu-`.
@@ -32,9 +34,12 @@ class TimmBody(nn.Module):
         output_stride: the largest stride that a level has.
         pretrained: whether to fetch trained weights.
         options: of timm's constructor.
+        readout: how the maps of a plain transformer get its class token; None makes a pyramid.
 
     Attributes:
         out_channels: of f0 … f5.
+        strides: of f0 … f5.
+        token_channels: how many of each level's last channels are the class token's.
         side: the size that the network is bound to, or None.
         multiple: images must have sides that are multiples of this.
         is_native: whether smp could take the network with `options`.
@@ -48,41 +53,62 @@ class TimmBody(nn.Module):
         output_stride: int,
         pretrained: bool,
         options: Mapping[str, Any],
+        readout: Readout | None = None,
     ) -> None:
         super().__init__()
         given = {"in_chans": in_channels, "pretrained": pretrained, **options}
         self.model, self.options = _create(name, given)
         strides = [int(stride) for stride in self.model.feature_info.reduction()]
         wanted = [min(2**level, output_stride) for level in (2, 3, 4, 5)]
-        self.neck = Pyramid(self.model.feature_info.channels(), strides, wanted)
-        self.out_channels = (in_channels, 0, *self.neck.out_channels)
+        channels = [int(count) for count in self.model.feature_info.channels()]
+        is_plain = isinstance(self.model, FeatureGetterNet) and len(set(strides)) == 1
+        self.readout = readout if is_plain and len(strides) == _DEPTHS else None
+        self.token_channels = (0,) * (2 + _DEPTHS)
+        self.neck: Pyramid | None = None
+        if self.readout is None:
+            self.neck = Pyramid(channels, strides, wanted)
+            channels = list(self.neck.out_channels)
+            self.strides = (1, 2, *wanted)
+        else:
+            self.strides = (1, 2, *strides)
+            if self.readout == "cat" and count_prefix_tokens(self.model):
+                self.token_channels = (0, 0, *channels)
+                channels = [2 * count for count in channels]
+        self.out_channels = (in_channels, 0, *channels)
         are_powers = all(stride & (stride - 1) == 0 for stride in strides)
         self.multiple = max(32, *strides) if are_powers else max(strides)
         self.side = _bound_side(self.model, name, in_channels, self.multiple, self.options)
         if self.side is not None:
             self.multiple = self.side
-        self.neck.is_exact = self._rounds_up()
+        if self.neck is not None:
+            self.neck.is_exact = self._rounds_up(self.neck)
         self.is_native = self.side is None and strides[-4:] == [4, 8, 16, 32]
 
-    def _rounds_up(self) -> bool:
+    def _rounds_up(self, neck: Pyramid) -> bool:
         """Whether the neck's levels have the sizes ⌈H/s⌉ by themselves."""
         side = self.side or 2 * self.multiple
         weight = next(self.parameters())
         was_training = self.training
         with torch.no_grad():
             image = torch.zeros(1, self.out_channels[0], side, side, dtype=weight.dtype)
-            levels = self.eval().neck(_channels_first(self.model, self.model(image)), (side, side))
+            levels = neck.eval()(
+                _channels_first(self.model, self.eval().model(image)), (side, side)
+            )
         self.train(was_training)
         return all(
             tuple(level.shape[-2:]) == (-(-side // stride),) * 2
-            for level, stride in zip(levels, self.neck.wanted, strict=True)
+            for level, stride in zip(levels, neck.wanted, strict=True)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features."""
         windows = x if self.side is None else cut(x, self.side)
         height, width = windows.shape[-2:]
-        levels = self.neck(_channels_first(self.model, self.model(windows)), (height, width))
+        if self.readout is not None:
+            levels = read_maps(self.model, windows, self.readout)
+        else:
+            assert self.neck is not None, "there is one where no maps are read"
+            levels = self.neck(_channels_first(self.model, self.model(windows)), (height, width))
         if self.side is not None:
             levels = [join(level, x, self.side) for level in levels]
         nothing = x.new_empty(x.shape[0], 0, x.shape[2] // 2, x.shape[3] // 2)
@@ -117,7 +143,10 @@ def _create(name: str, given: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]
             raise
         taken = dict(given)  # it has no such option
         network = timm.create_model(name, features_only=True, **taken)
-    if isinstance(network, FeatureGetterNet) and len(set(network.feature_info.reduction())) == 1:
+    is_plain = isinstance(network, FeatureGetterNet) and (
+        len(set(network.feature_info.reduction())) == 1
+    )
+    if is_plain and "out_indices" not in given:
         blocks: Any = network.model.feature_info
         depth = len(blocks)
         indices = tuple(depth * (step + 1) // _DEPTHS - 1 for step in range(_DEPTHS))

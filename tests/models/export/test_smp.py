@@ -13,11 +13,11 @@ from maskzoo.models.bundles.bundle import load_bundle, save_bundle
 from maskzoo.models.errors import ExportError
 from maskzoo.models.export.smp import export_smp
 from maskzoo.models.imports.bundle import write_imported
-from maskzoo.models.imports.smp import import_smp
+from maskzoo.models.imports.smp.importer import import_smp
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.models.registry import create_model
-from tests.models.imports.test_smp import CASES, saved, shuffled
+from tests.models.imports.smp.test_importer import CASES, saved, shuffled
 
 TINY = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
 

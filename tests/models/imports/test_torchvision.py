@@ -11,7 +11,7 @@ from torchvision.models import segmentation
 from maskzoo.models.errors import WeightsError
 from maskzoo.models.imports.bundle import build_imported
 from maskzoo.models.imports.torchvision import import_torchvision
-from tests.models.imports.test_smp import shuffled
+from tests.models.imports.smp.test_importer import shuffled
 
 
 @pytest.mark.parametrize("name", ["deeplabv3_resnet50", "fcn_resnet50"])
@@ -45,13 +45,38 @@ def test_published_weights_have_the_classes_of_voc_and_101_blocks_a_resnet101(
         import_torchvision(tmp_path / "x.pth", classes=["a", "b"])
 
 
-def test_what_maskzoo_does_not_have_is_refused_in_words(tmp_path: Path) -> None:
-    model = segmentation.lraspp_mobilenet_v3_large(
-        weights=None, weights_backbone=None, num_classes=2
+@pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large"])
+@pytest.mark.parametrize("size", [(64, 96), (65, 83)])
+def test_networks_on_mobilenetv3_have_torchvisions_logits(
+    tmp_path: Path, name: str, size: tuple[int, int]
+) -> None:
+    theirs = segmentation.__dict__[name](weights=None, weights_backbone=None, num_classes=4)
+    shuffled(theirs)
+    torch.save(theirs.state_dict(), tmp_path / "x.pth")
+    imported = import_torchvision(tmp_path / "x.pth")
+    assert imported.spec.architecture == name.partition("_")[0]
+    network = build_imported(imported).double()
+    images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).double()
+    # The biases of LR-ASPP's two classifiers become their sum, which is rounded to float32.
+    tolerance = 1e-6 if name.startswith("lraspp") else 1e-9
+    with torch.no_grad():
+        expected = theirs.double().eval()(images)["out"]
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(network(images), expected, rtol=0, atol=tolerance)
+
+
+def test_the_auxiliary_head_of_a_mobilenet_is_left_out_and_named(tmp_path: Path) -> None:
+    theirs = segmentation.deeplabv3_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=2, aux_loss=True
     )
-    torch.save(model.state_dict(), tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match="on MobileNetV3"):
-        import_torchvision(tmp_path / "x.pth")
+    torch.save(theirs.state_dict(), tmp_path / "x.pth")
+    imported = import_torchvision(tmp_path / "x.pth")
+    assert len(imported.source.left_out) == 8
+    assert all(line.startswith("aux_classifier.") for line in imported.source.left_out)
+    build_imported(imported)
+
+
+def test_what_maskzoo_does_not_have_is_refused_in_words(tmp_path: Path) -> None:
     torch.save({"fc.weight": torch.zeros(2)}, tmp_path / "y.pth")
     with pytest.raises(WeightsError, match=r"it takes deeplabv3_resnet50.*names.*fc.weight"):
         import_torchvision(tmp_path / "y.pth")

@@ -1,4 +1,4 @@
-"""Strides and dilations of a ResNet's stages, against timm's own and written out by hand."""
+"""Strides and dilations of an encoder's stages, against timm's own and written out by hand."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ def test_bottlenecks_equal_timms_own_dilation(stride, stages):
     x = torch.randn(1, 3, 65, 49)
     own = encoder("tu-resnet50c", stride)
     ours = encoder("tu-resnet50c", stride, dilations=stages)
+    ours.load_state_dict(own.state_dict())
+    with torch.no_grad():
+        for one, other in zip(own(x), ours(x), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_inverted_residuals_equal_timms_own_dilation():
+    """timm contracts the dilation of the first block, as the default of ours does."""
+    x = torch.randn(1, 3, 65, 49)
+    own = Encoder("tu-mobilenetv3_small_050", output_stride=8).eval()
+    options = {"dilations": [1, 1, 2, 4]}
+    ours = Encoder("tu-mobilenetv3_small_050", output_stride=8, options=options).eval()
     ours.load_state_dict(own.state_dict())
     with torch.no_grad():
         for one, other in zip(own(x), ours(x), strict=True):
@@ -78,9 +90,10 @@ def test_the_average_of_a_v1d_shortcut_goes_where_a_stage_keeps_its_size():
         ("tu-resnet18", {"multi_grid": [1, 2]}, "four whole numbers"),
         ("tu-resnet18", {"dilations": [1, 1, 1, 2], "multi_grid": [1, 2, 4]}, "2 blocks"),
         ("tu-resnet18", {"dilations": [1, 1, 1, 2], "contract_dilation": 1}, "true or false"),
-        ("tu-mobilenetv3_small_050", {"dilations": [1, 1, 1, 2]}, "ResNets only"),
+        ("tu-tf_efficientnet_lite0", {"dilations": [1, 1, 1, 2]}, "dilations are an option of"),
+        ("tu-convnext_atto", {"dilations": [1, 1, 1, 2]}, "dilations are an option of"),
     ],
 )
-def test_what_is_no_dilation_of_a_resnet_is_an_error(name, options, message):
+def test_other_values_and_networks_are_an_error(name, options, message):
     with pytest.raises(SpecError, match=message):
         Encoder(name, options=options)

@@ -17,8 +17,8 @@ UPSAMPLING = [
 
 def test_architectures_that_enlarge_their_maps_have_the_site():
     assert UPSAMPLING == [
-        "attention_unet", "deeplabv3plus", "fpn", "manet", "pan", "segformer", "unet",
-        "unetplusplus", "upernet",
+        "attention_unet", "deeplabv3plus", "dpt", "fpn", "lraspp", "manet", "pan", "segformer",
+        "unet", "unetplusplus", "upernet",
     ]  # fmt: skip
 
 

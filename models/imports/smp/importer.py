@@ -5,11 +5,12 @@ not store the names of the classes, nor how images were normalised: both are opt
 
 A model of one class gives one logit z, whose sigmoid is the probability of the foreground. Here it
 becomes the logits (0, z) of a background and a foreground, whose softmax is the same.
+
+DPT is our architecture `dpt` (`models.imports.smp.dpt`); the others are the architecture `smp`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from maskzoo.models.bundles.records import ImportedFrom
 from maskzoo.models.errors import WeightsError, did_you_mean
 from maskzoo.models.imports.folder import read_config, read_weights
 from maskzoo.models.imports.record import ImportedNetwork
+from maskzoo.models.imports.smp.arguments import Arguments, scalar
+from maskzoo.models.imports.smp.dpt import dpt_spec, dpt_state
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.network.encoders import Encoder, is_built_by_timm
 from maskzoo.models.preprocessing import Preprocessing
@@ -73,10 +76,23 @@ def import_smp(
     Raises:
         WeightsError: the folder is not such a model, or has something that maskzoo does not have.
     """
-    config = _Config(read_config(folder))
-    spec, notes = _spec(config)
+    config = Arguments(read_config(folder))
+    is_dpt = config.model == "DPT"
+    if not is_dpt and config.model not in MODELS:
+        raise WeightsError(
+            f"config.json: _model_class {config.model!r} is not a model of smp that is known"
+            f"{did_you_mean(config.model, ['DPT', *MODELS])}"
+        )
+    notes: list[str] = []
+    spec = dpt_spec(config, notes) if is_dpt else _spec(config, notes)
     checkpoint = read_weights(folder)
-    state, left_out = _state(checkpoint.state, config, spec)
+    if is_dpt:
+        state, left_out = dpt_state(checkpoint.state, spec)
+    else:
+        state, left_out = _state(checkpoint.state, config, spec)
+    if config.classes == 1:
+        for name in {"classifier.conv.weight", "classifier.conv.bias"} & state.keys():
+            state[name] = _of_two(state[name])
     if normalisation is None:
         encoder = Encoder(spec.encoder, in_channels=spec.in_channels)
         normalisation = Preprocessing(mean=encoder.mean, std=encoder.std)
@@ -102,34 +118,9 @@ def import_smp(
     )
 
 
-class _Config:
-    """The arguments of an smp model; each is taken once, and none may be left at the end."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.left = {key: value for key, value in values.items() if not key.startswith("_")}
-        self.model = str(values.get("_model_class", ""))
-        if self.model == "DPT":
-            raise WeightsError(
-                "DPT is not among maskzoo's networks: it reads a vision transformer that gives no "
-                "feature pyramid and takes only sizes that its patches divide"
-            )
-        if self.model not in MODELS:
-            raise WeightsError(
-                f"config.json: _model_class {self.model!r} is not a model of smp that is known"
-                f"{did_you_mean(self.model, list(MODELS))}"
-            )
-        self.classes = int(self.take("classes", 1))
-
-    def take(self, key: str, default: Any) -> Any:
-        """Return an argument and note that it is used."""
-        return self.left.pop(key, default)
-
-
-def _spec(config: _Config) -> tuple[ModelSpec, list[str]]:
-    """Return the network of a configuration, and what a person should know."""
-    notes: list[str] = []
+def _spec(config: Arguments, notes: list[str]) -> ModelSpec:
+    """Return the network of a configuration; notes what a person should know."""
     encoder = str(config.take("encoder_name", "resnet34"))
-    config.take("encoder_weights", None)
     depth = int(config.left.get("encoder_depth", 3 if config.model == "PSPNet" else 5))
     if depth < 5 and encoder.startswith("tu-"):
         raise WeightsError(
@@ -140,17 +131,13 @@ def _spec(config: _Config) -> tuple[ModelSpec, list[str]]:
     if encoder.startswith("vgg"):
         options["center"] = config.model in ("Unet", "UnetPlusPlus")
     stride = int(config.take("encoder_output_stride", _DILATED.get(config.model, 32)))
-    if config.take("aux_params", None) is not None:
-        notes.append("the classification head of aux_params is left out")
-    activation = config.take("activation", None)
-    if activation not in (None, "identity"):
-        notes.append(f"activation {activation!r} is left out: maskzoo's networks give logits")
+    config.take_left_out(notes)
     _check_upsampling(config, depth, stride, notes)
     channels = int(config.take("in_channels", 3))
-    encoder_options = {key: _scalar(config.left.pop(key)) for key in list(config.left)}
+    encoder_options = config.take_others()
     if stride != 32 and is_built_by_timm(encoder) and not encoder.startswith("tu-"):
         encoder_options |= _dilations(stride)
-    spec = ModelSpec.build(
+    return ModelSpec.build(
         architecture="smp",
         encoder=encoder,
         encoder_options=encoder_options,
@@ -159,20 +146,19 @@ def _spec(config: _Config) -> tuple[ModelSpec, list[str]]:
         output_stride=stride,
         options=options,
     )
-    return spec, notes
 
 
-def _options(config: _Config, depth: int) -> dict[str, Scalar]:
+def _options(config: Arguments, depth: int) -> dict[str, Scalar]:
     """Return the options of our architecture, smp's defaults where the configuration has none."""
     dropout = 0.2 if config.model in ("FPN", "PSPNet") else 0.5
     options: dict[str, Scalar] = {"model": config.model, "align_corners": True, "depth": depth}
     options |= {"dropout": 0.0, "inner_dropout": dropout}  # smp's classifier has none
     for theirs, ours in OPTIONS.items():
         if theirs in config.left:
-            options[ours] = _scalar(config.take(theirs, None))
+            options[ours] = scalar(config.take(theirs, None))
     if "decoder_channels" in config.left:
         name = "widths" if config.model in _WIDTHS else "width"
-        options[name] = _scalar(config.take("decoder_channels", None))
+        options[name] = scalar(config.take("decoder_channels", None))
     for key in _NORMS:
         if key in config.left:
             options["decoder_norm"] = _norm(config.take(key, True))
@@ -188,7 +174,7 @@ def _dilations(stride: int) -> dict[str, Scalar]:
     }
 
 
-def _check_upsampling(config: _Config, depth: int, stride: int, notes: list[str]) -> None:
+def _check_upsampling(config: Arguments, depth: int, stride: int, notes: list[str]) -> None:
     deepest = min(2**depth, stride)
     natural = map_stride(config.model, depth, deepest)
     given = config.take("upsampling", None)
@@ -205,7 +191,7 @@ def _check_upsampling(config: _Config, depth: int, stride: int, notes: list[str]
 
 
 def _state(
-    given: Mapping[str, Tensor], config: _Config, spec: ModelSpec
+    given: Mapping[str, Tensor], config: Arguments, spec: ModelSpec
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Return the tensors by our names, and those that are left out with the reason."""
     through = is_built_by_timm(spec.encoder) and not spec.encoder.startswith("tu-")
@@ -224,7 +210,7 @@ def _state(
             state["decoder.body." + key.removeprefix("decoder.")] = tensor
         elif key.startswith("segmentation_head.0."):
             leaf = key.removeprefix("segmentation_head.0.")
-            state[f"classifier.conv.{leaf}"] = _of_two(tensor) if config.classes == 1 else tensor
+            state[f"classifier.conv.{leaf}"] = tensor
         else:
             state[key] = tensor  # is refused by name, as are all that the network does not have
     return state, left_out
@@ -235,7 +221,7 @@ def _of_two(rows: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(rows), rows])
 
 
-def _labels(config: _Config, classes: Sequence[str], notes: list[str]) -> LabelSet:
+def _labels(config: Arguments, classes: Sequence[str], notes: list[str]) -> LabelSet:
     if config.classes == 1:
         notes.append("one logit of smp became the logits of a background and a foreground")
         names = list(classes) or ["foreground"]
@@ -260,14 +246,6 @@ def _norm(value: Any) -> str:
     if isinstance(value, str) and value != "inplace":
         return value
     raise WeightsError(f"decoder_use_norm {value!r}: maskzoo knows the norms that smp has by name")
-
-
-def _scalar(value: Any) -> Scalar:
-    if isinstance(value, tuple | list):
-        return list(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise WeightsError(f"config.json: {json.dumps(value)[:80]} is not a plain value")
 
 
 def _few(values: Sequence[float]) -> str:

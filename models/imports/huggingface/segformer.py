@@ -1,4 +1,4 @@
-"""SegFormer as Hugging Face's transformers saves it: a folder with config.json and its weights.
+"""SegFormer as transformers stores it.
 
 | transformers | maskzoo |
 | --- | --- |
@@ -16,20 +16,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from maskzoo.models.bundles.records import ImportedFrom
 from maskzoo.models.errors import WeightsError
-from maskzoo.models.imports.folder import read_config, read_weights
-from maskzoo.models.imports.record import ImportedNetwork
-from maskzoo.models.labels import LabelSet
-from maskzoo.models.network.encoders import IMAGENET_MEAN, IMAGENET_STD
-from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.models.imports.huggingface.record import ReadNetwork
 from maskzoo.models.spec import ModelSpec
 
 _BODY = "encoder.body."
@@ -71,59 +65,37 @@ _HEAD = {
 }
 
 
-def import_huggingface(
-    folder: Path, *, classes: Sequence[str] = (), licence: str = ""
-) -> ImportedNetwork:
-    """Read a folder that `save_pretrained` of transformers wrote for a SegFormer.
+def read_segformer(config: Mapping[str, Any], given: Mapping[str, Tensor]) -> ReadNetwork:
+    """Return a SegFormer of transformers in our terms.
 
     Args:
-        folder: with `config.json`, `model.safetensors` or `pytorch_model.bin`, and perhaps
-            `preprocessor_config.json`.
-        classes: names of the classes, in place of those in the configuration.
-        licence: of the weights, as SPDX writes it; empty where it is not known.
+        config: the configuration.
+        given: the tensors by transformers' names.
 
     Raises:
-        WeightsError: the folder is not such a network, or has something that maskzoo does not have.
+        WeightsError: the configuration has something that maskzoo does not have.
     """
-    config = read_config(folder)
     encoder = _encoder(config)
-    checkpoint = read_weights(folder)
-    state, left_out = _state(checkpoint.state)
-    if "classifier.conv.weight" not in state:
-        raise WeightsError(f"{folder.name!r} has no decode_head: it is an encoder, not a network")
-    labels = _labels(config, len(state["classifier.conv.weight"]), classes)
-    return ImportedNetwork(
-        name=folder.name,
-        spec=ModelSpec.build(
-            architecture="segformer",
-            encoder=encoder,
-            num_classes=labels.num_classes,
-            in_channels=int(config.get("num_channels", 3)),
-            output_stride=32,
-            options={"channels": int(config.get("decoder_hidden_size", 256))},
-        ),
-        state=state,
-        labels=labels,
-        preprocessing=_preprocessing(folder),
-        source=ImportedFrom(
-            library="transformers",
-            file=folder.name,
-            sha256=checkpoint.sha256,
-            left_out=tuple(left_out),
-        ),
-        licence=licence,
+    state, left_out = _state(given)
+    classifier = state.get("classifier.conv.weight")
+    spec = ModelSpec.build(
+        architecture="segformer",
+        encoder=encoder,
+        num_classes=1 if classifier is None else len(classifier),
+        in_channels=int(config.get("num_channels", 3)),
+        output_stride=32,
+        options={"channels": int(config.get("decoder_hidden_size", 256))},
+    )
+    return ReadNetwork(
+        spec,
+        state,
+        tuple(left_out),
         description="SegFormer of Hugging Face's transformers",
         notes=("the code of its encoder in smp is NVIDIA's, for non-commercial use",),
     )
 
 
 def _encoder(config: Mapping[str, Any]) -> str:
-    kind = config.get("model_type")
-    if kind != "segformer":
-        raise WeightsError(
-            f"config.json: model_type is {kind!r}; of transformers' networks maskzoo takes "
-            "'segformer'"
-        )
     wrong = [
         f"{key} is {config[key]!r}, needed {value!r}"
         for key, value in _FIXED.items()
@@ -178,22 +150,3 @@ def _renamed(key: str) -> str:
         layer = _LAYERS.get(block[3], block[3])
         return f"{_BODY}block{int(block[1]) + 1}.{block[2]}.{layer}.{block[4]}"
     return key
-
-
-def _labels(config: Mapping[str, Any], count: int, classes: Sequence[str]) -> LabelSet:
-    named = config.get("id2label", {})
-    names = list(classes) or [str(named.get(str(index), "")) for index in range(count)]
-    if len(names) != count:
-        raise WeightsError(f"the network has {count} classes, given {len(names)} names of classes")
-    if not all(names) or len(set(names)) < count:
-        return LabelSet.generic(count)
-    return LabelSet.from_names(names)
-
-
-def _preprocessing(folder: Path) -> Preprocessing:
-    mean: Sequence[float] = IMAGENET_MEAN
-    std: Sequence[float] = IMAGENET_STD
-    if (folder / "preprocessor_config.json").is_file():
-        given = read_config(folder, name="preprocessor_config.json")
-        mean, std = given.get("image_mean", mean), given.get("image_std", std)
-    return Preprocessing(mean=tuple(mean), std=tuple(std))

@@ -1,0 +1,1 @@
+"""Models that segmentation-models-pytorch saved: arguments, tensors, and DPT apart."""

@@ -1,0 +1,95 @@
+"""DPT of segmentation-models-pytorch as the architecture `dpt`: equal logits, all accounted for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+from maskzoo.models.errors import WeightsError
+from maskzoo.models.imports.bundle import build_imported
+from maskzoo.models.imports.smp.importer import import_smp
+from tests.models.imports.smp.test_importer import both, shuffled
+
+TINY = {"embed_dim": 24, "num_heads": 2, "dynamic_img_size": True}
+
+
+def saved(folder: Path, encoder: str = "tu-vit_tiny_patch16_224", **options: Any) -> nn.Module:
+    """Save a tiny DPT of smp, and return it."""
+    torch.manual_seed(1)
+    settings: dict[str, Any] = {
+        "encoder_weights": None,
+        "decoder_intermediate_channels": (4, 6, 8, 10),
+        "decoder_fusion_channels": 12,
+        "classes": 3,
+        **TINY,
+    }
+    model = shuffled(smp.DPT(encoder, **(settings | options)))
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options"),
+    [
+        ("tu-vit_tiny_patch16_224", {}),
+        ("tu-vit_tiny_patch16_224", {"decoder_readout": "add", "in_channels": 4}),
+        ("tu-vit_tiny_patch16_224", {"decoder_readout": "ignore"}),
+        ("tu-vit_tiny_patch16_224", {"reg_tokens": 3}),
+        ("tu-vit_tiny_patch16_224", {"reg_tokens": 3, "decoder_readout": "add"}),
+        ("tu-vit_base_patch16_rpn_224", {}),  # has no class token; smp still projects
+        ("tu-vit_tiny_patch16_224", {"encoder_output_indices": [0, 2, 3, 5]}),
+        ("tu-deit_tiny_distilled_patch16_224", {}),
+    ],
+)
+def test_the_imported_network_has_smps_logits(
+    tmp_path: Path, encoder: str, options: dict[str, Any]
+) -> None:
+    model = saved(tmp_path, encoder, **options)
+    ours, theirs = both(tmp_path, model, (64, 96))
+    assert theirs.std() > 1e-3
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_one_logit_becomes_a_background_and_a_foreground(tmp_path: Path) -> None:
+    model = saved(tmp_path, classes=1)
+    ours, theirs = both(tmp_path, model, (64, 64))
+    torch.testing.assert_close(ours[:, 1:] - ours[:, :1], theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_a_network_of_one_size_has_smps_logits_at_that_size(tmp_path: Path) -> None:
+    model = saved(tmp_path, dynamic_img_size=False, img_size=64)
+    ours, theirs = both(tmp_path, model, (64, 64))
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_what_lies_behind_the_last_depth_is_left_out_and_named(tmp_path: Path) -> None:
+    saved(tmp_path, encoder_output_indices=[0, 1, 2, 3])
+    imported = import_smp(tmp_path)
+    left_out = imported.source.left_out
+    assert any(line.startswith("encoder.model.head.weight (behind") for line in left_out)
+    assert any(line.startswith("encoder.model.blocks.4.") for line in left_out)
+    assert not any(line.startswith("encoder.model.blocks.3.") for line in left_out)
+    build_imported(imported)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder_depth": 3}, "encoder_depth 3: maskzoo's DPT reads 4 depths"),
+        ({"encoder_name": "tu-swin_tiny_patch4_window7_224"}, r"strides \[4, 8, 16, 32\]"),
+    ],
+)
+def test_what_maskzoo_does_not_have_is_refused_in_words(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    saved(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(WeightsError, match=message):
+        import_smp(tmp_path)
