@@ -64,7 +64,6 @@ def race(
         folder: of the race; each candidate has a run in it.
         terms: how long the race takes, and of which candidates.
         resume: continue the race in `folder`, with its original settings.
-
         clock: seconds.
 
     Raises:

@@ -98,6 +98,9 @@ def open_study(
 ) -> RaceStudy:
     """Return the study of a race: a new one with its candidates, or the one in `folder`.
 
+    A race that was refused for lack of time, or stopped before its first round, is no obstacle to a
+    new one in its folder.
+
     Raises:
         ZooError: Optuna is missing, or `folder` holds a race although `resume` is false, or holds
             none although it is true.
@@ -110,13 +113,16 @@ def open_study(
     file = folder / "race.db"
     if resume and not file.exists():
         raise ZooError(f"there is no race in {str(folder)!r}: start it without --resume")
-    if file.exists() and not resume:
-        raise ZooError(
-            f"{str(folder)!r} already holds a race: continue it with --resume, or choose another "
-            "folder with --out"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
     storage = f"sqlite:///{file.resolve()}"
+    if file.exists() and not resume:
+        candidates = RaceStudy(optuna.load_study(study_name="race", storage=storage)).candidates()
+        if any(candidate.total_steps for candidate in candidates):
+            raise ZooError(
+                f"{str(folder)!r} already holds a race: continue it with --resume, or choose "
+                "another folder with --out"
+            )
+        optuna.delete_study(study_name="race", storage=storage)
+    folder.mkdir(parents=True, exist_ok=True)
     if resume:
         return RaceStudy(optuna.load_study(study_name="race", storage=storage))
     study = optuna.create_study(study_name="race", storage=storage, direction="maximize")

@@ -79,9 +79,18 @@ def test_states_end_the_trials_as_optuna_calls_it_and_an_ended_trial_stays(
 def test_a_folder_holds_one_race_and_an_empty_one_none_to_resume(opened: Open) -> None:
     with pytest.raises(ZooError, match=r"there is no race in .*: start it without --resume"):
         opened(resume=True)
-    opened()
+    study = opened()
+    study.save(replace(study.candidate(0), total_steps=9))
     with pytest.raises(ZooError, match="already holds a race: continue it with --resume"):
         opened()
+
+
+def test_a_race_that_was_refused_is_no_obstacle_to_one_of_more_minutes(opened: Open) -> None:
+    study = opened()
+    study.save(replace(study.candidate(0), state="failed", reason="no memory"))
+    again = opened()
+    assert [one.state for one in again.candidates()] == ["running"] * 3
+    assert opened(resume=True).candidates() == again.candidates()
 
 
 def test_combinations_are_named_by_their_parts(opened: Open) -> None:
