@@ -34,6 +34,7 @@ def saved(folder: Path, encoder: str = "tu-vit_tiny_patch16_224", **options: Any
     return model
 
 
+@pytest.mark.filterwarnings("ignore:Encoder does not have prefix tokens")
 @pytest.mark.parametrize(
     ("encoder", "options"),
     [
