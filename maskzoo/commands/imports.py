@@ -85,7 +85,7 @@ def torchvision(
     licence: Licence = "",
     classes: Classes = "",
 ) -> None:
-    """Import a checkpoint of torchvision's DeepLabV3 or FCN on a ResNet."""
+    """Import a checkpoint of torchvision's DeepLabV3, FCN or LR-ASPP."""
     from maskzoo.models.imports.given import given_classes
     from maskzoo.models.imports.torchvision import import_torchvision
 
@@ -105,7 +105,7 @@ def huggingface(
     licence: Licence = "",
     classes: Classes = "",
 ) -> None:
-    """Import a SegFormer that Hugging Face's transformers saved."""
+    """Import a SegFormer or a UPerNet that Hugging Face's transformers saved."""
     from maskzoo.models.imports.given import given_classes
     from maskzoo.models.imports.huggingface.importer import import_huggingface
 
