@@ -45,10 +45,10 @@ class UPerNet(Decoder):
         level_norm_eps: float | None = None,
     ) -> None:
         super().__init__(setup)
-        self.level_norms = nn.ModuleList(
-            ChannelNorm(count, eps=level_norm_eps)
-            for count in (() if level_norm_eps is None else setup.encoder_channels[2:])
-        )
+        self.level_norms = nn.ModuleList()
+        if level_norm_eps is not None:
+            for count in setup.encoder_channels[2:]:
+                self.level_norms.append(ChannelNorm(count, eps=level_norm_eps))
         width = channels or max(1, setup.encoder_channels[5] // 4)
         self.out_channels = width
         self.ppm = PyramidPooling(

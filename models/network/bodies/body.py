@@ -143,10 +143,11 @@ def _create(name: str, given: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]
             raise
         taken = dict(given)  # it has no such option
         network = timm.create_model(name, features_only=True, **taken)
-    is_plain = isinstance(network, FeatureGetterNet) and (
-        len(set(network.feature_info.reduction())) == 1
-    )
-    if is_plain and "out_indices" not in given:
+    if (
+        isinstance(network, FeatureGetterNet)
+        and "out_indices" not in given
+        and len(set(network.feature_info.reduction())) == 1
+    ):
         blocks: Any = network.model.feature_info
         depth = len(blocks)
         indices = tuple(depth * (step + 1) // _DEPTHS - 1 for step in range(_DEPTHS))

@@ -29,7 +29,7 @@ class EarlyFeatures(MobileNetV3Features):
         x = self.act1(self.bn1(self.conv_stem(x)))
         features = [x] if 0 in self._stage_out_idx else []
         for stage, blocks in enumerate(self.blocks, start=1):
-            first, *others = blocks
+            first, *others = blocks.children()
             x = first(x)
             is_level = stage in self._stage_out_idx
             is_early = is_level and len(features) + 1 in self.early
@@ -71,4 +71,5 @@ def read_early(body: nn.Module, levels: Sequence[int]) -> None:
     if type(model) is not MobileNetV3Features or model.feature_hooks is not None:
         raise SpecError("encoder_options", [f"{OPTION} is an option of timm's MobileNetV3 only"])
     model.__class__ = EarlyFeatures  # the same tensors
+    assert isinstance(model, EarlyFeatures), "it has just become one"
     model.early = frozenset(levels)
