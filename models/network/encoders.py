@@ -27,8 +27,14 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from maskzoo.models.errors import SpecError, UnknownNameError, WeightsError
-from maskzoo.models.network.bodies.body import TimmBody, is_marked
+from maskzoo.models.network.bodies.body import (
+    TimmBody,
+    is_marked,
+    native_options,
+    without_given,
+)
 from maskzoo.models.network.bodies.early import read_early, take_early
+from maskzoo.models.network.bodies.probes import network_key, remembered
 from maskzoo.models.network.bodies.rounding import find_rounding
 from maskzoo.models.network.bodies.tokens import Readout
 from maskzoo.models.network.dilation import dilate, take_dilation
@@ -124,7 +130,10 @@ class Encoder(nn.Module):
             self._multiple, self.strides = self.body.multiple, self.body.strides
             self.token_channels = self.body.token_channels
         elif self._multiple == 1 and full_name(name).startswith("tu-"):
-            rounding = find_rounding(self.body, in_channels, self.strides)
+            rounding = remembered(
+                ("rounding", network_key(name, in_channels, output_stride, options or {})),
+                lambda: find_rounding(self.body, in_channels, self.strides),
+            )
             if rounding is None:
                 raise SpecError(
                     f"encoder {name!r}", ["runs at no size whose sides are multiples of 32 to 256"]
@@ -327,7 +336,11 @@ def _build_timm(
             **options,
         )
 
-    if not is_marked(name[3:]):
+    if is_marked(name[3:]):
+        native = native_options(name[3:], in_channels, options)
+        if native is not None:
+            return by_smp(native)
+    else:
         try:
             return by_smp(options)
         except ValueError as error:
@@ -343,10 +356,7 @@ def _build_timm(
     )
     if not body.is_native:
         return body
-    taken = {
-        key: body.options[key] for key in body.options if key not in ("in_chans", "pretrained")
-    }
-    return by_smp(taken)
+    return by_smp(without_given(body.options))
 
 
 def _statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -14,10 +14,12 @@ import torch
 from timm.models._features import FeatureGetterNet
 from torch import Tensor, nn
 
+from maskzoo.models.network.bodies.probes import network_key, remembered
 from maskzoo.models.network.bodies.pyramid import Pyramid
 from maskzoo.models.network.bodies.tokens import Readout, count_prefix_tokens, read_maps
 from maskzoo.models.network.bodies.windows import cut, join
 
+_SMP_STRIDES = [4, 8, 16, 32]
 _DEPTHS = 4  # of a network of one stride, spread evenly
 _ERRORS = (TypeError, ValueError, AssertionError, RuntimeError, KeyError, IndexError)
 
@@ -77,12 +79,17 @@ class TimmBody(nn.Module):
         self.out_channels = (in_channels, 0, *channels)
         are_powers = all(stride & (stride - 1) == 0 for stride in strides)
         self.multiple = max(32, *strides) if are_powers else max(strides)
-        self.side = _bound_side(self.model, name, in_channels, self.multiple, self.options)
+        key = network_key(name, in_channels, output_stride, options)
+        self.side = remembered(
+            ("side", key),
+            lambda: _bound_side(self.model, name, in_channels, self.multiple, self.options),
+        )
         if self.side is not None:
             self.multiple = self.side
-        if self.neck is not None:
-            self.neck.is_exact = self._rounds_up(self.neck)
-        self.is_native = self.side is None and strides[-4:] == [4, 8, 16, 32]
+        neck = self.neck
+        if neck is not None:
+            neck.is_exact = remembered(("rounds up", key), lambda: self._rounds_up(neck))
+        self.is_native = self.side is None and strides[-4:] == _SMP_STRIDES
 
     def _rounds_up(self, neck: Pyramid) -> bool:
         """Whether the neck's levels have the sizes ⌈H/s⌉ by themselves."""
@@ -130,6 +137,41 @@ def is_marked(name: str) -> bool:
     """Whether timm marks the network as one of a fixed size."""
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     return config is not None and bool(config.fixed_input_size)
+
+
+def native_options(
+    name: str, in_channels: int, options: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Return timm's options with which smp takes a marked network; None where that is not known.
+
+    It is found out on torch's device `meta`, without weights and arithmetic. There a network may
+    fail that runs elsewhere, so only its success says something.
+    """
+    return remembered(
+        ("native", network_key(name, in_channels, 32, options)),
+        lambda: _native_on_meta(name, in_channels, options),
+    )
+
+
+def _native_on_meta(
+    name: str, in_channels: int, options: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    given = {"in_chans": in_channels, "pretrained": False, **options}
+    try:
+        with torch.device("meta"):
+            network, taken = _create(name, given)
+            strides = [int(stride) for stride in network.feature_info.reduction()]
+            if strides[-4:] != _SMP_STRIDES:
+                return None
+            side = _bound_side(network, name, in_channels, max(32, *strides), taken)
+    except _ERRORS:
+        return None
+    return None if side is not None else without_given(taken)
+
+
+def without_given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of timm's constructor without those that smp gives itself."""
+    return {key: options[key] for key in options if key not in ("in_chans", "pretrained")}
 
 
 def _create(name: str, given: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
