@@ -3,6 +3,7 @@
 A room imports only rooms above it, and those on its own line that do not import it back:
 
     errors, files, memory         what every room needs
+    machine                       cores, GPUs and memory that a process may use
     builtin_labels, labels        names and colours of the classes
     spec, options, preprocessing  a network, its options and its input, as data
     weights                       trained weights of encoders: read, renamed, found

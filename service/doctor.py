@@ -28,7 +28,8 @@ class Diagnosis:
     Args:
         packages: the version of each, or why it is missing.
         cuda: the names of the devices.
-        service: features that the environment switches on and off.
+        service: features that the environment switches on and off, and settings with their reasons.
+        training: what a run's plan decides by the machine.
         bundles: the engine of each shipped bundle.
         encoders: trained encoder weights on this machine, and how a run asks for them.
         problems: one line each; empty if all is well.
@@ -39,6 +40,7 @@ class Diagnosis:
     packages: dict[str, str] = field(default_factory=dict)
     cuda: list[str] = field(default_factory=list)
     service: dict[str, str] = field(default_factory=dict)
+    training: dict[str, str] = field(default_factory=dict)
     bundles: dict[str, str] = field(default_factory=dict)
     encoders: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -53,6 +55,7 @@ class Diagnosis:
         lines.append(("cuda", ", ".join(self.cuda) or "no device: the CPU is used"))
         for title, facts in (
             ("service", self.service),
+            ("training", self.training),
             ("bundles", self.bundles),
             ("encoders", self.encoders),
         ):
@@ -66,8 +69,9 @@ def examine() -> Diagnosis:
     diagnosis = Diagnosis(platform.python_version(), os.cpu_count())
     _examine_packages(diagnosis)
     _examine_devices(diagnosis)
-    engine, device = _examine_settings(diagnosis)
-    _examine_bundles(diagnosis, engine=engine, device=device)
+    settings = _examine_settings(diagnosis)
+    if settings is not None:
+        _examine_bundles(diagnosis, settings)
     _examine_encoders(diagnosis)
     return diagnosis
 
@@ -98,8 +102,8 @@ def _examine_devices(diagnosis: Diagnosis) -> None:
     diagnosis.cuda = [torch.cuda.get_device_name(index) for index in range(count)]
 
 
-def _examine_settings(diagnosis: Diagnosis) -> tuple[str, str]:
-    """Read the environment as the service would; return the engine and the device it names."""
+def _examine_settings(diagnosis: Diagnosis) -> Settings | None:
+    """Read the environment as the service would; return None where it is wrong."""
     from pydantic import ValidationError
 
     from maskzoo.models.spec import describe_mistakes
@@ -110,7 +114,7 @@ def _examine_settings(diagnosis: Diagnosis) -> tuple[str, str]:
     except ValidationError as error:
         mistakes = describe_mistakes(error)
         diagnosis.problems += [f"MASKZOO_*: {mistake}" for mistake in mistakes]
-        return "auto", "auto"
+        return None
     switches = {
         "image by url": settings.url_input,
         "telemetry": settings.telemetry,
@@ -126,25 +130,29 @@ def _examine_settings(diagnosis: Diagnosis) -> tuple[str, str]:
         for path in settings.bundle_folders
         if not path.is_dir()
     ]
-    return settings.engine, settings.device
+    return settings
 
 
 def _examine_machine(diagnosis: Diagnosis, settings: Settings) -> None:
     """Show the settings that the machine decides, with the reasons, and warn of small memory."""
-    from maskzoo.service.machine import machine_defaults, measure_machine, warn_of_shared_memory
+    from maskzoo.models.machine import loader_workers, measure_machine, warn_of_shared_memory
+    from maskzoo.service.machine import is_open, machine_defaults
 
     machine = measure_machine(settings.device)
+    diagnosis.cpus = machine.cores
     for name, default in machine_defaults(machine, settings.engine).items():
-        if name in settings.model_fields_set:
-            diagnosis.service[name] = f"{getattr(settings, name)}, set by MASKZOO_{name.upper()}"
-        else:
+        if is_open(settings, name):
             diagnosis.service[name] = f"{default.value}, {default.reason}"
+        else:
+            diagnosis.service[name] = f"{getattr(settings, name)}, set by MASKZOO_{name.upper()}"
+    workers = loader_workers(machine)
+    diagnosis.training["loader.num_workers"] = f"{workers.value}, {workers.reason}"
     warning = warn_of_shared_memory(machine)
     if warning is not None:
         diagnosis.problems.append(warning)
 
 
-def _examine_bundles(diagnosis: Diagnosis, *, engine: str, device: str) -> None:
+def _examine_bundles(diagnosis: Diagnosis, settings: Settings) -> None:
     """Open each shipped bundle as the service would."""
     from maskzoo.models.bundles.shipped import list_bundles
     from maskzoo.models.errors import ZooError
@@ -153,7 +161,12 @@ def _examine_bundles(diagnosis: Diagnosis, *, engine: str, device: str) -> None:
 
     for path in list_bundles():
         try:
-            predictor = Predictor.from_bundle(path, engine=engine, device=device)
+            predictor = Predictor.from_bundle(
+                path,
+                engine=settings.engine,
+                device=settings.device,
+                max_int8_loss=settings.max_int8_loss,
+            )
         except ZooError as error:
             diagnosis.problems.append(f"{path.name}: {error}")
             continue

@@ -1,4 +1,4 @@
-"""Defaults of the service by the machine: cores and device decide, with a reason each.
+"""Defaults of the service by the machine: cores, memory and device decide, with a reason each.
 
 What an operator sets is never changed.
 """
@@ -6,54 +6,19 @@ What an operator sets is never changed.
 from __future__ import annotations
 
 import os
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from maskzoo.models.machine import Default, Machine
 
 if TYPE_CHECKING:
     from maskzoo.service.settings import Settings
 
-SHARED_MEMORY = Path("/dev/shm")
-LEAST_SHARED_BYTES = 2**30
-"""Loader workers hand batches over in shared memory; docker gives a container 64 MB."""
-
 _MOST_IMAGE_THREADS = 16
+_MOST_PROCESSES = 8
+_LEAST_CORES_TO_SPLIT = 4  # below that, two processes would share the cores of one
 
-
-@dataclass(frozen=True)
-class Machine:
-    """What decides the defaults.
-
-    Args:
-        cores: that this process may use.
-        has_gpu: whether networks run on CUDA.
-        shared_bytes: size of /dev/shm; None where there is none.
-    """
-
-    cores: int
-    has_gpu: bool
-    shared_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Default:
-    """A default value and the reason for it."""
-
-    value: int
-    reason: str
-
-
-def measure_machine(device: str = "auto") -> Machine:
-    """Measure this machine.
-
-    Args:
-        device: of the settings; on ``cpu`` a GPU does not count.
-    """
-    shared = shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else None
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return Machine(cores, device != "cpu" and _has_gpu(), shared)
+_BYTES_PER_PIXEL = 64  # as in `service.scheduling.cost`
+_FRACTION_OF_IMAGES, _FRACTION_OF_BODIES = 4, 16  # a quarter of the memory, and a sixteenth
 
 
 def machine_defaults(machine: Machine, engine: str = "auto") -> dict[str, Default]:
@@ -62,17 +27,47 @@ def machine_defaults(machine: Machine, engine: str = "auto") -> dict[str, Defaul
     Args:
         engine: of the settings.
     """
-    if not machine.has_gpu:
-        threads = min(_MOST_IMAGE_THREADS, max(2, machine.cores // 2))
-        return {
-            "image_threads": Default(threads, "half of the cores; the network needs the others"),
-            "network_threads": Default(1, "one run uses all cores"),
-            "batch_items": Default(16, "on a CPU larger batches are no faster"),
-            "batch_pixels": Default(2**22, "on a CPU larger batches are no faster"),
-        }
-    threads = min(_MOST_IMAGE_THREADS, max(2, machine.cores - 2))
+    found = _on_gpu(machine, engine) if machine.gpus else _on_cpu(machine)
+    pixels, bodies = (400_000_000, 2**30) if machine.gpus else (100_000_000, 2**28)
+    memory = machine.memory_bytes
+    most_pixels, most_bodies = pixels, bodies
+    if memory is not None:
+        most_pixels = memory // _FRACTION_OF_IMAGES // _BYTES_PER_PIXEL
+        most_bodies = memory // _FRACTION_OF_BODIES
+    found["queue_pixels"] = (
+        Default(pixels, "as much as the network works off in time")
+        if pixels <= most_pixels
+        else Default(most_pixels, f"a quarter of {_gib(memory)}, {_BYTES_PER_PIXEL} bytes a pixel")
+    )
+    found["body_bytes"] = (
+        Default(bodies, "uploads of some dozen clients")
+        if bodies <= most_bodies
+        else Default(most_bodies, f"a sixteenth of {_gib(memory)}")
+    )
+    return found
+
+
+def _on_cpu(machine: Machine) -> dict[str, Default]:
+    threads = min(_MOST_IMAGE_THREADS, max(2, machine.cores // 2))
+    return {
+        "processes": Default(1, "the network takes the cores that more processes would need"),
+        "image_threads": Default(threads, "half of the cores; the network needs the others"),
+        "network_threads": Default(1, "one run uses all cores"),
+        "batch_items": Default(16, "on a CPU larger batches are no faster"),
+        "batch_pixels": Default(2**22, "on a CPU larger batches are no faster"),
+    }
+
+
+def _on_gpu(machine: Machine, engine: str) -> dict[str, Default]:
+    cores = machine.cores
+    processes = min(_MOST_PROCESSES, (cores - 2) // 2) if cores >= _LEAST_CORES_TO_SPLIT else 1
+    threads = min(_MOST_IMAGE_THREADS, max(2, cores - 2))
     graphs = engine in ("auto", "cuda-graphs")
     return {
+        "processes": Default(
+            processes,
+            "two cores for each that decodes and encodes, and two for the one that has the GPU",
+        ),
         "image_threads": Default(
             threads, "all cores but two: on 16 cores 14 threads gave a third more than 2"
         ),
@@ -80,7 +75,7 @@ def machine_defaults(machine: Machine, engine: str = "auto") -> dict[str, Defaul
         if graphs
         else Default(1, f"engine {engine} launches from Python, and more threads made it slower"),
         "batch_items": Default(
-            32, "an H200 ran 800 images/s in batches of 8, and 1 156 in batches of 32"
+            64, "the most; how many run at once is measured, and stays below what pays"
         ),
         "batch_pixels": Default(2**24, "64 images of 512 x 512, or 8 of full HD"),
     }
@@ -91,27 +86,27 @@ def decide(settings: Settings, machine: Machine) -> Settings:
     defaults = machine_defaults(machine, settings.engine)
     return settings.model_copy(
         update={
-            name: default.value
-            for name, default in defaults.items()
-            if name not in settings.model_fields_set
+            name: default.value for name, default in defaults.items() if is_open(settings, name)
         }
     )
 
 
-def warn_of_shared_memory(machine: Machine) -> str | None:
-    """Return a warning where /dev/shm is too small for loader workers."""
-    if machine.shared_bytes is None or machine.shared_bytes >= LEAST_SHARED_BYTES:
-        return None
-    return (
-        f"{SHARED_MEMORY} has {machine.shared_bytes >> 20} MiB, and loader workers of a training "
-        "need about 1 GiB: docker run --shm-size=1g, or shm_size: 1g in the compose file"
-    )
+def limit_threads(machine: Machine) -> None:
+    """Let networks on the CPU use no more threads than the container has cores.
 
-
-def _has_gpu() -> bool:
-    """Tell whether torch sees a CUDA device; imports torch only where a driver is loaded."""
-    if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/dxg").exists():
-        return False
+    torch, and OpenVINO after it, counts the cores of the host: with `docker run --cpus 2` on 64
+    cores, 64 threads would be stopped together whenever they have used up the time of two.
+    """
     import torch
 
-    return torch.cuda.is_available()
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > machine.cores:
+        torch.set_num_threads(machine.cores)
+
+
+def is_open(settings: Settings, name: str) -> bool:
+    """Tell whether the operator left a setting to the machine."""
+    return name not in settings.model_fields_set or getattr(settings, name) == "auto"
+
+
+def _gib(count: int | None) -> str:
+    return f"{(count or 0) / 2**30:.0f} GiB of memory"

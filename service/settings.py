@@ -82,11 +82,23 @@ class Settings(BaseSettings):
         default="auto", description="Device of the networks: auto, cpu, cuda, cuda:1."
     )
     engine: str = Field(default="auto", description="Engine of the networks: auto, torch, …")
+    max_int8_loss: float = Field(
+        default=0.1,
+        description="Points of mean IoU (of 100) that int8 may have lost, as scored at its export "
+        "on at least 20 images, for engine=auto to take it on a CPU; -100 never takes it.",
+    )
+    processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        default="auto",
+        description="Processes that answer requests. `auto`: one without a GPU, else by the cores; "
+        "see `maskzoo doctor`.",
+    )
     network_threads: int = Field(
-        default=1, ge=1, description="Networks that may run at the same time in this process."
+        default=1, ge=1, description="Networks that may run at the same time on one device."
     )
     image_threads: int = Field(
-        default=2, ge=1, description="Images that may be decoded or encoded at the same time."
+        default=2,
+        ge=1,
+        description="Images that may be decoded or encoded at the same time, in all processes.",
     )
     decode_s: float = Field(
         default=20,
@@ -274,7 +286,14 @@ class Settings(BaseSettings):
     batch_pixels: int = Field(
         default=4_194_304, ge=1, description="Pixels of the network's input in one batch."
     )
-    batch_items: int = Field(default=16, ge=1, description="Images in one batch.")
+    batch_items: int = Field(
+        default=16,
+        ge=1,
+        description="Most images in one batch; up to here it grows while images per second grow.",
+    )
+    batch_s: float = Field(
+        default=0.25, gt=0, description="Longest time that a batch of several images should take."
+    )
     batch_wait_s: float = Field(
         default=0.003,
         ge=0,

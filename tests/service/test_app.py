@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maskzoo.service.machine import Machine
+from maskzoo.models.machine import Machine
 
 TOKEN = "a-token-of-sixteen"
 
@@ -52,7 +52,7 @@ def test_the_machine_decides_what_the_operator_left_open(start, monkeypatch):
 
     def measure(device: str) -> Machine:
         asked.append(device)
-        return Machine(16, has_gpu=True)
+        return Machine(16, gpus=1)
 
     monkeypatch.setattr("maskzoo.service.app.measure_machine", measure)
     services = start(device="cpu", batch_items=7).app.state.services

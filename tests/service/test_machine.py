@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from maskzoo.service.machine import (
-    Machine,
-    decide,
-    machine_defaults,
-    measure_machine,
-    warn_of_shared_memory,
-)
+from maskzoo.models.machine import Machine
+from maskzoo.service.machine import decide, limit_threads, machine_defaults
 from maskzoo.service.settings import Settings
 
-NAMES = ("image_threads", "network_threads", "batch_items", "batch_pixels")
+GIB = 2**30
+NAMES = ("processes", "image_threads", "network_threads", "batch_items", "batch_pixels")
 
 
 @pytest.mark.parametrize(
     ("machine", "values"),
     [
-        (Machine(1, False), (2, 1, 16, 4_194_304)),
-        (Machine(2, False), (2, 1, 16, 4_194_304)),
-        (Machine(64, False), (16, 1, 16, 4_194_304)),
-        (Machine(2, True), (2, 3, 32, 16_777_216)),
-        (Machine(16, True), (14, 3, 32, 16_777_216)),
-        (Machine(96, True), (16, 3, 32, 16_777_216)),
+        (Machine(1), (1, 2, 1, 16, 4_194_304)),
+        (Machine(2), (1, 2, 1, 16, 4_194_304)),
+        (Machine(64), (1, 16, 1, 16, 4_194_304)),
+        (Machine(2, gpus=1), (1, 2, 3, 64, 16_777_216)),
+        (Machine(4, gpus=1), (1, 2, 3, 64, 16_777_216)),
+        (Machine(8, gpus=1), (3, 6, 3, 64, 16_777_216)),
+        (Machine(16, gpus=1), (7, 14, 3, 64, 16_777_216)),
+        (Machine(96, gpus=4), (8, 16, 3, 64, 16_777_216)),
     ],
 )
 def test_cores_and_device_decide(machine: Machine, values: tuple[int, ...]) -> None:
@@ -33,39 +32,56 @@ def test_cores_and_device_decide(machine: Machine, values: tuple[int, ...]) -> N
     assert all(default.reason for default in machine_defaults(machine).values())
 
 
+@pytest.mark.parametrize(
+    ("machine", "pixels", "bodies"),
+    [
+        (Machine(2), 100_000_000, 256 * 2**20),
+        (Machine(2, memory_bytes=64 * GIB), 100_000_000, 256 * 2**20),
+        (Machine(2, memory_bytes=2 * GIB), 2**23, 2**27),
+        (Machine(16, gpus=1, memory_bytes=128 * GIB), 400_000_000, 2**30),
+        (Machine(16, gpus=1, memory_bytes=8 * GIB), 2**25, 2**29),
+    ],
+)
+def test_memory_bounds_what_may_wait(machine: Machine, pixels: int, bodies: int) -> None:
+    settings = decide(Settings(), machine)
+    assert (settings.queue_pixels, settings.body_bytes) == (pixels, bodies)
+
+
 def test_what_the_operator_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASKZOO_IMAGE_THREADS", "5")
-    settings = decide(Settings(batch_items=7), Machine(16, True))
+    settings = decide(Settings(batch_items=7), Machine(16, gpus=1))
     assert (settings.image_threads, settings.batch_items, settings.network_threads) == (5, 7, 3)
 
 
+@pytest.mark.parametrize(("given", "processes"), [("auto", 7), ("1", 1), ("12", 12)])
+def test_processes_are_a_number_or_the_machines(
+    monkeypatch: pytest.MonkeyPatch, given: str, processes: int
+) -> None:
+    monkeypatch.setenv("MASKZOO_PROCESSES", given)
+    assert decide(Settings(), Machine(16, gpus=1)).processes == processes
+
+
 def test_an_engine_that_launches_from_python_has_one_thread() -> None:
-    assert decide(Settings(engine="torch"), Machine(16, True)).network_threads == 1
-    assert decide(Settings(engine="cuda-graphs"), Machine(16, True)).network_threads == 3
+    assert decide(Settings(engine="torch"), Machine(16, gpus=1)).network_threads == 1
+    assert decide(Settings(engine="cuda-graphs"), Machine(16, gpus=1)).network_threads == 3
+
+
+@pytest.mark.parametrize(
+    ("threads", "variable", "wanted"),
+    [(64, None, [2]), (2, None, []), (1, None, []), (64, "64", [])],
+)
+def test_threads_of_torch_are_no_more_than_the_cores_of_the_container(
+    monkeypatch: pytest.MonkeyPatch, threads: int, variable: str | None, wanted: list[int]
+) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    limit_threads(Machine(2))
+    assert chosen == wanted
 
 
 def test_two_cores_without_a_gpu_keep_the_settings_own_defaults() -> None:
-    assert decide(Settings(), Machine(2, False)) == Settings()
-
-
-def test_a_small_shared_memory_is_warned_of_with_its_cure() -> None:
-    warning = warn_of_shared_memory(Machine(2, False, 64 * 2**20))
-    assert warning is not None
-    assert "64 MiB" in warning
-    assert "--shm-size" in warning
-    assert warn_of_shared_memory(Machine(2, False, 2**30)) is None
-    assert warn_of_shared_memory(Machine(2, False)) is None
-
-
-@pytest.mark.parametrize(("device", "has_gpu"), [("cpu", False), ("auto", True), ("cuda:1", True)])
-def test_a_gpu_counts_unless_the_device_is_the_cpu(
-    monkeypatch: pytest.MonkeyPatch, device: str, has_gpu: bool
-) -> None:
-    monkeypatch.setattr("maskzoo.service.machine._has_gpu", lambda: True)
-    assert measure_machine(device).has_gpu is has_gpu
-
-
-def test_this_machine_is_measured_and_device_cpu_leaves_the_gpu_out() -> None:
-    machine = measure_machine("cpu")
-    assert machine.cores >= 1
-    assert not machine.has_gpu
+    assert decide(Settings(), Machine(2)) == Settings(processes=1)

@@ -5,7 +5,7 @@ Both must be decided before anything can be built, and neither depends on the da
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.engines.precision import has_bf16, prefers_channels_last
 from maskzoo.models.errors import SpecError
+from maskzoo.models.machine import Machine, loader_workers, measure_machine
 from maskzoo.models.spec import ModelSpec
 from maskzoo.models.weights.source import BUILTIN_SOURCE
 from maskzoo.training.config.run_config import MachineConfig
@@ -24,23 +25,25 @@ from maskzoo.training.planning.run_plan import Draft, RunPlan
 _BUILTIN_ENCODER = "tu-tf_efficientnet_lite0"
 
 
-def choose_machine(config: TrainConfig, *, cpu_count: int | None = None) -> RunPlan[MachineConfig]:
+def choose_machine(
+    config: TrainConfig, *, machine: Machine | None = None
+) -> RunPlan[MachineConfig]:
     """Decide the device and the network of a run.
 
     Args:
-        cpu_count: cores of this machine; by default counted.
+        machine: by default measured.
 
     Raises:
         BundleError, UnknownNameError: `model.start_from` is not a valid bundle.
         SpecError: it has another encoder than the one given.
     """
     draft = Draft(config)
-    device = _choose_runtime(draft, cpu_count or os.cpu_count() or 1)
+    device = _choose_runtime(draft, machine or measure_machine())
     _choose_network(draft, config.model, device)
     return draft.finish(MachineConfig)
 
 
-def _choose_runtime(draft: Draft, cpu_count: int) -> str:
+def _choose_runtime(draft: Draft, machine: Machine) -> str:
     """Decide device, precision, layout and loader processes; return the device."""
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     fastest = "cuda" if cuda else "mps" if mps else "cpu"
@@ -58,8 +61,8 @@ def _choose_runtime(draft: Draft, cpu_count: int) -> str:
     )
     draft.decide("runtime.channels_last", *_layout(device))
     _choose_step(draft, device)
-    workers = min(8, max(1, cpu_count // 2))
-    draft.decide("loader.num_workers", workers, f"{cpu_count} CPU cores")
+    workers = loader_workers(machine if device == "cuda" else replace(machine, gpus=0))
+    draft.decide("loader.num_workers", workers.value, workers.reason)
     return device
 
 

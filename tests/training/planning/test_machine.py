@@ -8,6 +8,7 @@ import torch
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import SpecError
+from maskzoo.models.machine import Machine
 from maskzoo.training.config.load import load_config
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.planning.machine import choose_machine
@@ -28,7 +29,7 @@ def test_the_network_follows_the_device_where_it_is_not_given(
     device: str, given: list[str], network: tuple[str, str]
 ) -> None:
     config = load_config([f"runtime.accelerator={device}", *given])
-    chosen = choose_machine(config, cpu_count=6).config.model
+    chosen = choose_machine(config, machine=Machine(6)).config.model
     assert (chosen.architecture, chosen.encoder) == network
 
 
@@ -36,7 +37,7 @@ def test_a_run_that_starts_from_a_bundle_takes_its_network_and_keeps_what_was_gi
     bundle = find_bundle("nuclei")
     spec = read_manifest(bundle).spec
     given = [f"model.start_from={bundle}", "model.output_stride=16"]
-    made = choose_machine(load_config(given), cpu_count=6)
+    made = choose_machine(load_config(given), machine=Machine(6))
     model = made.config.model
     assert (model.architecture, model.encoder) == (spec.architecture, spec.encoder)
     assert (model.options, model.encoder_options) == (spec.options, spec.encoder_options)
@@ -55,20 +56,20 @@ def test_a_bundle_and_another_encoder_are_refused_before_the_data_are_read(
     given: str, message: str
 ) -> None:
     with pytest.raises(SpecError, match=message):
-        choose_machine(load_config(["model.start_from=nuclei", given]), cpu_count=2)
+        choose_machine(load_config(["model.start_from=nuclei", given]), machine=Machine(2))
 
 
 def test_another_architecture_starts_from_the_encoder_of_a_bundle() -> None:
     spec = read_manifest(find_bundle("nuclei")).spec
     given = ["model.start_from=nuclei", "model.architecture=fpn"]
-    model = choose_machine(load_config(given), cpu_count=2).config.model
+    model = choose_machine(load_config(given), machine=Machine(2)).config.model
     assert (model.architecture, model.encoder) == ("fpn", spec.encoder)
     assert (model.encoder_options, model.options) == (spec.encoder_options, {})
 
 
 def test_workers_leave_cores_to_the_network() -> None:
     for cores, workers in ((1, 1), (6, 3), (64, 8)):
-        machine = choose_machine(TrainConfig(), cpu_count=cores)
+        machine = choose_machine(TrainConfig(), machine=Machine(cores))
         assert machine.config.loader.num_workers == workers
 
 
@@ -77,7 +78,7 @@ def test_the_layout_follows_the_processor(
     monkeypatch: pytest.MonkeyPatch, units: str, last: bool
 ) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: units)
-    made = choose_machine(TrainConfig(), cpu_count=2)
+    made = choose_machine(TrainConfig(), machine=Machine(2))
     assert made.config.runtime.channels_last is last
     why = next(row.why for row in made.decisions if row.key == "runtime.channels_last")
     assert why == f"by the convolutions of a CPU with {units}"

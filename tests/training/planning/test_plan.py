@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import SpecError
+from maskzoo.models.machine import Machine
 from maskzoo.training.config.load import load_config
 from maskzoo.training.config.run_config import RunConfig
 from maskzoo.training.planning.lengths import run_lengths
@@ -34,7 +35,7 @@ def survey(
 
 
 def plan(*overrides: str, memory: StepMemory | None = None, **seen: object) -> RunPlan[RunConfig]:
-    machine = choose_machine(load_config(overrides), cpu_count=6)
+    machine = choose_machine(load_config(overrides), machine=Machine(6))
     return resolve(machine, survey(**seen), measure=lambda config, crop: memory, free_ram=8 * GIB)  # type: ignore[arg-type]
 
 
@@ -50,7 +51,7 @@ def test_nothing_is_left_to_decide_and_each_decision_has_a_reason() -> None:
 
 def test_a_plan_of_a_resolved_configuration_changes_nothing() -> None:
     made = plan()
-    again = resolve(choose_machine(made.config, cpu_count=1), survey())
+    again = resolve(choose_machine(made.config, machine=Machine(1)), survey())
     assert again.config == made.config
     assert again.decisions == ()
 
