@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import Lifespan
 
 from maskzoo.models.errors import ZooError
+from maskzoo.models.machine import measure_machine
 from maskzoo.service.answering.answerer import Answerer
 from maskzoo.service.answering.network import LocalDesk
 from maskzoo.service.bundles.manager import ModelManager
@@ -38,7 +39,7 @@ from maskzoo.service.inputs.bodies import base64_room
 from maskzoo.service.jobs.life import OnFault
 from maskzoo.service.jobs.runner import Jobs
 from maskzoo.service.jobs.work import JobWorker
-from maskzoo.service.machine import decide, measure_machine
+from maskzoo.service.machine import decide, limit_threads
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.observability.sampling import Sampler
 from maskzoo.service.observability.telemetry import telemetry_options
@@ -54,6 +55,7 @@ from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.scheduling.draining import Drain
 from maskzoo.service.scheduling.heap import keep_small, limit_arenas
 from maskzoo.service.scheduling.network import run_batch
+from maskzoo.service.scheduling.pace import BatchPace
 from maskzoo.service.scheduling.queueing import BatchQueue
 from maskzoo.service.scheduling.workers import Workers
 from maskzoo.service.schemas import ProblemDocument
@@ -178,7 +180,9 @@ def _services(
     on_fault: OnFault | None,
     make_budget: Callable[[int], ByteBudget],
 ) -> Services:
-    settings = decide(settings, measure_machine(settings.device))
+    machine = measure_machine(settings.device)
+    settings = decide(settings, machine)
+    limit_threads(machine)
     metrics = Metrics()
     workers = Workers(
         image_threads=settings.image_threads, network_threads=settings.network_threads
@@ -195,7 +199,11 @@ def _services(
     )
     batcher = Batcher(
         metrics.counted(partial(run_batch, workers)),
-        BatchQueue(max_batch_pixels=settings.batch_pixels, max_batch_items=settings.batch_items),
+        BatchQueue(
+            max_batch_pixels=settings.batch_pixels,
+            max_batch_items=settings.batch_items,
+            pace=BatchPace(most=settings.batch_items, batch_s=settings.batch_s),
+        ),
         workers=settings.network_threads,
         wait_s=settings.batch_wait_s,
     )
@@ -270,7 +278,12 @@ def _middleware(services: ImageServices) -> list[Middleware]:
 
 
 def _default_loader(settings: Settings) -> LoadModel:
-    return partial(open_bundle, engine=settings.engine, device=settings.device)
+    return partial(
+        open_bundle,
+        engine=settings.engine,
+        device=settings.device,
+        max_int8_loss=settings.max_int8_loss,
+    )
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

@@ -134,7 +134,7 @@ class Batcher:
         )
 
     async def _serve(self, batch: list[Item], started: float) -> None:
-        bucket = batch[0].bucket
+        bucket, began = batch[0].bucket, self._clock()
         try:
             results = await self._run(bucket, [item.work[0] for item in batch])
             assert len(results) == len(batch), "one result for each item"
@@ -145,7 +145,7 @@ class Batcher:
         except Exception as error:
             await self._recover(batch, started, error)
             return
-        self.queue.limits.did_fit(batch[0].network, sum(item.pixels for item in batch))
+        self.queue.did_run(batch, start=began, end=self._clock())
         self.batch_sizes[len(batch)] = self.batch_sizes.get(len(batch), 0) + 1
         for item, result in zip(batch, results, strict=True):
             if not item.is_gone():

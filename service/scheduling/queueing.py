@@ -13,10 +13,13 @@ does.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from maskzoo.service.scheduling.pace import BatchPace
 
 _MAX_NETWORKS = 256
 _BATCHES_TO_GROW = 64
@@ -46,6 +49,11 @@ class Item:
     def is_worth_running(self, now: float) -> bool:
         """Whether a client is waiting and can still be answered in time."""
         return not self.is_gone() and (self.deadline is None or now < self.deadline)
+
+    @property
+    def pace_key(self) -> Hashable:
+        """The batches that are as fast as this item's; it keeps nothing of the bucket alive."""
+        return self.network, type(self.bucket), self.pixels
 
 
 class PixelLimits:
@@ -93,11 +101,15 @@ class BatchQueue:
     Args:
         max_batch_pixels: of the inputs of one batch; a larger image runs alone.
         max_batch_items: of one batch.
+        pace: learns how many items pay in one batch; None always takes the most.
     """
 
-    def __init__(self, *, max_batch_pixels: int, max_batch_items: int) -> None:
+    def __init__(
+        self, *, max_batch_pixels: int, max_batch_items: int, pace: BatchPace | None = None
+    ) -> None:
         self.limits = PixelLimits(max_batch_pixels)
         self.max_batch_items = max_batch_items
+        self.pace = pace
         self._items: list[Item] = []
 
     def __len__(self) -> int:
@@ -116,29 +128,42 @@ class BatchQueue:
         """Remove and return the next batch, and the items that are no longer worth running."""
         dropped = [item for item in self._items if not item.is_worth_running(now)]
         self._items = [item for item in self._items if item.is_worth_running(now)]
-        batch = self._next_batch()
+        batch = self._next_batch(now)
         chosen = set(map(id, batch))
         self._items = [item for item in self._items if id(item) not in chosen]
         return batch, dropped
 
     def patience(self, now: float, wait_s: float) -> float:
         """Return how long the next batch should wait for more items; 0 if it is full."""
-        batch = self._next_batch()
+        batch = self._next_batch(now)
         if not batch:
             return 0.0
-        is_full = len(batch) >= self.max_batch_items or sum(item.pixels for item in batch) + batch[
-            0
-        ].pixels > self.limits.of(batch[0].network)
+        is_full = len(batch) >= self._most_items(batch[0], now) or sum(
+            item.pixels for item in batch
+        ) + batch[0].pixels > self.limits.of(batch[0].network)
         return 0.0 if is_full else max(0.0, batch[0].entered + wait_s - now)
 
-    def _next_batch(self) -> list[Item]:
+    def did_run(self, batch: Sequence[Item], *, start: float, end: float) -> None:
+        """Learn from a batch that ran from `start` to `end`."""
+        self.limits.did_fit(batch[0].network, sum(item.pixels for item in batch))
+        if self.pace is not None:
+            self.pace.observe(batch[0].pace_key, len(batch), start=start, end=end)
+
+    def _most_items(self, first: Item, now: float) -> int:
+        if self.pace is None:
+            return self.max_batch_items
+        within_s = math.inf if first.deadline is None else first.deadline - now
+        return min(self.max_batch_items, self.pace.limit(first.pace_key, within_s=within_s))
+
+    def _next_batch(self, now: float) -> list[Item]:
         if not self._items:
             return []
         first = self._items[0]
+        most = self._most_items(first, now)
         room = self.limits.of(first.network) - first.pixels
         batch = [first]
         for item in self._items[1:]:
-            if len(batch) >= self.max_batch_items:
+            if len(batch) >= most:
                 break
             if item.bucket == first.bucket and item.pixels <= room:
                 batch.append(item)

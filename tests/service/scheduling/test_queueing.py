@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
 from maskzoo.service.scheduling.queueing import BatchQueue, Item, PixelLimits
@@ -104,3 +106,42 @@ def test_a_batch_waits_shortly_unless_it_is_full(items, now, patience):
 
 def test_pixels_that_wait_are_counted():
     assert queue_of(item("1", 30), item("2", 12)).pixels == 42
+
+
+class Pace:
+    """Answers a number, and notes what it is asked and told."""
+
+    def __init__(self, limit: int) -> None:
+        self.number, self.asked, self.told = limit, [], []
+
+    def limit(self, key: object, *, within_s: float) -> int:
+        self.asked.append((key, within_s))
+        return self.number
+
+    def observe(self, key: object, items: int, *, start: float, end: float) -> None:
+        self.told.append((key, items, start, end))
+
+
+def test_what_is_measured_bounds_a_batch_and_learns_from_it():
+    queue, pace = queue_of(*(item(n, network="net", deadline=9.0) for n in "12345")), Pace(3)
+    queue.pace = pace
+    assert queue.patience(1.0, wait_s=5) == 0, "three wait, and no fourth would come along"
+    batch, _ = queue.take(1.0)
+    assert [one.work for one in batch] == ["1", "2", "3"]
+    queue.did_run(batch, start=1.0, end=3.0)
+    assert pace.told == [(("net", str, 10), 3, 1.0, 3.0)]
+    assert pace.asked[-1] == (("net", str, 10), 8.0)
+    pace.number = 99
+    assert len(queue_of(*(item(n) for n in "12345")).take(1.0)[0]) == 4, "never above the most"
+
+
+def test_the_pace_keeps_no_network_alive():
+    queue, pace = queue_of(), Pace(3)
+    queue.pace = pace
+    predictor = type("Predictor", (), {})()
+    seen = weakref.ref(predictor)
+    queue.put(Item(("bucket", predictor), 10, None, entered=0.0, network="sha"))
+    batch, _ = queue.take(0.0)
+    queue.did_run(batch, start=0.0, end=1.0)
+    del predictor, batch
+    assert seen() is None
