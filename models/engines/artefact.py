@@ -18,7 +18,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -49,30 +49,46 @@ class PrecisionScore(BaseModel):
     mean_iou_torch: float
     mean_iou: float
 
+    @property
+    def loss(self) -> float:
+        """Points of mean IoU (of 100) that the lower precision loses; negative if it gains."""
+        return 100 * (self.mean_iou_torch - self.mean_iou)
 
-class ArtefactRecord(BaseModel):
-    """The record in `engine.json`.
+
+class StoredRecord(BaseModel):
+    """The record of files that were made from a bundle's weights.
 
     Attributes:
-        engine: the runtime that runs it.
-        precision: of the stored weights; the runtime may compute in another.
-        weights_sha256: hash of the bundle's weights that it was made from.
-        made_with: versions of the libraries that made it.
-        agreement: fraction of the check images' pixels with torch's class, at the time of export.
-        score: mean IoU of torch and of the engine, for an engine that changes classes (int8).
+        weights_sha256: hash of the bundle's weights that they were made from.
         files: sha256 of each file beside this one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
+    weights_sha256: str
+    files: dict[str, str]
+
+
+class ArtefactRecord(StoredRecord):
+    """The record in `engine.json`.
+
+    Attributes:
+        engine: the runtime that runs it.
+        precision: of the stored weights; the runtime may compute in another.
+        made_with: versions of the libraries that made it.
+        agreement: fraction of the check images' pixels with torch's class, at the time of export.
+        score: mean IoU of torch and of the engine, for an engine that changes classes (int8).
+    """
+
     engine: EngineName
     precision: Precision
-    weights_sha256: str
     made_with: dict[str, str]
     agreement: float
     score: PrecisionScore | None = None
-    files: dict[str, str]
+
+
+R = TypeVar("R", bound=StoredRecord)
 
 
 class Artefact:
@@ -101,10 +117,19 @@ class Artefact:
         strange = [name for name in self.record.files if Path(name).name != name]
         if strange or MODEL[self.record.engine] not in self.record.files:
             raise BundleError(f"{self.folder}: {RECORD} does not list its files; export it again")
-        for name, wanted in self.record.files.items():
-            path = self.folder / name
-            if not path.is_file() or _sha256(path) != wanted:
-                raise BundleError(f"{path}: missing or changed since it was made; export it again")
+        verify_files(self.folder, self.record)
+
+
+def verify_files(folder: Path, record: StoredRecord) -> None:
+    """Compare every file with its hash.
+
+    Raises:
+        BundleError: a file is missing or changed.
+    """
+    for name, wanted in record.files.items():
+        path = folder / name
+        if not path.is_file() or _sha256(path) != wanted:
+            raise BundleError(f"{path}: missing or changed since it was made; export it again")
 
 
 def find_artefacts(bundle: Path, manifest: Manifest, engine: EngineName) -> Iterator[Artefact]:
@@ -112,7 +137,7 @@ def find_artefacts(bundle: Path, manifest: Manifest, engine: EngineName) -> Iter
     for precision in ("fp32", "fp16", "int8"):
         for parent in (bundle / "engines", cache_folder(manifest.weights_sha256)):
             folder = parent / f"{engine}-{precision}"
-            record = _read(folder)
+            record = read_record(folder, ArtefactRecord)
             if record is not None and record.weights_sha256 == manifest.weights_sha256:
                 yield Artefact(folder, record)
 
@@ -133,6 +158,11 @@ def store_artefact(
         out: parent folder, in place of the bundle's `engines` or the cache.
     """
     parent = out or _writable(bundle / "engines") or cache_folder(weights_sha256)
+    return Artefact(*store_folder(parent, name, make))
+
+
+def store_folder(parent: Path, name: str, make: Callable[[Path], R]) -> tuple[Path, R]:
+    """Create `parent`/`name` as `store_artefact` does; return it with its record."""
     parent.mkdir(parents=True, exist_ok=True)
     target = parent / name
     with tempfile.TemporaryDirectory(dir=parent, prefix=".making-") as temporary:
@@ -143,7 +173,7 @@ def store_artefact(
         record = record.model_copy(update={"files": files})
         (made / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         _replace(made, target, Path(temporary) / "old")
-    return Artefact(target, record)
+    return target, record
 
 
 def _replace(made: Path, target: Path, old: Path) -> None:
@@ -163,10 +193,10 @@ def cache_folder(weights_sha256: str) -> Path:
     return Path(root) / "maskzoo" / "engines" / weights_sha256[:32]
 
 
-def _read(folder: Path) -> ArtefactRecord | None:
+def read_record(folder: Path, kind: type[R]) -> R | None:
     """Return the record in `folder`; None if it is missing or has another schema."""
     try:
-        return ArtefactRecord.model_validate_json(read_regular(folder / RECORD))
+        return kind.model_validate_json(read_regular(folder / RECORD))
     except (OSError, ValidationError):
         return None
 

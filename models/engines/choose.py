@@ -1,8 +1,10 @@
 """The choice of a bundle's engine: the requested one, or the fastest that agrees with torch.
 
 On a CPU that is OpenVINO or ONNX Runtime, if `maskzoo export` has written the network for it
-(`models.engines.artefact`); of both, the one that is faster on the check images. On a GPU it is
-`cuda-graphs`. Torch runs all other bundles. `benchmarks/engines.py` measures them.
+(`models.engines.artefact`); of both, the one that is faster on the check images. int8 changes
+classes, so it takes part only where its own score, measured on data at the export, is as good as
+torch's. On a GPU it is `cuda-graphs`. Torch runs all other bundles. `benchmarks/engines.py`
+measures them.
 """
 
 from __future__ import annotations
@@ -40,17 +42,29 @@ ENGINES = (
     "openvino-int8",
 )
 
+MAX_INT8_LOSS = 0.1
+"""Points of mean IoU (of 100) that int8 may have lost for ``auto`` to take it."""
+
+_LEAST_SCORED = 20  # images, for their mean IoU to say something
+
 _log = logging.getLogger(__name__)
 
 
 def open_engine(
-    bundle: Path, manifest: Manifest, *, engine: str = "auto", device: str = "auto"
+    bundle: Path,
+    manifest: Manifest,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    max_int8_loss: float = MAX_INT8_LOSS,
 ) -> Engine:
     """Return the engine of the bundle in folder `bundle`.
 
     Args:
         engine: one of `ENGINES`; ``auto`` always finds one, since torch is always available.
         device: ``cpu``, ``cuda``, ``cuda:1`` …, or ``auto``.
+        max_int8_loss: points of mean IoU (of 100) that int8 may have lost, as scored at its export
+            on at least 20 images, for ``auto`` to take it. Below 0 it must have gained.
 
     Raises:
         UnknownNameError: there is no such engine or device.
@@ -61,14 +75,14 @@ def open_engine(
         raise UnknownNameError("engine", engine, ENGINES)
     where = choose_device(device)
     if engine == "auto" and where.type == "cpu":
-        return _fastest_that_agrees(bundle, manifest, device)
+        return _fastest_that_agrees(bundle, manifest, device, max_int8_loss)
     if engine == "auto":
         return _on_gpu(bundle, manifest, where)
     reason = f"{engine} was asked for"
     if engine == "cuda-graphs":
         if where.type == "cpu":
             raise EngineError("cuda-graphs runs on NVIDIA GPUs only, and torch finds none here")
-        return _because(_graphs(bundle, manifest, where), reason)
+        return _graphs(bundle, manifest, where, reason)
     if engine == "torch":
         return _because(_torch(bundle, device), reason)
     if engine == "torch-compile":
@@ -130,47 +144,19 @@ def _torch(bundle: Path, device: str) -> Engine:
 
 def _on_gpu(bundle: Path, manifest: Manifest, where: torch.device) -> Engine:
     """Return the engine for a GPU: graphs, or torch with the reason against them."""
+    reason = "on a GPU it is the fastest, and it is as near to float32 as torch in 16 bits"
     try:
-        return _because(
-            _graphs(bundle, manifest, where),
-            "on a GPU it is the fastest, and it is as near to float32 as torch in 16 bits",
-        )
+        return _graphs(bundle, manifest, where, reason)
     except EngineError as error:
         _log.warning("%s does not run on cuda-graphs: %s", manifest.name, error)
         return _because(_torch(bundle, str(where)), f"cuda-graphs does not run: {error}")
 
 
-def _graphs(bundle: Path, manifest: Manifest, where: torch.device) -> Engine:
-    """Capture the network; refuse it where it is further from float32 than torch in 16 bits.
+def _graphs(bundle: Path, manifest: Manifest, where: torch.device, reason: str) -> Engine:
+    from maskzoo.models.engines.graphs.opening import open_graphs
 
-    Float32 on the CPU is the reference for both: two programs in 16 bits round differently, and
-    neither is the truth for the other.
-    """
-    from maskzoo.models.engines.graphs.check import check_masks
-    from maskzoo.models.engines.graphs.device import open_device
-    from maskzoo.models.engines.graphs.engine import CudaGraphsEngine
-
-    loaded, preprocessing = load_bundle(bundle), manifest.preprocessing
-    engine = CudaGraphsEngine(loaded.network, preprocessing, open_device(where))
-    images = generated_images(manifest.spec.in_channels)
-    reference = EagerEngine.of(load_bundle(bundle).network, manifest.spec, "cpu")
-    check = CheckImages.of(reference, preprocessing, images)
-    with engine.capturing():
-        agreement = check.agreement(engine, preprocessing)
-        check_batches(engine, preprocessing)
-        check_masks(engine, images)
-    if engine.failure is not None:
-        raise EngineError(engine.failure)
-    if agreement < LEAST_AGREEMENT:
-        torch_engine = EagerEngine.of(loaded.network, manifest.spec, str(where))
-        others = check.agreement(torch_engine, preprocessing)
-        if agreement < others - (1 - LEAST_AGREEMENT):
-            raise EngineError(
-                f"{manifest.name!r} as CUDA graphs gives float32's class for {agreement:.3%} of "
-                f"the check pixels, and torch in {torch_engine.precision} for {others:.3%}; "
-                "choose engine torch"
-            )
-    return engine
+    engine, of_kernels = open_graphs(bundle, manifest, where)
+    return _because(engine, reason + of_kernels)
 
 
 def _compiled(bundle: Path, manifest: Manifest, device: str) -> Engine:
@@ -196,17 +182,23 @@ def _compiled(bundle: Path, manifest: Manifest, device: str) -> Engine:
     )
 
 
-def _fastest_that_agrees(bundle: Path, manifest: Manifest, device: str) -> Engine:
+def _fastest_that_agrees(
+    bundle: Path, manifest: Manifest, device: str, max_int8_loss: float
+) -> Engine:
     """Return the fastest engine for the CPU; its `choice` says why others were left out."""
     found: dict[Artefact, Engine] = {}
     left_out: list[str] = []
     artefacts = [one for name in EXPORTED for one in find_artefacts(bundle, manifest, name)]
     for artefact in artefacts:
-        kind = artefact.record.engine
-        if artefact.record.precision == "int8" or kind in {one.record.engine for one in found}:
-            continue  # int8 changes classes, so only on request; else the most precise one
+        kind, is_int8 = _kind(artefact), artefact.record.precision == "int8"
+        if kind in map(_kind, found):
+            continue  # the most precise one of its kind is there
+        objection = _objection(artefact, max_int8_loss) if is_int8 else None
+        if objection is not None:
+            left_out.append(f"; int8 is not taken: {objection}")
+            continue
         try:
-            found[artefact] = _open(artefact, manifest, "cpu", check=True)
+            found[artefact] = _open(artefact, manifest, "cpu", check=not is_int8)
         except (EngineError, BundleError) as error:
             _log.warning("%s does not run on %s: %s", manifest.name, kind, error)
             left_out.append(f"; {kind} does not run: {error}")
@@ -215,18 +207,46 @@ def _fastest_that_agrees(bundle: Path, manifest: Manifest, device: str) -> Engin
             "%s runs on torch; `maskzoo export %s` makes it faster on a CPU", manifest.name, bundle
         )
     if not found:
-        reason = "it was not exported for a CPU engine"
-        if artefacts:
-            reason = (
-                "no exported engine runs" if left_out else "int8 runs only where it is asked for"
-            )
+        reason = "no exported engine runs" if artefacts else "it was not exported for a CPU engine"
         return _because(_torch(bundle, device), reason + "".join(left_out))
-    best, reason = next(iter(found)), "exported with the bundle, and it gives torch's classes"
+    best = next(iter(found))
     if len(found) > 1:
         seconds = {artefact: _seconds(artefact, found, manifest) for artefact in found}
         best = min(found, key=lambda artefact: seconds[artefact])
-        reason += "; the faster of two"
-    return _because(found[best], reason + "".join(left_out), best.record.precision)
+    reason = _reason(best, len(found)) + "".join(left_out)
+    return _because(found[best], reason, best.record.precision)
+
+
+def _kind(artefact: Artefact) -> str:
+    """Return what is compared with the others: int8 stands beside its own runtime."""
+    record = artefact.record
+    return "openvino-int8" if record.precision == "int8" else record.engine
+
+
+def _objection(artefact: Artefact, max_loss: float) -> str | None:
+    """Return why an engine in int8 is not taken unasked; None if its score speaks for it."""
+    score = artefact.record.score
+    if score is None:
+        return "its export has no score"
+    if score.images < _LEAST_SCORED:
+        return f"it was scored on {score.images} images only, and {_LEAST_SCORED} are needed"
+    if score.loss > max_loss:
+        return (
+            f"it lost {score.loss:.2f} points of mean IoU on {score.split}, and {max_loss:g} may be"
+        )
+    return None
+
+
+def _reason(artefact: Artefact, count: int) -> str:
+    """Return why this engine was taken, of so many that run."""
+    score = artefact.record.score
+    reason = "exported with the bundle, and it gives torch's classes"
+    if artefact.record.precision == "int8" and score is not None:
+        reason = (
+            f"its mean IoU on {score.images} images of {score.split} is "
+            f"{100 * score.mean_iou:.2f}, torch's {100 * score.mean_iou_torch:.2f}"
+        )
+    return reason if count == 1 else f"{reason}; the fastest of {count}"
 
 
 def _seconds(artefact: Artefact, engines: dict[Artefact, Engine], manifest: Manifest) -> float:

@@ -81,7 +81,11 @@ def exportable(
 
 
 def export_program(
-    module: nn.Module, in_channels: int, *, size: tuple[int, int] | None = None
+    module: nn.Module,
+    in_channels: int,
+    *,
+    size: tuple[int, int] | None = None,
+    typical: tuple[int, int, int] | None = None,
 ) -> ExportedProgram:
     """Return torch's exported program of `module`, for any batch and any size from a least side up.
 
@@ -90,6 +94,8 @@ def export_program(
     Args:
         module: takes (N, in_channels, H, W) float32, in evaluation mode.
         size: (height, width) fixes everything but the batch.
+        typical: (batch, height, width) that a compiler of the program should have in mind; its
+            memory is channels last then.
 
     Raises:
         ExportError: torch cannot trace the network, or cannot leave the size free.
@@ -97,12 +103,15 @@ def export_program(
     reference = next(iter(module.parameters()))
     refused: UserError | None = None
     for least in _LEAST_SIDES if size is None else _LEAST_SIDES[:1]:
-        height, width = size or (least + _BEYOND[0], least + _BEYOND[1])
+        batch, height, width = typical or (_BATCH, least + _BEYOND[0], least + _BEYOND[1])
+        height, width = size or (height, width)
         dynamic = {0: Dim("batch", max=_MAX_BATCH)}
         if size is None:
             dynamic[2] = Dim("height", min=least, max=_MAX_SIDE)
             dynamic[3] = Dim("width", min=least, max=_MAX_SIDE)
-        example = torch.zeros(_BATCH, in_channels, height, width, device=reference.device)
+        example = torch.zeros(batch, in_channels, height, width, device=reference.device)
+        if typical is not None:
+            example = example.contiguous(memory_format=torch.channels_last)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about torch's internals, not for a caller
             try:

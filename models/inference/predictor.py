@@ -4,10 +4,9 @@
 
 The label map has the size of the upright image, at any size of the network's input. A predictor is
 stateless: no call changes it, so many threads may use it at once, each with the result of a single
-call; `with_limits` returns another predictor. In mode ``tiled`` the same steps
-run on each tile (`models.inference.tiled`), and `segment_rows` gives the label map of an image
-that need not be in memory. With test-time augmentation (`models.inference.tta`) the engine runs
-once for each view.
+call; `with_limits` returns another predictor. In mode ``tiled`` the same steps run on each tile
+(`models.inference.tiled`), and `segment_rows` gives the label map of an image that need not be in
+memory. With test-time augmentation (`models.inference.tta`) the engine runs once for each view.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.engines import EagerEngine, Engine
-from maskzoo.models.engines.choose import open_engine
+from maskzoo.models.engines.choose import MAX_INT8_LOSS, open_engine
 from maskzoo.models.engines.pixels import check_pixels
 from maskzoo.models.errors import ShapeError, SpecError
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, decode_image
@@ -38,11 +37,7 @@ from maskzoo.models.inference.postprocess import (
     to_label_map,
     to_probabilities,
 )
-from maskzoo.models.inference.resize import (
-    DEFAULT_WHOLE_PIXELS,
-    InputPlan,
-    plan_input,
-)
+from maskzoo.models.inference.resize import DEFAULT_WHOLE_PIXELS, InputPlan, plan_input
 from maskzoo.models.inference.segmentation import Clock, Segmentation
 from maskzoo.models.inference.tiled import LabelStrip, OnTile, RunTiles, TileWalk, write_strips
 from maskzoo.models.inference.tiles import TileGrid, lay_tiles, lay_window
@@ -120,23 +115,25 @@ class Predictor:
         device: str = "auto",
         max_pixels: int | None = DEFAULT_MAX_PIXELS,
         whole_pixels: int = DEFAULT_WHOLE_PIXELS,
+        max_int8_loss: float = MAX_INT8_LOSS,
     ) -> Predictor:
         """Load a bundle.
 
         Args:
             bundle: its folder, or the name of a shipped one.
-            engine: one of `models.engines.choose.ENGINES`; ``auto`` takes the fastest that was
-                exported and agrees with torch.
+            engine, device, max_int8_loss: as in `models.engines.choose.open_engine`.
 
         Raises:
             BundleError: it is incomplete, damaged or of a newer schema.
             UnknownNameError: there is no such bundle, engine or device.
-            EngineError: the named engine cannot run this bundle on this machine.
+            EngineError: the named engine cannot run this bundle here.
         """
         folder = find_bundle(bundle) if isinstance(bundle, str) else bundle
         manifest = read_manifest(folder)
         return cls(
-            open_engine(folder, manifest, engine=engine, device=device),
+            open_engine(
+                folder, manifest, engine=engine, device=device, max_int8_loss=max_int8_loss
+            ),
             manifest.labels,
             manifest.preprocessing,
             max_pixels=max_pixels,

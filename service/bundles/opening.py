@@ -7,19 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from maskzoo.models.engines.base import MaskEngine
+from maskzoo.models.engines.choose import MAX_INT8_LOSS
 from maskzoo.models.inference.predictor import Predictor
 
 _BATCHES = (1, 2, 4, 8, 16)  # for which graphs are captured before the first request
 _WARM_UP_SIDE = 512  # of an image for models that do not say at what size they were trained
 
 
-def open_bundle(path: Path, *, engine: str, device: str) -> Predictor:
+def open_bundle(
+    path: Path, *, engine: str, device: str, max_int8_loss: float = MAX_INT8_LOSS
+) -> Predictor:
     """Open a bundle on an engine and warm it up.
 
     Raises:
         BundleError, EngineError: it cannot be opened, or not with that engine.
     """
-    predictor = Predictor.from_bundle(path, engine=engine, device=device)
+    predictor = Predictor.from_bundle(
+        path, engine=engine, device=device, max_int8_loss=max_int8_loss
+    )
     warm_up(predictor)
     return predictor
 

@@ -106,10 +106,9 @@ def export_int8(
 
 def _refuse_loss(score: PrecisionScore, max_drop: float) -> None:
     """Raise `ExportError` if int8 is worse than torch by more than `max_drop` points of 100."""
-    drop = 100 * (score.mean_iou_torch - score.mean_iou)
-    if drop > max_drop:
+    if score.loss > max_drop:
         raise ExportError(
-            f"int8 loses {drop:.2f} points of mean IoU on {score.split} "
+            f"int8 loses {score.loss:.2f} points of mean IoU on {score.split} "
             f"({100 * score.mean_iou_torch:.2f} -> {100 * score.mean_iou:.2f}), more than "
             f"{max_drop}; allow it with --max-drop, or stay with fp32"
         )

@@ -8,7 +8,9 @@ run the same program eagerly, on the same streams.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +24,15 @@ from maskzoo.models.engines.base import EngineChoice, MaskRow
 from maskzoo.models.engines.graphs.cache import Bucket, GraphCache
 from maskzoo.models.engines.graphs.device import Event, Graph, GraphDevice, Outputs
 from maskzoo.models.engines.graphs.lanes import Lane, Lanes
-from maskzoo.models.engines.graphs.program import Program, id_dtype
+from maskzoo.models.engines.graphs.program import Forward, Program, id_dtype
 from maskzoo.models.engines.precision import half_type, name_precision
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.preprocessing import Preprocessing
 
 _FRACTION_OF_MEMORY = 0.25
 """Of the device's memory, for all graphs of one network."""
+
+_TIMED_LAUNCHES = 10
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,8 @@ class CudaGraphsEngine:
         self.num_classes = network.spec.num_classes
         dtype = half_type(self.device) if half else None
         self.precision = name_precision(dtype)
-        self._program = Program(network, preprocessing, device=self.device, dtype=dtype)
-        self.network = self._program.network
+        self.program = Program(network, preprocessing, device=self.device, dtype=dtype)
+        self.network = self.program.network
         self._on = device
         self._lanes = Lanes(device)
         self._stream = self._lanes.run
@@ -103,6 +107,25 @@ class CudaGraphsEngine:
         with self._turn:
             for batch in batches:
                 self._graphs.prepare(Bucket("masks", batch, *size).rounded())
+
+    def use(self, fused: Forward | None) -> None:
+        """Compute the logits by a fused program from now on; None takes the network itself."""
+        with self._turn:
+            self._graphs.clear()
+            self.program.fused = fused
+
+    def seconds(self, size: tuple[int, int], batch: int) -> float:
+        """Return the time of one launch of masks (height, width) on the device."""
+        with self._turn:
+            captured = self._graphs.prepare(Bucket("masks", batch, *size).rounded())
+            if captured is None:
+                return math.inf
+            self._stream.record().wait()
+            start = time.perf_counter()
+            for _ in range(_TIMED_LAUNCHES):
+                self._stream.do(captured.graph.replay)
+            self._stream.record().wait()
+        return (time.perf_counter() - start) / _TIMED_LAUNCHES
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
@@ -147,7 +170,7 @@ class CudaGraphsEngine:
         found: list[Tensor] = []
         with self._turn:
             self._stream.after(self._on.current().record())
-            self._stream.do(lambda: found.append(self._program.of_values(batch)))
+            self._stream.do(lambda: found.append(self.program.of_values(batch)))
             done = self._stream.record()
         done.wait()
         self._on.share(found[0])
@@ -218,8 +241,8 @@ class CudaGraphsEngine:
 
     def _compute(self, output: str, pixels: Tensor) -> Outputs:
         if output == "masks":
-            return self._program.masks(pixels)
-        return (self._program.logits(pixels),)
+            return self.program.masks(pixels)
+        return (self.program.logits(pixels),)
 
 
 def _copy(target: Tensor, source: Tensor) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,76 @@ def test_an_engine_that_was_asked_for_and_not_exported_names_the_command(
 def test_an_unknown_engine_is_answered_with_the_known_ones(exported: Path) -> None:
     with pytest.raises(UnknownNameError, match="openvino"):
         open_engine(exported, read_manifest(exported), engine="openvin")
+
+
+@pytest.fixture
+def with_int8(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Return a function that stores an engine as int8 with a score; int8 is the fastest."""
+
+    def store(**score: object) -> Path:
+        folder = copied / "engines" / "openvino-int8"
+        shutil.copytree(copied / "engines" / "openvino-fp32", folder)
+        record = json.loads((folder / "engine.json").read_text())
+        usual = {"data": "d", "split": "val", "images": 40, "mean_iou_torch": 0.8, "mean_iou": 0.8}
+        record |= {"precision": "int8", "score": usual | score}
+        (folder / "engine.json").write_text(json.dumps(record))
+        return copied
+
+    monkeypatch.setattr(
+        "maskzoo.models.engines.choose._seconds",
+        lambda artefact, *_: 1.0 if artefact.record.precision == "int8" else 2.0,
+    )
+    return store
+
+
+@pytest.mark.parametrize("mean_iou", [0.82, 0.8, 0.79905])
+def test_int8_is_taken_where_its_own_score_is_as_good_as_torchs(
+    with_int8: Callable[..., Path], mean_iou: float
+) -> None:
+    bundle = with_int8(mean_iou=mean_iou)
+    choice = open_engine(bundle, read_manifest(bundle), device="cpu").choice
+    assert choice is not None
+    assert choice.weights == "int8"
+    assert f"40 images of val is {100 * mean_iou:.2f}, torch's 80.00" in choice.reason
+    assert "the fastest of 3" in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("score", "why"),
+    [
+        ({"mean_iou": 0.7985}, "it lost 0.15 points of mean IoU on val, and 0.1 may be"),
+        ({"images": 19}, "it was scored on 19 images only, and 20 are needed"),
+    ],
+)
+def test_int8_is_left_out_with_the_reason_where_its_score_does_not_speak_for_it(
+    with_int8: Callable[..., Path], score: dict[str, object], why: str
+) -> None:
+    bundle = with_int8(**score)
+    choice = open_engine(bundle, read_manifest(bundle), device="cpu").choice
+    assert choice is not None
+    assert choice.weights != "int8"
+    assert f"int8 is not taken: {why}" in choice.reason
+
+
+def test_the_bound_of_int8_is_the_callers(with_int8: Callable[..., Path]) -> None:
+    bundle = with_int8(mean_iou=0.78)
+    manifest = read_manifest(bundle)
+    for bound, weights in ((2.1, "int8"), (1.9, "fp32"), (-100, "fp32")):
+        choice = open_engine(bundle, manifest, device="cpu", max_int8_loss=bound).choice
+        assert choice is not None
+        assert choice.weights == weights
+
+
+def test_int8_without_a_score_runs_only_where_it_is_asked_for(
+    with_int8: Callable[..., Path],
+) -> None:
+    bundle = with_int8()
+    path = bundle / "engines" / "openvino-int8" / "engine.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"score": None}))
+    manifest = read_manifest(bundle)
+    choice = open_engine(bundle, manifest, device="cpu").choice
+    assert choice is not None
+    assert "int8 is not taken: its export has no score" in choice.reason
+    asked = open_engine(bundle, manifest, engine="openvino-int8", device="cpu").choice
+    assert asked is not None
+    assert asked.weights == "int8"

@@ -97,15 +97,15 @@ _ON_HOST = "loss.terms=[{name: ce}, {name: lovasz}]"
     ],
 )
 def test_passes_are_captured_where_one_gpu_can(given: list[str], step: str, why: str) -> None:
-    made = choose_machine(load_config(given), cpu_count=2)
+    made = choose_machine(load_config(given), machine=Machine(2))
     assert made.config.runtime.step == step
     assert next(row.why for row in made.decisions if row.key == "runtime.step").startswith(why)
     asked = load_config([*given, "runtime.step=captured"])
     if step == "captured":
-        choose_machine(asked, cpu_count=2)
+        choose_machine(asked, machine=Machine(2))
     else:
         with pytest.raises(SpecError, match=f"runtime.step: cannot be captured, as {why}"):
-            choose_machine(asked, cpu_count=2)
+            choose_machine(asked, machine=Machine(2))
 
 
 def test_the_fastest_device_is_taken_with_all_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

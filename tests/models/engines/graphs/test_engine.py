@@ -256,18 +256,6 @@ def test_masks_that_are_not_those_of_the_logits_are_refused(
 # the choice, with the fake device in a GPU's place
 
 
-@pytest.fixture
-def with_gpu(monkeypatch: pytest.MonkeyPatch) -> LateDevice:
-    """A machine on which torch seems to find a GPU."""
-    device = LateDevice()
-    where = "maskzoo.models.engines"
-    monkeypatch.setattr(f"{where}.choose.choose_device", lambda _: torch.device("cuda"))
-    monkeypatch.setattr(f"{where}.eager.choose_device", lambda _: torch.device("cpu"))
-    monkeypatch.setattr(f"{where}.graphs.engine.half_type", lambda _: None)
-    monkeypatch.setattr(f"{where}.graphs.device.open_device", lambda _: device)
-    return device
-
-
 def opened(folder: Path, name: str = "auto") -> Engine:
     bundle = tiny.bundle(folder / "tiny")
     return choose.open_engine(bundle, read_manifest(bundle), engine=name)
