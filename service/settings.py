@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     engine: str = Field(default="auto", description="Engine of the networks: auto, torch, …")
     max_int8_loss: float = Field(
         default=0.1,
+        ge=-100,
+        le=100,
         description="Points of mean IoU (of 100) that int8 may have lost, as scored at its export "
         "on at least 20 images, for engine=auto to take it on a CPU; -100 never takes it.",
     )

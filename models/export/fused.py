@@ -33,7 +33,6 @@ from maskzoo.models.engines.precision import half_type
 from maskzoo.models.errors import ExportError
 from maskzoo.models.export.onnx import export_program
 from maskzoo.models.export.pools import use_portable_pools
-from maskzoo.models.network.attention import set_attention_mode
 from maskzoo.models.plugins.dcn import use_portable_operators
 
 _TYPICAL = (8, 512, 544)
@@ -94,12 +93,14 @@ def compile_program(program: Program, weights_sha256: str) -> FusedFolder:
 
 
 class _Forward(nn.Module):
-    """A program's own forward as a module, in the form that torch.export takes."""
+    """A program's own forward as a module, in the form that torch.export takes.
+
+    Attention stays one operation, which chooses the device's kernel when it runs.
+    """
 
     def __init__(self, program: Program) -> None:
         super().__init__()
         self.network = copy.deepcopy(program.network)
-        set_attention_mode(self, "graph")
         use_portable_operators(self)
         use_portable_pools(self)
         self.program = copy.copy(program)

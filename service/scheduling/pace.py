@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """The sizes that are tried: those of which an engine of CUDA graphs has programs."""
 
-_START = 3  # index: batches of four, until something is measured
+_START = 4  # index: batches of six, until something is measured
 _LEAST_GAIN, _LEAST_LOSS = 1.06, 1.03
 _FIRST_BATCHES, _BATCHES = 8, 24  # full batches of a trial: few at first, thorough later
 _FIRST_PAUSE, _LONGEST_PAUSE = 24, 1536  # full batches between trials that changed nothing
@@ -156,11 +156,13 @@ class BatchPace:
             self._rest(curve)
 
     def _may_grow(self, curve: _Curve) -> bool:
-        return curve.level < self._top and self._expected_s(curve, curve.level + 1) <= self.batch_s
+        # Twice: in proportion it may be too long, and on a GPU it is not.
+        above = curve.level + 1
+        return above <= self._top and self._expected_s(curve, above) <= 2 * self.batch_s
 
     def _expected_s(self, curve: _Curve, level: int) -> float:
-        """Return the expected time of a batch, in proportion to that of the current size."""
-        if curve.is_known(level):
+        """Return the measured time of a batch, or one in proportion to that of the current size."""
+        if level in curve.speeds and curve.speeds[level].batches:
             return curve.speeds[level].mean_s
         known = curve.speeds.get(curve.level)
         return 0.0 if known is None else known.mean_s * SIZES[level] / SIZES[curve.level]

@@ -151,10 +151,10 @@ def test_a_size_is_not_judged_by_the_batches_that_prepare_for_it() -> None:
 def test_networks_and_sizes_do_not_learn_from_each_other_and_old_ones_are_forgotten() -> None:
     pace = pace_of()
     drive(pace, gpu)
-    assert pace.limit("other") == 4
+    assert pace.limit("other") == 6
     for number in range(256):
         pace.limit(number)
-    assert pace.limit("net") == 4
+    assert pace.limit("net") == 6
 
 
 def test_every_size_has_a_graph_of_its_own() -> None:
