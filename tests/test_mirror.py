@@ -70,6 +70,7 @@ COVERED_BY = {
     "models/catalogue/records.py": "tests/models/catalogue/test_discovery.py",
     "models/engines/base.py": "tests/models/engines/test_answers.py",
     "models/engines/graphs/check.py": "tests/models/engines/graphs/test_engine.py",
+    "models/engines/graphs/fused.py": "tests/models/export/test_fused.py",
     "models/engines/graphs/device.py": "tests/models/engines/graphs/test_on_gpu.py",
     "models/engines/graphs/lanes.py": "tests/models/engines/graphs/test_engine.py",
     "models/engines/graphs/program.py": "tests/models/engines/graphs/test_engine.py",
