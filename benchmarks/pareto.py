@@ -50,6 +50,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "deeplabv3plus": {"channels": 64, "low_channels": 16},
     "fpn": {"pyramid_channels": 64, "channels": 64},
     "segformer": {"channels": 64},
+    "segnext": {"channels": 64},
+    "pidnet": {"pyramid_channels": 32},
+    "ddrnet": {"pyramid_channels": 32},
+    "bisenetv2": {
+        "detail_channels": [16, 16, 32],
+        "head_channels": 64,
+        "auxiliary_widths": [16, 16, 32, 64],
+    },
+    "stdc": {"channels": 32, "fused_channels": 64, "auxiliary_head_channels": 32},
 }
 
 

@@ -12,13 +12,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from maskzoo.models.architectures.a2net import A2Net
 from maskzoo.models.architectures.ann import ANN
 from maskzoo.models.architectures.apcnet import APCNet
 from maskzoo.models.architectures.attention_unet import AttentionUNet
+from maskzoo.models.architectures.bisenetv2 import BiSeNetV2
 from maskzoo.models.architectures.ccnet import CCNet
 from maskzoo.models.architectures.danet import DANet
+from maskzoo.models.architectures.ddrnet import DDRNet
 from maskzoo.models.architectures.deeplabv3 import DeepLabV3
 from maskzoo.models.architectures.deeplabv3plus import DeepLabV3Plus
+from maskzoo.models.architectures.denseaspp import DenseASPP
 from maskzoo.models.architectures.dmnet import DMNet
 from maskzoo.models.architectures.dnlnet import DNLNet
 from maskzoo.models.architectures.dpt import DPT
@@ -32,18 +36,23 @@ from maskzoo.models.architectures.linknet import LinkNet
 from maskzoo.models.architectures.lraspp import LRASPP
 from maskzoo.models.architectures.manet import MANet
 from maskzoo.models.architectures.nonlocal_net import NonLocalNet
+from maskzoo.models.architectures.ocnet import OCNet
 from maskzoo.models.architectures.ocrnet import OCRNet
 from maskzoo.models.architectures.pan import PAN
+from maskzoo.models.architectures.pidnet import PIDNet
 from maskzoo.models.architectures.psanet import PSANet
 from maskzoo.models.architectures.pspnet import PSPNet
 from maskzoo.models.architectures.segformer import SegFormer
+from maskzoo.models.architectures.segnext import SegNeXt
 from maskzoo.models.architectures.smp import SmpDecoder
+from maskzoo.models.architectures.spnet import SPNet
+from maskzoo.models.architectures.stdc import STDC
 from maskzoo.models.architectures.unet import UNet
 from maskzoo.models.architectures.unetplusplus import UNetPlusPlus
 from maskzoo.models.architectures.upernet import UPerNet
 from maskzoo.models.errors import SpecError, UnknownNameError
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.encoders import Encoder
+from maskzoo.models.network.encoders import build_encoder
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.options import check_options, option_names
 from maskzoo.models.plugins.a2 import DoubleAttention
@@ -95,13 +104,17 @@ from maskzoo.models.spec import ModelSpec, PluginSpec
 from maskzoo.models.weights.source import open_source
 
 ARCHITECTURES: dict[str, type[Decoder]] = {
+    "a2net": A2Net,
     "ann": ANN,
     "apcnet": APCNet,
     "attention_unet": AttentionUNet,
+    "bisenetv2": BiSeNetV2,
     "ccnet": CCNet,
     "danet": DANet,
+    "ddrnet": DDRNet,
     "deeplabv3": DeepLabV3,
     "deeplabv3plus": DeepLabV3Plus,
+    "denseaspp": DenseASPP,
     "dmnet": DMNet,
     "dnlnet": DNLNet,
     "dpt": DPT,
@@ -115,12 +128,17 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "lraspp": LRASPP,
     "manet": MANet,
     "nonlocal": NonLocalNet,
+    "ocnet": OCNet,
     "ocrnet": OCRNet,
     "pan": PAN,
+    "pidnet": PIDNet,
     "psanet": PSANet,
     "pspnet": PSPNet,
     "segformer": SegFormer,
+    "segnext": SegNeXt,
     "smp": SmpDecoder,
+    "spnet": SPNet,
+    "stdc": STDC,
     "unet": UNet,
     "unetplusplus": UNetPlusPlus,
     "upernet": UPerNet,
@@ -211,7 +229,8 @@ def create_model(
             encoders of `models.weights.builtin`), the path of a file, or None for random weights.
         num_classes: K, the number of logit channels.
         in_channels: channels of the image.
-        output_stride: 8, 16 or 32; None takes the architecture's own.
+        output_stride: 8, 16 or 32; None takes the architecture's own, or 32 where the encoder
+            has no other.
         plugins: mechanisms to put in, as ``"cbam@encoder.4"``.
         encoder_options: keyword arguments of the timm constructor, such as a width.
         **options: keyword arguments of the architecture.
@@ -252,10 +271,11 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
         f"architecture {spec.architecture!r}", spec.options, architecture, DecoderSetup
     )
     plugins = _checked_plugins(spec.plugins)
-    encoder = Encoder(
+    encoder = build_encoder(
         spec.encoder,
         in_channels=spec.in_channels,
-        output_stride=spec.output_stride or architecture.default_output_stride,
+        output_stride=spec.output_stride,
+        default_stride=architecture.default_output_stride,
         weights=encoder_weights if weights is None else None,
         options=spec.encoder_options,
         readout=architecture.readout(options),

@@ -74,7 +74,8 @@ class ModelSpec(BaseModel):
         encoder: an smp or timm (``tu-…``) encoder name.
         num_classes: K, the number of logit channels.
         in_channels: channels of the input image.
-        output_stride: stride of the encoder's last feature; None takes the architecture's own.
+        output_stride: stride of the encoder's last feature; None takes the architecture's own, or
+            32 where the encoder has no other.
         encoder_options: keyword arguments of the encoder's constructor, such as a width.
         options: keyword arguments of the architecture.
         plugins: mechanisms that are put into the network, in order.

@@ -23,7 +23,7 @@ from maskzoo.models.bundles.bundle import load_bundle
 from maskzoo.models.errors import ExportError
 from maskzoo.models.imports.folder import CONFIG
 from maskzoo.models.imports.smp.importer import OPTIONS
-from maskzoo.models.network.encoders import is_built_by_timm
+from maskzoo.models.network.encoders import OWN, is_built_by_timm
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.spec import ModelSpec
 
@@ -69,6 +69,8 @@ def _config(spec: ModelSpec) -> dict[str, Any]:
             f"architecture {spec.architecture!r} is not smp's of that name; smp can load the "
             "architectures 'smp' and 'unet'"
         )
+    if spec.encoder in OWN:
+        raise ExportError(f"encoder {spec.encoder!r} is ours; smp has none of that name")
     only_ours = ("norm", "dropout", "auxiliary", "auxiliary_channels")
     if spec.options.get("norm", "batch") != "batch":
         raise ExportError("smp's decoders have batch norms, and this one norms by groups")

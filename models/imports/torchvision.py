@@ -22,7 +22,7 @@ from maskzoo.models.bundles.records import ImportedFrom
 from maskzoo.models.errors import WeightsError
 from maskzoo.models.imports.record import ImportedNetwork
 from maskzoo.models.labels import LabelSet
-from maskzoo.models.network.encoders import IMAGENET_MEAN, IMAGENET_STD
+from maskzoo.models.network.statistics import IMAGENET_MEAN, IMAGENET_STD
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.models.spec import ModelSpec, Scalar
 from maskzoo.models.weights.checkpoint import read_checkpoint

@@ -9,7 +9,7 @@ pays for none of it.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
     from maskzoo.models.network.bodies.tokens import Readout
 
 
+@dataclass(frozen=True)
+class EdgeTerms:
+    """How training teaches the edges that a decoder finds.
+
+    Attributes:
+        target: `edges` (PIDNet), a line along the borders of the classes, or `details` (STDC), a
+            finer one of several strides.
+        weight: of the loss of the edges themselves.
+        aware_weight: of the cross-entropy of the logits where the decoder finds an edge.
+    """
+
+    target: Literal["edges", "details"]
+    weight: float
+    aware_weight: float = 0.0
+
+
 @dataclass
 class DecoderOutput:
     """What a decoder returns in training.
@@ -29,11 +45,13 @@ class DecoderOutput:
         features: (N, out_channels, h, w), for the classifier.
         aux: name -> logits (N, K, h', w') at whatever size they have.
         scene: (N, K) logits of the classes' presence in the image, or None (EncNet).
+        edges: (N, 1, h', w') logits of the borders between classes, or None (PIDNet, STDC).
     """
 
     features: Tensor
     aux: dict[str, Tensor] = field(default_factory=dict)
     scene: Tensor | None = None
+    edges: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,7 @@ class Decoder(nn.Module):
         uses_auxiliary: whether the paper trains with a dense auxiliary head.
         aux_weights: loss weight of each auxiliary output.
         scene_weight: loss weight of the scene logits.
+        edge_terms: how the edges are taught, for architectures that find any.
         classifier_kernel: side of the kernel of the classifier on that map.
         out_channels: channels of the returned feature map.
     """
@@ -87,6 +106,7 @@ class Decoder(nn.Module):
     default_output_stride: ClassVar[int] = 8
     uses_auxiliary: ClassVar[bool] = False
     scene_weight: ClassVar[float] = 0.0
+    edge_terms: ClassVar[EdgeTerms | None] = None
     classifier_kernel: int = 1
     out_channels: int
 

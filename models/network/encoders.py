@@ -5,7 +5,8 @@ stride 2^k until the output stride is reached and that stride from there on. Siz
 an odd image works. An encoder that starts at stride 4 (SegFormer's, ConvNeXt) has no f1: its
 channel count is 0.
 
-Names are smp's (`mit_b0`, `efficientnet-b0`) and timm's with the prefix `tu-` (`tu-resnet50c`).
+Names are smp's (`mit_b0`, `efficientnet-b0`), timm's with the prefix `tu-` (`tu-resnet50c`) and our
+own (`pidnet_s`, see `OWN`).
 `resnet*` and `resnext*` are built by timm under either name: smp's own, dilated to stride 8 or
 16, also dilates the first block of a stage and so disagrees with torchvision, mmsegmentation
 and its own ImageNet weights (smp issue 183).
@@ -40,22 +41,33 @@ from maskzoo.models.network.bodies.tokens import Readout
 from maskzoo.models.network.dilation import dilate, take_dilation
 from maskzoo.models.network.hrnet import exchange_bilinearly, take_exchange
 from maskzoo.models.network.layers import BatchNorm2d, resize
+from maskzoo.models.network.own.bisenetv2 import SemanticBranch
+from maskzoo.models.network.own.dual import DualBranch, IntegralBranch
+from maskzoo.models.network.own.mscan import ConvolutionalAttention
+from maskzoo.models.network.own.stdc import ShortTermDense
 from maskzoo.models.network.same_padding import count_padding_in_integers
+from maskzoo.models.network.statistics import image_statistics
+from maskzoo.models.weights.matching import bare, classifier_names, matched
 from maskzoo.models.weights.names import to_timm
 from maskzoo.models.weights.origin import WeightsOrigin
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+_WIDE = {"channels": (64, 128, 320, 512)}
 
-# smp's native encoders whose ImageNet weights expect another range; the rest use ImageNet's.
-_HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-_DPN = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
-_NATIVE_STATISTICS = {
-    "inceptionresnetv2": _HALF,
-    "inceptionv4": _HALF,
-    "xception": _HALF,
-    "dpn": _DPN,
+OWN: dict[str, tuple[Any, dict[str, Any]]] = {
+    "bisenetv2": (SemanticBranch, {}),
+    "ddrnet23": (DualBranch, {"width": 64}),
+    "ddrnet23_slim": (DualBranch, {"width": 32}),
+    "mscan_t": (ConvolutionalAttention, {}),
+    "mscan_s": (ConvolutionalAttention, {**_WIDE, "blocks": (2, 2, 4, 2)}),
+    "mscan_b": (ConvolutionalAttention, {**_WIDE, "blocks": (3, 3, 12, 3)}),
+    "mscan_l": (ConvolutionalAttention, {**_WIDE, "blocks": (3, 5, 27, 3), "drop_path": 0.3}),
+    "pidnet_s": (IntegralBranch, {"width": 32}),
+    "pidnet_m": (IntegralBranch, {"width": 64}),
+    "pidnet_l": (IntegralBranch, {"width": 64, "shallow_blocks": 3, "deep_blocks": 4}),
+    "stdc1": (ShortTermDense, {}),
+    "stdc2": (ShortTermDense, {"blocks": (4, 5, 3)}),
 }
+"""Our own encoders: name -> class, and the options that the name stands for."""
 
 # Blocks with an attribute `se` between the last norm and the add.
 RESIDUAL_BLOCKS = (BasicBlock, Bottleneck)
@@ -70,7 +82,6 @@ _REACHING = {
     "pretrained_cfg_overlay",
     "pretrained_strict",
 }
-_PREFIXES = re.compile(r"^(module\.|encoder\.|body\.|model\.|backbone\.)+")
 _CLASSIFIER = re.compile(r"(fc|classifier|head|last_linear)\.")
 
 _THROUGH_TIMM = re.compile(r"resne(x)?t\d")
@@ -122,7 +133,7 @@ class Encoder(nn.Module):
         self.channels = tuple(int(count) for count in self.body.out_channels)
         self.strides = tuple(min(2**level, output_stride) for level in range(len(self.channels)))
         self.token_channels: tuple[int, ...] = (0,) * len(self.channels)
-        self.mean, self.std = _statistics(name, in_channels)
+        self.mean, self.std = image_statistics(name, in_channels)
         # Patch-based encoders fail on sizes that are not multiples; the others round up.
         self._multiple = 32 if 0 in self.channels else 1
         self._is_exact = True
@@ -187,9 +198,9 @@ class Encoder(nn.Module):
         """
         tensors = self.body.state_dict()
         own = {name: tensors[name] for name in self.names}
-        given = {_bare(key): tensor for key, tensor in state.items()}
-        renamed, others = _matched(to_timm(given, self.name.removeprefix("tu-")), own)
-        behind = _classifier_names(self.name)
+        given = {bare(key): tensor for key, tensor in state.items()}
+        renamed, others = matched(to_timm(given, self.name.removeprefix("tu-")), own)
+        behind = classifier_names(self.name)
         left_out = sorted(key for key in others if key in behind or _CLASSIFIER.match(key))
         for key, tensor in renamed.items():
             renamed[key] = self.adapted(tensor, own[key])
@@ -223,6 +234,30 @@ class Encoder(nn.Module):
         return tensor
 
 
+def build_encoder(
+    name: str, *, output_stride: int | None, default_stride: int, **settings: Any
+) -> Encoder:
+    """Build an encoder at the stride that is asked for, or else at the architecture's own.
+
+    One that cannot be dilated (HRNet, GhostNet, ours) has stride 32 where none is asked for.
+
+    Args:
+        name: of the encoder.
+        output_stride: as asked for, or None.
+        default_stride: the architecture's own.
+        settings: the other arguments of `Encoder`.
+
+    Raises:
+        SpecError: the encoder cannot be built.
+    """
+    try:
+        return Encoder(name, output_stride=output_stride or default_stride, **settings)
+    except SpecError:
+        if output_stride or default_stride == 32:
+            raise
+    return Encoder(name, output_stride=32, **settings)
+
+
 def is_built_by_timm(name: str) -> bool:
     """Return whether timm builds the encoder of this name: all `tu-`, ResNets and ResNeXts."""
     return name.startswith("tu-") or _THROUGH_TIMM.match(name) is not None
@@ -234,47 +269,12 @@ def full_name(name: str) -> str:
 
 
 def list_encoders() -> list[str]:
-    """Return every encoder name: smp's own, and timm's with `tu-` in front."""
-    return sorted(smp_encoders) + [f"tu-{name}" for name in timm.list_models()]
+    """Return every encoder name: smp's, ours, and timm's with `tu-` in front."""
+    return sorted([*smp_encoders, *OWN]) + [f"tu-{name}" for name in timm.list_models()]
 
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-
-
-def _bare(key: str) -> str:
-    """Return a tensor's name without what networks and trainers put in front."""
-    return _PREFIXES.sub("", key)
-
-
-def _matched(
-    given: Mapping[str, Tensor], own: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], set[str]]:
-    """Return the tensors by the encoder's own names, and the names that it does not have.
-
-    smp puts `model.` in front of timm's names, timm itself does so for networks that it asks for
-    intermediate features (vision transformers), and its feature lists write the first dot of a
-    name as an underscore (`stages.0.blocks` is `stages_0.blocks`).
-    """
-    renamed, others = {}, set()
-    for key, tensor in given.items():
-        underscored = key.replace(".", "_", 1)
-        forms = (key, f"model.{key}", f"model.model.{key}", underscored, f"model.{underscored}")
-        name = next((form for form in forms if form in own), None)
-        if name is None:
-            others.add(key)
-        else:
-            renamed[name] = tensor
-    return renamed, others
-
-
-def _classifier_names(encoder: str) -> set[str]:
-    """Return the tensors of timm's whole classifier; empty where timm has none of that name."""
-    name = encoder.removeprefix("tu-")
-    if not timm.is_model(name):
-        return set()
-    with torch.device("meta"):
-        return set(timm.create_model(name).state_dict())
 
 
 def _build_body(
@@ -286,7 +286,7 @@ def _build_body(
     readout: Readout | None,
 ) -> Any:
     whole = full_name(name)
-    known = timm.is_model(whole[3:]) if whole.startswith("tu-") else name in smp_encoders
+    known = timm.is_model(whole[3:]) if whole.startswith("tu-") else name in (*OWN, *smp_encoders)
     if not known:
         raise UnknownNameError("encoder", name, list_encoders())
     forbidden = sorted(options.keys() & _REACHING)
@@ -298,12 +298,14 @@ def _build_body(
                 "time that the network is built; say encoder_weights=PATH"
             ],
         )
-    if options and not whole.startswith("tu-"):
+    if options and not whole.startswith("tu-") and name not in OWN:
         raise SpecError(
             f"encoder {name!r}",
             [f"takes no options, given {', '.join(options)}; timm encoders (tu-…) do"],
         )
     try:
+        if name in OWN:
+            return _build_own(name, in_channels, output_stride, weights, options)
         if whole.startswith("tu-"):
             return _build_timm(whole, in_channels, output_stride, bool(weights), options, readout)
         return get_encoder(
@@ -315,6 +317,17 @@ def _build_body(
         raise SpecError(
             f"encoder {name!r}", [f"cannot be built with {asked}, {options}: {error}{hint}"]
         ) from error
+
+
+def _build_own(
+    name: str, in_channels: int, output_stride: int, weights: str | None, options: dict[str, Any]
+) -> Any:
+    if output_stride != 32:
+        raise ValueError("it cannot be dilated")
+    if weights:
+        raise ValueError("no weights are published; give a file, or leave encoder_weights out")
+    constructor, own_options = OWN[name]
+    return constructor(in_channels, **(own_options | options))
 
 
 def _build_timm(
@@ -357,20 +370,3 @@ def _build_timm(
     if not body.is_native:
         return body
     return by_smp(without_given(body.options))
-
-
-def _statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    if name.startswith("tu-"):
-        config = timm.get_pretrained_cfg(name[3:], allow_unregistered=True)
-        if config is not None:
-            mean, std = tuple(config.mean), tuple(config.std)
-    else:
-        for prefix, statistics in _NATIVE_STATISTICS.items():
-            if name.startswith(prefix):
-                mean, std = statistics
-    if in_channels == 3:
-        return mean, std
-    # Other channel counts: the mean over the colours, since no channel is red, green or blue.
-    return (sum(mean) / 3,) * in_channels, (sum(std) / 3,) * in_channels

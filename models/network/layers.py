@@ -151,6 +151,74 @@ class AuxiliaryHead(nn.Sequential):
         self.classifier = Classifier(channels, num_classes, dropout=dropout)
 
 
+class Residual(nn.Module):
+    """x + convolutions of x, with a 1x1 convolution of x where size or channels change.
+
+    He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. DDRNet and PIDNet leave
+    out the last ReLU of a stage, since their branches are added before it.
+
+    Args:
+        in_channels, out_channels: before and after.
+        width: of a bottleneck's 3x3 convolution between two 1x1; None has two 3x3 instead.
+        stride: of the 3x3 convolution, the first of two.
+        act: whether a ReLU follows the sum.
+        norm: normalisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int | None = None,
+        stride: int = 1,
+        act: bool = True,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        if width is None:
+            self.convs = nn.Sequential(
+                ConvNormAct(in_channels, out_channels, 3, stride=stride, norm=norm),
+                ConvNormAct(out_channels, out_channels, 3, norm=norm, act=False),
+            )
+        else:
+            self.convs = nn.Sequential(
+                ConvNormAct(in_channels, width, 1, norm=norm),
+                ConvNormAct(width, width, 3, stride=stride, norm=norm),
+                ConvNormAct(width, out_channels, 1, norm=norm, act=False),
+            )
+        is_projected = stride != 1 or in_channels != out_channels
+        self.shortcut = (
+            ConvNormAct(in_channels, out_channels, 1, stride=stride, norm=norm, act=False)
+            if is_projected
+            else nn.Identity()
+        )
+        self.act = nn.ReLU() if act else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum."""
+        output: Tensor = self.act(self.convs(x) + self.shortcut(x))
+        return output
+
+
+def residual_stage(
+    in_channels: int, channels: int, blocks: int, *, stride: int = 1, norm: Norm = "batch"
+) -> nn.Sequential:
+    """Return residual blocks of two 3x3 convolutions, the last without a ReLU after its sum."""
+    return nn.Sequential(
+        *(
+            Residual(
+                channels if index else in_channels,
+                channels,
+                stride=1 if index else stride,
+                act=index < blocks - 1,
+                norm=norm,
+            )
+            for index in range(blocks)
+        )
+    )
+
+
 def create_norm(norm: Norm, channels: int) -> nn.Module:
     """Return the normalisation of that name for C channels.
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from maskzoo.models.errors import ShapeError
-from maskzoo.models.network.decoder import Decoder
+from maskzoo.models.network.decoder import Decoder, EdgeTerms
 from maskzoo.models.network.layers import Classifier, resize
 from maskzoo.models.network.neck import Neck, PluginChain, Warp
 from maskzoo.models.spec import ModelSpec
@@ -35,11 +35,13 @@ class TrainOutput:
         logits: (N, K, H, W).
         aux: name -> (N, K, H, W), weighted by `SegmentationNetwork.aux_weights`.
         scene: (N, K) logits of the classes' presence, or None.
+        edges: (N, 1, H, W) logits of the borders between classes, or None.
     """
 
     logits: Tensor
     aux: dict[str, Tensor] = field(default_factory=dict)
     scene: Tensor | None = None
+    edges: Tensor | None = None
 
 
 class SegmentationNetwork(nn.Module):
@@ -101,6 +103,7 @@ class SegmentationNetwork(nn.Module):
             logits=self._finish(self._classify(output.features), size, pose),
             aux={name: self._finish(aux, size, pose) for name, aux in output.aux.items()},
             scene=output.scene,
+            edges=None if output.edges is None else self._finish(output.edges, size, pose),
         )
 
     @property
@@ -112,6 +115,11 @@ class SegmentationNetwork(nn.Module):
     def scene_weight(self) -> float:
         """Loss weight of the scene logits; 0 for architectures without."""
         return self.decoder.scene_weight
+
+    @property
+    def edge_terms(self) -> EdgeTerms | None:
+        """How the edges are taught; None for architectures without."""
+        return self.decoder.edge_terms
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the encoder's own parameters, others that started trained, and the rest.

@@ -169,7 +169,7 @@ def decoder_convolutions(decoder: nn.Module) -> list[tuple[nn.Module, str, nn.Co
     return [
         (parent, name, child)
         for path, parent in decoder.named_modules()
-        if "auxiliary" not in path.split(".")
+        if not any(part.startswith("auxiliary") for part in path.split("."))
         for name, child in parent.named_children()
         if _is_replaceable(child, path)
     ]

@@ -22,15 +22,25 @@ ENCODER = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
 # Options that make an architecture tiny; those without an entry follow the encoder's width.
 OPTIONS: dict[str, dict[str, object]] = {
     "attention_unet": {"channels": [8, 8, 8, 8]},
+    "bisenetv2": {
+        "detail_channels": [4, 4, 8],
+        "head_channels": 8,
+        "auxiliary_widths": [4, 4, 4, 4],
+    },
+    "ddrnet": {"channels": 4, "pyramid_channels": 4},
     "deeplabv3": {"channels": 8},
     "deeplabv3plus": {"channels": 8, "low_channels": 4},
+    "denseaspp": {"growth": 4},
     "dpt": {"channels": 8},
     "fpn": {"pyramid_channels": 8, "channels": 8},
     "gcnet": {"channels": 16},  # its layer norm needs more than one channel
     "linknet": {"channels": 8},
     "lraspp": {"channels": 8},
     "manet": {"channels": [8, 8, 8, 8], "attention_channels": 4, "reduction": 2},
+    "pidnet": {"channels": 4, "pyramid_channels": 4},
     "segformer": {"channels": 8},
+    "segnext": {"channels": 8, "bases": 4, "steps": 2},
+    "stdc": {"channels": 8, "fused_channels": 8, "auxiliary_head_channels": 4},
     "smp": {"widths": [8, 8, 8, 8, 8]},
     "unet": {"channels": [8, 8, 8, 8]},
     "unetplusplus": {"channels": [8, 8, 8, 8]},
@@ -110,6 +120,8 @@ def tensors(output: TrainOutput) -> Iterator[Tensor]:
     yield from output.aux.values()
     if output.scene is not None:
         yield output.scene
+    if output.edges is not None:
+        yield output.edges
 
 
 def loss(output: TrainOutput) -> Tensor:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from maskzoo.models.network.decoder import EdgeTerms
 from maskzoo.models.network.network import TrainOutput
 from maskzoo.training.config.losses import AnyTerm
 from maskzoo.training.losses.boundary import boundary
 from maskzoo.training.losses.cross_entropy import cross_entropy
+from maskzoo.training.losses.edges import detail_loss, edge_loss, keep_edges
 from maskzoo.training.losses.hard import focal, ohem
 from maskzoo.training.losses.lovasz import lovasz_softmax
 from maskzoo.training.losses.overlap import dice, tversky
@@ -32,7 +34,7 @@ WEIGHTED_BY_CLASS = frozenset({"ce", "ohem", "focal"})
 
 
 class SegmentationLoss(nn.Module):
-    """Sum the terms over the main output, the auxiliary outputs and the scene vector.
+    """Sum the terms over the main output, the auxiliary outputs, the scene vector and the edges.
 
     Args:
         terms: of the sum, each with its weight and options.
@@ -40,6 +42,7 @@ class SegmentationLoss(nn.Module):
         class_weights: (K,) factors of cross-entropy-like terms.
         aux_weights: factor of each auxiliary output of the network, by its name.
         scene_weight: factor of the scene vector's binary cross-entropy.
+        edge_terms: how the network's edges are taught; None for networks without.
     """
 
     class_weights: Tensor | None
@@ -52,12 +55,14 @@ class SegmentationLoss(nn.Module):
         class_weights: Tensor | None,
         aux_weights: Mapping[str, float],
         scene_weight: float,
+        edge_terms: EdgeTerms | None = None,
     ) -> None:
         super().__init__()
         self.terms = tuple(terms)
         self.ignore_index = ignore_index
         self.aux_weights = dict(aux_weights)
         self.scene_weight = scene_weight
+        self.edge_terms = edge_terms
         self.register_buffer("class_weights", class_weights)
 
     def forward(self, output: TrainOutput, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -71,7 +76,22 @@ class SegmentationLoss(nn.Module):
             value = scene_loss(output.scene, target, ignore_index=self.ignore_index)
             parts["scene"] = value.detach()
             total = total + self.scene_weight * value
+        if output.edges is not None and self.edge_terms is not None:
+            value = self._edges(output.logits, output.edges, target, self.edge_terms)
+            parts["edges"] = value.detach()
+            total = total + value
         return total, parts
+
+    def _edges(self, logits: Tensor, edges: Tensor, target: Tensor, terms: EdgeTerms) -> Tensor:
+        loss = detail_loss if terms.target == "details" else edge_loss
+        value = terms.weight * loss(edges, target, ignore_index=self.ignore_index)
+        if terms.aware_weight > 0:
+            near = keep_edges(target, edges, ignore_index=self.ignore_index)
+            aware = cross_entropy(
+                logits, near, ignore_index=self.ignore_index, class_weights=self.class_weights
+            )
+            value = value + terms.aware_weight * aware
+        return value
 
     def _pixels(self, logits: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         total = logits.new_zeros((), dtype=torch.float32)

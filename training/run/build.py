@@ -107,6 +107,7 @@ def make_loss(config: RunLoss, labels: LabelSet, network: SegmentationNetwork) -
         class_weights=None if weights is None else torch.tensor(weights),
         aux_weights=network.aux_weights,
         scene_weight=network.scene_weight,
+        edge_terms=network.edge_terms,
     )
     return loss.to(next(network.parameters()).device)
 

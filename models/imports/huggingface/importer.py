@@ -19,7 +19,7 @@ from maskzoo.models.imports.huggingface.segformer import read_segformer
 from maskzoo.models.imports.huggingface.upernet import read_upernet
 from maskzoo.models.imports.record import ImportedNetwork
 from maskzoo.models.labels import LabelSet
-from maskzoo.models.network.encoders import IMAGENET_MEAN, IMAGENET_STD
+from maskzoo.models.network.statistics import IMAGENET_MEAN, IMAGENET_STD
 from maskzoo.models.preprocessing import Preprocessing
 
 _READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], ReadNetwork]] = {

@@ -27,7 +27,7 @@ def bundle(folder: Path, name: str = "unet", encoder: str = "tu-resnet18", **opt
         name,
         encoder=encoder,
         num_classes=3,
-        encoder_options=TINY,
+        encoder_options={"width": 4} if encoder == "pidnet_s" else TINY,
         **options,
     )
     shuffled(network)
@@ -68,6 +68,7 @@ def test_a_unet_of_five_widths_is_smps(tmp_path: Path, encoder: str) -> None:
     [
         ("unet", {"channels": [8, 8, 8, 8]}, "five widths"),
         ("fpn", {}, "'fpn' is not smp's of that name"),
+        ("unet", {"channels": [8] * 5, "encoder": "pidnet_s"}, "'pidnet_s' is ours; smp has none"),
         ("unet", {"channels": [8] * 5, "norm": "group"}, "norms by groups"),
         ("unet", {"channels": [8] * 5, "plugins": ["eca@decoder"]}, "no plug-ins.*eca@decoder"),
     ],

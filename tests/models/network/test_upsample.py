@@ -17,8 +17,8 @@ UPSAMPLING = [
 
 def test_architectures_that_enlarge_their_maps_have_the_site():
     assert UPSAMPLING == [
-        "attention_unet", "deeplabv3plus", "dpt", "fpn", "lraspp", "manet", "pan", "segformer",
-        "unet", "unetplusplus", "upernet",
+        "attention_unet", "bisenetv2", "ddrnet", "deeplabv3plus", "dpt", "fpn", "lraspp", "manet",
+        "pan", "pidnet", "segformer", "segnext", "stdc", "unet", "unetplusplus", "upernet",
     ]  # fmt: skip
 
 
@@ -62,3 +62,9 @@ def test_the_bare_network_has_no_tensor_more_for_the_site(name):
 def test_a_place_is_taken_once():
     with pytest.raises(SpecError, match="no such site for dysample"):
         tiny.build("unet", plugins=["carafe@upsampling", "dysample@upsampling"])
+
+
+def test_the_nearest_value_is_repeated_on_request():
+    x = torch.tensor([[[[1.0, 2.0]]]])
+    grown = Upsample(1, 2, mode="nearest")(x, torch.Size([2, 4]))
+    assert grown[0, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]

@@ -11,6 +11,7 @@ from torch import nn
 
 from maskzoo.models.errors import SpecError
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.network.decoder import EdgeTerms
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.training.config.losses import CrossEntropyTerm
 from maskzoo.training.config.run_config import RunLoss
@@ -94,6 +95,7 @@ class Heads(nn.Module):
         super().__init__()
         self.aux_weights = {"low": 0.4, "high": 0.1}
         self.scene_weight = 0.2
+        self.edge_terms = EdgeTerms("edges", weight=3.0)
         self.weight = nn.Parameter(torch.zeros(1))
 
 
@@ -101,6 +103,7 @@ def test_the_loss_weighs_each_output_as_the_network_says() -> None:
     labels = LabelSet.from_names(["a", "b"])
     loss = make_loss(RunLoss(terms=(CrossEntropyTerm(),), class_weights=None), labels, Heads())
     assert (loss.aux_weights, loss.scene_weight) == ({"low": 0.4, "high": 0.1}, 0.2)
+    assert loss.edge_terms == EdgeTerms("edges", weight=3.0)
     assert loss.ignore_index == labels.ignore_index
 
 
