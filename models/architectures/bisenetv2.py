@@ -82,6 +82,8 @@ class ContextEmbedding(nn.Module):
     def __init__(self, in_channels: int, channels: int, norm: Norm) -> None:
         super().__init__()
         self.norm = create_norm(norm, in_channels)
+        if norm == "batch":  # the batch norm behind the next convolution cancels it in training
+            self.norm.get_parameter("bias").requires_grad_(False)
         self.mean = ConvNormAct(in_channels, in_channels, 1, norm=norm)
         self.out = ConvNormAct(in_channels, channels, 3, norm=norm)
 
