@@ -92,7 +92,6 @@ COVERED_BY = {
     "models/network/encoders.py": "tests/models/test_plugins.py",
     "models/network/neck.py": "tests/models/test_plugins.py",
     "models/network/network.py": "tests/models/test_contracts.py",
-    "models/network/statistics.py": "tests/models/test_plugins.py",
     "models/weights/matching.py": "tests/models/weights/test_source.py",
     "models/network/own/bisenetv2.py": "tests/models/architectures/test_references.py",
     "models/network/own/dual.py": "tests/models/architectures/test_references.py",
