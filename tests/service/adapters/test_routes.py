@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskzoo.service.adapters import cvat, huggingface, label_studio
 from maskzoo.service.adapters.label_studio_images import find_image
+from maskzoo.service.answering import order as order_module
 from maskzoo.service.errors import UploadTooLargeError, UrlFailedError, UrlRefusedError
 from maskzoo.service.settings import Settings
 
@@ -205,3 +207,58 @@ def test_images_of_label_studio_are_fetched_there_with_its_token_and_nowhere_els
         with pytest.raises(UrlRefusedError):
             studio.find(place)
     assert len(studio.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("path", "needs"),
+    [
+        ("/huggingface/cells", huggingface.NEEDS),
+        ("/label-studio/predict", label_studio.NEEDS),
+        ("/cvat/cells?format=rle", cvat.needs_of("rle", flat_pixels=5000)),
+        ("/cvat/cells", cvat.needs_of("flat", flat_pixels=5000)),
+    ],
+)
+def test_each_protocol_counts_the_memory_of_its_own_answer(start, png, monkeypatch, path, needs):
+    counted = []
+    cost_of = order_module.cost_of
+
+    def cost_noted(plan, options, model, needs, **more):
+        counted.append(needs)
+        return cost_of(plan, options, model, needs, **more)
+
+    monkeypatch.setattr(order_module, "cost_of", cost_noted)
+    image = text_of(png)
+    body = {
+        "inputs": image,
+        "image": image,
+        "tasks": [{"data": {"photo": f"data:image/png;base64,{image}"}}],
+        "label_config": CONFIG,
+    }
+    answer = start(flat_pixels=5000).post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert counted == [needs]
+
+
+@pytest.mark.parametrize(
+    ("path", "member"),
+    [
+        ("/huggingface/cells", "inputs"),
+        ("/cvat/cells?format=rle", "image"),
+        ("/segment?format=json", "image"),
+        ("/segment?format=json&masks=coco", "image"),
+    ],
+)
+def test_a_mask_of_more_runs_than_are_written_is_refused_in_words(start, png, path, member):
+    """The mask of the fixture has 21 runs by rows and 41 by columns."""
+    for max_runs, status in ((41, 200), (20, 422)):
+        answer = start(max_runs=max_runs).post(path, json={member: text_of(png)})
+        assert answer.status_code == status, answer.text
+    assert answer.json()["type"].endswith("#problem-too-many-runs")
+    assert answer.json()["max_runs"] == 20
+    assert "ask for format=png" in answer.json()["detail"]
+
+
+def test_a_mask_of_many_runs_is_a_png_a_tiff_and_a_json_without_masks(start, png):
+    client = start(max_runs=1)
+    for query in ("format=png", "format=tiff", "format=npz", "format=json&masks=none"):
+        assert client.post(f"/segment?{query}", content=png).status_code == 200, query

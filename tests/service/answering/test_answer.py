@@ -65,3 +65,9 @@ def test_the_most_corners_are_those_of_the_order(make_order, open_place, png):
     order = make_order()
     order = replace(order, limits=replace(order.limits, max_corners=7))
     assert answer_of(order, png, open_place).max_corners == 7
+
+
+def test_the_most_runs_are_those_of_the_order(make_order, open_place, png):
+    order = make_order()
+    order = replace(order, limits=replace(order.limits, max_runs=7))
+    assert answer_of(order, png, open_place).runs.max_runs == 7

@@ -18,6 +18,7 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.service.adapters import cvat, huggingface, label_studio
 from maskzoo.service.adapters.label_studio import BrushConfig, BrushLabel
 from maskzoo.service.answering.costs import cost_of
+from maskzoo.service.inputs.georeference import GeoReference
 from maskzoo.service.responses.answer import Answer, AnswerNeeds
 from maskzoo.service.responses.documents import RUN_BYTES
 from maskzoo.service.responses.formats import FORMATS
@@ -169,6 +170,12 @@ WRITTEN: dict[str, tuple[AnswerNeeds, str, Writes]] = {
 }
 
 
+MAP = GeoReference((), np.array([[0.3, 0, 500_000], [0, -0.3, 5e6]]), 32632)
+
+ON_A_MAP = "geojson on a map"
+WRITTEN[ON_A_MAP] = WRITTEN["geojson none"]
+
+
 @pytest.mark.parametrize("num_classes", [2, 9])
 @pytest.mark.parametrize("name", WRITTEN)
 def test_an_answer_of_noise_is_written_in_the_memory_that_was_counted(
@@ -187,6 +194,7 @@ def test_an_answer_of_noise_is_written_in_the_memory_that_was_counted(
         mode="whole",
         info=SimpleNamespace(to_json=dict),
         request_id="r1",
+        georeference=MAP if name == ON_A_MAP else None,
     )
     counted = cost(
         plan_input(noise.shape, "whole"),

@@ -87,3 +87,17 @@ def test_every_mistake_of_an_image_is_said_at_once(make_order):
         "mode",
         "probabilities",
     ]
+
+
+@pytest.mark.parametrize(("masks", "runs"), [("none", 0), ("png", 0), ("rle", 1), ("coco,png", 1)])
+def test_an_answer_counts_the_masks_that_the_options_name(make_order, masks, runs):
+    needs = AnswerNeeds(bytes_per_pixel=1, bytes_per_run=10, follows_masks=True)
+    cost = make_order(needs, masks=masks).plan(image_info(width=60, height=40)).cost
+    assert cost.answer_bytes == 2400 * (1 + 10 * runs)
+
+
+@pytest.mark.parametrize(("max_runs", "runs"), [(10**6, 2400), (50, 50)])
+def test_an_answer_counts_no_more_runs_than_its_limits_allow(make_order, max_runs, runs):
+    order = make_order(AnswerNeeds(bytes_per_pixel=0, bytes_per_run=10))
+    order = replace(order, limits=replace(order.limits, max_runs=max_runs))
+    assert order.plan(image_info(width=60, height=40)).cost.answer_bytes == 10 * runs

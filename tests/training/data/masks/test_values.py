@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.masks.values import interpret_values
+from maskzoo.training.data.masks.values import _is_ground, interpret_values
 from maskzoo.training.data.records.encoding import IGNORE
 from maskzoo.training.data.records.rawmask import NAN, UNSET
 from tests.training.data.codes import census_of, table
@@ -111,3 +111,12 @@ def test_pixels_in_no_plane_are_background_however_few_they_are(code, label):
         census_of("values", pixels, solid=(0, 1), files={code: 1}, num_files=5)
     )
     assert table(found)[code] == label
+
+
+@pytest.mark.parametrize(("pixels", "is_ground"), [(50, False), (51, True)])
+def test_what_covers_a_twentieth_at_most_is_no_background(pixels, is_ground):
+    """It lies as squares in every file, so nothing else speaks for void."""
+    counts = {0: pixels, 1: 1000 - pixels}
+    census = census_of("values", counts, solid=counts, files={0: 10, 1: 10}, num_files=10)
+    assert not census.lies_as_void(0)
+    assert _is_ground(0, census) is is_ground
