@@ -124,7 +124,8 @@ class Factorised(nn.Module):
                 d = _update(d, matrix @ c, c)
             c = _update(c, matrix.transpose(1, 2) @ d, d)
             product = d @ c.transpose(1, 2)
-        return product.unflatten(2, x.shape[-2:]).to(x.dtype)
+        output: Tensor = product.unflatten(2, x.shape[-2:]).to(x.dtype)
+        return output
 
 
 def _update(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:

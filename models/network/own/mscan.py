@@ -15,7 +15,8 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from timm.layers import DropPath, LayerNorm2d
+from timm.layers.drop import DropPath
+from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 from maskzoo.models.network.layers import BatchNorm2d
