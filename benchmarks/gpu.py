@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -52,13 +51,13 @@ class Part:
 
 
 PARTS = {  # the most important first: the whole time may end before the last
-    "network": Part(network.measure, network.text, 70),
+    "network": Part(network.measure, network.text, 60),
     "service": Part(service.measure, service.text, 130),
-    "step": Part(step.measure, step.text, 80),
+    "step": Part(step.measure, step.text, 70),
     "predictor": Part(predictor.measure, predictor.text, 15),
-    "memory": Part(memory.measure, memory.text, 25),
-    "zoo": Part(zoo.measure, zoo.text, 50),
-    "compiled": Part(compiled.measure, compiled.text, 60),
+    "memory": Part(memory.measure, memory.text, 20),
+    "zoo": Part(zoo.measure, zoo.text, 55),
+    "compiled": Part(compiled.measure, compiled.text, 45),
 }
 
 
@@ -106,7 +105,7 @@ def machine(device: str) -> str:
     """Return the device, the processor and the versions as one line."""
     words = about("torch", "segmentation-models-pytorch")
     if device != "cuda":
-        return f"{platform.node()}, no GPU; {words}"
+        return f"no GPU; {words}"
     found = torch.cuda.get_device_properties(0)
     return f"{found.name}, {found.total_memory >> 30} GiB, CUDA {torch.version.cuda}; {words}"
 

@@ -88,14 +88,17 @@ def _contenders(setup: Setup, bundle: Path) -> list[Contender]:
     half = {"BENCH_HALF": "1"}
     python = sys.executable
     serve = [python, "-m", "maskzoo", "serve", "--port", "{port}"]
-    found = [
+    fastapi = [python, "fastapi_server.py"]
+    return [
         Contender("maskzoo", serve, ours, is_ours=True),
-        Contender("plain FastAPI, float32", [python, "fastapi_server.py"], peer),
-        Contender("plain FastAPI, autocast", [python, "fastapi_server.py"], peer | half),
+        Contender("plain FastAPI, float32", fastapi, peer),
+        *(
+            [Contender("LitServe, autocast", [python, "litserve_server.py"], peer | half)]
+            if importlib.util.find_spec("litserve") is not None
+            else []
+        ),
+        Contender("plain FastAPI, autocast", fastapi, peer | half),
     ]
-    if importlib.util.find_spec("litserve") is not None:
-        found.append(Contender("LitServe, autocast", [python, "litserve_server.py"], peer | half))
-    return found
 
 
 def _loads(setup: Setup, one: Contender) -> Iterator[Row]:
@@ -107,7 +110,7 @@ def _loads(setup: Setup, one: Contender) -> Iterator[Row]:
         for size, clients in _QUICK_LOADS if setup.quick else _LOADS:
             if setup.is_late:
                 return
-            seconds = 0.3 if setup.quick else 4.0
+            seconds = 0.3 if setup.quick else 3.0
             _load(server.port, size, clients, seconds / 2)
             row: Row = {"server": one.name, "size": size, "clients": clients, "engine": engine}
             yield (
@@ -130,7 +133,7 @@ def _load(port: int, size: str, clients: int, seconds: float) -> Row:
         )
         for count in counts
     ]
-    busy = _gpu_busy()
+    busy = _gpu_busy(seconds / 2)
     rounds = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
     waits = [wait for one in rounds for wait in one["latencies"]]
     return {
@@ -142,10 +145,10 @@ def _load(port: int, size: str, clients: int, seconds: float) -> Row:
     }
 
 
-def _gpu_busy() -> str:
-    """Return how busy the GPU was in the last second, and its used memory, by nvidia-smi."""
+def _gpu_busy(after: float) -> str:
+    """Return how busy the GPU is after so many seconds, and its used memory, by nvidia-smi."""
     query = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader"]
-    command = ["sh", "-c", f"sleep 2; {' '.join(query)}"]
+    command = ["sh", "-c", f"sleep {after}; {' '.join(query)}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
