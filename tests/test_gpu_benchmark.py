@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "benchmarks" / "gpu.py"
-PARTS = ("network", "service", "step", "predictor", "memory", "zoo", "compiled")
+PARTS = ("network", "compiled", "service", "step", "predictor", "memory", "zoo")
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

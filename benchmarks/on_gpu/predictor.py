@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from maskzoo import Predictor, create_model, save_bundle
+from maskzoo import Predictor
 from maskzoo.models.inference.options import PredictOptions
-from maskzoo.models.labels import LabelSet
-from on_gpu.setup import CLASSES, PREPROCESSING, ROOT, Row, Setup, reason, shown
+from on_gpu.bundle import made_bundle
+from on_gpu.setup import ROOT, Row, Setup, reason, shown
 from page import table
 
 _PHOTO = ROOT / "service" / "web" / "samples" / "nuclei.jpg"
@@ -21,25 +19,16 @@ _STAGES = ("decode", "preprocess", "network", "postprocess")
 
 def measure(setup: Setup) -> Iterator[Row]:
     """Yield a row for each size of the image."""
-    with tempfile.TemporaryDirectory() as folder:
-        network = create_model("deeplabv3plus", encoder=setup.encoder, num_classes=CLASSES)
-        path = save_bundle(
-            Path(folder) / "made",
-            network,
-            name="made",
-            labels=LabelSet.generic(CLASSES),
-            preprocessing=PREPROCESSING,
-        )
-        predictor = Predictor.from_bundle(path, device=str(setup.device))
-        for size in ((64, 64),) if setup.quick else ((512, 512), (1080, 1920)):
-            if setup.is_late:
-                return
-            row: Row = {"size": f"{size[0]} x {size[1]}", "engine": predictor.engine.name}
-            try:
-                row |= _one(setup, predictor, size)
-            except Exception as error:
-                row["error"] = reason(error)
-            yield row
+    predictor = Predictor.from_bundle(made_bundle(setup), device=str(setup.device))
+    for size in ((64, 64),) if setup.quick else ((512, 512), (1080, 1920)):
+        if setup.is_late:
+            return
+        row: Row = {"size": f"{size[0]} x {size[1]}", "engine": predictor.engine.name}
+        try:
+            row |= _one(setup, predictor, size)
+        except Exception as error:
+            row["error"] = reason(error)
+        yield row
 
 
 def _one(setup: Setup, predictor: Predictor, size: tuple[int, int]) -> Row:

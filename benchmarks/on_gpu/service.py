@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from maskzoo import create_model, save_bundle
-from maskzoo.models.labels import LabelSet
-from on_gpu.setup import CLASSES, PREPROCESSING, ROOT, Row, Setup, cleared, reason, shown
+from on_gpu.bundle import made_bundle
+from on_gpu.setup import ROOT, Row, Setup, reason, shown
 from page import table
 from servers.load import make_images
 from servers.processes import Running, adopt_orphans, answers, is_ready, running
@@ -43,11 +42,9 @@ def measure(setup: Setup) -> Iterator[Row]:
     """Yield a row for each server, size and number of clients."""
     adopt_orphans()
     os.environ.pop("OMP_NUM_THREADS", None)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        with cleared():
-            bundle = _bundle(setup, folder)
-        for one in _contenders(setup, bundle):
+    bundle = made_bundle(setup)
+    with tempfile.TemporaryDirectory() as state:
+        for one in _contenders(setup, bundle, Path(state)):
             if setup.is_late:
                 return
             try:
@@ -58,23 +55,12 @@ def measure(setup: Setup) -> Iterator[Row]:
             yield {"server": "LitServe", "error": "is not installed"}
 
 
-def _bundle(setup: Setup, folder: Path) -> Path:
-    """Write DeepLabV3+ with random weights as a bundle."""
-    network = create_model("deeplabv3plus", encoder=setup.encoder, num_classes=CLASSES)
-    names = tuple(f"class_{number}" for number in range(CLASSES))
-    colours = tuple((9 * number, 255 - 9 * number, 5 * number) for number in range(CLASSES))
-    labels = LabelSet(names=names, colours=colours)
-    path = folder / "bundles" / "made"
-    save_bundle(path, network, name="made", labels=labels, preprocessing=PREPROCESSING)
-    return path
-
-
-def _contenders(setup: Setup, bundle: Path) -> list[Contender]:
+def _contenders(setup: Setup, bundle: Path, state: Path) -> list[Contender]:
     device = setup.device.type
     ours = {
         "MASKZOO_SHIPPED_BUNDLES": "false",
         "MASKZOO_BUNDLES": str(bundle.parent),
-        "MASKZOO_STATE_FOLDER": str(bundle.parents[1] / "state"),
+        "MASKZOO_STATE_FOLDER": str(state),
         "MASKZOO_DEVICE": device,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
@@ -120,7 +106,8 @@ def _loads(setup: Setup, one: Contender) -> Iterator[Row]:
 
 def _engine(server: Running) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/models", timeout=30) as answer:
-        return str(json.load(answer)["models"][0]["engine"]["name"])
+        engine = json.load(answer)["models"][0]["engine"]
+    return f"{engine['name']}: {engine['reason']}".replace("|", "/")
 
 
 def _load(port: int, size: str, clients: int, seconds: float) -> Row:

@@ -79,10 +79,11 @@ class Setup:
             work()
         self.wait()
         calls, begin = 0, time.perf_counter()
-        while time.perf_counter() - begin < (0.01 if self.quick else 0.4):
-            for _ in range(4):  # the device is kept busy, and not waited for after each call
+        at_once = 1 if self.quick else 4
+        while time.perf_counter() - begin < (0.0 if self.quick else 0.4) or not calls:
+            for _ in range(at_once):  # the device is kept busy, and not waited for after each call
                 work()
-            calls += 4
+            calls += at_once
             self.wait()
         return (time.perf_counter() - begin) / calls * 1e3
 
