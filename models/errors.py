@@ -13,6 +13,17 @@ from typing import Any
 _LONGEST_NAME = 100
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, for messages: `1 image`, `3 images`.
+
+    Args:
+        number: how many.
+        noun: for one, with its verb where one follows: `image is`.
+        plural: the same for several, where that is not `noun` with an s.
+    """
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 class ZooError(Exception):
     """Base of all errors about wrong input; the message is for the person who gave the input."""
 
@@ -48,7 +59,7 @@ class SpecError(ZooError):
     def __init__(self, what: str, mistakes: Sequence[str]) -> None:
         self.mistakes = list(mistakes)
         lines = "".join(f"\n  - {mistake}" for mistake in self.mistakes)
-        super().__init__(f"{what}: {len(self.mistakes)} mistake(s){lines}")
+        super().__init__(f"{what}: {counted(len(self.mistakes), 'mistake')}{lines}")
 
     def members(self) -> dict[str, Any]:
         """Return the mistakes one by one."""

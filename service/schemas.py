@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
@@ -19,6 +20,7 @@ MAX_NAME = 200
 MOST_IMAGES = 1000
 """Images of one request that any server may be set to accept."""
 
+_BANDS = re.compile(r"[1-9]\d{0,2}(,[1-9]\d{0,2},[1-9]\d{0,2})?", re.ASCII)
 _MAX_HINTS = 5
 _MAX_TTA_COST = 32  # runs of the network at the image's size
 ModeName = Literal["auto", "whole", "resize", "tiled"]
@@ -61,6 +63,13 @@ class SegmentOptions(BaseModel):
     )
     opacity: float = Field(
         default=0.5, ge=0, le=1, description="Opacity of the classes in an `overlay`."
+    )
+    bands: str | None = Field(
+        default=None,
+        max_length=64,
+        description="For models of many bands: what an `overlay` or a `cutout` shows as red, green "
+        "and blue, three numbers of bands in the file, or one for grey; by default the bands of "
+        "these names, else the first three.",
     )
     mode: ModeName = Field(
         default="auto",
@@ -124,6 +133,13 @@ class SegmentOptions(BaseModel):
         _check_words(value.split(","), get_args(MaskName))
         return value
 
+    @field_validator("bands")
+    @classmethod
+    def _check_bands(cls, value: str | None) -> str | None:
+        if value is not None and not _BANDS.fullmatch(value):
+            raise ValueError(f"{value!r} is not one number or three, such as 4,3,2")
+        return value
+
     @field_validator("tta")
     @classmethod
     def _check_tta(cls, value: str) -> str:
@@ -148,6 +164,18 @@ class SegmentOptions(BaseModel):
     def mask_names(self) -> frozenset[str]:
         """The kinds of masks in the JSON."""
         return frozenset(self.masks.split(",")) - {"none"}
+
+    @property
+    def shown_bands(self) -> tuple[int, ...] | None:
+        """The bands to show, by their numbers in the file; None for the default."""
+        return None if self.bands is None else tuple(map(int, self.bands.split(",")))
+
+
+class BandSummary(BaseModel):
+    """One band that a model takes."""
+
+    number: int = Field(description="In the file, from 1.")
+    name: str
 
 
 class ClassResult(BaseModel):
@@ -226,6 +254,9 @@ class ModelSummary(BaseModel):
     classes: list[ClassSummary] = Field(description="The classes, ordered by id.")
     background: int | None = Field(
         default=None, description='The class that means "none of the others".'
+    )
+    bands: list[BandSummary] | None = Field(
+        default=None, description="The bands it takes; null for red, green and blue."
     )
     mean_iou: float | None = None
     licence: str | None = Field(default=None, description="Of the weights, where it is recorded.")

@@ -105,8 +105,9 @@ COVERED_BY = {
     "training/config/section.py": "tests/training/config/test_settings.py",
     "training/config/transforms.py": "tests/training/config/test_augment.py",
     "training/data/records/shape.py": "tests/training/data/drawing/test_painter.py",
+    "training/data/find/ade20k.py": "tests/training/data/shapes/segments/test_ade20k.py",
     "training/data/find/annotated.py": "tests/training/data/shapes/test_via.py",
-    "training/data/find/panoptic.py": "tests/training/data/shapes/test_panoptic.py",
+    "training/data/find/panoptic.py": "tests/training/data/shapes/segments/test_panoptic.py",
     "training/data/records/description.py": (
         "tests/training/data/find/described/test_description.py"
     ),

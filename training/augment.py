@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from maskzoo.models.errors import SpecError
+from maskzoo.models.errors import SpecError, counted
 from maskzoo.models.images.raster.bands import resize_bands
 from maskzoo.models.preprocessing import Bands
 from maskzoo.training.config.transforms import albumentations, has_argument, list_transforms
@@ -167,7 +167,7 @@ def _try_on_bands(config: RunAugment, crop: tuple[int, int], channels: int) -> N
         else:
             reason = f": it gives {found}"
         if found is None or found[2:] != (channels,):
-            message = f"{extra.name} cannot take images of {channels} band(s){reason}"
+            message = f"{extra.name} cannot take images of {counted(channels, 'band')}{reason}"
             raise SpecError("augmentation", [message])
 
 

@@ -42,7 +42,7 @@ from maskzoo.models.bundles.manifest import (
     read_manifest,
 )
 from maskzoo.models.bundles.records import BundleMetrics, Provenance
-from maskzoo.models.errors import BundleError, SpecError, UnknownNameError
+from maskzoo.models.errors import BundleError, SpecError, UnknownNameError, counted
 from maskzoo.models.files import read_regular, replace_file
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.network.network import SegmentationNetwork
@@ -204,7 +204,8 @@ def _load_strictly(network: SegmentationNetwork, tensors: Mapping[str, Tensor], 
         shown = "".join(f"\n  - {line}" for line in mistakes[:20])
         more = f"\n  - and {len(mistakes) - 20} more" if len(mistakes) > 20 else ""
         raise BundleError(
-            f"bundle {name!r}: {len(mistakes)} tensor(s) do not fit the network of its spec"
+            f"bundle {name!r}: {counted(len(mistakes), 'tensor does', 'tensors do')} "
+            "not fit the network of its spec"
             f"{shown}{more}"
         )
     network.load_state_dict(dict(tensors), strict=True)

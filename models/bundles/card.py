@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from maskzoo.models.errors import counted
 from maskzoo.models.labels import hex_colour
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def write_card(manifest: Manifest, weights_bytes: int) -> str:
         "plug-ins": ", ".join(map(str, spec.plugins)) or "none",
         "architecture options": _flat(spec.options) or "defaults",
         "encoder options": _flat(spec.encoder_options) or "defaults",
-        "input": f"{spec.in_channels} channel(s), {_images(manifest)} of any size",
+        "input": f"{counted(spec.in_channels, 'channel')}, {_images(manifest)} of any size",
         "weights": size,
         "sha256": manifest.weights_sha256,
     }
@@ -59,7 +60,7 @@ def _images(manifest: Manifest) -> str:
     bands = manifest.preprocessing.bands
     if bands is None:
         return "upright RGB images"
-    return f"files of {bands.in_file} band(s) of {bands.dtype} ({bands.names})"
+    return f"files of {counted(bands.in_file, 'band')} of {bands.dtype} ({bands.names})"
 
 
 def _scores(manifest: Manifest) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskzoo.models.bundles.records import BundleMetrics, ClassMetrics, Provenance
-from maskzoo.models.errors import BundleError, SpecError
+from maskzoo.models.errors import BundleError, SpecError, counted
 from maskzoo.models.files import read_regular
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
@@ -124,7 +124,7 @@ def read_manifest(path: Path) -> Manifest:
 def list_mistakes(what: str, error: ValidationError) -> str:
     """Return a message that lists every mistake that pydantic found in a manifest."""
     mistakes = "".join(f"\n  - {line}" for line in describe_mistakes(error))
-    return f"{what}: {error.error_count()} mistake(s) in the manifest{mistakes}"
+    return f"{what}: {counted(error.error_count(), 'mistake')} in the manifest{mistakes}"
 
 
 def _parse(raw: Any, path: Path) -> Manifest:

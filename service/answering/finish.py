@@ -14,21 +14,29 @@ from maskzoo.models.errors import UnknownNameError
 from maskzoo.models.images.orientation import from_upright
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Bands
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.schemas import SegmentOptions
 
 
-def check_answerable(options: SegmentOptions, labels: LabelSet) -> None:
-    """Reject options that a model with these classes cannot meet, before decoding.
+def check_answerable(options: SegmentOptions, labels: LabelSet, bands: Bands | None) -> None:
+    """Reject options that a model with these classes and bands cannot meet, before decoding.
 
     Raises:
-        BadParameterError: a threshold for a model of more than two classes.
+        BadParameterError: a threshold for a model of more than two classes, or bands to show that
+            it does not take.
         UnknownNameError: a class to keep that the model does not have.
     """
     if options.threshold is not None and labels.num_classes != 2:
         raise BadParameterError(
             [f"threshold: only for models of two classes; this one has {labels.num_classes}"]
         )
+    wanted = options.shown_bands
+    known = [] if bands is None else [band.number for band in bands.channels]
+    absent = [number for number in wanted or () if number not in known]
+    if absent:
+        taken = ", ".join(map(str, known)) or "red, green and blue"
+        raise BadParameterError([f"bands: {absent[0]} is not a band of this model ({taken})"])
     kept_classes(options, labels)
 
 

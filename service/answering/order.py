@@ -60,7 +60,8 @@ class Order:
         deadline: by `time.monotonic`; None for no end.
 
     Raises:
-        BadParameterError: a threshold for a model of more than two classes.
+        BadParameterError: a threshold for a model of more than two classes, or bands to show
+            that it does not take.
         UnknownNameError: a class to keep that the model does not have.
     """
 
@@ -74,7 +75,7 @@ class Order:
     deadline: float | None = None
 
     def __post_init__(self) -> None:
-        check_answerable(self.options, self.model.labels)
+        check_answerable(self.options, self.model.labels, self.bands)
 
     @cached_property
     def predict_options(self) -> PredictOptions:

@@ -107,7 +107,7 @@ async def segment_image(
         elif pixels is None:
             pixels = await place.in_thread(rows.read, 0, rows.height)
         if pixels is not None:
-            pixels = show(pixels, order.bands)
+            pixels = show(pixels, order.bands, order.options.shown_bands)
     return replace(found, info=opened.image.info), pixels
 
 

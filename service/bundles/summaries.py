@@ -7,9 +7,10 @@ from typing import Any
 
 from maskzoo.models.bundles.records import Provenance
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Bands
 from maskzoo.service.bundles.entries import ModelEntry
 from maskzoo.service.bundles.manager import ModelManager
-from maskzoo.service.schemas import ClassSummary, EngineSummary, ModelSummary
+from maskzoo.service.schemas import BandSummary, ClassSummary, EngineSummary, ModelSummary
 
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:]+/)+")
 
@@ -31,6 +32,7 @@ def summarise_model(manager: ModelManager, entry: ModelEntry) -> ModelSummary:
         encoder=None if manifest is None else manifest.spec.encoder,
         classes=[] if manifest is None else summarise_classes(manifest.labels),
         background=None if manifest is None else manifest.labels.background,
+        bands=None if manifest is None else summarise_bands(manifest.preprocessing.bands),
         mean_iou=None if manifest is None else manifest.metrics.mean_iou,
         licence=None if manifest is None else manifest.provenance.weights_licence,
         origin=None if manifest is None else summarise_origin(manifest.provenance),
@@ -52,6 +54,13 @@ def summarise_classes(labels: LabelSet) -> list[ClassSummary]:
         ClassSummary(id=index, name=name, colour=f"#{bytes(colour).hex()}")
         for index, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True))
     ]
+
+
+def summarise_bands(bands: Bands | None) -> list[BandSummary] | None:
+    """Return the bands that a model takes, in its order."""
+    if bands is None:
+        return None
+    return [BandSummary(number=band.number, name=band.name) for band in bands.channels]
 
 
 def summarise_engine(predictor: Any) -> EngineSummary | None:

@@ -49,9 +49,9 @@ export async function segment(blob, name, model, signal) {
   return (await call(`/segment?${wanted(model)}`, { method: "POST", body: form(blob, name), signal })).json();
 }
 
-/** The image as the server reads it, where the browser cannot: a TIFF, the first bands of many. */
-export async function picture(blob, name, model, signal) {
-  const options = new URLSearchParams({ model, variant: "overlay", opacity: 0 });
+/** The image as the server reads it, where the browser cannot: a TIFF, three bands of many (`4,3,2`). */
+export async function picture(blob, name, model, bands, signal) {
+  const options = new URLSearchParams({ model, variant: "overlay", opacity: 0, ...(bands && { bands }) });
   const answer = await call(`/segment?${options}`, { method: "POST", body: form(blob, name), signal });
   return createImageBitmap(await answer.blob());
 }

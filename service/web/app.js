@@ -1,6 +1,7 @@
 // The page: choose an image and a model, see the mask over it.
 
 import { Refusal, fetchBlob, fetchModels, picture, segment } from "./api.js";
+import { BandPicker } from "./bands.js";
 import { takePhoto } from "./camera.js";
 import { cocoDocument } from "./coco.js";
 import { History } from "./history.js";
@@ -17,12 +18,13 @@ const page = Object.fromEntries(
   ["drop", "figure", "canvases", "image", "mask", "busy", "tip", "caption", "error", "model", "model-note",
    "result", "opacity", "opacity-value", "legend", "again", "status", "file", "limits", "mask-b", "line", "divider", "divide",
    "name-a", "name-b", "compare", "compare-field", "classes-a", "classes-b", "legend-b", "other", "history", "curl", "python",
-   "camera", "camera-button", "job", "python-part"].map((id) => [id, element(id)]),
+   "camera", "camera-button", "job", "python-part", "bands"].map((id) => [id, element(id)]),
 );
 const legend = new Legend(page.legend, paint);
 const otherLegend = new Legend(page["legend-b"], paint);
 const history = new History(page.history, reopen);
 const jobView = new JobView(page.job);
+const picker = new BandPicker(page.bands, showBands);
 // `other` is the second model's answer while two are compared.
 const state = { models: [], limits: null, source: null, answer: null, map: null, work: null, other: null, masksHidden: false };
 
@@ -213,8 +215,9 @@ async function run() {
   try {
     const answer = await ask(page.model.value, work.signal);
     const { source } = state;
-    if (!source.bitmap && !source.isHuge) {
-      source.bitmap = await picture(source.blob, source.name, page.model.value, work.signal).catch(() => null);
+    picker.offer(source.isHuge ? null : bandsOf(page.model.value), source.bands);
+    if (!source.isHuge && (!source.bitmap || picker.value)) {
+      await loadPicture(source, work.signal);
       if (work.signal.aborted) return;
     }
     showAnswer(answer, page.model.value);
@@ -227,6 +230,28 @@ async function run() {
     showError(error);
   }
   if (state.work === work) page.busy.hidden = true;
+}
+
+const bandsOf = (model) => state.models.find((item) => item.name === model)?.bands ?? null;
+
+/** Fetch the picture that the server draws of the image, with the chosen bands where there are many. */
+async function loadPicture(source, signal) {
+  const drawn = await picture(source.blob, source.name, page.model.value, picker.value, signal).catch(() => null);
+  if (signal.aborted) return;
+  source.bitmap = drawn ?? source.bitmap;
+  source.bands = picker.value;
+}
+
+/** Show other bands of the same image; it is not segmented again. */
+async function showBands() {
+  const { source } = state;
+  const work = (state.work = new AbortController());
+  page.busy.hidden = false;
+  await loadPicture(source, work.signal);
+  if (state.work !== work) return;
+  page.busy.hidden = true;
+  showImage(state.answer.width, state.answer.height);
+  paint();
 }
 
 /** Let a model segment the image: at once, or as a job where the server says that it is too large. */
@@ -320,6 +345,7 @@ function reopen({ source, model, answer }) {
   page.compare.value = "";
   hideOther();
   describeModel();
+  picker.offer(source.isHuge ? null : bandsOf(model), source.bands);
   showAnswer(answer, model);
 }
 

@@ -71,7 +71,7 @@ def test_all_mistakes_are_listed(count):
     mistakes = [f"mistake {index}" for index in range(count)]
     error = SpecError("model description", mistakes)
     assert str(error).splitlines() == [
-        f"model description: {count} mistake(s)",
+        f"model description: {count} mistake{'s' * (count > 1)}",
         *(f"  - {mistake}" for mistake in mistakes),
     ]
     assert error.mistakes == mistakes

@@ -41,6 +41,9 @@ def test_the_word_none_stands_for_no_masks():
             "tta: 'd4+multiscale:1,2' costs 40 times one run; at most 32",
         ),
         ({"max_side": 64, "mode": "whole"}, "max_side: not with mode=whole"),
+        ({"bands": "4,3"}, "bands: '4,3' is not one number or three, such as 4,3,2"),
+        ({"bands": "0"}, "bands: '0' is not one number or three"),
+        ({"bands": "1,2,x"}, "bands: '1,2,x' is not one number or three"),
         ({"fromat": "png"}, "unknown option 'fromat'; did you mean 'format'?"),
     ],
 )
@@ -54,6 +57,12 @@ def test_a_mistake_names_its_option_and_what_is_allowed(given, mistake):
 )
 def test_a_value_at_its_limit_is_taken(given):
     assert SegmentOptions(**given).model_dump(exclude_unset=True) == given
+
+
+def test_bands_to_show_are_numbers():
+    assert SegmentOptions().shown_bands is None
+    assert SegmentOptions(bands="13").shown_bands == (13,)
+    assert SegmentOptions(bands="4,3,2").shown_bands == (4, 3, 2)
 
 
 def test_all_mistakes_are_listed_at_once():

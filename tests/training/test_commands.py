@@ -78,7 +78,7 @@ def test_bad_samples_stop_a_run_with_their_cure_or_are_left_out_as_allowed(
     assert "--allow-bad 1" in told
     assert not (tmp_path / "run").exists()
     assert run(*words, "--allow-bad", 1) == 0
-    assert "1 sample(s) with errors are left out: 03" in capsys.readouterr().out
+    assert "1 sample with errors left out: 03" in capsys.readouterr().out
     assert read_run_checkpoint(tmp_path / "run" / "last.ckpt").config["allow_bad"] == 1
     # It is remembered: by the run, and by the bundle for those who score it on the same data.
     assert run("train", root, "-o", tmp_path / "run", "--resume") == 0

@@ -201,7 +201,8 @@ def _documents(listing: Listing, index: FileIndex) -> list[Path]:
 
 def _class_names(listing: Listing, index: FileIndex) -> list[Path]:
     folders = [listing.root, *([] if index.base is None else [index.base])]
-    found = [entry.file for folder in folders for entry in read_class_lists(folder)]
+    lists = [entry for folder in folders for entry in read_class_lists(folder)]
+    found = [file for entry in lists for file in (entry.file, *entry.copies)]
     if index.annotations is not None and index.annotations.storage.startswith("YOLO"):
         found += [path for path in listing.files(suffixes=_NAMES) if path.name != FILE_NAME]
         found += [path for path in listing.files(suffixes={".txt"}) if path.stem == "classes"]

@@ -15,6 +15,7 @@ import numpy as np
 
 from maskzoo.models.errors import UnknownNameError, ZooError
 from maskzoo.models.images.decode import read_header
+from maskzoo.training.data.files.listing import suffix_of
 from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.masks.reader import MaskReader
 from maskzoo.training.data.records.codes import format_code
@@ -76,8 +77,13 @@ def merge(readings: Sequence[FileIndex]) -> list[FileIndex]:
             if other.is_listed or not contents[id(other)].items() <= ours.items()
         ]
         kept.append(reading)
-    taken = Counter(reading.origin.name for reading in kept)
-    return [reading if taken[reading.origin.name] == 1 else _longer(reading) for reading in kept]
+    for detail in (lambda reading: reading.layout, _kinds_of_files):
+        taken = Counter(reading.origin.name for reading in kept)
+        kept = [
+            reading if taken[reading.origin.name] == 1 else _longer(reading, detail(reading))
+            for reading in kept
+        ]
+    return kept
 
 
 def _content(reading: FileIndex) -> Content:
@@ -96,10 +102,19 @@ def _agrees(ours: Content, theirs: Content, other: FileIndex) -> bool:
     return ours.items() <= theirs.items()
 
 
-def _longer(reading: FileIndex) -> FileIndex:
-    """Return a reading with its layout in its name, where two have the same name."""
-    name = f"{reading.origin.name} ({reading.layout})"
+def _longer(reading: FileIndex, detail: str) -> FileIndex:
+    """Return a reading with a detail in its name, where two have the same name."""
+    name = f"{reading.origin.name} ({detail})"
     return replace(reading, origin=replace(reading.origin, name=name))
+
+
+def _kinds_of_files(reading: FileIndex) -> str:
+    """Return the suffixes of the images and masks of a reading."""
+    images, masks = (
+        " ".join(sorted({suffix_of(file) for file in files}))
+        for files in ([p.image for p in reading.pairs], [p.mask for p in reading.pairs])
+    )
+    return f"{images} with {masks}"
 
 
 def _named(readings: Sequence[FileIndex], masks: str) -> FileIndex:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, counted
 from maskzoo.training.data.account import take_account, with_lone_images, with_lost
 from maskzoo.training.data.check.bands import describe_bands, find_bands
 from maskzoo.training.data.choice import choose
@@ -134,10 +134,11 @@ def _without_excluded(
     if not exclude:
         return kept, ()
     absent = sorted(set(exclude) - {pair.stem for pair in pairs})
-    notes = [f"{len(pairs) - len(kept)} sample(s) are left out: exclude in {FILE_NAME}"]
+    notes = [f"{counted(len(pairs) - len(kept), 'sample')} left out: exclude in {FILE_NAME}"]
     if absent:
         notes.append(
-            f"exclude lists {len(absent)} stem(s) that no sample has: {', '.join(absent[:5])}"
+            f"exclude lists {counted(len(absent), 'stem')} "
+            f"that no sample has: {', '.join(absent[:5])}"
         )
     return kept, tuple(notes)
 

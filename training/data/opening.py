@@ -11,7 +11,7 @@ import logging
 import time
 from pathlib import Path
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, counted
 from maskzoo.training.data.check.checks import find_problems
 from maskzoo.training.data.collect import collect_findings
 from maskzoo.training.data.feed.assemble import assemble
@@ -120,7 +120,7 @@ def accept(inspection: Inspection, *, allow_bad: int = 0) -> SegmentationData:
     if not bad:
         return assemble(findings)
     names = ", ".join(sorted(bad)[:10]) + (" …" if len(bad) > 10 else "")
-    kept = findings.without(bad, f"{len(bad)} sample(s) with errors are left out: {names}")
+    kept = findings.without(bad, f"{counted(len(bad), 'sample')} with errors left out: {names}")
     # Without these samples a split may be empty or a class missing, which is an error too.
     again = Inspection(kept, find_problems(kept), inspection.seconds)
     return accept(again) if again.errors else assemble(kept)

@@ -15,7 +15,8 @@ import numpy as np
 from maskzoo.training.scoring.calibration import CalibrationBin
 
 _WIDTH, _HEIGHT = 400, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 10, 12, 34
+_MOST_SIGNS = 7  # of a number beside the axis
 _MOST_POINTS = 500
 _NUM_BARS = 10
 
@@ -75,7 +76,7 @@ def line_chart(
         _, y = place(low_x, tick)
         parts.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:.4g}</text>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(tick)}</text>'
         )
     for tick in nice_ticks(low_x, high_x):
         if low_x <= tick <= high_x and (not is_whole or abs(tick - round(tick)) < 1e-9):
@@ -88,6 +89,16 @@ def line_chart(
     for line in sorted(lines, key=lambda line: not line.is_faint):
         parts.append(_draw(line, [place(x, y) for x, y in thin_out(line.points)]))
     return "".join([*parts, "</svg>"])
+
+
+def _short(tick: float) -> str:
+    """Return a number that fits beside the axis: `2.5e-5`, not `2.5e-05`."""
+    text = f"{tick:.4g}"
+    if len(text) > _MOST_SIGNS:
+        text = f"{tick:.3e}"
+        digits, power = text.split("e")
+        text = f"{float(digits):g}e{int(power)}"
+    return text
 
 
 def _draw(line: Line, places: Sequence[tuple[float, float]]) -> str:
@@ -172,8 +183,8 @@ def bin_scores(scores: Sequence[float]) -> list[Bar]:
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return about `count` round numbers that enclose `low` to `high`."""
-    if high <= low:
-        high = low + max(abs(low) * 0.1, 1e-9)
+    if high <= low:  # downwards, as a score may be 1
+        low, high = (high - abs(high) * 0.1, high) if high else (0.0, 1.0)
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))  # the step is 1, 2, 2.5 or 5 times a power of ten
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)

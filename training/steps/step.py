@@ -19,7 +19,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from maskzoo.models.errors import ZooError
+from maskzoo.models.errors import ZooError, counted
 from maskzoo.models.memory import is_out_of_memory
 from maskzoo.training.steps.passes import Passes, fraction_of
 
@@ -101,7 +101,8 @@ class TrainStep:
     def _smaller(self, micro_batch: int) -> int:
         if micro_batch == 1 or self.fabric.world_size > 1:
             raise ZooError(
-                f"out of memory with {micro_batch} image(s) at once on each device: choose a "
+                f"out of memory with {counted(micro_batch, 'image')} "
+                "at once on each device: choose a "
                 "smaller loader.crop_size, runtime.micro_batch or encoder"
             )
         self.notify(

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from maskzoo.models.errors import ImageBandsError
+from maskzoo.models.errors import ImageBandsError, counted
 from maskzoo.models.images.raster.gdal import missing
 from maskzoo.models.preprocessing import Band, Bands
 
@@ -80,7 +80,8 @@ class BandReader:
         highest = max(band.high for band in bands.channels)
         if dtype == np.uint8 and highest > _BYTE:
             raise ImageBandsError(
-                f"{name} has {num_samples} band(s) of uint8, 0 to 255, and the network takes "
+                f"{name} has {counted(num_samples, 'band')} "
+                "of uint8, 0 to 255, and the network takes "
                 f"{bands.in_file} of {bands.dtype}, up to {highest:g}; send the file of "
                 f"{bands.dtype} that it was made from"
             )
@@ -154,7 +155,8 @@ def check_number(bands: Bands, *, num_samples: int, has_alpha: bool, name: str) 
     """
     if bands.in_file not in (num_samples, num_samples - has_alpha):
         raise ImageBandsError(
-            f"{name} has {num_samples} band(s) and the network takes files of {bands.in_file} "
+            f"{name} has {counted(num_samples, 'band')} "
+            f"and the network takes files of {bands.in_file} "
             f"({bands.names}); send a file with these bands, in the order of the training"
         )
 
@@ -187,17 +189,30 @@ def preview(stored: StoredSamples) -> np.ndarray:
     return np.stack(channels * (3 // count), axis=2)
 
 
-def show(pixels: np.ndarray, bands: Bands | None) -> np.ndarray:
+def shown_numbers(bands: Bands) -> tuple[int, ...]:
+    """Return the bands that a person sees: red, green and blue by name, else the first three.
+
+    Of fewer than three it is the first one, as grey. Numbers are those of the file, from 1.
+    """
+    by_name = {band.name.lower(): band.number for band in bands.channels}
+    if {"red", "green", "blue"} <= by_name.keys():
+        return by_name["red"], by_name["green"], by_name["blue"]
+    numbers = [band.number for band in bands.channels]
+    return tuple(numbers[:3]) if len(numbers) >= 3 else (numbers[0],)
+
+
+def show(
+    pixels: np.ndarray, bands: Bands | None, shown: tuple[int, ...] | None = None
+) -> np.ndarray:
     """Return pixels (H, W, C) as a picture (H, W, 3).
 
-    Red, green and blue are shown where bands have these names, else the first three, else the
-    first one as grey.
+    Args:
+        pixels: of a network of `bands`.
+        bands: None for networks of red, green and blue.
+        shown: numbers of one band or three in the file; by default those of `shown_numbers`.
     """
     if bands is None:
         return pixels
-    names = [band.name.lower() for band in bands.channels]
-    if {"red", "green", "blue"} <= set(names):
-        shown = [names.index(colour) for colour in ("red", "green", "blue")]
-    else:
-        shown = [0, 1, 2] if len(names) >= 3 else [0, 0, 0]
-    return np.ascontiguousarray(pixels[..., shown])
+    numbers = [band.number for band in bands.channels]
+    places = [numbers.index(number) for number in shown or shown_numbers(bands)]
+    return np.ascontiguousarray(pixels[..., places * (3 // len(places))])

@@ -270,7 +270,7 @@ def test_missing_surplus_and_misshapen_tensors_are_all_named(bundle):
     with pytest.raises(BundleError) as caught:
         load_bundle(bundle)
     text = str(caught.value)
-    assert "3 tensor(s) do not fit" in text
+    assert "3 tensors do not fit" in text
     assert "missing classifier.conv.bias" in text
     assert "surplus backdoor" in text
     assert "classifier.conv.weight is (4, 1), not (3, " in text

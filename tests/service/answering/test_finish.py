@@ -9,6 +9,7 @@ from maskzoo.models.errors import UnknownNameError
 from maskzoo.models.images.orientation import to_upright
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Band, Bands
 from maskzoo.service.answering.finish import check_answerable, finish, kept_classes
 from maskzoo.service.errors import BadParameterError
 from maskzoo.service.schemas import SegmentOptions
@@ -100,6 +101,18 @@ def test_the_original_orientation_needs_neither_confidence_nor_probabilities():
 
 
 def test_a_threshold_needs_two_classes():
-    check_answerable(SegmentOptions(threshold=0.5), TWO)
+    check_answerable(SegmentOptions(threshold=0.5), TWO, None)
     with pytest.raises(BadParameterError, match="only for models of two classes; this one has 3"):
-        check_answerable(SegmentOptions(threshold=0.5), THREE)
+        check_answerable(SegmentOptions(threshold=0.5), THREE, None)
+
+
+def test_bands_to_show_must_be_among_those_of_the_model():
+    channels = tuple(
+        Band(number=number, name=f"b{number}", low=0, high=1, fill=0) for number in (2, 3, 4)
+    )
+    bands = Bands(in_file=4, dtype="uint16", channels=channels)
+    check_answerable(SegmentOptions(bands="4,3,2"), TWO, bands)
+    with pytest.raises(BadParameterError, match=r"1 is not a band of this model \(2, 3, 4\)"):
+        check_answerable(SegmentOptions(bands="4,3,1"), TWO, bands)
+    with pytest.raises(BadParameterError, match=r"\(red, green and blue\)"):
+        check_answerable(SegmentOptions(bands="1"), TWO, None)

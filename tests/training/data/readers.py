@@ -293,6 +293,24 @@ def labelme_folders(root: Path) -> int:
     return 17
 
 
+def ade20k(root: Path) -> int:
+    folder = root / "ADE/training/street"
+    photos(folder, "ADE_{n}.jpg")
+    for place in range(NUMBER):
+        colours = np.zeros((*SIZE, 3), np.uint8)
+        colours[2:9, 4:9] = (110, 162, place)  # 11 * 256 + 162 = 2978
+        colours[12:15, 4:9] = (10, 7, 1) if place == 0 else 0
+        save(folder / f"ADE_{place}_seg.png", colours)
+        save(folder / f"ADE_{place}_parts_1.png", colours)
+        save(folder / f"ADE_{place}/instance_000.png", colours[..., 0])
+        objects = [{"name": "wall", "name_ndx": 2978}, {"name": "sky"}, "odd"]
+        text(folder / f"ADE_{place}.json", {"annotation": {"object": objects}})
+    save(folder / "ADE_99_seg.png", np.zeros((*SIZE, 3), np.uint8))
+    text(folder / "ADE_99.json", {"annotation": {"object": []}})
+    text(root / "objects.txt", "wall")
+    return 18
+
+
 READERS: dict[str, Write] = {
     "mask files": mask_files,
     "splits": splits,
@@ -313,6 +331,7 @@ READERS: dict[str, Write] = {
     "CVAT": cvat,
     "Supervisely": supervisely,
     "labelme folders": labelme_folders,
+    "ADE20K": ade20k,
 }
 FORMAT_OF = {
     "VOC": "voc",
@@ -326,5 +345,6 @@ FORMAT_OF = {
     "CVAT": "cvat",
     "Supervisely": "supervisely",
     "labelme folders": "labelme-folders",
+    "ADE20K": "ade20k",
 }
 """What `format` in dataset.yaml calls them."""

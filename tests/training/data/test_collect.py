@@ -40,8 +40,8 @@ def test_excluded_samples_are_left_out_with_a_note(make_folder, masks):
     (root / "dataset.yaml").write_text("exclude: ['1', nobody]")
     data = open_dataset(root)
     assert len(data.all_samples) == 7
-    assert any("1 sample(s) are left out: exclude in dataset.yaml" in note for note in data.notes)
-    assert any("exclude lists 1 stem(s) that no sample has: nobody" in note for note in data.notes)
+    assert any("1 sample left out: exclude in dataset.yaml" in note for note in data.notes)
+    assert any("exclude lists 1 stem that no sample has: nobody" in note for note in data.notes)
 
 
 def test_a_split_file_decides(make_folder, ids):
@@ -71,7 +71,7 @@ def test_a_drawn_split_is_not_refused_for_equal_files(make_folder, ids):
     report = inspect(root)
     assert "leakage" not in {problem.kind for problem in report.problems}
     assert any(
-        "8 image(s) equal another and share its split" in note for note in report.findings.notes
+        "8 images equal another and share its split" in note for note in report.findings.notes
     )
 
 

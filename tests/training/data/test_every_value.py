@@ -97,6 +97,44 @@ def thin_white(path, mask, number):
     save(path, rgb)
 
 
+def bordered(path, mask, number):
+    """Write ids with 255 around each object."""
+    values = mask.copy()
+    values[cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0] = 255
+    save(path, values)
+
+
+def third_without_data(path, mask, number):
+    """Write ids that GDAL's tag marks as no data in a third of the image, inside as well."""
+    values = mask.copy()
+    values[:, ::3] = 255
+    tifffile.imwrite(path, values, extratags=[(42113, "s", 0, "255", True)])
+
+
+def deep(levels):
+    """Return a writer of PNGs of three channels of 16 bits."""
+
+    def write(path, mask, number):
+        values = levels[mask]
+        values = values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=-1)
+        cv2.imwrite(str(path), values[..., ::-1])
+
+    return write
+
+
+def numbers_in_channels(path, mask, number):
+    """Write the class and the object into two channels of 16 bits, as SYNTHIA does."""
+    values = np.stack([mask + 1, mask * (number + 1), 0 * mask], axis=-1).astype(np.uint16)
+    cv2.imwrite(str(path), values[..., ::-1])
+
+
+def own_palettes(path, mask, number):
+    """Write ids with a palette of its own for each file."""
+    image = Image.fromarray(mask)
+    image.putpalette(np.random.default_rng(number).integers(0, 256, 9).tolist())
+    save(path, image)
+
+
 def soft(path, mask, number):
     blurred = cv2.GaussianBlur((mask > 0).astype(np.float32), (0, 0), 4)
     save(path, (blurred * 255).astype(np.uint8))
@@ -162,6 +200,10 @@ READ = {
     "JPEG of ids": Case(jpeg(np.arange(3, dtype=np.uint8)), ".jpg"),
     "JPEG of colours": Case(jpeg(CLASS_COLOURS), ".jpg", classes=(0, 2, 1)),
     "white contours": Case(contours, classes=(0, 2, 1), ignored=True),
+    "ids with 255 between the objects": Case(bordered, ignored=True),
+    "no data 255 in a third of each mask": Case(third_without_data, ".tif", ignored=True),
+    "16-bit colours widened from 8": Case(deep(CLASS_COLOURS * np.uint16(257)), classes=(0, 2, 1)),
+    "16-bit grey in three channels": Case(deep(np.array([0, 300, 600], np.uint16))),
 }
 
 
@@ -204,6 +246,19 @@ REFUSED = {
         ".png",
         r"the same classes.*values: \[1, 127\]",
     ),
+    "255 as a third object": (png(0, 1, 255), ".png", r"255 .*a class, or not labelled.*ignore: "),
+    "1 and 255": (png(1, 1, 255), ".png", r"255 .*beside the ids 1, .*values: \[255\]"),
+    "65535 as a third object": (
+        png(0, 1, 65535, dtype=np.uint16),
+        ".png",
+        r"65535 .*a class, or not labelled",
+    ),
+    "numbers in channels of 16 bits": (
+        numbers_in_channels,
+        ".png",
+        r"up to 3, \d+, 0.*2\]",
+    ),
+    "palettes of each file": (own_palettes, ".png", r"share the indices 0, 1, 2.*encoding: values"),
 }
 
 
@@ -216,6 +271,10 @@ def test_values_that_can_mean_several_things_are_refused_with_the_cure(name, tmp
 
 
 CURES = {
+    "palettes of each file": (
+        "encoding: values\nbackground: ground\n"
+        "classes: [{name: ground, values: [0]}, {name: thing, values: [1, 2]}]"
+    ),
     "soft masks": "threshold: 128",
     "soft floats": "threshold: 0.5",
     "ids of objects": (
@@ -239,3 +298,42 @@ def test_the_cure_makes_background_and_foreground_of_them(name, tmp_path):
         _, labels = data.read(sample)
         agreed += float((labels == (truth(int(sample.stem.split("/")[-1])) > 0)).mean())
     assert agreed / len(data.all_samples) > (0.9 if "soft" in name else 0.9999)
+
+
+def test_what_the_messages_on_white_and_palettes_print_is_read(tmp_path):
+    for name in ("255 as a third object", "palettes of each file"):
+        root = tmp_path / name
+        write_pairs(root, "images/{split}/{n}.png", "masks/{split}/{n}.png", REFUSED[name][0])
+        with pytest.raises(DataError) as caught:
+            inspect(root)
+        _, encoding, _, classes, *_ = str(caught.value).split("`")
+        (root / "dataset.yaml").write_text(f"{encoding}\n{classes}\n")
+        data = accept(inspect(root))
+        for sample in data.all_samples:
+            expected = truth(int(sample.stem.split("/")[-1]))
+            assert np.array_equal(data.read(sample)[1], expected)
+
+
+def test_a_list_beside_the_masks_decides_what_255_is(tmp_path):
+    write_pairs(tmp_path, "images/{split}/{n}.png", "masks/{split}/{n}.png", png(0, 1, 255))
+    (tmp_path / "classes.txt").write_text("ground\nroad\n")
+    report = inspect(tmp_path)
+    assert report.findings.interpretation.labels.names == ("ground", "road")
+    assert report.findings.encoding.codes[255] == IGNORE
+
+
+def test_the_line_that_saves_one_channel_of_16_bits_works(tmp_path, monkeypatch):
+    write_pairs(tmp_path, "images/{split}/{n}.png", "masks/{split}/{n}.png", numbers_in_channels)
+    with pytest.raises(DataError) as caught:
+        inspect(tmp_path)
+    line, *_ = [part for part in str(caught.value).split("`") if part.startswith("cv2.imwrite")]
+    for file in (tmp_path / "masks").rglob("*.png"):
+        monkeypatch.chdir(file.parent)
+        file.rename(file.parent / "x.png")
+        exec(line, {"cv2": cv2})
+        (file.parent / "x.png").unlink()
+        (file.parent / "mask.png").rename(file)
+    data = accept(inspect(tmp_path))
+    for sample in data.all_samples:
+        expected = truth(int(sample.stem.split("/")[-1]))
+        assert np.array_equal(data.read(sample)[1], expected)

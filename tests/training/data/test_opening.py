@@ -37,7 +37,7 @@ def test_errors_stop_and_bad_files_can_be_allowed(make_folder, masks, write_imag
         open_dataset(root)
     data = open_dataset(root, allow_bad=1)
     assert "1" not in {sample.stem for sample in data.all_samples}
-    assert "1 sample(s) with errors are left out: 1" in data.notes
+    assert "1 sample with errors left out: 1" in data.notes
 
 
 def test_a_bad_sample_is_not_left_out_where_its_split_would_be_empty(make_folder, write_image, ids):

@@ -44,6 +44,23 @@ def test_a_single_value_has_ticks_too() -> None:
     assert len(nice_ticks(0.0, 0.0)) >= 2
 
 
+@pytest.mark.parametrize("score", [0.0, 0.3, 0.973, 0.9999, 1.0])
+def test_the_axis_of_a_single_score_ends_within_0_and_1(score: float) -> None:
+    ticks = nice_ticks(score, score)
+    assert ticks[0] >= 0
+    assert ticks[-1] <= 1 + 1e-9
+    assert ticks[0] <= score + 1e-9
+    assert ticks[-1] >= score - 1e-9
+
+
+@pytest.mark.parametrize("peak", [1e-2, 1.25e-4, 3e-4, 2.5e-5, 6.25e-5, 1.2345e-6, 4e6])
+def test_numbers_beside_the_axis_are_not_cut(peak: float) -> None:
+    svg = line_chart([Line("rate", [(0, 0), (9, peak)])], label="rate", from_zero=True)
+    beside = re.findall(r'<text x="(\d+)"[^>]*text-anchor="end">([^<]+)</text>', svg)
+    for x, text in beside[:-1]:  # the last one is the name of the x axis
+        assert len(text) * 6.7 <= int(x)  # digits of 11 px are 6.1 px wide, and some are wider
+
+
 def test_points_lie_where_their_values_are() -> None:
     svg = line_chart([Line("a", [(0, 0), (50, 1), (100, 0.5)])], label="a by step")
     ET.fromstring(svg)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskzoo.models.errors import ImageError, SpecError
+from maskzoo.models.errors import ImageError, SpecError, counted
 from maskzoo.models.images.decode import decode_image, read_samples
 from maskzoo.models.images.raster.bands import StoredSamples
 from maskzoo.models.images.raster.gdal import missing
@@ -82,13 +82,13 @@ def check_bands(findings: Findings) -> list[DataProblem]:
         is_shallow = wanted.dtype != "uint8" and image.bit_depth <= 8
         if is_shallow or wanted.in_file not in (image.bands, image.bands + image.has_alpha):
             items.append(
-                ProblemItem(sample.image, f"{image.bands} band(s), stored as {image.mode}")
+                ProblemItem(sample.image, f"{counted(image.bands, 'band')}, stored as {image.mode}")
             )
             stems.append(sample.stem)
     if not items:
         return []
     title = (
-        f"{len(items)} of {len(findings.samples)} image(s) have other bands than the "
+        f"{len(items)} of {len(findings.samples)} images have other bands than the "
         f"{wanted.in_file} of {wanted.dtype} that most have"
     )
     cure = f"export all images with the same bands, or leave these out: {exclude_cure(stems)}"
@@ -106,7 +106,7 @@ def describe_bands(facts: BandFacts | None, images: Sequence[ImageFacts]) -> tup
             "they are mixed with 8-bit images",
         )
     bands = facts.bands
-    every = f"{bands.in_file} band(s)"
+    every = counted(bands.in_file, "band")
     used = every if facts.uses_all else f"{len(bands.channels)} of {every}"
     scaled = (
         "as they are"
@@ -149,7 +149,8 @@ def _measure(
     numbers = description.bands or tuple(range(1, in_file + 1))
     if max(numbers) > in_file:
         raise SpecError(
-            FILE_NAME, [f"bands: {max(numbers)} is not one of the {in_file} band(s) of the images"]
+            FILE_NAME,
+            [f"bands: {max(numbers)} is not one of the {counted(in_file, 'band')} of the images"],
         )
     named = [one.stored.no_data for one in alike if one.stored.no_data is not None]
     no_data = description.no_data if description.no_data is not None else next(iter(named), None)

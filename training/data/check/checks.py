@@ -22,7 +22,7 @@ from maskzoo.training.data.check.files import (
     check_unpaired,
 )
 from maskzoo.training.data.check.leakage import check_duplicates, check_near_duplicates
-from maskzoo.training.data.check.shapes import check_shapes
+from maskzoo.training.data.check.shapes import check_documents, check_shapes
 from maskzoo.training.data.check.values import check_alpha, check_overlaps, check_uncounted
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.problems import DataProblem
@@ -38,6 +38,7 @@ CHECKS: tuple[Callable[[Findings], list[DataProblem]], ...] = (
     check_readable,
     check_sizes,
     check_shapes,
+    check_documents,
     check_bands,
     check_codes,
     check_alpha,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from maskzoo.models.errors import counted
 from maskzoo.training.data.masks.census import ONE_CLASS
 from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.description import FILE_NAME
@@ -44,7 +45,8 @@ def check_codes(findings: Findings) -> list[DataProblem]:
     codes = [format_code(code, kind) for code, _ in pixels.most_common(8)]
     fraction = sum(pixels.values()) / max(1, total)
     title = (
-        f"value(s) {', '.join(codes)} are in no class: {sum(pixels.values())} px "
+        f"{'value' if len(codes) == 1 else 'values'} {', '.join(codes)} in no class: "
+        f"{sum(pixels.values())} px "
         f"({format_percent(fraction)}) in {len(items)} of {len(findings.samples)} masks"
     )
     written = ", ".join(f'"{code}"' if kind == "colours" else code for code in codes)
@@ -67,7 +69,7 @@ def check_ignored(findings: Findings) -> list[DataProblem]:
     if not items:
         return []
     cure = f"label them, or leave them out: `exclude` in {FILE_NAME}"
-    title = f"{len(items)} mask(s) teach nothing: all their pixels are ignored"
+    title = f"{counted(len(items), 'mask teaches', 'masks teach')} nothing: all pixels are ignored"
     return [DataProblem("all-ignore", "warning", title, cure, tuple(items), tuple(stems))]
 
 
@@ -103,7 +105,7 @@ def check_presence(findings: Findings) -> list[DataProblem]:
         f"label more images with these classes, or divide the images in another way: "
         f"`splits: {{file: splits.csv}}` in {FILE_NAME}, a CSV with the columns stem and split"
     )
-    title = f"{len(items)} class(es) are missing from a split"
+    title = f"{counted(len(items), 'class is', 'classes are')} missing from a split"
     return [DataProblem("missing-class", "warning", title, cure, tuple(items))]
 
 

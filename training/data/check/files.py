@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskzoo.models.errors import counted
 from maskzoo.training.data.records.description import FILE_NAME
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.problems import DataProblem, ProblemItem, exclude_cure
@@ -19,7 +20,7 @@ def check_readable(findings: Findings) -> list[DataProblem]:
         stems += [sample.stem] if facts.errors else []
     if not items:
         return []
-    title = f"{len(items)} file(s) cannot be read"
+    title = f"{counted(len(items), 'file')} cannot be read"
     cure = f"copy or export them again, or leave them out: {exclude_cure(stems)}"
     return [DataProblem("unreadable", "error", title, cure, tuple(items), tuple(stems))]
 
@@ -42,11 +43,14 @@ def check_sizes(findings: Findings) -> list[DataProblem]:
             others[sample.stem] = ProblemItem(sample.mask, detail)
     problems = []
     if unrotated:
-        title = f"{len(unrotated)} mask(s) do not follow the EXIF orientation of their image"
+        title = (
+            f"{counted(len(unrotated), 'mask does', 'masks do')} "
+            "not follow the EXIF orientation of the image"
+        )
         cure = f"`apply_exif_to_masks: true` in {FILE_NAME}"
         problems.append(_size_problem("exif-orientation", title, cure, unrotated))
     if others:
-        title = f"{len(others)} mask(s) differ in size from their image"
+        title = f"{counted(len(others), 'mask differs', 'masks differ')} in size from the image"
         cure = (
             "export masks at the size of the image (nearest neighbour), or leave them out: "
             f"{exclude_cure([*others])}"
@@ -67,19 +71,19 @@ def check_unpaired(findings: Findings) -> list[DataProblem]:
             "masks-without-image",
             index.masks_without_image,
             "no image has this name",
-            "mask(s) have no image; they are not used",
+            ("mask has no image and is not used", "masks have no image and are not used"),
             "give them the names of their images, or remove them",
         ),
         (
             "images-without-mask",
             index.images_without_mask,
             "no mask has this name",
-            "image(s) have no mask; they are not used",
+            ("image has no mask and is not used", "images have no mask and are not used"),
             "add masks with the same stems, or continue without these images",
         ),
     )
     return [
-        DataProblem(kind, "warning", f"{len(files)} {title}", cure, _items(files, detail))
+        DataProblem(kind, "warning", counted(len(files), *title), cure, _items(files, detail))
         for kind, files, detail, title, cure in rows
         if files
     ]
@@ -97,6 +101,6 @@ def check_left_out(findings: Findings) -> list[DataProblem]:
     )
     if not items:
         return []
-    title = f"{len(items)} json or xml file(s) beside the data cannot be read; they are not used"
+    title = f"{counted(len(items), 'json or xml file')} beside the data cannot be read: not used"
     cure = "export them again if they hold annotations, or remove them"
     return [DataProblem("unreadable-document", "warning", title, cure, items)]

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from maskzoo.models.errors import counted
+from maskzoo.training.data.check.likeness import most_alike
 from maskzoo.training.data.records.description import FILE_NAME
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.numbers import format_percent
@@ -55,13 +57,16 @@ def check_duplicates(findings: Findings) -> list[DataProblem]:
             for sample in samples
             if sample.split != max((item.split for item in samples), key=SPLITS.index)
         )
-        title = f"{len(across)} image(s) are in several splits: scores would be too good"
+        title = (
+            f"{counted(len(across), 'image is', 'images are')} "
+            "in several splits: scores would be too good"
+        )
         cure = f"keep each in one split: {exclude_cure(stems)}"
         items = tuple(_duplicates(samples) for samples in across)
         problems.append(DataProblem("leakage", "error", title, cure, items, stems))
     if within:
         stems = tuple(sample.stem for samples in within for sample in samples[1:])
-        title = f"{len(within)} image(s) have duplicates in the same split"
+        title = f"{counted(len(within), 'image has', 'images have')} duplicates in the same split"
         cure = f"keep them, which does little harm, or leave them out: `exclude` in {FILE_NAME}"
         items = tuple(_duplicates(samples) for samples in within)
         problems.append(DataProblem("duplicates", "warning", title, cure, items, stems))
@@ -80,32 +85,33 @@ def check_near_duplicates(findings: Findings) -> list[DataProblem]:
         for sample, facts in findings.rows
         if facts.image is not None and facts.image.thumbnail is not None
     ]
-    vectors = [_normalised(image.thumbnail or b"") for _, image in rows]
-    train = [place for place, (sample, _) in enumerate(rows) if sample.split == "train"]
-    others = [place for place, (sample, _) in enumerate(rows) if sample.split != "train"]
+    train = [row for row in rows if row[0].split == "train"]
+    others = [row for row in rows if row[0].split != "train"]
     if not train or not others:
         return []
-    table = np.stack([vectors[place] for place in train])
+    table = np.stack([_normalised(image.thumbnail or b"") for _, image in train])
+    queries = np.stack([_normalised(image.thumbnail or b"") for _, image in others])
     within = _WithinTrain.of(table) if len(train) >= _LEAST_TRAIN else None
     items = []
-    for place in others:
-        correlations = table @ vectors[place]
-        best = int(correlations.argmax())
-        closest, its_image = rows[train[best]]
-        sample, image = rows[place]
+    for number, alike in enumerate(most_alike(table, queries, SERIES_CORRELATION)):
+        if alike is None:
+            continue
+        best, correlation = alike
+        closest, its_image = train[best]
+        sample, image = others[number]
         is_series = _series(closest.stem) == _series(sample.stem)
-        limit = SERIES_CORRELATION if is_series else NEAR_CORRELATION
         if (
-            correlations[best] >= limit
+            (is_series or correlation >= NEAR_CORRELATION)
             and its_image.sha256 != image.sha256
-            and (within is None or within.is_exceeded_by(vectors[place], table[best]))
+            and (within is None or within.is_exceeded_by(queries[number], table[best]))
         ):
-            detail = f"looks like train/{closest.image.name} (correlation {correlations[best]:.3f})"
+            detail = f"looks like train/{closest.image.name} (correlation {correlation:.3f})"
             items.append(ProblemItem(sample.image, detail))
     if not items:
         return []
     title = (
-        f"{len(items)} image(s) of val and test ({format_percent(len(items) / len(others))}) look "
+        f"{counted(len(items), 'image')} of val and test "
+        f"({format_percent(len(items) / len(others))}) {'looks' if len(items) == 1 else 'look'} "
         "like one of train: scores may be too good"
     )
     cure = (

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from maskzoo.models.errors import ZooError
+from maskzoo.models.errors import ZooError, counted
 from maskzoo.models.images.decode import decode_image
 from maskzoo.models.images.raster.bands import show
 from maskzoo.models.labels import LabelSet
@@ -106,7 +106,7 @@ def _draw_sizes(axes: Axes, findings: Findings) -> None:
     )
     axes.set_xlabel("width")
     axes.set_ylabel("height")
-    axes.set_title(f"{len(sizes)} image size(s)", fontsize=10)
+    axes.set_title(counted(len(sizes), "image size"), fontsize=10)
 
 
 def _draw_sample(axes: Axes, findings: Findings, place: int) -> None:

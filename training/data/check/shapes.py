@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from maskzoo.models.errors import counted
+from maskzoo.training.data.joins.joined import JoinedMasks
+from maskzoo.training.data.records.description import FILE_NAME
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.problems import DataProblem, ProblemItem, exclude_cure
 from maskzoo.training.data.records.rawmask import NO_PIXEL, ShapeTally
@@ -42,7 +45,7 @@ def _lost(findings: Findings) -> list[DataProblem]:
     if not lost:
         return []
     listed = ", ".join(f"{count} {kind}" for kind, count in lost.items())
-    title = f"{sum(lost.values())} annotation(s) are not used: {listed}"
+    title = f"{counted(sum(lost.values()), 'annotation is', 'annotations are')} not used: {listed}"
     cure = "add the images, or correct their names in the annotations; else continue without them"
     return [DataProblem("lost-annotations", "warning", title, cure)]
 
@@ -72,7 +75,7 @@ def _damaged(rows: Rows) -> list[DataProblem]:
     stems = tuple(sample.stem for sample, tally in rows if tally.damaged)
     if not items:
         return []
-    title = f"{len(items)} annotation(s) are damaged"
+    title = f"{counted(len(items), 'annotation is', 'annotations are')} damaged"
     cure = f"export them again, or leave their images out: {exclude_cure(stems)}"
     return [DataProblem("damaged-annotation", "error", title, cure, tuple(items), stems)]
 
@@ -87,7 +90,10 @@ def _empty(findings: Findings, rows: Rows) -> list[DataProblem]:
     problems: list[DataProblem] = []
     if bare:
         stems = tuple(sample.stem for sample, _ in bare)
-        title = f"{len(bare)} image(s) end up empty: {_kinds(tally for _, tally in bare)}"
+        title = (
+            f"{counted(len(bare), 'image ends', 'images end')} "
+            f"up empty: {_kinds(tally for _, tally in bare)}"
+        )
         cure = f"{_EXPORTS}; or leave them out: {exclude_cure(stems)}"
         problems.append(DataProblem("empty-image", "error", title, cure, _examples(bare), stems))
     lost: Counter[str] = Counter()
@@ -99,9 +105,15 @@ def _empty(findings: Findings, rows: Rows) -> list[DataProblem]:
     names = findings.interpretation.labels.names
     empty = [name for label, name in enumerate(names) if lost[name] and label not in present]
     if empty:
-        title = f"{len(empty)} class(es) end up empty: no annotation of them is drawn"
+        title = (
+            f"{counted(len(empty), 'class ends', 'classes end')} "
+            "up empty: no annotation of them is drawn"
+        )
         items = tuple(
-            ProblemItem(None, f"{name}: {lost[name]} annotation(s) are not drawn") for name in empty
+            ProblemItem(
+                None, f"{name}: {counted(lost[name], 'annotation is', 'annotations are')} not drawn"
+            )
+            for name in empty
         )
         cure = f"{_EXPORTS}; or describe only the other classes in dataset.yaml"
         problems.append(DataProblem("empty-class", "error", title, cure, items))
@@ -126,6 +138,30 @@ def _scaled(rows: Rows) -> list[DataProblem]:
     )
     if not items:
         return []
-    title = f"the annotations of {len(items)} image(s) were made at another size and are scaled"
+    title = (
+        f"the annotations of {counted(len(items), 'image')} "
+        "were made at another size and are scaled"
+    )
     cure = "nothing, if the images were resized afterwards; else use the images of that size"
     return [DataProblem("scaled-annotations", "warning", title, cure, items)]
+
+
+def check_documents(findings: Findings) -> list[DataProblem]:
+    """Report files of annotations that are joined, across which maskzoo draws the splits."""
+    annotations, said = findings.index.annotations, findings.description
+    if annotations is None or isinstance(annotations, JoinedMasks) or said.format is not None:
+        return []
+    loose = Counter(pair.mask for pair in findings.index.pairs if pair.split is None)
+    is_one_each = loose.total() < 2 * len(loose)
+    if len(loose) < 2 or is_one_each or said.gives_splits:
+        return []
+    items = tuple(ProblemItem(file, counted(count, "image")) for file, count in loose.items())
+    title = (
+        f"{len(loose)} files of annotations are joined, and the splits are drawn across all of them"
+    )
+    cure = (
+        "nothing, if they are parts of one data set; if they are splits, name them so (train.json, "
+        f"val.json), or write into {FILE_NAME} `annotations` with {{split}} for what differs "
+        "between them and the words for it, `splits: {folders: {train: [...], val: [...]}}`"
+    )
+    return [DataProblem("joined-annotations", "warning", title, cure, items)]

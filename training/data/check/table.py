@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 from rich.table import Table
 
+from maskzoo.models.errors import counted
 from maskzoo.training.data.records.encoding import IGNORE
 from maskzoo.training.data.records.facts import BandFacts
 from maskzoo.training.data.records.inspection import Inspection
@@ -86,7 +87,11 @@ def _band_table(facts: BandFacts) -> Table:
 def _verdict(inspection: Inspection) -> str:
     root = inspection.findings.root
     if inspection.num_errors:
-        return f"not usable yet: {inspection.num_errors} kind(s) of error, each with its cure above"
+        return (
+            "not usable yet: "
+            f"{counted(inspection.num_errors, 'kind of error', 'kinds of error')}, "
+            "each with its cure above"
+        )
     return f"usable: maskzoo train {root}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maskzoo.models.errors import counted
 from maskzoo.training.data.records.findings import Findings
 from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.problems import DataProblem, ProblemItem
@@ -18,7 +19,9 @@ def check_overlaps(findings: Findings) -> list[DataProblem]:
     )
     if not items:
         return []
-    title = f"planes overlap in {len(items)} mask(s); the plane with fewer pixels lies on top"
+    title = (
+        f"planes overlap in {counted(len(items), 'mask')}; the plane with fewer pixels lies on top"
+    )
     cure = "export one plane of ids where another plane is meant to win"
     return [DataProblem("overlapping-planes", "warning", title, cure, items)]
 
@@ -57,7 +60,8 @@ def check_uncounted(findings: Findings) -> list[DataProblem]:
     if not items:
         return []
     title = (
-        f"{len(items)} mask(s) hold very many different values: the rarest, "
+        f"{counted(len(items), 'mask holds', 'masks hold')} "
+        "very many different values: the rarest, "
         f"{format_percent(uncounted / total)} of all pixels, are in none of these counts"
     )
     cure = (

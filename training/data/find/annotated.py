@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
-from maskzoo.training.data.files.text import read_json
+from maskzoo.training.data.files.text import begins_with, mentions, read_json
+from maskzoo.training.data.find.documents import document_files, listed_names, with_meanings
 from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
 from maskzoo.training.data.records.readings.account import NOT_THERE, SECOND, lost_in
@@ -17,9 +18,9 @@ from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair, Split
 from maskzoo.training.data.records.shape import ImageShapes, ListedImages
 from maskzoo.training.data.shapes.cvat import read_cvat
-from maskzoo.training.data.shapes.labelmefolders import NAMES_FILE, LabelmeFolders
 from maskzoo.training.data.shapes.labelstudio import read_label_studio, without_upload_prefix
 from maskzoo.training.data.shapes.listed import ListedShapes
+from maskzoo.training.data.shapes.segments.labelmefolders import NAMES_FILE, LabelmeFolders
 from maskzoo.training.data.shapes.supervisely import SuperviselyShapes
 from maskzoo.training.data.shapes.via import read_via
 
@@ -29,48 +30,36 @@ JSON_FORMATS: dict[str, tuple[str, JsonReader]] = {
     "label-studio": ("Label Studio", read_label_studio),
 }
 _FOLDERS = ("annotations", "annotation", "labels", "images", "img")
-_MOST_FILES = 16  # json in a folder, beyond which they are one for each image, mostly
-_ASKED = 8  # of so many
 
 
 def find_listed(listing: Listing, root: Path) -> list[FileIndex]:
     """Find files of VIA, Label Studio and CVAT that list images with their shapes."""
     found: dict[str, list[tuple[Path, ListedImages]]] = {}
-    for file in _files(listing, root, ".json", lambda file: bool(_read_json(file))):
+    for file in document_files(listing, root, ".json", _FOLDERS):
         for key, images in _read_json(file):
             found.setdefault(key, []).append((file, images))
-    for file in _files(listing, root, ".xml", lambda file: read_cvat(file) is not None):
+    for file in document_files(listing, root, ".xml", _FOLDERS):
         shapes = read_cvat(file)
         if shapes is not None:
             found.setdefault("cvat", []).append((file, shapes))
     tools = {key: tool for key, (tool, _) in JSON_FORMATS.items()} | {"cvat": "CVAT"}
     readings = [_listed(listing, root, key, tools[key], files) for key, files in found.items()]
-    return [index for index in readings if index.pairs]
+    return [meant for index in readings if index.pairs for meant in with_meanings(listing, index)]
 
 
 def _read_json(file: Path) -> list[tuple[str, ListedImages]]:
-    """Return what a json lists, with its format; nothing for a damaged one, which is left out."""
+    """Return what a json lists, with its format; nothing for a damaged one, which is left out.
+
+    VIA writes regions, and Label Studio a list: other files, one for each image, are not parsed.
+    """
+    if not (mentions(file, '"regions"') or begins_with(file, "[")):
+        return []
     try:
         content = read_json(file)
     except DataError:
         return []
     listed = ((key, read(content)) for key, (_, read) in JSON_FORMATS.items())
     return [(key, images) for key, images in listed if images is not None]
-
-
-def _files(
-    listing: Listing, root: Path, suffix: str, is_listed: Callable[[Path], bool]
-) -> Iterator[Path]:
-    """Yield the files in the folder, in those of annotations and in those of the splits.
-
-    Many files in a folder are mostly one for each image, so a few are asked what they are.
-    """
-    places = [root, *listing.named(root, _FOLDERS), *split_folders(listing, root).values()]
-    for place in dict.fromkeys(places):
-        files = listing.files(place, {suffix}, deep=False)
-        step = max(1, len(files) // _ASKED)
-        if len(files) <= _MOST_FILES or any(map(is_listed, files[::step][:_ASKED])):
-            yield from files
 
 
 def _listed(
@@ -104,9 +93,9 @@ def _listed(
     has_others = any(found.not_drawn for found in shapes.values())
     return FileIndex(
         root,
-        f"{tool} ({', '.join(dict.fromkeys(file.name for file, _ in files))})",
+        f"{tool} ({listed_names([file.name for file, _ in files])})",
         unique_stems(list(pairs.values())),
-        Origin(", ".join(names), {"format": key, "annotations": names}),
+        Origin(listed_names(names), {"format": key, "annotations": names}),
         masks_without_image=tuple(unpaired),
         annotations=ListedShapes.of(shapes, tool),
         notes=tuple(dict.fromkeys(notes)),

@@ -12,8 +12,9 @@ from typing import Any
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.files.names import composed
+from maskzoo.training.data.find.documents import document_files, listed_names, with_meanings
 from maskzoo.training.data.find.trees.pairing import unique_stems
-from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
+from maskzoo.training.data.find.trees.splits import split_in_name
 from maskzoo.training.data.records.readings.account import NO_OBJECT, NOT_LISTED, NOT_THERE
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Pair
@@ -51,14 +52,7 @@ def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
     Documents of the same images are readings of their own (instances, stuff, keypoints), and one
     that joins them where each has classes of its own. The others belong together.
     """
-    places = [
-        root,
-        *listing.named(root, ("annotations", "annotation")),
-        *split_folders(listing, root).values(),
-    ]
-    files = sorted(
-        {file for place in places for file in listing.files(place, {".json"}, deep=False)}
-    )
+    files = document_files(listing, root, ".json", ("annotations", "annotation"))
     contents = {file: content for file in files if (content := read_coco(file)) is not None}
     if not contents:
         return []
@@ -67,7 +61,9 @@ def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
         by_name[composed(path.name)].append(path)
     every = [_listed(file, content, by_name, root) for file, content in contents.items()]
     groups = _groups(every, root)
-    found = [_index(listing, root, group) for group in groups]
+    found = [
+        meant for group in groups for meant in with_meanings(listing, _index(listing, root, group))
+    ]
     joined = [group for group in groups if not all(listed.is_of_keypoints for listed in group)]
     if len(joined) > 1 and _differ([_used_names(group) for group in joined]):
         index = _index(listing, root, [listed for group in joined for listed in group])
@@ -162,9 +158,9 @@ def _index(listing: Listing, root: Path, group: Sequence[_Listed]) -> FileIndex:
     is_of_keypoints = all(listed.is_of_keypoints for listed in group)
     return FileIndex(
         root,
-        f"COCO json ({', '.join(dict.fromkeys(document.file.name for document in documents))})",
+        f"COCO json ({listed_names([document.file.name for document in documents])})",
         unique_stems(list(pairs.values())),
-        Origin(", ".join(names), {"format": "coco", "annotations": names}),
+        Origin(listed_names(names), {"format": "coco", "annotations": names}),
         masks_without_image=tuple(path for listed in group for path in listed.unpaired),
         annotations=polygons,
         is_bare=polygons.is_bare,

@@ -9,7 +9,7 @@ from pathlib import Path
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
 from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.find.trees.records import Leaf, Row, Variant
-from maskzoo.training.data.find.trees.templates import one_or_list
+from maskzoo.training.data.find.trees.templates import around, one_or_list
 from maskzoo.training.data.joins.joined import JoinedMasks
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair
@@ -79,7 +79,7 @@ def _patterns(listing: Listing, row: Row) -> tuple[str, str] | None:
     if kind not in parts[:-1] or not row.key or row.key != composed(row.image.stem):
         return None
     folders = ["{folder2}" if part == kind else part for part in parts[:-1]]
-    head, _, tail = parts[-1].partition(row.key)
+    head, tail = around(parts[-1], row.key)
     mask = "/".join([*folders, f"{head}{{stem}}{tail}"])
     return "/".join([*above, "{folder}", "{folder2}", "{stem}"]), mask
 

@@ -73,6 +73,15 @@ _IMAGES = (
     "photometric='minisblack', planarconfig='contig')` for an array (H, W, bands); masks of the "
     "same names may stay as they are"
 )
+_CONVERT = (
+    "save them as PNG, without loss: `from PIL import Image`, then "
+    "`Image.open('x{suffix}').save('x.png')`"
+)
+_UNPACK = "unpack it here, or give the folder of its files"
+_RAW = "develop them into TIFF files, as `darktable-cli x{suffix} x.tif` does"
+_RUNS = "write the runs out as PNG masks, with the lines under 'Run lengths' in docs/training.md"
+_RUN_LENGTHS = re.compile(rb"^[^\n]*(?:EncodedPixels|rle|segmentation)[^\n]*\r?\n", re.IGNORECASE)
+_BRUSHES = re.compile(r"task-\d+-annotation-\d+-by-\d+-tag-.+\.png", re.IGNORECASE)
 _SUFFIXES = {
     ".tfrecord": ("TFRecord files", "write the images and masks out as PNG files"),
     ".record": ("TFRecord files", "write the images and masks out as PNG files"),
@@ -94,6 +103,25 @@ _SUFFIXES = {
     ".npy": ("images in numpy's files", _IMAGES),
     ".shp": ("shapefiles", "burn them into masks with `gdal_rasterize`"),
     ".geojson": ("GeoJSON", "burn it into masks with `gdal_rasterize`"),
+    **{
+        suffix: (f"{name} images", _CONVERT.format(suffix=suffix))
+        for suffix, name in {
+            ".ppm": "PPM",
+            ".pgm": "PGM",
+            ".pbm": "PBM",
+            ".pnm": "PNM",
+            ".jp2": "JPEG 2000",
+            ".avif": "AVIF",
+            ".tga": "Targa",
+        }.items()
+    },
+    ".heic": ("HEIC images", "save them as JPEG or PNG, as `heif-convert x.heic x.png` does"),
+    **{
+        suffix: ("raw photographs", _RAW.format(suffix=suffix))
+        for suffix in (".dng", ".cr2", ".cr3", ".nef", ".arw")
+    },
+    **dict.fromkeys((".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z"), ("an archive", _UNPACK)),
+    ".gz": ("packed files", "unpack them, as `gunzip -r FOLDER` does"),
 }
 
 
@@ -107,10 +135,32 @@ def recognised(listing: Listing) -> str:
         for name, pattern, cure in _CONTENT:
             if pattern.search(head):
                 return f"{listing.relative(file)} is {name}, which cannot be read; {cure}"
+    return _by_table_or_name(listing) or _by_suffix(listing)
+
+
+def _by_table_or_name(listing: Listing) -> str:
+    for file in listing.files(suffixes={".csv"})[:_MOST_FILES]:
+        if _RUN_LENGTHS.match(_head(file)):
+            return (
+                f"{listing.relative(file)} holds run lengths, which maskzoo does not read; {_RUNS}"
+            )
+    for file in listing.files(suffixes={".png"}):
+        if _BRUSHES.fullmatch(file.name):
+            return (
+                f"{listing.relative(file)} is one of Label Studio's brush PNGs, whose names number "
+                "tasks and say nothing of images; export the project as JSON, which holds both"
+            )
+    return ""
+
+
+def _by_suffix(listing: Listing) -> str:
     for file in listing.all_files:
         for suffix, (name, cure) in _SUFFIXES.items():
             if file.name.lower().endswith(suffix):
-                return f"it holds {name} ({listing.relative(file)}), which are not read; {cure}"
+                return (
+                    f"it holds {name} ({listing.relative(file)}), which maskzoo does not read; "
+                    f"{cure}"
+                )
     return ""
 
 

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from maskzoo.models.errors import DataError, UnknownNameError
+from maskzoo.models.errors import DataError, UnknownNameError, counted
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
 from maskzoo.training.data.files.text import damage_of
+from maskzoo.training.data.find.ade20k import find_ade20k
 from maskzoo.training.data.find.annotated import (
     find_labelme_folders,
     find_listed,
@@ -143,6 +144,7 @@ DOCUMENTS: tuple[Finder, ...] = (
     find_listed,
     find_supervisely,
     find_labelme_folders,
+    find_ade20k,
 )
 """Finders of annotations, each asked for the folders near the root until it finds some."""
 FORMATS: dict[str, Finder] = {
@@ -155,6 +157,7 @@ FORMATS: dict[str, Finder] = {
     "cvat": find_listed,
     "supervisely": find_supervisely,
     "labelme-folders": find_labelme_folders,
+    "ade20k": find_ade20k,
 }
 """The finder of each name that `format` in dataset.yaml takes, beside those of `beside.BESIDE`."""
 
@@ -172,6 +175,8 @@ def _nothing_found(listing: Listing) -> str:
             )
     if known := recognised(listing):
         return f"no images with masks found in {str(root)!r}: {known}"
+    if unlike := _unlike_names(listing):
+        return f"no images with masks found in {str(root)!r}: {unlike}"
     return (
         f"no images with masks found in {str(root)!r}, which {_content(listing)}; expected "
         "images/{train,val,test} + masks/{train,val,test}, or images + masks, with equal stems, "
@@ -179,6 +184,43 @@ def _nothing_found(listing: Listing) -> str:
         "the columns image and mask; or name the two folders in a dataset.yaml (keys images, masks)"
         f"{_nearest(listing)}"
     )
+
+
+def _unlike_names(listing: Listing) -> str:
+    """Return why folders of images and of masks do not pair; nothing where one of them is absent.
+
+    Their names have nothing in common, or stand for several images.
+    """
+    folders = Counter(path.parent for path in listing.files())
+    largest: dict[str, Path] = {}
+    for folder, _ in folders.most_common():
+        below = folder.relative_to(listing.root).parts
+        role = next((said for part in reversed(below) if (said := read_name(part).role)), None)
+        largest.setdefault(role or "", folder)
+    if not {"image", "mask"} <= largest.keys():
+        return ""
+    files = {role: listing.files(folder, deep=False) for role, folder in largest.items()}
+    names = {role: listing.relative(largest[role]) for role in ("image", "mask")}
+    example = {role: _pattern_of(names[role], files[role][0].suffix) for role in names}
+    lines = f'\n  images: "{example["image"]}"\n  masks: "{example["mask"]}"'
+    stems = Counter(path.stem for path in files["image"])
+    twice = [path.name for path in files["image"] if stems[path.stem] > 1]
+    if twice:
+        return (
+            f"{names['image']}/ holds {counted(len(twice), 'file')} whose names differ in the "
+            f"suffix alone, such as {' and '.join(twice[:2])}; remove one of each, or write "
+            f"the suffix that is meant into a dataset.yaml:{lines}"
+        )
+    shown = {role: ", ".join(path.name for path in files[role][:2]) for role in names}
+    return (
+        f"the files in {names['image']}/ ({shown['image']} …) and in {names['mask']}/ "
+        f"({shown['mask']} …) have no names in common; give each mask the name of its image, or "
+        "write a CSV with the columns image and mask"
+    )
+
+
+def _pattern_of(folder: str, suffix: str) -> str:
+    return f"{folder}/{{stem}}{suffix}"
 
 
 def _nearest(listing: Listing) -> str:
@@ -201,7 +243,7 @@ def _content(listing: Listing) -> str:
     if not counts:
         return "holds no files"
     files = ", ".join(
-        f"{count} {suffix} file(s)" if suffix else f"{count} file(s) without a suffix"
+        counted(count, f"{suffix} file") if suffix else f"{counted(count, 'file')} without a suffix"
         for suffix, count in counts.most_common(4)
     )
     folders = ", ".join(f"{child.name}/" for child in listing.folders()[:12]) or "none"

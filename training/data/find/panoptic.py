@@ -16,7 +16,7 @@ from maskzoo.training.data.records.samples import Pair
 from maskzoo.training.data.records.shape import meaning
 from maskzoo.training.data.shapes.coco import CocoDocument, is_panoptic
 from maskzoo.training.data.shapes.fields import checked_names, identifier
-from maskzoo.training.data.shapes.panoptic import PanopticShapes, segments_of
+from maskzoo.training.data.shapes.segments.panoptic import PanopticShapes, segments_of
 
 
 def find_panoptic(listing: Listing, root: Path) -> list[FileIndex]:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from maskzoo.models.errors import DataError, SpecError
+from maskzoo.models.errors import DataError, SpecError, counted
 from maskzoo.training.data.find.listed.tables import looks_like_image, read_table, split_of_word
 from maskzoo.training.data.records.description import SplitRule
 from maskzoo.training.data.records.samples import FRACTIONS, SPLITS, Pair, Split
@@ -53,7 +53,7 @@ def settle_splits(
         missing = [pair.stem for pair in pairs if pair.stem not in listed]
         if missing:
             raise DataError(
-                f"{rule.file} gives no split for {len(missing)} sample(s): "
+                f"{rule.file} gives no split for {counted(len(missing), 'sample')}: "
                 f"{', '.join(missing[:5])}; add a line for each, or exclude them"
             )
         return listed, f"splits: from {rule.file}"
@@ -82,7 +82,7 @@ def settle_splits(
     number = Counter(contents[stem] for stem in drawn if stem in contents)
     equal = len(copies) + sum(count for count in number.values() if count > 1)
     if equal:
-        note += f"; {equal} image(s) equal another and share its split"
+        note += f"; {equal} images equal another and share its split"
     return {**given, **drawn, **copies}, note
 
 

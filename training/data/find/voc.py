@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, counted
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing
 from maskzoo.training.data.files.text import read_text
 from maskzoo.training.data.find.listed.tables import disagreement
@@ -59,7 +59,8 @@ def _of_masks(
             unknown.append(line.strip())
     if unknown and not pairs:
         raise DataError(
-            f"the lists in {listing.relative(lists)} name {len(unknown)} image(s), such as "
+            f"the lists in {listing.relative(lists)} name {counted(len(unknown), 'image')}, "
+            "such as "
             f"{unknown[0]!r}, and none of them lies in {listing.relative(images)} with a mask in "
             f"{listing.relative(masks)}; write the names of these files, without their suffix, "
             "into the lists, or remove the lists"
@@ -140,4 +141,7 @@ def _notes(unknown: list[str]) -> tuple[str, ...]:
     if not unknown:
         return ()
     names = ", ".join(repr(name) for name in unknown[:3])
-    return (f"the lists name {len(unknown)} image(s) that are not there, such as {names}",)
+    return (
+        f"the lists name {counted(len(unknown), 'image that is', 'images that are')} "
+        f"not there, such as {names}",
+    )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, counted
 from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.encoding import MAX_CLASSES
 from maskzoo.training.data.records.facts import MaskFacts
@@ -73,8 +73,11 @@ class Census:
         """Tell whether a code is little and lies between other codes and at image margins."""
         is_thin = 2 * self.pixels[code] <= _THIN * self.runs[code]  # runs: in both directions
         most = _MOST_CONTOURS if is_thin else RARE_VOID
-        is_at_edges = self.edge_runs[code] > _AT_EDGES * self.runs[code]
-        return is_at_edges and self.fraction(code) <= most
+        return self.is_at_edges(code) and self.fraction(code) <= most
+
+    def is_at_edges(self, code: int) -> bool:
+        """Tell whether most of a code lies between other codes and at image margins."""
+        return self.edge_runs[code] > _AT_EDGES * self.runs[code]
 
     def is_in_few_files(self, code: int) -> bool:
         """Tell whether a code occurs in a small part of the files."""
@@ -112,7 +115,8 @@ class Census:
         """Return a code with its fraction of the pixels and its number of files, as text."""
         return (
             f"{format_code(code, self.kind)} "
-            f"({format_percent(self.fraction(code))} of the pixels, in {self.files[code]} files)"
+            f"({format_percent(self.fraction(code))} of the pixels, in "
+            f"{counted(self.files[code], 'file')})"
         )
 
 

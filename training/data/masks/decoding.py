@@ -48,7 +48,7 @@ def decode_labels(raw: RawMask, encoding: MaskEncoding) -> npt.NDArray[np.uint8]
         for value, count in sorted(zip(values, counts, strict=True), key=lambda row: -row[1])[:8]
     )
     raise DataError(
-        f"value(s) in no class: {listed}; add them to a class in dataset.yaml, or to its ignore"
+        f"values in no class: {listed}; add them to a class in dataset.yaml, or to its ignore"
     )
 
 

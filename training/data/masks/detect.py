@@ -14,7 +14,12 @@ from maskzoo.models.errors import DataError
 from maskzoo.models.labels import LabelSet, distinct_colours, name_mistakes
 from maskzoo.training.data.masks.census import Census, take_census
 from maskzoo.training.data.masks.colours import interpret_colours, stray_neutrals
-from maskzoo.training.data.masks.doubt import refuse_soft, refuse_two_scales
+from maskzoo.training.data.masks.doubt import (
+    refuse_palettes,
+    refuse_soft,
+    refuse_two_scales,
+    refuse_white,
+)
 from maskzoo.training.data.masks.known import interpret_known, recognise
 from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.masks.lists.naming import is_believed, name_by_lists
@@ -28,7 +33,7 @@ from maskzoo.training.data.records.interpretation import Interpretation
 from maskzoo.training.data.records.numbers import format_percent
 from maskzoo.training.data.records.rawmask import VOID
 
-_PAINTED = 0.15  # fraction of a mask that is its image, from which it is a painted photo
+_PAINTED = 0.3  # fraction of a mask's open pixels that are its image, of a painted photo
 
 
 def detect(
@@ -56,10 +61,13 @@ def detect(
     elif (peaks := find_peaks(census)) is not None:
         detected = interpret_noise(census, peaks)
     elif census.kind == "colours":
+        refuse_palettes(facts, census)
         detected = interpret_colours(census)
     else:
         refuse_two_scales(census)
         refuse_soft(census)
+        if not is_listed:
+            refuse_white(census)
         detected = interpret_values(census)
     return name_by_lists(detected, census, lists, has_names=known is not None)
 
@@ -72,10 +80,17 @@ def _refuse_painted(facts: Sequence[MaskFacts], census: Census) -> None:
     alike = format_percent(sum(painted) / len(painted))
     solid = [code for code, _ in census.pixels.most_common(24) if census.fills_areas([code])]
     shown = ", ".join(format_code(code, census.kind) for code in solid[:6]) or "none"
+    if {fact.mode for fact in facts} == {"RGBA"}:
+        raise DataError(
+            f"{len(painted)} of {len(facts)} masks are cut out of their photos: {alike} of their "
+            "visible pixels are those of the image. Their alpha may be the mask: save it alone, "
+            "`Image.open('x.png').getchannel('A').save('mask.png')` with `from PIL import Image`"
+        )
     raise DataError(
-        f"{len(painted)} of {len(facts)} masks are painted photos: {alike} of their pixels are "
-        f"those of the image, and would become classes; colours that fill areas: {shown}. Export "
-        "the painted areas alone on a plain background. If the photo's colours are far from the "
+        f"{len(painted)} of {len(facts)} masks are painted photos: but for their two main colours "
+        f"{alike} of their pixels are those of the image, and would become classes; colours that "
+        f"fill areas: {shown}. Export the painted areas alone on a plain background. If the "
+        "photo's colours are far from the "
         "painted ones, dataset.yaml can say it: `encoding: colours`, `nearest: true`, `classes` "
         "with each painted colour and a background of several greys"
     )

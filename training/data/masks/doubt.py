@@ -1,4 +1,4 @@
-"""Values that are no classes as they stand: soft masks, and masks of two scales in one folder.
+"""Values that are no classes as they stand: soft masks, two scales, white, unlike palettes.
 
 Each is refused with the lines of dataset.yaml that decide what is meant.
 """
@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.masks.census import Census, is_grey_scale
 from maskzoo.training.data.masks.edges import VOIDS
+from maskzoo.training.data.masks.values import are_ids, is_binary
 from maskzoo.training.data.records.encoding import MAX_CLASSES
+from maskzoo.training.data.records.facts import MaskFacts
 from maskzoo.training.data.records.numbers import format_percent
 
 _MOST_LEVELS = 16  # of grey that are classes although they fill no areas
 _MOST_IDS = 16  # that files of grey levels may lie beside
+_LEAST_PALETTES = 3  # files whose palettes are compared
 _LEAST_FILES = 0.1  # fraction of the files that are of one scale
 
 
@@ -78,6 +81,52 @@ def refuse_two_scales(census: Census) -> None:
         f"{_listed(levels)}: the same classes, written in two ways, or different ones? Say it in "
         f"dataset.yaml, for example `encoding: values`, `classes: [{', '.join(rows)}]`"
         + (f", or instead of the last `ignore: [{levels[0]}]`" if len(levels) == 1 else "")
+    )
+
+
+def refuse_white(census: Census) -> None:
+    """Raise `DataError` for 255 or 65535 beside ids where it does not lie as void does.
+
+    Beside ids it mostly means "not labelled", but it lies along edges then, or in few files.
+    """
+    present = _labels(census)
+    others = [code for code in present if code not in VOIDS]
+    white = [code for code in present if code in VOIDS]
+    if not white or not others or others == [0] or not are_ids(others) or is_binary(census):
+        return
+    open_ = [
+        code for code in white if not (census.is_at_edges(code) or census.is_in_few_files(code))
+    ]
+    if not open_:
+        return
+    rows = [f"{{name: class_{code}, values: [{code}]}}" for code in others]
+    last = f"{{name: class_{others[-1] + 1}, values: [{open_[0]}]}}"
+    raise DataError(
+        f"{census.describe(open_[0])} lies beside the ids {_listed(others)}, in areas and not "
+        "along edges as void does: a class, or not labelled? Say it in dataset.yaml: `encoding: "
+        f"values` and `classes: [{', '.join([*rows, last])}]`, or the same without the last class "
+        f"and with `ignore: [{open_[0]}]`"
+    )
+
+
+def refuse_palettes(facts: Sequence[MaskFacts], census: Census) -> None:
+    """Raise `DataError` where the palettes of files differ so much that hardly a colour is shared.
+
+    Palettes of another order share their colours. Where each file has colours of its own, and all
+    have the same few indices, the indices are the classes, and a program drew the colours.
+    """
+    if len(facts) < _LEAST_PALETTES or any(fact.palette is None for fact in facts):
+        return
+    indices = {index for fact in facts for index in fact.counts}
+    alone = sum(count == 1 for count in census.files.values())
+    if len(census.pixels) < 2 * len(indices) or 2 * alone < len(census.pixels):
+        return
+    rows = [f"{{name: class_{index}, values: [{index}]}}" for index in sorted(indices)]
+    raise DataError(
+        f"the palettes of the masks differ: of their {len(census.pixels)} colours {alone} occur in "
+        f"a single file, but the files share the indices {_listed(sorted(indices))}. If these are "
+        f"the classes, write into dataset.yaml `encoding: values`, `classes: "
+        f"[{', '.join(rows)}]`; if the colours are, export all masks with one palette"
     )
 
 

@@ -25,6 +25,7 @@ def interpret_values(census: Census) -> Interpretation:
         unlabelled = []
     ground = [code for code in unlabelled if _is_ground(code, census)]
     void = [code for code in unlabelled if code not in ground]
+    marked = [code for code in void if code in census.no_data]
     present = [code for code in present if code not in unlabelled]
     foreground = _foreground(present, census)
     if foreground and not ground:
@@ -32,14 +33,19 @@ def interpret_values(census: Census) -> Interpretation:
     more_void = _void_among(present, census)
     codes = [code for code in present if code not in more_void]
     void += more_void
-    notes = [f"{census.describe(code)} is taken for void: ignored" for code in void]
+    notes = [
+        f"{census.describe(code)} is "
+        + ("marked as no data by the files" if code in marked else "taken for void")
+        + ": ignored"
+        for code in void
+    ]
     notes += [
         f"{census.describe(code)} is taken for the background: it covers too much for void"
         for code in ground
     ]
     # Ids leave few gaps: at least every second one up to the highest occurs. Then a missing id is
     # a class that happens to be in no mask. Grey levels lie far apart, and nothing lies between.
-    if _are_ids(codes):
+    if are_ids(codes):
         notes += _notes_on_ids(codes)
         codes = list(range(codes[0], codes[-1] + 1))
         prefix, storage = "class", "ids"
@@ -61,7 +67,12 @@ def interpret_values(census: Census) -> Interpretation:
 
 
 def _is_ground(code: int, census: Census) -> bool:
-    """Tell whether what marks no label is the background: it covers much, and lies anywhere."""
+    """Tell whether what marks no label is the background: it covers much, and lies anywhere.
+
+    A value that files mark as no data is not, where 0 is there beside it to be the background.
+    """
+    if code in census.no_data and code != 0 and census.pixels[0]:
+        return False
     is_rare = census.fraction(code) <= RARE_VOID
     return code == UNSET or not (is_rare or census.lies_as_void(code))
 
@@ -80,7 +91,13 @@ def _foreground(present: Sequence[int], census: Census) -> tuple[int, ...]:
     return () if len(present) > 2 and (is_void or is_mixed) else tuple(present[1:])
 
 
-def _are_ids(codes: Sequence[int]) -> bool:
+def is_binary(census: Census) -> bool:
+    """Tell whether all masks hold a background and a foreground, each file in its own way."""
+    return bool(_foreground(sorted(code for code in census.pixels if code >= 0), census))
+
+
+def are_ids(codes: Sequence[int]) -> bool:
+    """Tell whether sorted values number classes: they begin at 0 or 1 and leave few gaps."""
     return codes[0] <= 1 and codes[-1] < 2 * len(codes)
 
 
@@ -90,7 +107,7 @@ def _void_among(present: Sequence[int], census: Census) -> list[int]:
     others = [code for code in present if code not in void]
     if not others:  # masks of nothing but void teach nothing: these are classes
         return []
-    if _are_ids(others):
+    if are_ids(others):  # what may be a class was refused before, or a list beside it decides
         return void
     # White is a class like the others where the values are levels of grey, as 0, 127, 255.
     return [

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from maskzoo.models.errors import DataError
-from maskzoo.training.data.files.text import read_json
+from maskzoo.models.errors import counted
+from maskzoo.training.data.files.text import mentions, read_json
 from maskzoo.training.data.records.shape import (
     Area,
     ImageShapes,
@@ -159,7 +159,9 @@ def coco_notes(documents: Sequence[CocoDocument]) -> list[str]:
         )
         if lost:
             notes.append(
-                f"{document.file.name}: {lost.total()} annotation(s) belong to images that it does "
+                f"{document.file.name}: "
+                f"{counted(lost.total(), 'annotation belongs', 'annotations belong')} "
+                "to images that it does "
                 f"not list (image_id {', '.join([*lost][:3])})"
             )
     return notes
@@ -171,13 +173,9 @@ def read_coco(file: Path) -> dict[str, Any] | None:
     Raises:
         DataError: the file seems to be of COCO, but is damaged.
     """
-    try:
-        content = read_json(file)
-    except DataError:
-        data = file.read_bytes()
-        if b'"annotations"' in data and b'"categories"' in data:
-            raise
+    if not mentions(file, '"annotations"', '"categories"'):
         return None
+    content = read_json(file)
     keys = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not {*keys} <= content.keys():
         return None

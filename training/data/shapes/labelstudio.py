@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from maskzoo.models.errors import counted
 from maskzoo.training.data.records.shape import (
     Area,
     Bitmap,
@@ -50,10 +51,16 @@ def read_label_studio(content: Any) -> ListedImages | None:
     notes: list[str] = []
     unlabelled = sum(results is None for _, results in found)
     if unlabelled:
-        notes.append(f"{unlabelled} task(s) of Label Studio have no annotation: not used")
+        notes.append(
+            f"{counted(unlabelled, 'task has', 'tasks have')} "
+            "no annotation in Label Studio: not used"
+        )
     several = sum(len(_submitted(task)) > 1 for task in tasks)
     if several:
-        notes.append(f"{several} task(s) have several annotations: the first of each is used")
+        notes.append(
+            f"{counted(several, 'task has', 'tasks have')} "
+            "several annotations: the first of each is used"
+        )
     images = tuple((name, _read(name, rows)) for name, rows in found if rows is not None)
     return ListedImages(images, tuple(notes))
 

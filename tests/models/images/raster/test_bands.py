@@ -18,6 +18,7 @@ from maskzoo.models.images.raster.bands import (
     preview,
     resize_bands,
     show,
+    shown_numbers,
 )
 from maskzoo.models.images.rows import open_image
 from maskzoo.models.preprocessing import Band, Bands
@@ -168,6 +169,19 @@ def test_red_green_and_blue_are_shown_where_they_are_named():
     assert show(pixels, colours).tolist() == [[[2, 1, 0]]]
     assert show(pixels, bands(*[(0, 1)] * 4)).tolist() == [[[0, 1, 2]]]
     assert show(pixels[..., :2], bands(*[(0, 1)] * 2)).tolist() == [[[0, 0, 0]]]
+
+
+def test_a_person_may_choose_the_bands_that_are_shown_by_their_numbers_in_the_file():
+    some = Bands(
+        in_file=6,
+        dtype="uint16",
+        channels=tuple(Band(number=n, name=f"b{n}", low=0, high=1, fill=0) for n in (6, 2, 4)),
+    )
+    pixels = np.array([60, 20, 40], np.uint8).reshape(1, 1, 3)
+    assert shown_numbers(some) == (6, 2, 4)
+    assert show(pixels, some).tolist() == [[[60, 20, 40]]]
+    assert show(pixels, some, (4, 6, 6)).tolist() == [[[40, 60, 60]]]
+    assert show(pixels, some, (2,)).tolist() == [[[20, 20, 20]]]
 
 
 def test_a_preview_stretches_each_band_without_missing_samples():

@@ -72,7 +72,7 @@ def test_most_images_decide_whether_the_fourth_band_is_used(tmp_path, colours, i
     assert bool(wrong) == is_band
     if is_band:
         assert found.findings.bands.bands.in_file == 4
-        assert wrong[0].startswith("3 of 8 image(s) have other bands than the 4 of uint8")
+        assert wrong[0].startswith("3 of 8 images have other bands than the 4 of uint8")
 
 
 def test_alpha_that_is_alpha_stays_alpha(tmp_path):

@@ -9,7 +9,7 @@ def test_unknown_values_come_with_files_counts_and_their_fraction(make_folder, g
     )
     problem = problems(root)["unknown-values"]
     assert problem.severity == "error"
-    assert problem.title == "value(s) 9 are in no class: 192 px (2.1 %) in 1 of 12 masks"
+    assert problem.title == "value 9 in no class: 192 px (2.1 %) in 1 of 12 masks"
     assert problem.items[0].detail == "9 (192 px)"
     assert problem.items[0].file == root / "masks" / "train" / "0.png"
     assert "`ignore: [9]`" in problem.cure

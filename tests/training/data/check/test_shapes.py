@@ -37,7 +37,7 @@ def test_what_is_not_drawn_is_a_warning_with_its_kinds(tmp_path: Path) -> None:
 
 def test_an_image_that_ends_up_empty_is_an_error(tmp_path: Path) -> None:
     found = labelled(tmp_path, [{**LINE, "label": "cat"}])
-    assert kinds(found, "error") == {"empty-image": "1 image(s) end up empty: 1 lines"}
+    assert kinds(found, "error") == {"empty-image": "1 image ends up empty: 1 lines"}
     (problem,) = found.errors
     assert problem.stems == ("0",)
 
@@ -45,7 +45,7 @@ def test_an_image_that_ends_up_empty_is_an_error(tmp_path: Path) -> None:
 def test_a_class_that_ends_up_empty_is_an_error(tmp_path: Path) -> None:
     found = labelled(tmp_path, [CAT, LINE])
     assert "empty-class" in kinds(found, "error")
-    assert "wire: 1 annotation(s) are not drawn" in found.errors[0].text(tmp_path)
+    assert "wire: 1 annotation is not drawn" in found.errors[0].text(tmp_path)
 
 
 def test_an_image_without_annotations_is_background(tmp_path: Path) -> None:

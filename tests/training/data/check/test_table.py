@@ -16,7 +16,7 @@ def test_errors_show_in_the_table_with_their_cure(folder, write_image, ids):
     write_image(folder / "masks" / "val" / "7.png", ids(0, 1, height=3))
     report = inspect(folder)
     assert report.num_errors == 1
-    assert "not usable yet: 1 kind(s) of error" in report_table(report)
+    assert "not usable yet: 1 kind of error" in report_table(report)
     assert 'exclude: ["7"]' in report_table(report)
 
 

@@ -12,7 +12,7 @@ def test_planes_that_overlap_are_told(images, problems):
     for number in range(6):
         tifffile.imwrite(images / "masks" / f"{number}.tif", planes, photometric="minisblack")
     found = problems(images)
-    assert found["overlapping-planes"].title.startswith("planes overlap in 6 mask(s)")
+    assert found["overlapping-planes"].title.startswith("planes overlap in 6 masks")
     assert found["overlapping-planes"].items[0].detail == "16 px in several planes"
 
 
@@ -45,4 +45,4 @@ def test_masks_of_very_many_values_say_how_much_is_not_counted(make_folder, prob
     problem = problems(root)["uncounted-values"]
     left_out = 64 * 100 - 17 * 100 + 1 - 4096  # values but those that are counted; 0 is one
     assert problem.items[0].detail == f"{left_out} px"
-    assert problem.title.startswith("12 mask(s) hold very many different values: the rarest, 9.5 %")
+    assert problem.title.startswith("12 masks hold very many different values: the rarest, 9.5 %")

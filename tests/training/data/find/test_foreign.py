@@ -25,6 +25,10 @@ from maskzoo.training.data.opening import inspect
         ("a.dcm", "x", "DICOM.*pip install pydicom"),
         ("a.mat", "x", "images in MATLAB's files .*imwrite"),
         ("a.npy", "x", "images in numpy's files .*imwrite"),
+        ("a.ppm", "x", r"PPM images .*save\('x.png'\)"),
+        ("a.zip", "x", "an archive .*unpack it"),
+        ("a.csv", "ImageId,EncodedPixels\n0.jpg,1 2\n", "run lengths.*'Run lengths' in docs"),
+        ("task-1-annotation-2-by-1-tag-car-0.png", "x", "brush PNGs.*export the project as JSON"),
     ],
 )
 def test_a_format_that_is_not_read_is_named_with_what_helps(tmp_path, name, content, message):

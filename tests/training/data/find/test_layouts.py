@@ -32,13 +32,13 @@ def test_a_folder_without_pairs_says_what_is_expected(tmp_path):
         ([], "which holds no files; expected"),
         (
             ["a.txt", "b.txt", "c"],
-            "holds 2 .txt file(s), 1 file(s) without a suffix (folders: none); none of them",
+            "holds 2 .txt files, 1 file without a suffix (folders: none); none of them",
         ),
         (
             ["images/a.jpg", "images/b.jpg"],
-            "holds 2 .jpg file(s) (folders: images/); a network cannot learn from images alone",
+            "holds 2 .jpg files (folders: images/); a network cannot learn from images alone",
         ),
-        (["a.png", "b.png"], "holds 2 .png file(s) (folders: none); a network cannot learn"),
+        (["a.png", "b.png"], "holds 2 .png files (folders: none); a network cannot learn"),
     ],
 )
 def test_the_message_for_an_unknown_folder_says_what_it_holds(tmp_path, files, words):
@@ -68,3 +68,20 @@ def test_the_message_for_images_alone_has_the_nearest_yaml(tmp_path, touch):
     with pytest.raises(DataError) as caught:
         find_pairs(tmp_path)
     assert 'images: "photos of cells/{stem}.jpg"\n  masks: "FOLDER/{stem}.png"' in str(caught.value)
+
+
+def test_folders_whose_names_have_nothing_in_common_are_told_so(tmp_path, touch):
+    touch(["images/1.png", "images/2.png", "masks/001.png", "masks/002.png"])
+    with pytest.raises(DataError, match=r"images/ \(1.png, 2.png …\) and in masks/ \(001.png"):
+        find_pairs(tmp_path)
+
+
+def test_names_that_stand_for_two_images_are_told_and_the_yaml_decides(tmp_path, touch):
+    touch([f"{folder}/{n}.png" for folder in ("images", "masks") for n in (1, 2)])
+    touch([f"images/{n}.tif" for n in (1, 2)])
+    with pytest.raises(DataError, match=r"images/ holds 4 files.* 1.png and 1.tif") as caught:
+        find_pairs(tmp_path)
+    _, lines = str(caught.value).split("dataset.yaml:\n")
+    keys = dict(line.strip().replace('"', "").split(": ") for line in lines.splitlines())
+    index = read_described(Listing.of(tmp_path), Description(**keys), find_of_format, pair_folders)
+    assert len(index.pairs) == 2

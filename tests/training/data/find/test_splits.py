@@ -154,7 +154,7 @@ def test_the_note_counts_the_equal_files_that_were_kept_together():
     assert settle(alone, {stem: stem for stem in STEMS})[1] == plain
     blank = {stem: "blank" if stem < "image_006" else stem for stem in STEMS}
     splits, note = settle(alone, blank)
-    assert note == plain + "; 6 image(s) equal another and share its split"
+    assert note == plain + "; 6 images equal another and share its split"
     assert len({splits[stem] for stem in STEMS[:6]}) == 1
 
 
@@ -164,7 +164,7 @@ def test_val_that_is_drawn_from_train_shares_no_file_with_it_and_leaves_test_as_
     assert all(splits[a] == splits[b] for a, b in zip(STEMS[22::2], STEMS[23::2], strict=True))
     assert {stem for stem in STEMS if splits[stem] == "test"} == set(STEMS[:21])
     assert "there is no val" in note
-    assert note.endswith("; 178 image(s) equal another and share its split")
+    assert note.endswith("; 178 images equal another and share its split")
 
 
 def test_a_drawn_sample_goes_to_the_split_of_the_given_one_that_it_equals():
@@ -174,7 +174,7 @@ def test_a_drawn_sample_goes_to_the_split_of_the_given_one_that_it_equals():
     assert all(splits[stem] == "val" for stem in STEMS[:100])
     assert {splits[stem] for stem in STEMS[100:]} == {"train", "val", "test"}
     assert note.endswith(
-        "the other 150 by hash with seed 0; 50 image(s) equal another and share its split"
+        "the other 150 by hash with seed 0; 50 images equal another and share its split"
     )
 
 
@@ -187,4 +187,4 @@ def test_a_copy_goes_to_the_first_split_that_has_its_image():
         pairs, SplitRule(), root=Path(), seed=0, classes=NO_CLASSES, contents=contents
     )
     assert (splits["e"], splits["f"]) == ("train", "val")
-    assert "2 image(s) equal another" in note
+    assert "2 images equal another" in note

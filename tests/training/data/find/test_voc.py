@@ -80,7 +80,7 @@ def test_lists_name_images_of_any_suffix_with_spaces_marks_and_folders(
 
 def test_lists_that_name_no_image_are_an_error_and_no_split_is_drawn(tmp_path, touch, found):
     write_voc(touch, tmp_path, ("a.jpg", "b.jpg"), {"train": "x1\nx2\n", "val": "x3\n"})
-    with pytest.raises(DataError, match=r"name 3 image\(s\), such as 'x1', and none of them lies"):
+    with pytest.raises(DataError, match=r"name 3 images, such as 'x1', and none of them lies"):
         found()
 
 

@@ -9,7 +9,7 @@ def test_rare_black_is_ignored_with_a_note(detected):
     mask[0, :20] = 0
     result = detected([mask, rgb("red", "green", "blue", size=(100, 99))])
     assert table(result)[0] == IGNORE
-    assert any("#000000" in note and "in 1 files" in note for note in result.notes)
+    assert any("#000000" in note and "in 1 file" in note for note in result.notes)
 
 
 def test_frequent_black_is_the_background(detected):

@@ -73,7 +73,7 @@ def test_thin_lines_of_a_few_ids_beside_void_stay_classes(detected):
     mask = np.zeros((96, 96), np.uint8)
     for number in range(12):
         mask[8 * number, :] = 1 + number % 3
-    mask[40:60, 30:80] = 255
+    mask[76:] = 255
     assert detected([mask]).labels.num_classes == 4
 
 

@@ -9,9 +9,9 @@ ITEMS = tuple(ProblemItem(ROOT / f"{number}.png", "damaged") for number in range
 
 
 def test_the_text_shows_the_first_places_below_the_root_and_counts_the_others() -> None:
-    problem = DataProblem("unreadable", "error", "10 file(s) cannot be read", "copy them", ITEMS)
+    problem = DataProblem("unreadable", "error", "10 files cannot be read", "copy them", ITEMS)
     lines = problem.text(ROOT).splitlines()
-    assert lines[0] == "error: 10 file(s) cannot be read"
+    assert lines[0] == "error: 10 files cannot be read"
     assert lines[1] == "    0.png: damaged"
     assert lines[-2:] == ["    … and 2 more", "  → copy them"]
     assert len(lines) == 11

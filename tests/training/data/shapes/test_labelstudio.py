@@ -56,7 +56,7 @@ def test_tasks_without_annotation_are_left_out_and_told():
     cancelled = full(polygon(), was_cancelled=True)
     listed = read_label_studio([full(polygon()), bare, cancelled])
     assert [name for name, _ in listed.images] == ["/data/upload/1/0a1b2c3d-0.png"]
-    assert listed.notes == ("2 task(s) of Label Studio have no annotation: not used",)
+    assert listed.notes == ("2 tasks have no annotation in Label Studio: not used",)
 
 
 def test_a_folder_of_label_studio_is_read(tmp_path):

@@ -184,20 +184,42 @@ def _of_format(listing: Listing, description: Description, find: FindOfFormat) -
     readings = find(listing, name)
     if len(readings) == 1 and not description.annotations:
         return readings[0]
-    wanted = {
-        listing.relative(file.path)
-        for text in description.annotations
-        for file in match_pattern(listing, text, splits)
-    } or {text.removeprefix("./").strip("/") for text in description.annotations}
-    for index in readings:
-        files = index.origin.keys.get("annotations", ())
-        if wanted and wanted == set([files] if isinstance(files, str) else files):
-            return index
+    matched = [
+        file for text in description.annotations for file in match_pattern(listing, text, splits)
+    ]
+    wanted = {listing.relative(file.path) for file in matched} or {
+        text.removeprefix("./").strip("/") for text in description.annotations
+    }
+    said = {
+        file.path: splits[file.parts["split"].lower()] for file in matched if "split" in file.parts
+    }
+    fitting = [index for index in readings if wanted and wanted == _documents_of(listing, index)]
+    fitting.sort(key=lambda index: bool(said) != _has_patterns(index))
+    if fitting:
+        pairs = (replace(pair, split=said.get(pair.mask, pair.split)) for pair in fitting[0].pairs)
+        return replace(fitting[0], pairs=tuple(pairs))
     raise DataError(
-        f"{', '.join(description.annotations) or 'the folder'} hold(s) no annotations of the "
-        f"format {name!r} with images; found: "
+        f"no annotations of the format {name!r} with images in "
+        f"{', '.join(description.annotations) or 'the folder'}; found: "
         + (", ".join(index.origin.name for index in readings) or "none")
     )
+
+
+def _documents_of(listing: Listing, index: FileIndex) -> set[str]:
+    """Return the files that a reading draws from: its documents, or what its yaml names."""
+    if _has_patterns(index):
+        return {listing.relative(pair.mask) for pair in index.pairs}
+    return _annotations_of(index)
+
+
+def _has_patterns(index: FileIndex) -> bool:
+    """Tell whether the yaml of a reading says which split each document is."""
+    return any(map(is_pattern, _annotations_of(index)))
+
+
+def _annotations_of(index: FileIndex) -> set[str]:
+    files = index.origin.keys.get("annotations", ())
+    return {files} if isinstance(files, str) else {str(name) for name in files}
 
 
 def _of_files_beside(

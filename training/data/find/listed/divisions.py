@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, counted
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
 from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.find.listed.tables import (
@@ -109,20 +109,27 @@ def _notes(
 ) -> list[str]:
     notes = [f"splits: from {lists}"] if lists else []
     if moved:
-        notes.append(f"{len(moved)} image(s) are in other splits than their folders say: {lists}")
+        notes.append(
+            f"{counted(len(moved), 'image is', 'images are')} "
+            f"in another split than the folder says: {lists}"
+        )
     if out:
-        notes.append(f"{len(out)} image(s) are in none of these lists: left out")
+        notes.append(
+            f"{counted(len(out), 'image is', 'images are')} in none of these lists: left out"
+        )
     for division in divisions:
         if division.unmasked:
             shown = ", ".join(map(repr, division.unmasked[:3]))
             notes.append(
-                f"{division.file.name} names {len(division.unmasked)} image(s) without a mask, "
+                f"{division.file.name} names {counted(len(division.unmasked), 'image')} "
+                "without a mask, "
                 f"such as {shown}: left out"
             )
         if division.unknown:
             shown = ", ".join(map(repr, division.unknown[:3]))
             notes.append(
-                f"{division.file.name} names {len(division.unknown)} image(s) that are not there, "
+                f"{division.file.name} names "
+                f"{counted(len(division.unknown), 'image that is', 'images that are')} not there, "
                 f"such as {shown}"
             )
     return notes

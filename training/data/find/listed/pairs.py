@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, counted
 from maskzoo.training.data.files.listing import Listing, suffix_of
 from maskzoo.training.data.find.listed.tables import (
     TABLE_SUFFIXES,
@@ -56,7 +56,11 @@ def find_lists(listing: Listing, root: Path) -> list[FileIndex]:
         rows = _rows(listing, root, list_file)
         used += [list_file] if rows else []
         bare = sum(not row.mask for row in rows)
-        notes += [f"{list_file.name}: {bare} line(s) name no mask: left out"] if bare else []
+        notes += (
+            [f"{list_file.name}: {counted(bare, 'line names', 'lines name')} no mask: left out"]
+            if bare
+            else []
+        )
         for row in rows:
             if not row.mask:
                 continue

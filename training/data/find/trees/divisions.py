@@ -18,9 +18,9 @@ from maskzoo.training.data.find.trees.templates import varying
 from maskzoo.training.data.find.trees.words import words_of
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS, Split
 
-_SHORT: Mapping[str, Split] = {"tr": "train", "va": "val", "vl": "val", "te": "test", "ts": "test"}
-_ASK = re.compile(r"(?:k?fold|cv|split)s?[\W_]*\w{1,2}|public|private", re.IGNORECASE)
-_MORE = frozenset(
+SHORT: Mapping[str, Split] = {"tr": "train", "va": "val", "vl": "val", "te": "test", "ts": "test"}
+ASK = re.compile(r"(?:k?fold|cv|split)s?[\W_]*\w{1,2}|public|private", re.IGNORECASE)
+MORE = frozenset(
     [
         "extra",
         "additional",
@@ -35,7 +35,7 @@ _MORE = frozenset(
     ]
 )
 _MOST_PARTS = 20  # folders that are named in a note
-_DRAWN = "splits drawn"
+DRAWN = "splits drawn"
 
 Around = tuple[tuple[str, ...], str, tuple[str, ...]]
 Meaning = Mapping[str, Split]  # the folder of a split, and the split
@@ -52,18 +52,18 @@ def _divided(variant: Variant) -> Iterator[Variant]:
     left = [split for split in SPLITS if split not in known]
     if not parts:
         yield variant
-    elif known and len(parts) == len(left) == 1 and not _MORE.intersection(words_of(parts[0])):
+    elif known and len(parts) == len(left) == 1 and not MORE.intersection(words_of(parts[0])):
         yield _taken(variant, {parts[0]: left[0]})
     elif known:
         for split in (*left, *(split for split in SPLITS if split in known))[:3]:
             yield _chosen(variant, dict.fromkeys(parts, split))
-    elif all(part.lower() in _SHORT for part in parts):
-        yield _taken(variant, {part: _SHORT[part.lower()] for part in parts})
-    elif all(_ASK.fullmatch(part) for part in parts):
+    elif all(part.lower() in SHORT for part in parts):
+        yield _taken(variant, {part: SHORT[part.lower()] for part in parts})
+    elif all(ASK.fullmatch(part) for part in parts):
         last: Split = "test" if {"public", "private"} & {part.lower() for part in parts} else "val"
         ordered = sorted(parts, key=lambda part: (part.lower() == "private", part))
         yield _chosen(variant, {**dict.fromkeys(ordered[:-1], "train"), ordered[-1]: last})
-        yield replace(variant, division=_DRAWN)
+        yield replace(variant, division=DRAWN)
     else:
         yield _with_note(variant, parts)
 

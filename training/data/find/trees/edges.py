@@ -96,6 +96,9 @@ class _Search:
 
     def _beside(self, masks: Leaf) -> list[Edge]:
         """Return the edges of files that are no pictures: to their own folder, else to another."""
+        partners = self._partners(masks) if masks.role == "mask" else []
+        if partners:  # pictures beside them are masks too
+            return partners
         own = self._edge(masks, masks) if self.images[masks] else None
         return [own] if own is not None else self._partners(masks)
 

@@ -28,6 +28,7 @@ _MOST_AFFIXES = 8  # of masks; behind the stem of an image then stand numbers or
 _RARE = 0.1  # an affix with fewer votes than this fraction of the most frequent one is chance
 _JPEG = frozenset({".jpg", ".jpeg"})
 _SEPARATORS = " _.-"
+_NUMBERED = re.compile(r"(.+[ _.-])([^\W\d_]+)[ _.-]\(?\d{1,3}\)?")  # a last word with a number
 
 Cut = Callable[[str], str]
 
@@ -110,7 +111,16 @@ class Core:
 
 
 def core_of(stem: str) -> Core:
-    """Take the words that say what a file holds off both ends of its stem."""
+    """Take the words that say what a file holds off both ends of its stem.
+
+    The number of an object behind such a word goes too (`1_mask_2`), unless it is all that there is
+    (`mask_2`).
+    """
+    match = _NUMBERED.fullmatch(stem)
+    if match and _says_role(match[2]) and read_name(match[2]).role == "mask":
+        numbered = core_of(f"{match[1]}{match[2]}")
+        if numbered.text:
+            return numbered
     words: list[str] = []
     text = stem
     while match := _last_word(text) or _first_word(text):

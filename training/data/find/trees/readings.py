@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.find.trees.pairing import stem_of, unique_stems
 from maskzoo.training.data.find.trees.records import Edge, Row, Variant
-from maskzoo.training.data.find.trees.templates import folders_of, varying
+from maskzoo.training.data.find.trees.templates import around, folders_of, varying
 from maskzoo.training.data.find.trees.words import is_known, rendering_of, words_of
 from maskzoo.training.data.records.samples import Pair
 
+_NUMBER = re.compile(r"[ _.-]\(?\d{1,3}\)?$")
 _MOST_VARIANTS = 24  # kinds of masks for an image; more are objects
 _FORMATS = frozenset({"png", "jpg", "jpeg", "tif", "tiff", "bmp"})  # names of folders
 _OFTEN = 0.2  # a kind of mask that fewer of the images have is an object
@@ -43,6 +45,9 @@ def _by_mark(images: str, masks: str, rows: Sequence[Row]) -> Iterator[Variant]:
     for row in rows:
         for mask in row.masks:
             by_mark[_mark(row, mask)].append(replace(row, masks=(mask,)))
+    if _are_numbered(by_mark, len(rows)):
+        yield Variant(images, masks, "", tuple(rows), _rendering(rows, ""), are_objects=True)
+        return
     often = {mark: r for mark, r in by_mark.items() if len(r) >= max(1, _OFTEN * len(rows))}
     covered = sum(map(len, often.values())) >= _MOST_KNOWN * sum(map(len, by_mark.values()))
     if len(often) > _MOST_VARIANTS or not covered or not _are_kinds(often, len(rows)):
@@ -59,8 +64,21 @@ def _by_mark(images: str, masks: str, rows: Sequence[Row]) -> Iterator[Variant]:
 _MOST_KNOWN = 0.8
 
 
-def _are_kinds(marks: Iterable[str], num_images: int) -> bool:
+def _are_numbered(by_mark: Mapping[str, Sequence[Row]], num_images: int) -> bool:
+    """Tell whether marks differ in the number behind them, and not all images have all of them.
+
+    So are the objects of an image numbered: `1_mask`, `1_mask_1`. The masks that several people
+    made are numbered too, but every image has each of them.
+    """
+    bare = {_NUMBER.sub("", mark.rpartition(".")[0]) for mark in by_mark}
+    is_complete = all(len(rows) == num_images for rows in by_mark.values())
+    return len(by_mark) > 1 and len(bare) == 1 and not is_complete
+
+
+def _are_kinds(marks: Collection[str], num_images: int) -> bool:
     """Tell whether marks name kinds of masks and not objects: words, known ones for one image."""
+    if len({mark.rpartition(".")[0] for mark in marks}) == 1:
+        return True  # one mask in several formats
     words = [word for mark in marks for word in words_of(mark.rpartition(".")[0])]
     if num_images == 1:
         return any(is_known(word) for word in words)
@@ -72,7 +90,7 @@ def _mark(row: Row, mask: Path) -> str:
     stem = stem_of(mask)
     if not row.key:
         return f"{stem}{mask.suffix}"
-    head, _, tail = stem.partition(row.key)
+    head, tail = around(stem, row.key)
     return f"{head}*{tail}{mask.suffix}"
 
 

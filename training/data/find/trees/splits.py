@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.files.names import composed
+from maskzoo.training.data.find.trees.words import words_of
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Split
 
 
@@ -20,6 +20,6 @@ def split_in_name(file: Path, root: Path) -> Split | None:
     """Return the split that a word of the path below `root` stands for, or None."""
     if not file.is_relative_to(root):
         return None
-    text = file.relative_to(root).with_suffix("").as_posix().lower()
-    words = re.findall(r"[a-z]+(?:2017)?", text)
+    parts = file.relative_to(root).with_suffix("").parts
+    words = (word for part in parts for word in words_of(part))
     return next((SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS), None)

@@ -116,9 +116,32 @@ def _stem(name: PurePosixPath, row: Row, end: str = "") -> str:
     """Return the name of a file with `{stem}` for what image and mask share."""
     if not row.key:
         return name.name
-    head, _, tail = name.stem.partition(row.key)
+    head, tail = around(name.stem, row.key)
     tail = end or _with_split(tail, row.split)
     return f"{_with_split(head, row.split)}{{stem}}{tail}{name.suffix}"
+
+
+def around(text: str, key: str) -> tuple[str, str]:
+    """Return what stands before and behind a key in a name.
+
+    Of several places it is the one where the key is not a part of a number or word: `9` in
+    `dsm_09cm_area9` is its end.
+    """
+    places = [match.start() for match in re.finditer(re.escape(key), text)]
+    whole = [place for place in places if _is_whole(text, place, key)]
+    if not places:
+        return text, ""
+    place = (whole or places)[0]
+    return text[:place], text[place + len(key) :]
+
+
+def _is_whole(text: str, place: int, key: str) -> bool:
+    before, after = text[:place][-1:], text[place + len(key) :][:1]
+    kinds = ((before, key[0]), (key[-1], after))
+    return not any(
+        (one.isdigit() and other.isdigit()) or (one.isalpha() and other.isalpha())
+        for one, other in kinds
+    )
 
 
 def _with_split(text: str, split: Split | None) -> str:

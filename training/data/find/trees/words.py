@@ -21,7 +21,7 @@ def _words(text: str) -> frozenset[str]:
 _IMAGE_WORDS = _words(
     "image images img imgs pic pics picture pictures photo photos rgb sat input inputs "
     "original originals origin stills raw frame frames scan scans jpegimages pngimages "
-    "leftimg8bit rightimg8bit"
+    "leftimg8bit rightimg8bit ortho orthos irrg rgbir rgbi"
 )
 _MASK_WORDS = _words(
     "mask masks label labels lbl lbls lab labeled labelled labelling labeling annotation "
@@ -38,7 +38,7 @@ _RENDERINGS = {
     "ids of instances": "instance instances instanceids instanceid inst ins segmentationobject",
     "ids of panoptic segments": "panoptic pan",
     "parts of objects": "part parts",
-    "depth": "depth depths disparity disp",
+    "depth": "depth depths disparity disp dsm ndsm dsms dtm dem height heights",
     "edges": "edge edges contour contours boundary boundaries",
     "predictions": "pred preds prediction predictions predicted",
     "outlines of the masks": "polygons",
@@ -49,10 +49,11 @@ _FILLERS = _words(
     "png jpg jpeg tif tiff bmp gif dir dirs folder full approved class data dataset bit "
     "8bit fine coarse ground camvid"
 )
+_NOT = frozenset({"no", "non", "without"})
 _SPLIT_WORDS = frozenset(SPLIT_FOLDERS)
 _GLUED = re.compile(
     rf"({'|'.join(sorted(_SPLIT_WORDS, key=len, reverse=True))})"
-    r"(images|image|imgs|img|masks|mask|labels|label|annotations|annot|gt)"
+    r"(images|image|imgs|img|masks|mask|labels|label|annotations|annot|gt|set|sets|data|json)"
 )
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+[a-z]*|[^\W\d_A-Za-z]+", re.ASCII)
 
@@ -98,7 +99,11 @@ def read_name(name: str) -> NameWords:
     split = SPLIT_FOLDERS[splits[0]] if splits else None
     is_mask = any(word in _MASK_WORDS for word in words)
     is_image = any(word in _IMAGE_WORDS for word in words)
-    kinds = [_RENDERING_OF[word] for word in words if word in _RENDERING_OF]
+    kinds = [
+        _RENDERING_OF[word]
+        for before, word in zip(("", *words), words, strict=False)
+        if word in _RENDERING_OF and before not in _NOT  # `noBoundary` are masks without it
+    ]
     if is_image and not is_mask and set(kinds) <= {"colour rendering"}:
         kinds = []  # `rgb`, `color` are images where no mask is named
     known = _MASK_WORDS | _IMAGE_WORDS | _FILLERS | _SPLIT_WORDS

@@ -7,6 +7,7 @@ They are read at the root of the data and in the folders of its splits:
 | json | `classes` of a title and a colour (Supervisely) | `{"0": "road", …}` (Hugging Face) |
 | CSV | columns name, r, g, b | columns Pixel Value, Class (Roboflow), or id, name |
 | text | `128 64 128 Road` (CamVid), `Road:128,64,128::` (CVAT) | `0 road`, `0: road` |
+| `classes.txt`, `labels.txt` … | | one name a line, from 0 |
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,16 @@ _ROW_OF_TABLE = re.compile(r"\d+[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s
 _NAME_THEN_NUMBERS = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?")
 _VALUE_THEN_NAME = re.compile(r"(\d{1,5})[\s,:=]+([^\W\d].*)")
 # `id, class` is not among them: lists of images have the same columns.
-_VALUE_COLUMNS = (("pixel value", "class"), ("value", "name"), ("id", "name"), ("index", "name"))
+_VALUE_COLUMNS = (
+    ("pixel value", "class"),
+    ("value", "name"),
+    ("value", "class"),
+    ("id", "name"),
+    ("index", "name"),
+    ("class_id", "class_name"),
+)
+_DELIMITERS = (",", ";", "\t")
+_OF_NAMES = frozenset({"classes", "class_names", "classnames", "labels", "label_names", "names"})
 _HEX = re.compile(r"#?([0-9A-Fa-f]{6})")
 
 
@@ -41,11 +51,15 @@ class ClassList:
         file: the file.
         names: name by packed colour or by value.
         kind: whether the keys are colours or values.
+        by_line: the names stand one a line, and their places are the values.
+        copies: files in other folders with the same names.
     """
 
     file: Path
     names: Mapping[int, str]
     kind: CodeKind = "colours"
+    by_line: bool = False
+    copies: tuple[Path, ...] = ()
 
 
 def read_class_lists(root: Path) -> list[ClassList]:
@@ -61,9 +75,12 @@ def read_class_lists(root: Path) -> list[ClassList]:
                 continue
             for kind, reader in _READERS[file.suffix.lower()].items():
                 names = reader(file)
-                is_new = all((kind, names) != (other.kind, other.names) for other in lists)
-                if len(names) >= 2 and is_new:
-                    lists.append(ClassList(file, names, kind))
+                same = [n for n, e in enumerate(lists) if (e.kind, e.names) == (kind, names)]
+                for place in same:
+                    lists[place] = replace(lists[place], copies=(*lists[place].copies, file))
+                if len(names) >= 2 and not same:
+                    by_line = reader is _values_from_text and not _are_numbered(file)
+                    lists.append(ClassList(file, names, kind, by_line))
     return lists
 
 
@@ -98,7 +115,9 @@ def _colours_from_json(file: Path) -> dict[int, str]:
 def _rows(file: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file, with the names of its columns in lower case."""
     try:
-        rows = list(csv.DictReader(read_text(file, western=True).splitlines()))
+        lines = read_text(file, western=True).splitlines()
+        delimiter = max(_DELIMITERS, key=lines[0].count) if lines else ","
+        rows = list(csv.DictReader(lines, delimiter=delimiter))
     except (DataError, csv.Error):
         return []
     return [
@@ -151,9 +170,21 @@ def _colours_from_text(file: Path) -> dict[int, str]:
 
 
 def _values_from_text(file: Path) -> dict[int, str]:
-    """Return names by value; none where a line is something else."""
-    rows = [_VALUE_THEN_NAME.fullmatch(line) for line in _lines(file)]
-    return {int(row[1]): row[2].strip() for row in rows if row} if all(rows) else {}
+    """Return names by value; none where a line is something else.
+
+    Files whose name says that they list classes may hold one name a line.
+    """
+    lines = _lines(file)
+    rows = [_VALUE_THEN_NAME.fullmatch(line) for line in lines]
+    if all(rows):
+        return {int(row[1]): row[2].strip() for row in rows if row}
+    is_of_names = file.stem.lower() in _OF_NAMES and not _colours_from_text(file)
+    return dict(enumerate(lines)) if is_of_names and not any(rows) else {}
+
+
+def _are_numbered(file: Path) -> bool:
+    """Tell whether each line of a class list begins with the value of its class."""
+    return all(map(_VALUE_THEN_NAME.fullmatch, _lines(file)))
 
 
 def _packed(colour: object) -> int | None:

@@ -8,11 +8,12 @@ for, with a note. Codes that only the list holds are not classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours, name_mistakes
 from maskzoo.training.data.masks.census import Census
+from maskzoo.training.data.masks.edges import VOIDS
 from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.records.codes import unpack_colour
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding
@@ -38,12 +39,20 @@ def name_by_lists(
     for found in lists:
         keys = _keys(detected.encoding, census, found)
         used = {
-            keys[code]
+            key
             for code, label in detected.encoding.table
-            if label != IGNORE and census.pixels[code]
-        } - {None}
+            if label != IGNORE and census.pixels[code] and (key := keys[code]) is not None
+        }
         held = used & set(found.names)
         if not used:  # a list of colours says nothing about values without a palette
+            continue
+        if not fits_by_line(found, used):
+            detected = _noted(
+                detected,
+                f"{found.file.name} is not used: the masks hold values up to {max(used)}, and "
+                f"nothing says which of them its {len(found.names)} names stand for; write the "
+                "value before each name",
+            )
             continue
         if 3 * len(held) < 2 * len(used):
             detected = _noted(
@@ -58,6 +67,14 @@ def name_by_lists(
     return detected
 
 
+def fits_by_line(found: ClassList, used: Collection[int]) -> bool:
+    """Tell whether each value has a name where the place of a name is its value.
+
+    Lists that leave the background out have one name less than there are values.
+    """
+    return not found.by_line or max(used, default=0) < len(found.names)
+
+
 def is_believed(found: ClassList, census: Census) -> bool:
     """Tell whether a list holds two thirds of the codes that the masks use."""
     if census.kind == found.kind:
@@ -66,7 +83,8 @@ def is_believed(found: ClassList, census: Census) -> bool:
         used = {census.palette[code] for code in census.pixels if code in census.palette}
     else:
         return False
-    return bool(used) and 3 * len(used & set(found.names)) >= 2 * len(used)
+    ids = used - set(VOIDS) if found.kind == "values" else used
+    return bool(ids) and fits_by_line(found, ids) and 3 * len(ids & {*found.names}) >= 2 * len(ids)
 
 
 def _keys(encoding: MaskEncoding, census: Census, found: ClassList) -> Keys:

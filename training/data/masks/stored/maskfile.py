@@ -10,6 +10,7 @@ A code is a stored value, or a colour packed as 0xRRGGBB. Shapes: codes are (H, 
 | other alpha | transparent pixels are black |
 | TIFF | as stored, whatever its photometric tag says |
 | colours of 16 bits that were widened from 8 | those of 8 bits |
+| PNG of 16 bits with equal channels | the values of one |
 | `.npy`, `.npz`, `.mat`, `.h5`: the array that is the mask (`masks.stored.arrays`) | as a TIFF |
 | NaN, infinite, or beyond 32 bits | `NAN` |
 | any of these, with a threshold in dataset.yaml | 1 from the threshold on, else 0 |
@@ -22,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -34,6 +36,7 @@ from maskzoo.training.data.records.rawmask import AS_STORED, NAN, UNSET, MaskOpt
 
 _OPAQUE = 128  # alpha from which a pixel counts as painted
 _NO_DATA = 42113  # GDAL's tag
+_PNG_HEAD = 26  # bytes, of which the last two are the bits of a sample and the kind of colour
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -59,6 +62,8 @@ def read_raw_mask(path: Path, options: MaskOptions = AS_STORED) -> RawMask:
         with path.open("rb") as stream, _open(stream) as image:
             if image.format == "TIFF":
                 return _from_tiff(source)
+            if image.format == "PNG" and _is_deep_colour(path):  # Pillow keeps its upper 8 bits
+                return source.deep_colours()
             image.load()
             raw = _from_pillow(image, source)
             return replace(raw, lossy=True) if image.format in ("JPEG", "MPO") else raw
@@ -77,6 +82,13 @@ def _open(stream: BinaryIO) -> Image.Image:
     start = stream.read(len(_PNG))
     stream.seek(0)
     return PngImagePlugin.PngImageFile(stream) if start == _PNG else Image.open(stream)
+
+
+def _is_deep_colour(path: Path) -> bool:
+    """Tell whether a PNG holds colours of 16 bits, by its header."""
+    with path.open("rb") as stream:
+        head = stream.read(_PNG_HEAD)
+    return len(head) == _PNG_HEAD and head[24] == 16 and head[25] in (2, 6)
 
 
 def _from_pillow(image: Image.Image, source: _Source) -> RawMask:
@@ -182,6 +194,29 @@ class _Source:
         if self.options.threshold is not None:
             self._as_grey(pack_colours(rgb))
         return RawMask(pack_colours(rgb), "colours", mode)
+
+    def deep_colours(self) -> RawMask:
+        """Return the colours of a PNG of 16 bits: equal channels as values, else those of 8 bits.
+
+        Raises:
+            DataError: its channels hold numbers of 16 bits, and not colours.
+        """
+        stored = cv2.imread(str(self.path), cv2.IMREAD_UNCHANGED)
+        if stored is None or stored.ndim != 3:
+            raise self.error("the file cannot be read; export this mask again")
+        red, green, blue = stored[..., 2], stored[..., 1], stored[..., 0]
+        if np.array_equal(red, green) and np.array_equal(green, blue):
+            return self.values(np.ascontiguousarray(red), "I;16")
+        if ((stored >> 8) == (stored & 255)).all():  # widened from 8 bits
+            return self.colours(
+                np.ascontiguousarray(stored[..., 2::-1] & 255).astype(np.uint8), "RGB"
+            )
+        highest = ", ".join(str(int(channel.max())) for channel in (red, green, blue))
+        raise self.error(
+            f"its channels hold numbers of 16 bits (up to {highest}), not colours: one of them may "
+            "be the classes. Save it alone: `cv2.imwrite('mask.png', cv2.imread('x.png', -1)[..., "
+            "2])`, where 2 is the first channel, 1 the second and 0 the third"
+        )
 
     def with_alpha(self, rgba: npt.NDArray[np.uint8], mode: str) -> RawMask:
         """Return alpha as the mask where it alone varies, else colours, transparent ones black."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskzoo.models.errors import DataError
+from maskzoo.models.errors import DataError, counted
 from maskzoo.training.data.records.rawmask import ShapeTally
 from maskzoo.training.data.records.readings.index import LeftOut
 from maskzoo.training.data.records.shape import Annotations
@@ -54,7 +54,11 @@ class Account:
 
     def lines(self) -> list[str]:
         """Return the account for people."""
-        roles = ", ".join(f"{len(files)} {role}" for role, files in self.used.items() if files)
+        roles = ", ".join(
+            counted(len(files), role.removesuffix("s"), role)
+            for role, files in self.used.items()
+            if files
+        )
         first = f"files: {self.found} found = {self.num_used} used ({roles})"
         if not self.left_out:
             return [first]

@@ -201,8 +201,8 @@ def test_what_no_list_names_is_left_out_and_accounted_for(tmp_path):
     report = inspect(tmp_path)
     assert report.to_json()["splits"] == {"train": 8, "val": 2, "test": 0}
     notes = report.findings.notes
-    assert "2 image(s) are in none of these lists: left out" in notes
-    assert "val.txt names 1 image(s) that are not there, such as 'gone'" in notes
+    assert "2 images are in none of these lists: left out" in notes
+    assert "val.txt names 1 image that is not there, such as 'gone'" in notes
     left = report.to_json()["account"]["files"]["left_out"]
     assert {"in none of the lists train.txt, val.txt": 4}.items() <= {
         row["reason"]: row["count"] for row in left
@@ -219,7 +219,7 @@ def test_a_list_of_images_without_masks_is_told_and_divides_nothing(tmp_path):
         )
     (tmp_path / "test.csv").write_text("id,angle\nx1,3\nx2,4\n")
     notes = inspect(tmp_path).findings.notes
-    assert "test.csv names 2 image(s) without a mask, such as 'x1', 'x2': left out" in notes
+    assert "test.csv names 2 images without a mask, such as 'x1', 'x2': left out" in notes
     assert "by hash with seed 0" in " ".join(notes)
 
 
@@ -228,7 +228,7 @@ def test_a_list_stands_over_the_names_of_folders(tmp_path):
     two_lists(tmp_path, "{n}")
     report = assert_truth(tmp_path)
     assert report.to_json()["splits"] == AS_GIVEN
-    assert any(note.startswith("4 image(s) are in other splits") for note in report.findings.notes)
+    assert any(note.startswith("4 images are in another split") for note in report.findings.notes)
 
 
 def test_a_description_of_the_splits_stands_over_lists(tmp_path):

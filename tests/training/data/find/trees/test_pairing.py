@@ -3,8 +3,30 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from maskzoo.training.data.find.trees.templates import around
 from maskzoo.training.data.records.readings.choice import ChoiceError
 from tests.training.data.reading import find_pairs
+
+
+@pytest.fixture
+def make_masks(tmp_path, write_image, photo):
+    """Write images and masks by their patterns for some numbers: a square in each mask."""
+
+    def make(images, masks, numbers):
+        for number in numbers:
+            for pattern in images:
+                write_image(tmp_path / pattern.format(n=number), photo(number))
+            for place, pattern in enumerate(masks):
+                mask = np.zeros((24, 32), np.uint8)
+                mask[4:10, 4 + 9 * place : 10 + 9 * place] = 255
+                path = tmp_path / pattern.format(n=number)
+                path.parent.mkdir(exist_ok=True)
+                if path.suffix == ".npy":
+                    np.save(path, mask)
+                else:
+                    write_image(path, mask)
+
+    return make
 
 
 def test_label_train_ids_win_over_label_ids(tmp_path, touch):
@@ -52,3 +74,48 @@ def test_masks_of_several_people_are_not_joined(tmp_path, touch, write_image):
         "masks/*_1stHO.png",
         "masks/*_2ndHO.png",
     ]
+
+
+def test_objects_that_are_numbered_behind_the_word_mask_are_joined(tmp_path, make_masks):
+    """As in BUSI: `benign (2)_mask.png` and, for a second object, `benign (2)_mask_1.png`."""
+    make_masks(["benign ({n}).png"], ["benign ({n})_mask.png"], range(1, 7))
+    make_masks([], ["benign ({n})_mask_1.png"], (2, 5))
+    index = find_pairs(tmp_path)
+    assert len(index.pairs) == 6
+    assert sum(len(index.annotations.files(pair.image)) for pair in index.pairs) == 8
+    assert index.images_without_mask == index.masks_without_image == ()
+
+
+@pytest.mark.parametrize(
+    "names", [["{n}_mask_1.png", "{n}_mask_2.png"], ["{n}_mask.png", "{n}_mask_2.png"]]
+)
+def test_masks_that_every_image_has_are_asked_for_although_they_are_numbered(
+    tmp_path, make_masks, names
+):
+    make_masks(["{n}.png"], names, range(6))
+    with pytest.raises(ChoiceError) as caught:
+        find_pairs(tmp_path)
+    assert {"*_mask_2.png"} < {choice.name for choice in caught.value.choices}
+
+
+def test_the_number_alone_is_the_name_of_a_mask(tmp_path, make_masks):
+    make_masks(["images/img_{n}.png"], ["masks/mask_{n}.png"], range(3))
+    assert len(find_pairs(tmp_path).pairs) == 3
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_masks_in_two_formats_are_asked_for_by_names_that_differ(tmp_path, make_masks, suffix):
+    make_masks(["images/{n}.jpg"], ["masks/{n}.png", f"masks/{{n}}{suffix}"], range(4))
+    with pytest.raises(ChoiceError) as caught:
+        find_pairs(tmp_path)
+    names = [choice.name for choice in caught.value.choices]
+    assert len(set(names)) == len(names) == 2
+    assert {choice.image for choice in caught.value.choices} == {"images/0.jpg"}
+
+
+def test_a_key_is_found_where_it_is_not_a_part_of_a_number():
+    assert around("dsm_09cm_area9", "9") == ("dsm_09cm_area", "")
+    assert around("dsm_09cm_area0", "0") == ("dsm_09cm_area", "")
+    assert around("a9", "9") == ("a", "")
+    assert around("99", "9") == ("", "9")
+    assert around("x", "9") == ("x", "")

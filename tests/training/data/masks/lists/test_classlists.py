@@ -33,6 +33,8 @@ def test_each_kind_of_list_gives_names_by_colour(tmp_path, name, text):
         ("id2label.json", '{"0": "soil", "7": "tree"}'),
         ("_classes.csv", "Pixel Value, Class\n0, soil\n7, tree\n"),
         ("classes.csv", "id,name\n0,soil\n7,tree\n"),
+        ("classes.csv", "id;name\n0;soil\n7;tree\n"),
+        ("classes.csv", "class_id\tclass_name\n0\tsoil\n7\ttree\n"),
         ("classes.txt", "0 soil\n7 tree\n"),
         ("classes.txt", "# id: name\n0: soil\n7: tree\n"),
     ],
@@ -49,6 +51,7 @@ def test_equal_lists_in_the_folders_of_the_splits_are_one(tmp_path):
         (tmp_path / split / "_classes.csv").write_text("Pixel Value, Class\n0, soil\n7, tree\n")
     (found,) = read_class_lists(tmp_path)
     assert found.file == tmp_path / "train" / "_classes.csv"
+    assert found.copies == (tmp_path / "valid" / "_classes.csv",)
 
 
 def test_a_list_of_images_with_a_class_each_names_no_values(tmp_path):
@@ -78,3 +81,11 @@ def test_a_table_of_number_colour_and_name_is_read(tmp_path):
     (tmp_path / "class.txt").write_text(rows)
     (found,) = read_class_lists(tmp_path)
     assert found.names == {0: "_background_", 0x800000: "broken grain"}
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "labels.txt", "Class_Names.txt"])
+def test_a_file_that_is_named_after_classes_may_hold_one_name_a_line(tmp_path, name):
+    (tmp_path / name).write_text("soil\nbroken grain\ntree\n")
+    (found,) = read_class_lists(tmp_path)
+    assert (found.kind, found.by_line) == ("values", True)
+    assert found.names == {0: "soil", 1: "broken grain", 2: "tree"}

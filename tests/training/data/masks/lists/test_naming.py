@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ def test_colours_that_a_believed_list_lacks_get_a_note_and_listed_ones_that_neve
     result = detected([rgb("red", "green", "blue")], lists=(ClassList(tmp_path / "l.txt", listed),))
     assert sorted(result.labels.names) == ["colour_0A0AC8", "lawn", "roof"]
     notes = " ".join(result.notes)
-    assert "#0A0AC8 (33 % of the pixels, in 1 files) is not in l.txt: a class of its own" in notes
+    assert "#0A0AC8 (33 % of the pixels, in 1 file) is not in l.txt: a class of its own" in notes
     assert "moor" not in notes
     assert "123456" not in notes
 
@@ -176,3 +178,16 @@ def test_a_list_that_fits_stands_over_a_published_table(detected, tmp_path):
     result = detected([mask], lists=(ClassList(tmp_path / "labelmap.txt", listed),))
     assert set(result.labels.names) == set(listed.values())
     assert "building" in detected([mask]).labels.names
+
+
+def test_names_that_stand_one_a_line_are_used_where_each_value_has_one(detected, ids):
+    lines = ClassList(Path("classes.txt"), {0: "soil", 1: "tree", 2: "road"}, "values", True)
+    masks = [ids(0, 1, 2), ids(0, 2)] * 3
+    assert detected(masks, lists=[lines]).labels.names == ("soil", "tree", "road")
+
+
+def test_names_without_one_for_the_background_never_shift(detected, ids):
+    lines = ClassList(Path("classes.txt"), {0: "tree", 1: "road"}, "values", True)
+    result = detected([ids(0, 1, 2)] * 6, lists=[lines])
+    assert result.labels.names == ("class_0", "class_1", "class_2")
+    assert any("hold values up to 2" in note and "2 names" in note for note in result.notes)
