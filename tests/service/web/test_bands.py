@@ -47,7 +47,9 @@ def open_bands(open_at, serve, counted_model, tmp_path):
             tmp_path / "bundles" / "field",
             network,
             name="field",
-            labels=LabelSet(("background", "field"), ((0, 0, 0), (40, 200, 120)), 0),
+            labels=LabelSet(
+                names=("background", "field"), colours=((0, 0, 0), (40, 200, 120)), background=0
+            ),
             preprocessing=Preprocessing(
                 mean=(0.5,) * count, std=(0.25,) * count, bands=bands_named(names)
             ),

@@ -118,7 +118,8 @@ def check_number(findings: Findings) -> list[DataProblem]:
             DataProblem(
                 "empty-split",
                 "error",
-                f"{' and '.join(empty)} would be empty: there are {len(findings.samples)} samples",
+                f"{' and '.join(empty)} would be empty; the data set has "
+                f"{counted(len(findings.samples), 'sample')}",
                 "add labelled images; two are the minimum, a few dozen give a first useful model",
             )
         ]

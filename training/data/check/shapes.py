@@ -125,7 +125,8 @@ def _not_drawn(rows: Rows, kinds: str) -> list[DataProblem]:
         return []
     found = sum(tally.found for _, tally in rows)
     number = sum(sum(tally.not_drawn.values()) for _, tally in rows)
-    title = f"{number} of {found} annotations are not drawn: {kinds}"
+    verb = "is" if number == 1 else "are"
+    title = f"{number} of {counted(found, 'annotation')} {verb} not drawn: {kinds}"
     cure = "their pixels are background (or what lies below them); outline them where they matter"
     return [DataProblem("not-drawn", "warning", title, cure, _examples(rows))]
 

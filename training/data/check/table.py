@@ -27,7 +27,8 @@ def report_table(inspection: Inspection, *, verdict: bool = True, errors: bool =
     stream = io.StringIO()
     console = Console(file=stream, width=_TABLE_WIDTH, highlight=False, markup=False)
     findings = inspection.findings
-    console.print(f"{findings.name}: {len(findings.samples)} images with masks")
+    number = counted(len(findings.samples), "image with its mask", "images with masks")
+    console.print(f"{findings.name}: {number}")
     for note in findings.notes:
         console.print(f"  {note}", soft_wrap=True)
     if findings.account is not None:

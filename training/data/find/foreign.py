@@ -81,6 +81,7 @@ _UNPACK = "unpack it here, or give the folder of its files"
 _RAW = "develop them into TIFF files, as `darktable-cli x{suffix} x.tif` does"
 _RUNS = "write the runs out as PNG masks, with the lines under 'Run lengths' in docs/training.md"
 _RUN_LENGTHS = re.compile(rb"^[^\n]*(?:EncodedPixels|rle|segmentation)[^\n]*\r?\n", re.IGNORECASE)
+_CORNERS = re.compile(rb"^(?:-?\d+(?:\.\d+)?[ \t]+){8}[A-Za-z][\w-]*[ \t]+\d\s*$", re.MULTILINE)
 _BRUSHES = re.compile(r"task-\d+-annotation-\d+-by-\d+-tag-.+\.png", re.IGNORECASE)
 _SUFFIXES = {
     ".tfrecord": ("TFRecord files", "write the images and masks out as PNG files"),
@@ -101,6 +102,10 @@ _SUFFIXES = {
     ".mat": ("images in MATLAB's files", _IMAGES),
     ".npz": ("images in numpy's files", _IMAGES),
     ".npy": ("images in numpy's files", _IMAGES),
+    ".jsonl": (
+        "lines of json",
+        "write the names of images and masks into a CSV with the columns image and mask",
+    ),
     ".shp": ("shapefiles", "burn them into masks with `gdal_rasterize`"),
     ".geojson": ("GeoJSON", "burn it into masks with `gdal_rasterize`"),
     **{
@@ -143,6 +148,17 @@ def _by_table_or_name(listing: Listing) -> str:
         if _RUN_LENGTHS.match(_head(file)):
             return (
                 f"{listing.relative(file)} holds run lengths, which maskzoo does not read; {_RUNS}"
+            )
+        if b"region_shape_attributes" in _head(file):
+            return (
+                f"{listing.relative(file)} is VIA's table, which maskzoo does not read; export the "
+                "annotations from VIA as json"
+            )
+    for file in listing.files(suffixes={".txt"})[:_MOST_FILES]:
+        if _CORNERS.search(_head(file)):
+            return (
+                f"{listing.relative(file)} holds the corners of boxes (DOTA), which say nothing of "
+                "pixels; take masks, such as those of iSAID for the same images"
             )
     for file in listing.files(suffixes={".png"}):
         if _BRUSHES.fullmatch(file.name):

@@ -189,7 +189,7 @@ def _nothing_found(listing: Listing) -> str:
 def _unlike_names(listing: Listing) -> str:
     """Return why folders of images and of masks do not pair; nothing where one of them is absent.
 
-    Their names have nothing in common, or stand for several images.
+    Their names have nothing in common, or stand for several images, or for folders.
     """
     folders = Counter(path.parent for path in listing.files())
     largest: dict[str, Path] = {}
@@ -210,6 +210,14 @@ def _unlike_names(listing: Listing) -> str:
             f"{names['image']}/ holds {counted(len(twice), 'file')} whose names differ in the "
             f"suffix alone, such as {' and '.join(twice[:2])}; remove one of each, or write "
             f"the suffix that is meant into a dataset.yaml:{lines}"
+        )
+    if largest["mask"].name in stems:
+        below = listing.relative(largest["mask"].parent)
+        return (
+            f"images in {names['image']}/ have a folder each in {below}/; if its files are a class "
+            f'each, write into a dataset.yaml\n  images: "{example["image"]}"\n  masks: '
+            f'"{below}/{{stem}}/{{class}}{files["mask"][0].suffix}"\nand if they are an object '
+            "each, write * for {class}"
         )
     shown = {role: ", ".join(path.name for path in files[role][:2]) for role in names}
     return (

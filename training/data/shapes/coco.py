@@ -151,6 +151,12 @@ def coco_notes(documents: Sequence[CocoDocument]) -> list[str]:
         for name in sorted(coco_groups(documents))
     ]
     for document in documents:
+        twice = Counter(document.categories().values())
+        notes += [
+            f"{document.file.name}: {count} categories are named {name!r}: one class"
+            for name, count in twice.items()
+            if count > 1
+        ]
         listed = document.sizes().keys()
         lost = Counter(
             identifier(row.get("image_id"))

@@ -76,6 +76,19 @@ def test_folders_whose_names_have_nothing_in_common_are_told_so(tmp_path, touch)
         find_pairs(tmp_path)
 
 
+def test_folders_of_masks_that_are_named_after_images_are_told_with_the_yaml(tmp_path, make_masks):
+    make_masks(["images/a{n}.png"], ["masks/a{n}/road.png", "masks/a{n}/car.png"], range(4))
+    with pytest.raises(DataError, match=r"have a folder each in masks/") as caught:
+        find_pairs(tmp_path)
+    _, lines = str(caught.value).split("dataset.yaml\n")
+    keys = dict(line.strip().replace('"', "").split(": ") for line in lines.splitlines()[:2])
+    for masks, names in ((keys["masks"], {"road", "car"}), ("masks/{stem}/*.png", {"foreground"})):
+        described = Description(images=keys["images"], masks=masks)
+        index = read_described(Listing.of(tmp_path), described, find_of_format, pair_folders)
+        assert len(index.pairs) == 4
+        assert set(index.annotations.names) == names
+
+
 def test_names_that_stand_for_two_images_are_told_and_the_yaml_decides(tmp_path, touch):
     touch([f"{folder}/{n}.png" for folder in ("images", "masks") for n in (1, 2)])
     touch([f"images/{n}.tif" for n in (1, 2)])

@@ -36,6 +36,7 @@ def siblings(variants: Sequence[Variant]) -> list[list[Variant]]:
         if not variant.rendering and not variant.are_objects:
             groups[variant.images, variant.division, *_family(variant)].append(variant)
     found = [group for group in groups.values() if len(group) > 1]
+    found = [group for group in found if len({variant.name for variant in group}) == len(group)]
     return [group for group in found if not are_annotators(group) and are_classes(group)]
 
 

@@ -8,27 +8,6 @@ from maskzoo.training.data.records.readings.choice import ChoiceError
 from tests.training.data.reading import find_pairs
 
 
-@pytest.fixture
-def make_masks(tmp_path, write_image, photo):
-    """Write images and masks by their patterns for some numbers: a square in each mask."""
-
-    def make(images, masks, numbers):
-        for number in numbers:
-            for pattern in images:
-                write_image(tmp_path / pattern.format(n=number), photo(number))
-            for place, pattern in enumerate(masks):
-                mask = np.zeros((24, 32), np.uint8)
-                mask[4:10, 4 + 9 * place : 10 + 9 * place] = 255
-                path = tmp_path / pattern.format(n=number)
-                path.parent.mkdir(exist_ok=True)
-                if path.suffix == ".npy":
-                    np.save(path, mask)
-                else:
-                    write_image(path, mask)
-
-    return make
-
-
 def test_label_train_ids_win_over_label_ids(tmp_path, touch):
     masks = ["gtFine_labelIds", "gtFine_labelTrainIds"]
     touch(["leftImg8bit/train/u/u_0_leftImg8bit.png"])
