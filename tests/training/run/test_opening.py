@@ -26,7 +26,7 @@ def test_what_is_wrong_with_the_data_is_told_once(
     def cut_one(number: int, image: np.ndarray, mask: np.ndarray) -> tuple:
         return image, mask[:40] if number == 2 else mask
 
-    with pytest.raises(DataError, match=r"(?s)1 mask\(s\) differ in size") as caught:
+    with pytest.raises(DataError, match=r"(?s)1 mask differs in size") as caught:
         open_data(make_data(alter=cut_one), TrainConfig(), display, is_new=True)
     assert "masks/train/02.png: mask 48 x 40, image 48 x 48" in str(caught.value)
     assert "differ in size" not in shown()
