@@ -224,7 +224,7 @@ async def _find_model(
     if options.probabilities:
         raise BadParameterError(["probabilities: not for jobs; they would fill the disk"])
     model = await services.manager.get(options.model)
-    check_answerable(options, model.labels)
+    check_answerable(options, model.labels, model.manifest.preprocessing.bands)
     return model
 
 

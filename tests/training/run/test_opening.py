@@ -29,7 +29,7 @@ def test_what_is_wrong_with_the_data_is_told_once(
     with pytest.raises(DataError, match=r"(?s)1 mask differs in size") as caught:
         open_data(make_data(alter=cut_one), TrainConfig(), display, is_new=True)
     assert "masks/train/02.png: mask 48 x 40, image 48 x 48" in str(caught.value)
-    assert "differ in size" not in shown()
+    assert "differs in size" not in shown()
     assert "16 images with masks" in shown()
     assert "few images" in shown()
 
@@ -84,5 +84,5 @@ def test_the_seed_and_the_samples_that_may_be_bad_are_those_of_the_run(
     assert len(opened.all_samples) == 15
     assert opened.splits == open_dataset(flat, seed=3, allow_bad=1).splits
     assert opened.splits != open_dataset(flat, seed=0, allow_bad=1).splits
-    with pytest.raises(DataError, match="differ in size"):
+    with pytest.raises(DataError, match="differs in size"):
         open_data(flat, TrainConfig(seed=3), display, is_new=is_new)
