@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -33,7 +34,29 @@ def find_leaves(listing: Listing, base: Path, role: Role | None = None) -> list[
         files = listing.files(folder, None, deep=False)
         if files:
             found.append(_leaf(folder, folder.relative_to(base).parts, files, role))
+    found = _with_masks_of_images(found) if role is None else found
     return sorted(found, key=lambda leaf: leaf.parts)
+
+
+def _with_masks_of_images(leaves: Sequence[Leaf]) -> list[Leaf]:
+    """Return the folders, where `masks/images` beside `images` holds masks.
+
+    The deepest word says what a folder holds, unless another one of the same split and key holds
+    images by all of its words.
+    """
+    plain = {
+        (leaf.key, leaf.split) for leaf in leaves if leaf.role == "image" and not _says_mask(leaf)
+    }
+    return [
+        replace(leaf, role="mask")
+        if leaf.role == "image" and _says_mask(leaf) and (leaf.key, leaf.split) in plain
+        else leaf
+        for leaf in leaves
+    ]
+
+
+def _says_mask(leaf: Leaf) -> bool:
+    return any(read_name(part).role == "mask" for part in leaf.parts)
 
 
 def _leaf(folder: Path, parts: Sequence[str], files: Sequence[Path], role: Role | None) -> Leaf:

@@ -51,6 +51,11 @@ LAYOUTS = {
         "TIF/Original/{n}.tif",
         "TIF/Ground Truth/{n}.tif",
     ],
+    "images of masks": [
+        "{split}/images/images/P{n}.png",
+        "{split}/Semantic_masks/images/P{n}_instance_color_RGB.png",
+        "{split}/Instance_masks/images/P{n}_instance_id_RGB.png",
+    ],
     "versions": [
         "{split}/images/{n}.jpg",
         "{split}/v1.2/labels/{n}.png",
