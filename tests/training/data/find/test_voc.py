@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import shutil
+
+import numpy as np
 import pytest
 from PIL import Image
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.opening import inspect
+from maskzoo.training.data.records.readings.choice import ChoiceError
 from tests.training.data.truth import (
     NUMBER,
     assert_truth,
@@ -114,3 +118,50 @@ def test_a_name_twice_in_a_list_is_one_sample_and_in_two_lists_an_error(tmp_path
     (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_text("008\n000\n")
     with pytest.raises(DataError, match=r"000 is in train by train\.txt and in val by val\.txt"):
         inspect(tmp_path)
+
+
+def write_augmented(root, write_image):
+    """Write VOC with the masks of SBD beside its own, and the lists of both."""
+    for number in range(10):
+        mask = np.zeros((8, 10), np.uint8)
+        mask[2:5, 2 : 4 + number % 3] = 1 + number % 2
+        write_image(root / f"JPEGImages/{number}.jpg", np.full((8, 10, 3), 20 * number, np.uint8))
+        write_image(root / f"SegmentationClassAug/{number}.png", mask)
+        if number < 6:
+            write_image(root / f"SegmentationClass/{number}.png", mask)
+    lists = root / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    for name, numbers in (
+        ("train", range(4)),
+        ("val", range(4, 6)),
+        ("trainval", range(6)),
+        ("trainaug", [*range(4), *range(6, 10)]),
+    ):
+        (lists / f"{name}.txt").write_text("".join(f"{number}\n" for number in numbers))
+
+
+@pytest.mark.parametrize(
+    ("masks", "train"),
+    [("SegmentationClass", range(4)), ("SegmentationClassAug", [*range(4), *range(6, 10)])],
+)
+def test_augmented_masks_are_a_choice_and_each_has_its_own_lists(
+    tmp_path, write_image, masks, train
+):
+    write_augmented(tmp_path / "VOC2012", write_image)
+    with pytest.raises(ChoiceError) as caught:
+        inspect(tmp_path)
+    choices = {choice.name: choice for choice in caught.value.choices}
+    assert set(choices) == {"SegmentationClass", "SegmentationClassAug"}
+    report = inspect(tmp_path, masks=masks)
+    splits = {sample.stem: sample.split for sample in report.findings.samples}
+    assert splits == dict.fromkeys(map(str, train), "train") | {"4": "val", "5": "val"}
+    assert {sample.mask.parent.name for sample in report.findings.samples} == {masks}
+    (tmp_path / "dataset.yaml").write_text(choices[masks].yaml)
+    again = inspect(tmp_path)
+    assert {sample.stem: sample.split for sample in again.findings.samples} == splits
+
+
+def test_without_augmented_masks_there_is_nothing_to_choose(tmp_path, write_image):
+    write_augmented(tmp_path, write_image)
+    shutil.rmtree(tmp_path / "SegmentationClassAug")
+    assert len(inspect(tmp_path).findings.samples) == 6
