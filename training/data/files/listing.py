@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.names import composed
+from maskzoo.training.data.files.text import telling_words
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 _HIDDEN = (".", "__MACOSX", "$RECYCLE")  # beginnings of names
@@ -149,6 +150,16 @@ class Listing:
         """
         found = self.candidates(text, relative_to, by_name=by_name)
         return found[0] if len(found) == 1 else None
+
+    def tells(self, path: Path) -> frozenset[str]:
+        """Return the words that tell the format of a text file; each file is read once."""
+        if path not in self._told:
+            self._told[path] = telling_words(path)
+        return self._told[path]
+
+    @cached_property
+    def _told(self) -> dict[Path, frozenset[str]]:
+        return {}
 
     @cached_property
     def all_files(self) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_of
-from maskzoo.training.data.files.text import begins_with, mentions, read_json
+from maskzoo.training.data.files.text import read_json
 from maskzoo.training.data.find.documents import document_files, listed_names, with_meanings
 from maskzoo.training.data.find.trees.pairing import unique_stems
 from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
@@ -29,16 +29,18 @@ JSON_FORMATS: dict[str, tuple[str, JsonReader]] = {
     "via": ("VIA", read_via),
     "label-studio": ("Label Studio", read_label_studio),
 }
+_JSON_TOLD = frozenset(('"regions"', "["))  # VIA writes regions, and Label Studio a list
+_XML_TOLD = frozenset(("<annotations",))
 _FOLDERS = ("annotations", "annotation", "labels", "images", "img")
 
 
 def find_listed(listing: Listing, root: Path) -> list[FileIndex]:
     """Find files of VIA, Label Studio and CVAT that list images with their shapes."""
     found: dict[str, list[tuple[Path, ListedImages]]] = {}
-    for file in document_files(listing, root, ".json", _FOLDERS):
+    for file in document_files(listing, root, ".json", _FOLDERS, _JSON_TOLD.intersection):
         for key, images in _read_json(file):
             found.setdefault(key, []).append((file, images))
-    for file in document_files(listing, root, ".xml", _FOLDERS):
+    for file in document_files(listing, root, ".xml", _FOLDERS, _XML_TOLD.intersection):
         shapes = read_cvat(file)
         if shapes is not None:
             found.setdefault("cvat", []).append((file, shapes))
@@ -48,12 +50,7 @@ def find_listed(listing: Listing, root: Path) -> list[FileIndex]:
 
 
 def _read_json(file: Path) -> list[tuple[str, ListedImages]]:
-    """Return what a json lists, with its format; nothing for a damaged one, which is left out.
-
-    VIA writes regions, and Label Studio a list: other files, one for each image, are not parsed.
-    """
-    if not (mentions(file, '"regions"') or begins_with(file, "[")):
-        return []
+    """Return what a json lists, with its format; nothing for a damaged one, which is left out."""
     try:
         content = read_json(file)
     except DataError:

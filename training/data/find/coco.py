@@ -26,6 +26,8 @@ from maskzoo.training.data.shapes.coco import (
 )
 from maskzoo.training.data.shapes.fields import identifier
 
+_TOLD = frozenset(('"annotations"', '"categories"'))
+
 
 @dataclass(frozen=True)
 class _Listed:
@@ -52,7 +54,9 @@ def find_coco(listing: Listing, root: Path) -> list[FileIndex]:
     Documents of the same images are readings of their own (instances, stuff, keypoints), and one
     that joins them where each has classes of its own. The others belong together.
     """
-    files = document_files(listing, root, ".json", ("annotations", "annotation"))
+    files = document_files(
+        listing, root, ".json", ("annotations", "annotation"), lambda told: told >= _TOLD
+    )
     contents = {file: content for file in files if (content := read_coco(file)) is not None}
     if not contents:
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +28,16 @@ _TESTS = frozenset({"public", "private"})
 
 
 def document_files(
-    listing: Listing, root: Path, suffix: str, names: Sequence[str] = ()
+    listing: Listing,
+    root: Path,
+    suffix: str,
+    names: Sequence[str],
+    is_told: Callable[[frozenset[str]], object],
 ) -> list[Path]:
     """Return the files that may be documents, sorted.
 
     They lie in the folder itself, in those of annotations and in those of the splits; where none
-    of these holds a file of the suffix, so in each folder below it (`task_1/annotations.xml`), and
+    of these holds one, so in each folder below it (`task_1/annotations.xml`), and
     one level deeper (`annotations/fold_1/a.json`).
 
     Args:
@@ -41,11 +45,13 @@ def document_files(
         root: the folder.
         suffix: of the documents, in lower case.
         names: lower-case names of folders of annotations.
+        is_told: whether the telling words of a file may be those of a document.
     """
 
     def of(folder: Path) -> set[Path]:
         places = [folder, *listing.named(folder, names), *split_folders(listing, folder).values()]
-        return {file for place in places for file in listing.files(place, {suffix}, deep=False)}
+        files = {file for place in places for file in listing.files(place, {suffix}, deep=False)}
+        return {file for file in files if is_told(listing.tells(file))}
 
     level = [root]
     for _ in range(_LEVELS):

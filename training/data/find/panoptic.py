@@ -32,7 +32,7 @@ def find_panoptic(listing: Listing, root: Path) -> list[FileIndex]:
     for file in dict.fromkeys(
         file for place in places for file in listing.files(place, {".json"}, deep=False)
     ):
-        document = _document(file)
+        document = _document(file) if '"segments_info"' in listing.tells(file) else None
         if document is None:
             continue
         files.append(file)
@@ -75,8 +75,6 @@ def find_panoptic(listing: Listing, root: Path) -> list[FileIndex]:
 
 def _document(file: Path) -> CocoDocument | None:
     """Return a panoptic json, or None where the file is something else."""
-    if b'"segments_info"' not in file.read_bytes():
-        return None
     content = read_json(file)
     keys = ("annotations", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in keys):

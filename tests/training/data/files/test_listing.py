@@ -144,3 +144,15 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         assert Listing.of(tmp_path).broken == (tmp_path / "a",)
     finally:
         (tmp_path / "a").chmod(0o700)
+
+
+def test_each_text_file_is_read_once_for_what_it_tells(tmp_path, monkeypatch):
+    for number in range(3):
+        (tmp_path / f"{number}.json").write_text('{"regions": []}')
+    listing = Listing.of(tmp_path)
+    opened = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path) or read(path))
+    for _ in range(4):
+        assert [listing.tells(path) for path in listing.all_files] == [{'"regions"'}] * 3
+    assert len(opened) == 3

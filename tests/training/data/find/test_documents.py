@@ -132,6 +132,14 @@ def test_other_documents_are_joined_with_a_warning_that_counts(tool, names, tmp_
     assert "joined-annotations" not in {problem.kind for problem in again.problems}
 
 
+@every_tool
+def test_another_file_beside_the_folders_hides_no_document(tool, tmp_path):
+    write(tmp_path, tool, ["task_1/annotations", "task_2/annotations"])
+    (tmp_path / "meta.json").write_text('{"classes": []}')
+    (tmp_path / "about.xml").write_text("<about/>")
+    assert len(inspect(tmp_path, deep=False).findings.samples) == 2 * EACH
+
+
 @pytest.mark.parametrize("tool", ["via", "cvat"])
 def test_a_document_for_each_of_many_images_is_read_without_a_warning(tool, tmp_path):
     writer, suffix = TOOLS[tool]
