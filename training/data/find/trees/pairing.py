@@ -116,11 +116,11 @@ def core_of(stem: str) -> Core:
     The number of an object behind such a word goes too (`1_mask_2`), unless it is all that there is
     (`mask_2`).
     """
-    match = _NUMBERED.fullmatch(stem)
-    if match and _says_role(match[2]) and read_name(match[2]).role == "mask":
-        numbered = core_of(f"{match[1]}{match[2]}")
-        if numbered.text:
-            return numbered
+    numbered = _NUMBERED.fullmatch(stem)
+    if numbered and _says_role(numbered[2]) and read_name(numbered[2]).role == "mask":
+        without = core_of(f"{numbered[1]}{numbered[2]}")
+        if without.text:
+            return without
     words: list[str] = []
     text = stem
     while match := _last_word(text) or _first_word(text):
