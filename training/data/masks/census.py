@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from maskzoo.models.errors import DataError, counted
-from maskzoo.training.data.records.codes import format_code
+from maskzoo.training.data.records.codes import format_code, unpack_colour
 from maskzoo.training.data.records.encoding import MAX_CLASSES
 from maskzoo.training.data.records.facts import MaskFacts
 from maskzoo.training.data.records.numbers import format_percent
@@ -19,6 +19,9 @@ _MOST_CONTOURS = 0.15  # the same for a code that is thin lines
 _THIN = 8  # pixels of the mean run of such lines
 _AT_EDGES = 0.7  # fraction of the runs of a code, from which it lies along edges
 _LEAST_STEP = 5  # between the levels of a grey scale; ids lie closer
+_ASKED = 400  # most frequent codes, among which those of the classes are
+_NOISE = 48  # between two codes, up to which one is noise around the other
+_SHOWN = 8  # codes in a message
 _FEW_CODES = 64  # masks of more are noise, not sets of classes
 _SOLID = 0.35  # filled blocks of 2 x 2 pixels for each pixel, from which codes fill areas
 
@@ -97,7 +100,11 @@ class Census:
         """Raise `DataError` where the masks hold more classes than class ids can tell apart."""
         if count <= MAX_CLASSES:
             return
-        highest, cures = "", ["if they are noise, list the classes and write `nearest: true`"]
+        highest = ""
+        cures = [
+            f"if they are noise around a few, such as {', '.join(self._main_codes())}, list these "
+            "as classes and write `nearest: true`"
+        ]
         if self.kind == "values":
             highest = f" up to {max(self.pixels)}"
             cures += [
@@ -110,6 +117,18 @@ class Census:
             f"the masks hold {count} different {self.kind}{highest}; at most {MAX_CLASSES} classes "
             f"are possible. Say in dataset.yaml what they are: {'; '.join(cures)}"
         )
+
+    def _main_codes(self) -> list[str]:
+        """Return the most frequent codes that lie far from each other, for people."""
+        chosen: list[tuple[int, ...]] = []
+        shown: list[str] = []
+        for code, _ in self.pixels.most_common(_ASKED):
+            point = (code,) if self.kind == "values" else unpack_colour(code)
+            far = (max(abs(a - b) for a, b in zip(point, other, strict=True)) for other in chosen)
+            if all(distance > _NOISE for distance in far):
+                chosen.append(point)
+                shown.append(format_code(code, self.kind))
+        return shown[:_SHOWN]
 
     def describe(self, code: int) -> str:
         """Return a code with its fraction of the pixels and its number of files, as text."""

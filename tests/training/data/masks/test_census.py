@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from maskzoo.models.errors import DataError
 from maskzoo.training.data.masks.census import is_grey_scale
 from tests.training.data.codes import COLOURS, census_of, rgb, table
 
@@ -40,3 +41,11 @@ def test_a_fifth_of_the_files_are_few(files, are_few):
     census = census_of("values", pixels, solid=pixels, files={255: files}, num_files=10)
     assert census.is_in_few_files(255) is are_few
     assert census.lies_as_void(255) is are_few
+
+
+def test_of_too_many_colours_those_that_others_lie_around_are_named():
+    noise = {0xFF0000 + n: 10 for n in range(1, 40)} | {0x0000FF + 256 * n: 9 for n in range(1, 40)}
+    pixels = {0: 900, 0xFF0000: 500, 0x0000FF: 400, **noise}
+    census = census_of("colours", pixels, solid=pixels, files=dict.fromkeys(pixels, 1), num_files=1)
+    with pytest.raises(DataError, match=r"such as #000000, #FF0000, #0000FF, list these"):
+        census.check_num_classes(300)
