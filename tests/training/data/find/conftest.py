@@ -53,7 +53,7 @@ def make_masks(tmp_path, write_image, photo):
                 mask = np.zeros((24, 32), np.uint8)
                 mask[4:10, 4 + 9 * place : 10 + 9 * place] = 255
                 path = tmp_path / pattern.format(n=number)
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 if path.suffix == ".npy":
                     np.save(path, mask)
                 else:
