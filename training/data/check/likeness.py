@@ -43,8 +43,8 @@ def most_alike(table: Vectors, queries: Vectors, least: float) -> list[tuple[int
     few = np.flatnonzero((counts > 0) & (counts <= _MOST_NAMED))
     for place, named in zip(few, tree.query_ball_point(placed[few], radius), strict=True):
         found[place] = _best(table, sorted(named), queries[place], least)
-    for place, named in _in_blocks(table, queries, np.flatnonzero(counts > _MOST_NAMED)):
-        found[place] = _best(table, named, queries[place], least)
+    for number, rows in _in_blocks(table, queries, np.flatnonzero(counts > _MOST_NAMED)):
+        found[number] = _best(table, rows, queries[number], least)
     return found
 
 

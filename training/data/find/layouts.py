@@ -212,11 +212,11 @@ def _unlike_names(listing: Listing) -> str:
             f"the suffix that is meant into a dataset.yaml:{lines}"
         )
     if largest["mask"].name in stems:
-        below = listing.relative(largest["mask"].parent)
+        place = listing.relative(largest["mask"].parent)
         return (
-            f"images in {names['image']}/ have a folder each in {below}/; if its files are a class "
+            f"images in {names['image']}/ have a folder each in {place}/; if its files are a class "
             f'each, write into a dataset.yaml\n  images: "{example["image"]}"\n  masks: '
-            f'"{below}/{{stem}}/{{class}}{files["mask"][0].suffix}"\nand if they are an object '
+            f'"{place}/{{stem}}/{{class}}{files["mask"][0].suffix}"\nand if they are an object '
             "each, write * for {class}"
         )
     shown = {role: ", ".join(path.name for path in files[role][:2]) for role in names}

@@ -201,9 +201,10 @@ class _Source:
         Raises:
             DataError: its channels hold numbers of 16 bits, and not colours.
         """
-        stored = cv2.imread(str(self.path), cv2.IMREAD_UNCHANGED)
-        if stored is None or stored.ndim != 3:
+        read = cv2.imread(str(self.path), cv2.IMREAD_UNCHANGED)
+        if read is None or read.ndim != 3:
             raise self.error("the file cannot be read; export this mask again")
+        stored: npt.NDArray[np.uint16] = read.astype(np.uint16)
         red, green, blue = stored[..., 2], stored[..., 1], stored[..., 0]
         if np.array_equal(red, green) and np.array_equal(green, blue):
             return self.values(np.ascontiguousarray(red), "I;16")
