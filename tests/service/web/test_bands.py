@@ -104,7 +104,7 @@ def test_other_bands_are_shown_without_another_run_for_the_mask(
 
 
 def test_the_choice_stays_for_the_next_image_of_the_visit_when_it_is_opened_again(open_bands):
-    page = open_bands(NAMES)
+    page = open_bands(NAMES, bypass_csp=True)
     page.select_option("#bands label:has-text('Blue') select", "5")
     page.wait_for_function(
         "document.querySelector('#image').getContext('2d').getImageData(32, 24, 1, 1).data[2] > 200"
