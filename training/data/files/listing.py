@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.names import composed
-from maskzoo.training.data.files.text import telling_words
+from maskzoo.training.data.files.telling import telling_words
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 _HIDDEN = (".", "__MACOSX", "$RECYCLE")  # beginnings of names

@@ -35,9 +35,6 @@ _GUESSES = (
     ("EUC-KR (Korean)", "cp949", r"[가-힣]+"),
     ("Windows-1251 (Cyrillic)", "cp1251", r"[\u0400-\u045f\u2013\u2014\u2116«»]+"),
 )
-TELLING = ('"annotations"', '"categories"', '"segments_info"', '"regions"', "<annotations")
-"""Words by which the files of formats are told apart without reading them as json or xml."""
-_LIST = "["
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _WESTERN_LETTERS = re.compile(r"[À-ÖØ-öø-ÿŒœŠšŽžŸ°²³µ§\u2013-\u201d€]+")
 
@@ -91,23 +88,6 @@ def read_json(path: Path) -> Any:
         ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: the file is not valid JSON ({error}); export it again") from error
-
-
-def telling_words(path: Path) -> frozenset[str]:
-    """Return which of `TELLING` a text file holds, and `[` if it begins so; cheaper than parsing.
-
-    A file of two or four bytes a character may hold all of them. One that cannot be opened holds
-    none.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return frozenset()
-    if b"\0" in data[:4096]:
-        return frozenset((*TELLING, _LIST))
-    words = [word for word in TELLING if word.encode() in data]
-    is_list = data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == _LIST.encode()
-    return frozenset((*words, _LIST) if is_list else words)
 
 
 def damage_of(path: Path) -> str:

@@ -12,7 +12,8 @@ from maskzoo.training.data.files.listing import IMAGE_SUFFIXES, Listing, suffix_
 from maskzoo.training.data.files.text import read_json
 from maskzoo.training.data.find.documents import document_files, listed_names, with_meanings
 from maskzoo.training.data.find.trees.pairing import unique_stems
-from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
+from maskzoo.training.data.find.trees.splits import split_in_name
+from maskzoo.training.data.find.trees.words import split_folders
 from maskzoo.training.data.records.readings.account import NOT_THERE, SECOND, lost_in
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair, Split
@@ -168,7 +169,7 @@ def find_supervisely(listing: Listing, root: Path) -> list[FileIndex]:
 def find_labelme_folders(listing: Listing, root: Path) -> list[FileIndex]:
     """Find labelme's exported folders `NAME_json`, in this folder or in those of the splits."""
     pairs: list[Pair] = []
-    for place in (root, *split_folders(listing, root).values()):
+    for place in (root, *split_folders(listing.folders(root)).values()):
         for folder in listing.folders(place):
             mask, image = folder / "label.png", folder / "img.png"
             inside = set(listing.files(folder, None, deep=False))

@@ -14,9 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskzoo.training.data.files.listing import Listing
-from maskzoo.training.data.find.trees.divisions import ASK, DRAWN, MORE, SHORT
-from maskzoo.training.data.find.trees.splits import split_folders
-from maskzoo.training.data.find.trees.words import words_of
+from maskzoo.training.data.find.trees.words import ASK, DRAWN, MORE, SHORT, split_folders, words_of
 from maskzoo.training.data.records.readings.index import FileIndex, YamlValue
 from maskzoo.training.data.records.samples import SPLITS, Split
 
@@ -49,7 +47,11 @@ def document_files(
     """
 
     def of(folder: Path) -> set[Path]:
-        places = [folder, *listing.named(folder, names), *split_folders(listing, folder).values()]
+        places = [
+            folder,
+            *listing.named(folder, names),
+            *split_folders(listing.folders(folder)).values(),
+        ]
         files = {file for place in places for file in listing.files(place, {suffix}, deep=False)}
         return {file for file in files if is_told(listing.tells(file))}
 

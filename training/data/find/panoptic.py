@@ -9,7 +9,8 @@ from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.listing import Listing
 from maskzoo.training.data.files.text import read_json
 from maskzoo.training.data.find.trees.pairing import unique_stems
-from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
+from maskzoo.training.data.find.trees.splits import split_in_name
+from maskzoo.training.data.find.trees.words import split_folders
 from maskzoo.training.data.records.readings.account import NOT_THERE, SECOND
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair
@@ -22,7 +23,7 @@ from maskzoo.training.data.shapes.segments.panoptic import PanopticShapes, segme
 def find_panoptic(listing: Listing, root: Path) -> list[FileIndex]:
     """Find panoptic json files in `root`, in `annotations`, or in the folders of the splits."""
     annotations = listing.named(root, ("annotations", "annotation"))
-    places = [root, *annotations, *split_folders(listing, root).values()]
+    places = [root, *annotations, *split_folders(listing.folders(root)).values()]
     pairs: dict[Path, Pair] = {}
     segments: dict[Path, dict[int, str | None]] = {}
     names: dict[str, None] = {}

@@ -18,13 +18,12 @@ from maskzoo.training.data.masks.doubt import (
     refuse_palettes,
     refuse_soft,
     refuse_two_scales,
-    refuse_white,
 )
 from maskzoo.training.data.masks.known import interpret_known, recognise
 from maskzoo.training.data.masks.lists.classlists import ClassList
 from maskzoo.training.data.masks.lists.naming import is_believed, name_by_lists
 from maskzoo.training.data.masks.noise import find_peaks, interpret_noise
-from maskzoo.training.data.masks.values import interpret_values
+from maskzoo.training.data.masks.values import interpret_values, refuse_white
 from maskzoo.training.data.records.codes import format_code
 from maskzoo.training.data.records.description import BACKGROUND_NAME
 from maskzoo.training.data.records.encoding import IGNORE, MaskEncoding

@@ -1,4 +1,4 @@
-"""Values that are no classes as they stand: soft masks, two scales, white, unlike palettes.
+"""Values that are no classes as they stand: soft masks, two scales, unlike palettes.
 
 Each is refused with the lines of dataset.yaml that decide what is meant.
 """
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.masks.census import Census, is_grey_scale
 from maskzoo.training.data.masks.edges import VOIDS
-from maskzoo.training.data.masks.values import are_ids, is_binary
 from maskzoo.training.data.records.encoding import MAX_CLASSES
 from maskzoo.training.data.records.facts import MaskFacts
 from maskzoo.training.data.records.numbers import format_percent
@@ -81,31 +80,6 @@ def refuse_two_scales(census: Census) -> None:
         f"{_listed(levels)}: the same classes, written in two ways, or different ones? Say it in "
         f"dataset.yaml, for example `encoding: values`, `classes: [{', '.join(rows)}]`"
         + (f", or instead of the last `ignore: [{levels[0]}]`" if len(levels) == 1 else "")
-    )
-
-
-def refuse_white(census: Census) -> None:
-    """Raise `DataError` for 255 or 65535 beside ids where it does not lie as void does.
-
-    Beside ids it mostly means "not labelled", but it lies along edges then, or in few files.
-    """
-    present = _labels(census)
-    others = [code for code in present if code not in VOIDS]
-    white = [code for code in present if code in VOIDS]
-    if not white or not others or others == [0] or not are_ids(others) or is_binary(census):
-        return
-    open_ = [
-        code for code in white if not (census.is_at_edges(code) or census.is_in_few_files(code))
-    ]
-    if not open_:
-        return
-    rows = [f"{{name: class_{code}, values: [{code}]}}" for code in others]
-    last = f"{{name: class_{others[-1] + 1}, values: [{open_[0]}]}}"
-    raise DataError(
-        f"{census.describe(open_[0])} lies beside the ids {_listed(others)}, in areas and not "
-        "along edges as void does: a class, or not labelled? Say it in dataset.yaml: `encoding: "
-        f"values` and `classes: [{', '.join([*rows, last])}]`, or the same without the last class "
-        f"and with `ignore: [{open_[0]}]`"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from maskzoo.models.errors import DataError
 from maskzoo.models.labels import Colour, LabelSet, distinct_colours
 from maskzoo.training.data.masks.census import RARE_VOID, Census, is_grey_scale
 from maskzoo.training.data.masks.edges import VOIDS, WHITES
@@ -45,7 +46,7 @@ def interpret_values(census: Census) -> Interpretation:
     ]
     # Ids leave few gaps: at least every second one up to the highest occurs. Then a missing id is
     # a class that happens to be in no mask. Grey levels lie far apart, and nothing lies between.
-    if are_ids(codes):
+    if _are_ids(codes):
         notes += _notes_on_ids(codes)
         codes = list(range(codes[0], codes[-1] + 1))
         prefix, storage = "class", "ids"
@@ -64,6 +65,37 @@ def interpret_values(census: Census) -> Interpretation:
     encoding = MaskEncoding("values", tuple(sorted(table.items())))
     storage = storage if census.storage == "values" else census.storage
     return Interpretation(encoding, labels, storage, tuple(notes))
+
+
+def refuse_white(census: Census) -> None:
+    """Raise `DataError` for 255 or 65535 beside ids where it does not lie as void does.
+
+    Beside ids it mostly means "not labelled", but it lies along edges then, or in few files.
+    """
+    present = sorted(code for code in census.pixels if code >= 0 and code not in census.no_data)
+    others = [code for code in present if code not in VOIDS]
+    white = [code for code in present if code in VOIDS]
+    if (
+        not white
+        or not others
+        or others == [0]
+        or not _are_ids(others)
+        or _foreground(present, census)
+    ):
+        return
+    open_ = [
+        code for code in white if not (census.is_at_edges(code) or census.is_in_few_files(code))
+    ]
+    if not open_:
+        return
+    rows = [f"{{name: class_{code}, values: [{code}]}}" for code in others]
+    last = f"{{name: class_{others[-1] + 1}, values: [{open_[0]}]}}"
+    raise DataError(
+        f"{census.describe(open_[0])} lies beside the ids {', '.join(map(str, others))}, in areas "
+        "and not along edges as void does: a class, or not labelled? Say it in dataset.yaml: `encoding: "
+        f"values` and `classes: [{', '.join([*rows, last])}]`, or the same without the last class "
+        f"and with `ignore: [{open_[0]}]`"
+    )
 
 
 def _is_ground(code: int, census: Census) -> bool:
@@ -91,12 +123,7 @@ def _foreground(present: Sequence[int], census: Census) -> tuple[int, ...]:
     return () if len(present) > 2 and (is_void or is_mixed) else tuple(present[1:])
 
 
-def is_binary(census: Census) -> bool:
-    """Tell whether all masks hold a background and a foreground, each file in its own way."""
-    return bool(_foreground(sorted(code for code in census.pixels if code >= 0), census))
-
-
-def are_ids(codes: Sequence[int]) -> bool:
+def _are_ids(codes: Sequence[int]) -> bool:
     """Tell whether sorted values number classes: they begin at 0 or 1 and leave few gaps."""
     return codes[0] <= 1 and codes[-1] < 2 * len(codes)
 
@@ -107,7 +134,7 @@ def _void_among(present: Sequence[int], census: Census) -> list[int]:
     others = [code for code in present if code not in void]
     if not others:  # masks of nothing but void teach nothing: these are classes
         return []
-    if are_ids(others):  # what may be a class was refused before, or a list beside it decides
+    if _are_ids(others):  # what may be a class was refused before, or a list beside it decides
         return void
     # White is a class like the others where the values are levels of grey, as 0, 127, 255.
     return [

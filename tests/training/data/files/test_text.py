@@ -8,7 +8,7 @@ import pytest
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files import text
-from maskzoo.training.data.files.text import TELLING, read_json, read_text, read_yaml, telling_words
+from maskzoo.training.data.files.text import read_json, read_text, read_yaml
 from maskzoo.training.data.find.described.description import read_description
 from maskzoo.training.data.find.splits import read_split_file
 from maskzoo.training.data.masks.lists.classlists import read_class_lists
@@ -126,21 +126,3 @@ def test_no_other_module_of_the_data_decodes_text():
         if file.parent.name != "files" and pattern.search(file.read_text(encoding="utf-8"))
     ]
     assert found == []
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b'{"images": [], "annotations": [], "categories": []}', {'"annotations"', '"categories"'}),
-        (b'\xef\xbb\xbf [{"id": 1}]', {"["}),
-        (b"<?xml?><annotations/>", {"<annotations"}),
-        (b'{"shapes": []}', set()),
-        (b"", set()),
-        ('{"a": 1}'.encode("utf-16"), {*TELLING, "["}),
-    ],
-)
-def test_words_tell_formats_apart_without_parsing(tmp_path, data, words):
-    file = tmp_path / "a.json"
-    file.write_bytes(data)
-    assert telling_words(file) == words
-    assert telling_words(tmp_path / "absent.json") == set()

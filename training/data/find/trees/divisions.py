@@ -7,7 +7,6 @@ are taken as that and said. Else there is a variant for each meaning, and a pers
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,27 +14,10 @@ from pathlib import Path
 
 from maskzoo.training.data.find.trees.records import Leaf, Row, Variant
 from maskzoo.training.data.find.trees.templates import varying
-from maskzoo.training.data.find.trees.words import words_of
+from maskzoo.training.data.find.trees.words import ASK, DRAWN, MORE, SHORT, words_of
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, SPLITS, Split
 
-SHORT: Mapping[str, Split] = {"tr": "train", "va": "val", "vl": "val", "te": "test", "ts": "test"}
-ASK = re.compile(r"(?:k?fold|cv|split)s?[\W_]*\w{1,2}|public|private", re.IGNORECASE)
-MORE = frozenset(
-    [
-        "extra",
-        "additional",
-        "aug",
-        "augmented",
-        "more",
-        "synthetic",
-        "syn",
-        "coarse",
-        "other",
-        "misc",
-    ]
-)
 _MOST_PARTS = 20  # folders that are named in a note
-DRAWN = "splits drawn"
 
 Around = tuple[tuple[str, ...], str, tuple[str, ...]]
 Meaning = Mapping[str, Split]  # the folder of a split, and the split

@@ -1,19 +1,11 @@
-"""Splits that the names of folders and files stand for."""
+"""The split that a word of a path stands for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from maskzoo.training.data.files.listing import Listing
-from maskzoo.training.data.files.names import composed
 from maskzoo.training.data.find.trees.words import words_of
 from maskzoo.training.data.records.samples import SPLIT_FOLDERS, Split
-
-
-def split_folders(listing: Listing, folder: Path) -> dict[Split, Path]:
-    """Return the sub-folders whose name stands for a split."""
-    children = {composed(child.name).lower(): child for child in listing.folders(folder)}
-    return {split: children[name] for name, split in SPLIT_FOLDERS.items() if name in children}
 
 
 def split_in_name(file: Path, root: Path) -> Split | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from maskzoo.training.data.files.names import composed
@@ -56,6 +57,27 @@ _GLUED = re.compile(
     r"(images|image|imgs|img|masks|mask|labels|label|annotations|annot|gt|set|sets|data|json)"
 )
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+[a-z]*|[^\W\d_A-Za-z]+", re.ASCII)
+
+
+SHORT: dict[str, Split] = {"tr": "train", "va": "val", "vl": "val", "te": "test", "ts": "test"}
+# Names of splits that may mean several ones.
+ASK = re.compile(r"(?:k?fold|cv|split)s?[\W_]*\w{1,2}|public|private", re.IGNORECASE)
+# Names of more samples, which may belong to any split.
+MORE = frozenset(
+    [
+        "extra",
+        "additional",
+        "aug",
+        "augmented",
+        "more",
+        "synthetic",
+        "syn",
+        "coarse",
+        "other",
+        "misc",
+    ]
+)
+DRAWN = "splits drawn"
 
 
 @lru_cache(maxsize=65536)
@@ -123,3 +145,9 @@ def is_known(word: str) -> bool:
 def rendering_of(names: Iterable[str]) -> str:
     """Return what the first of several names holds instead of masks; empty where none does."""
     return next((kind for name in names if (kind := read_name(name).rendering)), "")
+
+
+def split_folders(folders: Iterable[Path]) -> dict[Split, Path]:
+    """Return the folders whose name stands for a split."""
+    children = {composed(child.name).lower(): child for child in folders}
+    return {split: children[name] for name, split in SPLIT_FOLDERS.items() if name in children}

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from maskzoo.training.data.files.listing import Listing
-from maskzoo.training.data.find.trees.splits import split_folders, split_in_name
-from maskzoo.training.data.find.trees.words import read_name
+from maskzoo.training.data.find.trees.splits import split_in_name
+from maskzoo.training.data.find.trees.words import read_name, split_folders
 
 
 @pytest.mark.parametrize(
@@ -14,7 +13,7 @@ from maskzoo.training.data.find.trees.words import read_name
 )
 def test_folders_stand_for_splits(tmp_path: Path, name: str, split: str) -> None:
     (tmp_path / name).mkdir()
-    assert split_folders(Listing.of(tmp_path), tmp_path) == {split: tmp_path / name}
+    assert split_folders([tmp_path / name]) == {split: tmp_path / name}
 
 
 @pytest.mark.parametrize(
