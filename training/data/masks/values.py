@@ -92,9 +92,9 @@ def refuse_white(census: Census) -> None:
     last = f"{{name: class_{others[-1] + 1}, values: [{open_[0]}]}}"
     raise DataError(
         f"{census.describe(open_[0])} lies beside the ids {', '.join(map(str, others))}, in areas "
-        "and not along edges as void does: a class, or not labelled? Say it in dataset.yaml: `encoding: "
-        f"values` and `classes: [{', '.join([*rows, last])}]`, or the same without the last class "
-        f"and with `ignore: [{open_[0]}]`"
+        "and not along edges as void does: a class, or not labelled? Say it in dataset.yaml: "
+        f"`encoding: values` and `classes: [{', '.join([*rows, last])}]`, or the same without the "
+        f"last class and with `ignore: [{open_[0]}]`"
     )
 
 
