@@ -12,9 +12,12 @@ import torch
 from torch import nn
 
 from maskzoo.models.errors import WeightsError
+from maskzoo.models.export.onnx import export_onnx
 from maskzoo.models.imports.bundle import build_imported
 from maskzoo.models.imports.smp.importer import import_smp
 from tests.models.imports.smp.test_importer import both, shuffled
+from tests.models.parity import check_onnx
+from tests.models.tiny import at_unit_scale
 
 TINY = {"embed_dim": 24, "num_heads": 2, "dynamic_img_size": True}
 
@@ -77,6 +80,14 @@ def test_what_lies_behind_the_last_depth_is_left_out_and_named(tmp_path: Path) -
     assert any(line.startswith("encoder.model.blocks.4.") for line in left_out)
     assert not any(line.startswith("encoder.model.blocks.3.") for line in left_out)
     build_imported(imported)
+
+
+@pytest.mark.slow
+def test_onnx_runtime_gives_its_logits_at_other_sizes(tmp_path: Path) -> None:
+    saved(tmp_path)
+    network = at_unit_scale(build_imported(import_smp(tmp_path)).eval())
+    path = export_onnx(network, tmp_path / "network.onnx")
+    assert len({parity.shape for parity in check_onnx(network, path, tolerance=1e-4)}) >= 3
 
 
 @pytest.mark.parametrize(
