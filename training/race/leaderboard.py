@@ -31,7 +31,7 @@ def leaderboard(candidates: Sequence[Candidate]) -> str:
     table = Table(title="leaderboard", title_justify="left")
     for heading in _HEAD:
         is_text = heading in ("candidate", "state")
-        table.add_column(heading, justify="left" if is_text else "right")
+        table.add_column(heading, justify="left" if is_text else "right", overflow="fold")
     for place, candidate in places(candidates):
         table.add_row(*_cells(place, candidate))
     text = io.StringIO()

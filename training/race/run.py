@@ -149,7 +149,9 @@ class _Race:
         except (ZooError, RuntimeError, ValueError) as error:  # must not end the others' race
             self._fail(candidate, error)
             return None
-        self.display.notify(f"{candidate.name}: {pace.step:.2g} s a step")
+        self.display.notify(
+            f"{candidate.name}: {pace.step:.2g} s a step, {pace.validation:.2g} s a validation"
+        )
         return pace
 
     def run(self) -> TrainResult:
@@ -201,12 +203,19 @@ class _Race:
             return
         counts = self.sheet.keep(number, place, self._run_dir(candidate))
         lone = lone_class(counts, self.opened.labels.names)
+        reason = "" if lone is None else f"answers {lone!r} for every pixel"
+        seconds = candidate.seconds + self.clock() - start
         self._update(
             number,
             scores=(*candidate.scores, counts.mean_iou),
             steps=parts.progress.step,
-            seconds=candidate.seconds + self.clock() - start,
-            reason="" if lone is None else f"answers {lone!r} for every pixel",
+            seconds=seconds,
+            reason=reason,
+        )
+        self.display.notify(
+            f"  mean IoU {counts.mean_iou:.4f} on val after {parts.progress.step} of "
+            f"{parts.lengths.total_steps} steps, {seconds / 60:.1f} minutes"
+            + (f"; {reason}" if reason else "")
         )
 
     def _fail(self, candidate: Candidate, error: Exception) -> None:

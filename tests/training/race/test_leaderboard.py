@@ -34,6 +34,13 @@ def test_rows_are_ranked_and_say_how_far_each_came(candidates: list[Candidate]) 
     ]
 
 
+def test_a_long_name_is_folded_and_not_cut() -> None:
+    name = "tu-vit_base_patch16_rope_reg1_gap_256"
+    text = leaderboard([Candidate(0, Combination("unet", name), "won", "", (0.5,), 9, 9, 1)])
+    rows = [line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")]
+    assert "".join(rows).replace(" ", "") == f"unet{name}"
+
+
 def test_the_page_has_the_same_rows_and_escapes_names(
     candidates: list[Candidate], tmp_path: Path
 ) -> None:
