@@ -154,6 +154,7 @@ COVERED_BY = {
     "service/routes/oip.py": "tests/service/adapters/test_oip.py",
     "service/state.py": "tests/service/test_app.py",
     # imports
+    "models/export/smp_dpt.py": "tests/models/imports/smp/test_dpt.py",
     "models/imports/record.py": "tests/models/imports/mmseg/test_importer.py",
     "models/imports/huggingface/record.py": "tests/models/imports/huggingface/test_importer.py",
     "models/imports/smp/arguments.py": "tests/models/imports/smp/test_importer.py",

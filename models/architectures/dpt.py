@@ -105,6 +105,9 @@ class DPT(Decoder):
             pyramid's own channels.
         readout: what becomes of the class token: joined to each position and projected, added, or
             ignored.
+
+    Attributes:
+        widths: of the four depths.
     """
 
     default_output_stride: ClassVar[int] = 32
@@ -128,6 +131,7 @@ class DPT(Decoder):
             max(1, count * stride // 32) if is_plain else count
             for count, stride in zip(own, _STRIDES, strict=True)
         ]
+        self.widths = tuple(widths or usual)
         self.levels = nn.ModuleList(
             Reassemble(
                 count,
@@ -138,7 +142,7 @@ class DPT(Decoder):
                 factor=2 ** round(math.log2(stride)) / wanted,  # a stride of 14 counts as 16
             )
             for count, token, width, stride, wanted in zip(
-                given, tokens, widths or usual, strides, _STRIDES, strict=True
+                given, tokens, self.widths, strides, _STRIDES, strict=True
             )
         )
         self.fusions = nn.ModuleList(

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from maskzoo.models.bundles.bundle import load_bundle
 from maskzoo.models.errors import ExportError
+from maskzoo.models.export.smp_dpt import dpt_config, dpt_tensors
 from maskzoo.models.imports.folder import CONFIG
 from maskzoo.models.imports.smp.importer import OPTIONS
 from maskzoo.models.network.encoders import OWN, is_built_by_timm
@@ -48,8 +49,12 @@ def export_smp(bundle: Path, folder: Path) -> Path:
         raise ExportError(
             f"smp has no plug-ins, and the network has {', '.join(map(str, spec.plugins))}"
         )
-    config = _config(spec)
-    state = {_renamed(key, spec): tensor for key, tensor in network.state_dict().items()}
+    if spec.architecture == "dpt":
+        config = dpt_config(network)
+        state = dpt_tensors(network, config)
+    else:
+        config = _config(spec)
+        state = {_renamed(key, spec): tensor for key, tensor in network.state_dict().items()}
     head = "segmentation_head.0.weight"
     if spec.architecture == "unet":
         state[head] = F.pad(state[head], (1, 1, 1, 1))
@@ -67,7 +72,7 @@ def _config(spec: ModelSpec) -> dict[str, Any]:
     if spec.architecture not in ("smp", "unet"):
         raise ExportError(
             f"architecture {spec.architecture!r} is not smp's of that name; smp can load the "
-            "architectures 'smp' and 'unet'"
+            "architectures 'smp', 'dpt' and 'unet'"
         )
     if spec.encoder in OWN:
         raise ExportError(f"encoder {spec.encoder!r} is ours; smp has none of that name")

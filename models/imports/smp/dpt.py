@@ -98,7 +98,7 @@ def dpt_state(given: Mapping[str, Tensor], spec: ModelSpec) -> tuple[dict[str, T
         elif key.startswith("classification_head."):
             left_out.append(f"{key} (the classification head)")
         else:
-            name = _renamed(key)
+            name = dpt_name(key)
             is_readout = ".readout." in name and tensor.dim() == 2
             state[name] = tensor[:, :, None, None] if is_readout else tensor
     return state, left_out
@@ -129,7 +129,7 @@ def _last_block(given: Mapping[str, Tensor], options: Mapping[str, Any]) -> int:
     return int(max(index % count for index in indices))
 
 
-def _renamed(key: str) -> str:
+def dpt_name(key: str) -> str:
     """Return our name of a tensor; one without a place keeps its own, which is refused later."""
     for theirs, ours in _HEAD.items():
         if key.startswith(theirs):

@@ -11,10 +11,15 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
-from maskzoo.models.errors import WeightsError
+from maskzoo.models.bundles.bundle import save_bundle
+from maskzoo.models.errors import ExportError, WeightsError
 from maskzoo.models.export.onnx import export_onnx
-from maskzoo.models.imports.bundle import build_imported
+from maskzoo.models.export.smp import export_smp
+from maskzoo.models.imports.bundle import build_imported, write_imported
 from maskzoo.models.imports.smp.importer import import_smp
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
+from maskzoo.models.registry import create_model
 from tests.models.imports.smp.test_importer import both, shuffled
 from tests.models.parity import check_onnx
 from tests.models.tiny import at_unit_scale
@@ -70,6 +75,38 @@ def test_a_network_of_one_size_has_smps_logits_at_that_size(tmp_path: Path) -> N
     model = saved(tmp_path, dynamic_img_size=False, img_size=64)
     ours, theirs = both(tmp_path, model, (64, 64))
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"encoder_output_indices": [0, 2, 3, 5], "decoder_readout": "add"}]
+)
+def test_it_goes_back_to_smp_with_equal_logits(tmp_path: Path, options: dict[str, Any]) -> None:
+    model = saved(tmp_path / "theirs", **options)
+    write_imported(import_smp(tmp_path / "theirs"), tmp_path / "bundle")
+    again = smp.from_pretrained(str(export_smp(tmp_path / "bundle", tmp_path / "again"))).eval()
+    images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(2)).double()
+    with torch.no_grad():
+        expected = model.double()(images)
+        torch.testing.assert_close(again.double()(images), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_dpt_that_smp_does_not_have_is_refused(tmp_path: Path) -> None:
+    for number, (encoder, options, message) in enumerate(
+        [
+            ("tu-resnet10t", {"align_corners": True}, "plain vision transformers"),
+            ("tu-vit_tiny_patch16_224", {}, "align_corners"),
+        ]
+    ):
+        network = create_model("dpt", encoder=encoder, num_classes=2, channels=8, **options)
+        folder = save_bundle(
+            tmp_path / str(number),
+            network,
+            name="x",
+            labels=LabelSet.generic(2),
+            preprocessing=Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3),
+        )
+        with pytest.raises(ExportError, match=message):
+            export_smp(folder, tmp_path / "out")
 
 
 def test_what_lies_behind_the_last_depth_is_left_out_and_named(tmp_path: Path) -> None:
