@@ -172,7 +172,8 @@ class _Race:
             for candidate in alive[keep:]:
                 self._update(candidate.number, state="out")
             numbers = [candidate.number for candidate in alive[:keep]]
-            self._show()
+            if place + 1 < len(ends):  # the last leaderboard names the winner
+                self._show()
         return self._finish(numbers[0])
 
     def _compare(self, alive: Sequence[Candidate]) -> None:

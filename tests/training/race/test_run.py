@@ -66,6 +66,7 @@ def test_a_race_ends_with_the_bundle_of_the_best_and_a_report(
     assert "nothing tu-resnet10t is out: unknown architecture 'nothing'" in text
     assert "2 of 2 candidates race" in text
     assert "on val after 3 of 9 steps" in text
+    assert text.count("leaderboard") == 2, "one after each round"
     assert "the winner is" in text
     page = (tmp_path / "race.html").read_text()
     assert "nothing tu-resnet10t" in page
