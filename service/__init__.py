@@ -18,7 +18,10 @@ A room imports only rooms above it, and those on its own line that do not import
     state                         the services of one app
     adapters                      the protocols of other servers
     routes                        the paths of the API
+    assembly                      an application from its services: routes and layers
     app                           the application factory
+    server                        the HTTP server around it
+    fronts                        several processes: those that speak HTTP, owners of devices
     doctor                        `maskzoo doctor`
 
 `client` stands apart: it talks to a service over HTTP and imports none of these.

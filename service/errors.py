@@ -193,6 +193,15 @@ class StoppedError(RequestError):
     retry_after_s = 1  # another process, or the next one, will answer
 
 
+class OwnerGoneError(RequestError):
+    """The process that owns the device is not there: it has ended, or it is just starting."""
+
+    retry_after_s = 2
+
+    def __init__(self) -> None:
+        super().__init__("the process that runs the networks is being started; try again in 2 s")
+
+
 class DiskFullError(RequestError):
     """The disk has no room for another job."""
 

@@ -65,6 +65,7 @@ KINDS: dict[type[zoo.ZooError], Kind] = {
     errors.JobNotDoneError: Kind("job-not-done", 409, "the job has no result"),
     errors.DiskFullError: Kind("disk-full", 507, "the server's disk is full"),
     errors.StoppedError: Kind("stopping", 503, "the server is stopping"),
+    errors.OwnerGoneError: Kind("networks-away", 503, "the networks are being started"),
     errors.ApiKeyError: Kind("api-key", 401, "the key is missing or wrong"),
     errors.AdminTokenError: Kind("admin-token", 401, "the admin token is missing or wrong"),
     errors.AliasError: Kind("alias", 422, "the alias cannot be set or removed"),

@@ -52,6 +52,7 @@ class ImageServices:
 
     Args:
         rates: None where there are no limits.
+        bodies, answers: budgets of the bytes that are held of them.
     """
 
     settings: Settings
@@ -62,7 +63,8 @@ class ImageServices:
     answerer: Answerer
     drain: Drain
     rates: Rates | None
-    budget: ByteBudget
+    bodies: ByteBudget
+    answers: ByteBudget
     metrics: Metrics
 
 

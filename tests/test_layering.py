@@ -89,6 +89,8 @@ def test_an_allowed_import_is_not_taken_for_a_forbidden_one(tmp_path: Path) -> N
     ("module", "absent"),
     [
         ("maskzoo", ["torch", "numpy", "lightning", "albumentations", "fastapi", "typer"]),
+        ("maskzoo.service.fronts.front", ["torch", "openvino", "lightning", "timm"]),
+        ("maskzoo.service.fronts.supervisor", ["torch", "cv2", "fastapi"]),
         ("maskzoo.service.app", ["lightning", "albumentations", "maskzoo.training", "timm"]),
         (
             "maskzoo.models.inference.predictor",

@@ -126,6 +126,9 @@ COVERED_BY = {
     "training/steps/batches.py": "tests/training/run/test_build.py",
     # service
     "service/answering/network.py": "tests/service/answering/test_segment.py",
+    "service/fronts/part.py": "tests/service/fronts/test_supervisor.py",
+    "service/fronts/run.py": "tests/service/fronts/test_supervisor.py",
+    "service/server.py": "tests/service/test_lifecycle.py",
     "service/decoding/process.py": "tests/service/decoding/test_pool.py",
     "service/decoding/worker.py": "tests/service/decoding/test_pool.py",
     "service/adapters/huggingface.py": "tests/service/adapters/test_routes.py",

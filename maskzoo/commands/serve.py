@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +11,7 @@ import typer
 if TYPE_CHECKING:
     import socket
 
-    import uvicorn
-
-_LAST_S = 5  # after the service's own limit, for clients that send or read slowly
-
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+    from maskzoo.service.settings import Settings
 
 
 def serve(
@@ -27,59 +21,56 @@ def serve(
     bundles: Annotated[
         list[Path] | None, typer.Option(exists=True, file_okay=False, help="Folder of bundles.")
     ] = None,
+    processes: Annotated[
+        str | None,
+        typer.Option(help="Processes that answer requests: a number, or auto by the machine."),
+    ] = None,
 ) -> None:
     """Serve masks over HTTP, with a web page at /."""
-    import faulthandler
-    import math
-
-    import uvicorn
-
     from maskzoo.models.bundles.shipped import list_bundles
-    from maskzoo.service.app import create_app
+    from maskzoo.models.errors import ZooError
+    from maskzoo.models.machine import measure_machine
+    from maskzoo.service.machine import decide
     from maskzoo.service.observability.logs import configure
+    from maskzoo.service.server import end_on_signals
     from maskzoo.service.settings import Settings
 
-    settings = Settings(bundles=tuple(bundles)) if bundles else Settings()
-    _end_on_signals()
+    # Further processes read their settings here.
+    if bundles:
+        os.environ["MASKZOO_BUNDLES"] = os.pathsep.join(map(str, bundles))
+    if processes is not None:
+        os.environ["MASKZOO_PROCESSES"] = processes
+    settings = Settings()
+    machine = measure_machine(settings.device)
+    decided = decide(settings, machine)
+    if decided.processes == 1 and len(settings.device.split()) > 1:
+        raise ZooError(
+            f"MASKZOO_DEVICE names {settings.device!r}, and one process uses one device; set "
+            "MASKZOO_PROCESSES to 2 or more"
+        )
+    end_on_signals()
     configure(settings.log_level, settings.log_format)
     with _listen(host, port) as listener:
         names = [path.name for folder in settings.bundle_folders for path in list_bundles(folder)]
         shown = f"[{host}]" if ":" in host else host
         print(f"models: {', '.join(dict.fromkeys(names)) or 'none found'}", flush=True)
         print(f"listening on http://{shown}:{listener.getsockname()[1]}", flush=True)
-        service = create_app(settings, on_fault=faulthandler.enable)  # logs each request itself
-        config = uvicorn.Config(
-            service,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=math.ceil(settings.shutdown_s) + _LAST_S,
-            proxy_headers=bool(settings.proxies),
-            forwarded_allow_ips=list(settings.proxies),
-        )
-        _run(uvicorn.Server(config), listener)
+        if decided.processes == 1:
+            _serve_alone(settings, listener)
+        else:
+            from maskzoo.service.fronts.supervisor import supervise
+
+            raise typer.Exit(supervise(decided, listener, gpus=machine.gpus))
 
 
-def _end_on_signals() -> None:
-    """End with 0 on SIGINT, SIGTERM and SIGHUP; uvicorn raises them again when it is done.
+def _serve_alone(settings: Settings, listener: socket.socket) -> None:
+    """Serve with this process alone."""
+    import faulthandler
 
-    A hang-up, when the terminal closes, ends the server like SIGTERM, unless it was started by
-    `nohup`, which ignores the signal.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
-    hang_up = getattr(signal, "SIGHUP", None)  # absent on Windows
-    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
-        signal.signal(hang_up, lambda *_: signal.raise_signal(signal.SIGTERM))
+    from maskzoo.service.app import create_app
+    from maskzoo.service.server import serve_http
 
-
-def _run(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Serve until a signal; after a second SIGINT, leave without waiting for any thread."""
-    try:
-        server.run(sockets=[listener])
-    finally:
-        if server.force_exit:
-            sys.stdout.flush()
-            os._exit(_INTERRUPTED)
+    serve_http(create_app(settings, on_fault=faulthandler.enable), settings, listener)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -19,19 +19,20 @@ Letters: N batch, C channels, K classes, H W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from maskzoo.models.errors import SpecError, did_you_mean
 
+if TYPE_CHECKING:  # the words alone are read by processes that run no network
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    Run = Callable[[Tensor], Tensor]
+
 MIN_SIDE = 32
 """Smaller inputs are padded to this side: the deepest feature has stride 32."""
-
-Run = Callable[[Tensor], Tensor]
 
 _SCALES = (0.75, 1.0, 1.25)
 _MIN_SCALE, _MAX_SCALE = 0.25, 4.0
@@ -49,11 +50,11 @@ class Symmetry:
     def apply(self, batch: Tensor) -> Tensor:
         """Return the view of (N, C, H, W); each rotation swaps H and W."""
         batch = batch.flip(3) if self.mirrored else batch
-        return torch.rot90(batch, self.turns, (2, 3)) if self.turns else batch
+        return batch.rot90(self.turns, (2, 3)) if self.turns else batch
 
     def undo(self, batch: Tensor) -> Tensor:
         """Invert `apply`."""
-        batch = torch.rot90(batch, -self.turns, (2, 3)) if self.turns else batch
+        batch = batch.rot90(-self.turns, (2, 3)) if self.turns else batch
         return batch.flip(3) if self.mirrored else batch
 
 
@@ -91,6 +92,8 @@ class Tta:
         """
         if self.num_views == 1 and not self.resizes:
             return run(batch)
+        import torch.nn.functional as F
+
         total: Tensor | None = None
         for scale in self.scales:
             scaled = _resize(batch, scale)
@@ -148,6 +151,8 @@ def _resize(batch: Tensor, scale: float) -> Tensor:
     """Resize (N, C, H, W); shrinking averages, as the predictor's own resize does."""
     if scale == 1:
         return batch
+    import torch.nn.functional as F
+
     height, width = (max(MIN_SIDE, round(side * scale)) for side in batch.shape[2:])
     return F.interpolate(
         batch, (height, width), mode="bilinear", align_corners=False, antialias=scale < 1

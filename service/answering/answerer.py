@@ -13,9 +13,8 @@ from typing import TypeVar
 from maskzoo.models.errors import ImageTooLargeError
 from maskzoo.models.images.decode import ImageInfo, read_header
 from maskzoo.service.answering.answer import answer_image
-from maskzoo.service.answering.network import Desk
 from maskzoo.service.answering.order import Order
-from maskzoo.service.answering.segment import Workplace
+from maskzoo.service.answering.segment import Desk, Workplace
 from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.errors import ImageNeedsJobError
 from maskzoo.service.observability.metrics import Metrics

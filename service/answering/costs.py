@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from maskzoo.models.inference.postprocess import resize_values
 from maskzoo.service.scheduling.cost import Cost, tiles_ahead
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ def cost_of(
         masks: the kinds of masks that the option `masks` names.
         image_pixels: as `ImageInfo.cost` counts them.
     """
+    from maskzoo.models.inference.postprocess import resize_values  # a front counts nothing
+
     num_classes = model.labels.num_classes
     area = plan.image[0] * plan.image[1]
     views = options.views

@@ -1,7 +1,4 @@
-"""The network's part of one image, in this process: from admission to its label map.
-
-A `Desk` admits images. `LocalDesk` plans them, counts them and gives them access to the batcher.
-"""
+"""The network's part of one image, in this process: from admission to its label map."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import (
-    AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     nullcontext,
@@ -27,7 +23,7 @@ from maskzoo.models.inference.postprocess import id_type
 from maskzoo.models.inference.segmentation import Segmentation
 from maskzoo.models.inference.tiled import OnTile, write_strips
 from maskzoo.service.answering.order import ImagePlan, Order
-from maskzoo.service.answering.segment import InThread, NetworkPart, OpenImage
+from maskzoo.service.answering.segment import InThread, OpenImage
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.responses.timings import Timings
 from maskzoo.service.scheduling.admission import Admission
@@ -125,29 +121,9 @@ class LocalNetwork:
         return Segmentation(label_map, confidence, labels, "tiled", {})
 
 
-class Desk(Protocol):
-    """Admits images to the networks."""
-
-    def admitted(
-        self, order: Order, header: ImageInfo, *, body_bytes: int
-    ) -> AbstractAsyncContextManager[NetworkPart]:
-        """Hold the room of an image during the block.
-
-        Args:
-            header: what `read_header` returned.
-            body_bytes: of its file.
-
-        Raises:
-            BadParameterError: it takes more than the limits allow.
-            OverloadedError: there is no room.
-            StoppedError: the service ends.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class LocalDesk:
-    """Admits images to the networks of this process."""
+    """Admits images to the networks of this process; a `service.answering.segment.Desk`."""
 
     workers: Workers
     admission: Admission

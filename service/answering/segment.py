@@ -10,7 +10,7 @@ device.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,26 @@ class NetworkPart(Protocol):
 
     async def segment(self, order: Order, opened: OpenImage, timings: Timings) -> Segmentation:
         """Run the network on what `read` returned."""
+        ...
+
+
+class Desk(Protocol):
+    """Admits images to the networks."""
+
+    def admitted(
+        self, order: Order, header: ImageInfo, *, body_bytes: int
+    ) -> AbstractAsyncContextManager[NetworkPart]:
+        """Hold the room of an image during the block.
+
+        Args:
+            header: what `read_header` returned.
+            body_bytes: of its file.
+
+        Raises:
+            BadParameterError: it takes more than the limits allow.
+            OverloadedError: there is no room.
+            StoppedError: the service ends.
+        """
         ...
 
 

@@ -1,7 +1,8 @@
 """Admin routes: load, unload, alias. They exist only if a token is set.
 
-Changes live in this process: aliases that are to outlive it belong into the settings, and each of
-several processes has to be told.
+Changes live in the process that owns the models: aliases that are to outlive it belong into the
+settings. The fronts of one service pass these routes on to it; several services have to be told
+one by one.
 """
 
 from __future__ import annotations

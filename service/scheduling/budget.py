@@ -6,6 +6,9 @@ announces counts nothing: otherwise a few announcements would keep everybody els
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from maskzoo.service.errors import OverloadedError
 
 _RETRY_AFTER_S = 2  # bodies are read within seconds; how long the others take is not known
@@ -43,3 +46,15 @@ class ByteBudget:
     def give_back(self, num_bytes: int) -> None:
         """Count bytes no longer."""
         self.used -= num_bytes
+
+
+Held = Literal["bodies", "answers"]
+"""What bytes are held for."""
+
+MakeBudget = Callable[[Held, int], ByteBudget]
+"""Makes the budget of so many bytes."""
+
+
+def alone(_: Held, max_bytes: int) -> ByteBudget:
+    """Make a budget of this process alone, as `MakeBudget`."""
+    return ByteBudget(max_bytes)

@@ -13,9 +13,8 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import sys
 from collections.abc import Callable
-
-from maskzoo.models.engines.openvino import release_idle
 
 EVERY_S = 30.0
 
@@ -45,7 +44,9 @@ def find_trim() -> Callable[[], object] | None:
         return None
 
     def trim() -> None:
-        release_idle()  # first: what models have given back is freed memory
+        openvino = sys.modules.get("maskzoo.models.engines.openvino")
+        if openvino is not None:  # first: what models have given back is freed memory
+            openvino.release_idle()
         malloc_trim(0)
 
     return trim

@@ -1,0 +1,55 @@
+"""The HTTP server around an application: uvicorn, and how its process ends."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from maskzoo.service.settings import Settings
+
+LAST_S = 5
+"""After the service's own limit, for clients that send or read slowly."""
+
+INTERRUPTED = 130
+"""The exit code after a second SIGINT: 128 and its number, as shells have it."""
+
+
+def end_on_signals() -> None:
+    """End with 0 on SIGINT, SIGTERM and SIGHUP; uvicorn raises them again when it is done.
+
+    A hang-up, when the terminal closes, ends the server like SIGTERM, unless it was started by
+    `nohup`, which ignores the signal.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+    hang_up = getattr(signal, "SIGHUP", None)  # absent on Windows
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        signal.signal(hang_up, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+
+def serve_http(app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
+    """Serve until a signal; after a second SIGINT, leave without waiting for any thread."""
+    config = uvicorn.Config(
+        app,  # it logs each request itself
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_s) + LAST_S,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+    )
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        if server.force_exit:
+            sys.stdout.flush()
+            os._exit(INTERRUPTED)
