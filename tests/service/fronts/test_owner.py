@@ -64,7 +64,7 @@ def test_a_front_that_is_killed_in_the_middle_leaves_nothing_behind(
     assert front.stdout.readline() == "sent\n"
     assert held_model.started.wait(30)
     assert services.admission.pixels > 0
-    held = 45 * 4096  # 200 x 300 pixels of 3 bytes, in whole pages
+    held = 44 * 4096  # 200 x 300 pixels of 3 bytes, in whole pages
     assert held in shared_sizes()
     front.send_signal(signal.SIGKILL)
     front.wait()
