@@ -128,6 +128,7 @@ COVERED_BY = {
     "service/answering/network.py": "tests/service/answering/test_segment.py",
     "service/fronts/part.py": "tests/service/fronts/test_supervisor.py",
     "service/fronts/run.py": "tests/service/fronts/test_supervisor.py",
+    "service/assembly.py": "tests/service/test_app.py",
     "service/server.py": "tests/service/test_lifecycle.py",
     "service/decoding/process.py": "tests/service/decoding/test_pool.py",
     "service/decoding/worker.py": "tests/service/decoding/test_pool.py",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maskzoo.models.bundles.records import Provenance
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Bands
-from maskzoo.service.bundles.entries import ModelEntry
-from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.schemas import BandSummary, ClassSummary, EngineSummary, ModelSummary
 
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:]+/)+")
