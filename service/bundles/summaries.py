@@ -10,6 +10,10 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Bands
 from maskzoo.service.schemas import BandSummary, ClassSummary, EngineSummary, ModelSummary
 
+if TYPE_CHECKING:
+    from maskzoo.service.bundles.entries import ModelEntry
+    from maskzoo.service.bundles.manager import ModelManager
+
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:]+/)+")
 
 

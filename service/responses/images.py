@@ -7,13 +7,16 @@ Shapes: labels (H, W), pixels uint8 (H, W, 3) RGB.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from maskzoo.models.images.draw import encode_indexed_png, overlay
-from maskzoo.service.responses.answer import Answer
 from maskzoo.service.schemas import SegmentOptions
+
+if TYPE_CHECKING:
+    from maskzoo.service.responses.answer import Answer
 
 # 0.4 to 0.7 of the time of OpenCV level 1 on two images of 1920 x 1080, at about its size.
 _FAST = (
