@@ -80,7 +80,13 @@ class MaskRow:
 
 @runtime_checkable
 class MaskEngine(Protocol):
-    """An engine that takes whole images to masks on its device, beside `Engine.run`."""
+    """An engine that takes whole images to masks on its device, beside `Engine.run`.
+
+    Attributes:
+        run_bytes: estimated memory that one run of several images may take there.
+    """
+
+    run_bytes: int
 
     def masks(self, images: Sequence[np.ndarray], *, confidence: bool = True) -> list[MaskRow]:
         """Return the masks of images uint8 (H, W, C) of one size, at that size."""

@@ -114,7 +114,7 @@ class Forward:
             NotFiniteError: the logits of an image are not finite; the message names the image.
         """
         assert isinstance(self.engine, MaskEngine)
-        count = images_per_run(plans[0].padded, self.batch_bytes)
+        count = max(1, self.engine.run_bytes // self.run_bytes(plans[0].padded))
         for first in range(0, len(images), count):
             part, clock = slice(first, first + count), Clock()
             pairs = zip(images[part], plans[part], strict=True)

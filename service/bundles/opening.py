@@ -10,7 +10,9 @@ from maskzoo.models.engines.base import MaskEngine
 from maskzoo.models.engines.choose import MAX_INT8_LOSS
 from maskzoo.models.inference.predictor import Predictor
 
-_BATCHES = (1, 2, 4, 8, 16)  # for which graphs are captured before the first request
+# For which graphs are captured before the first request, as `service.scheduling.pace` tries them.
+# The largest come first, since where memory is short the first ones are dropped.
+_BATCHES = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 _WARM_UP_SIDE = 512  # of an image for models that do not say at what size they were trained
 
 

@@ -32,6 +32,9 @@ from maskzoo.models.preprocessing import Preprocessing
 _FRACTION_OF_MEMORY = 0.25
 """Of the device's memory, for all graphs of one network."""
 
+_FRACTION_OF_A_RUN = 0.125
+"""Of the device's memory, for one run of several images by its estimate."""
+
 _TIMED_LAUNCHES = 10
 
 
@@ -78,6 +81,7 @@ class CudaGraphsEngine:
         self.precision = name_precision(dtype)
         self.program = Program(network, preprocessing, device=self.device, dtype=dtype)
         self.network = self.program.network
+        self.run_bytes = int(_FRACTION_OF_A_RUN * device.total_bytes)
         self._on = device
         self._lanes = Lanes(device)
         self._stream = self._lanes.run

@@ -108,6 +108,7 @@ class Masking:
 
     name, precision, device = "masking", "float32", torch.device("cpu")
     takes_pixels, in_channels, choice = True, 3, None
+    run_bytes = 3 * image_bytes((64, 96), holds_scores=False)
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
@@ -146,6 +147,23 @@ def test_an_engine_gives_masks_only_of_images_at_their_own_size(
     forward = Forward(Masking(num_classes), preprocessing, 3, batch_bytes=1 << 30)
     assert isinstance(forward.engine, MaskEngine)
     assert forward.gives_masks([PLAIN, plan], parse_tta(tta)) is expected
+
+
+def test_a_batch_of_masks_is_split_by_the_memory_of_its_device() -> None:
+    sizes: list[int] = []
+
+    class Given(Masking):
+        def masks(self, images: list[np.ndarray], *, confidence: bool = True) -> list[MaskRow]:
+            sizes.append(len(images))
+            return [MaskRow(image[..., 0], None, is_finite=True) for image in images]
+
+    preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
+    forward = Forward(Given(3), preprocessing, 3, batch_bytes=1)
+    for count, plan in ((7, PLAIN), (2, InputPlan("whole", (640, 960), (640, 960), (640, 960)))):
+        given = images(*[plan.image] * count)
+        runs = list(forward.masks(given, [plan] * count, confidence=False))
+        assert sum(len(run.masks) for run in runs) == count
+    assert sizes == [3, 3, 1, 1, 1]
 
 
 def test_the_image_that_has_no_finite_logits_is_counted_over_all_runs():
