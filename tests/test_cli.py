@@ -292,6 +292,17 @@ def test_models_are_listed_and_shown(run: Run, bundle: Path) -> None:
     assert json.loads(run("models", "show", bundle).out)["name"] == "tiny"
 
 
+def test_export_for_a_gpu_says_what_it_needs(run: Run, bundle: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    ended = run("export", bundle, "--engine", "cuda-graphs")
+    assert ended.code == 2
+    assert "torch finds no NVIDIA GPU here" in ended.err
+    with_option = run("export", bundle, "--engine", "cuda-graphs", "-o", tmp_path)
+    assert with_option.code == 2
+    assert "takes no other option" in with_option.err
+
+
 def test_doctor_finds_this_installation_sound(run: Run) -> None:
     result = run("doctor", "--json")
     report = json.loads(result.out)

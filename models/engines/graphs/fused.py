@@ -127,7 +127,8 @@ def _load(path: Path) -> Callable[..., tuple[Tensor]]:
 
 def _inputs(found: FusedFolder, network: nn.Module) -> Iterator[Tensor | None]:
     """Yield the inputs in order; None stands for the batch."""
-    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    state: dict[str, Tensor] = dict(network.named_parameters(remove_duplicate=False))
+    state |= dict(network.named_buffers(remove_duplicate=False))
     device = next(iter(state.values())).device
     constants = load_file(found.folder / CONSTANTS, device=str(device))
     for name in found.record.inputs:
