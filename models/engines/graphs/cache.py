@@ -137,6 +137,12 @@ class GraphCache(Generic[G]):
         self._graphs.clear()
         self._seen.clear()
 
+    def begin_anew(self) -> None:
+        """Drop all graphs, and forget what was refused: another program will be captured."""
+        self.clear()
+        self.failure = None
+        self._too_large.clear()
+
     def _make_room(self, need: int) -> None:
         while self._graphs and self.num_bytes + need > self.max_bytes:
             self._before_drop()

@@ -115,7 +115,7 @@ class CudaGraphsEngine:
     def use(self, fused: Forward | None) -> None:
         """Compute the logits by a fused program from now on; None takes the network itself."""
         with self._turn:
-            self._graphs.clear()
+            self._graphs.begin_anew()
             self.program.fused = fused
 
     def seconds(self, size: tuple[int, int], batch: int) -> float:

@@ -156,6 +156,21 @@ def test_a_program_that_cannot_be_loaded_is_left(
     assert "not used: torch cannot load the fused program: no kernel image" in reason
 
 
+def test_a_program_that_cannot_be_captured_leaves_the_networks_own_graphs(
+    tmp_path: Path, with_gpu: LateDevice, planted: Callable[..., None]
+) -> None:
+    def fail(logits: Tensor) -> Tensor:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    planted(fail, speed=9)
+    found, reason = opened(tmp_path)
+    assert "its fused program is not used" in reason
+    assert "not permitted when stream is capturing" in reason
+    assert found.failure is None
+    found.prepare((64, 80), [1])
+    assert len(found.buckets) == 1
+
+
 def engine(device: LateDevice) -> CudaGraphsEngine:
     network = tiny.at_unit_scale(tiny.build("unet").eval())
     return CudaGraphsEngine(network, tiny.PREPROCESSING, device, half=False)
