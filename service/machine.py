@@ -53,8 +53,8 @@ def _on_cpu(machine: Machine) -> dict[str, Default]:
         "processes": Default(1, "the network takes the cores that more processes would need"),
         "image_threads": Default(threads, "half of the cores; the network needs the others"),
         "network_threads": Default(1, "one run uses all cores"),
-        "batch_items": Default(16, "on a CPU larger batches are no faster"),
-        "batch_pixels": Default(2**22, "on a CPU larger batches are no faster"),
+        "batch_items": Default(16, "the most; on a CPU larger batches are hardly faster"),
+        "batch_pixels": Default(2**22, "the most; on a CPU larger batches are hardly faster"),
     }
 
 
