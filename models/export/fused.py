@@ -116,7 +116,8 @@ def _trace(program: Program) -> ExportedProgram:
     module = _Forward(program).eval()
     with torch.no_grad():
         exported = export_program(module, program.network.spec.in_channels, typical=_TYPICAL)
-        return exported.run_decompositions({})
+        decomposed: ExportedProgram = exported.run_decompositions({})
+    return decomposed
 
 
 def _compile(exported: ExportedProgram, path: Path) -> None:

@@ -119,7 +119,8 @@ class FusedForward:
 
 
 def _load(path: Path) -> Callable[..., tuple[Tensor]]:
-    from torch._inductor import CompiledArtifact  # brings the compiler's modules, not a compiler
+    # Brings the compiler's modules, and needs no compiler.
+    from torch._inductor.standalone_compile import CompiledArtifact
 
     loaded: Callable[..., tuple[Tensor]] = CompiledArtifact.load(path=str(path), format="binary")
     return loaded
