@@ -217,7 +217,7 @@ async function run() {
     const { source } = state;
     picker.offer(source.isHuge ? null : bandsOf(page.model.value), source.bands);
     if (!source.isHuge && (!source.bitmap || picker.value)) {
-      await loadPicture(source, work.signal);
+      await loadPicture(source, work.signal).catch(() => null); // the mask is shown without it
       if (work.signal.aborted) return;
     }
     showAnswer(answer, page.model.value);
@@ -236,22 +236,27 @@ const bandsOf = (model) => state.models.find((item) => item.name === model)?.ban
 
 /** Fetch the picture that the server draws of the image, with the chosen bands where there are many. */
 async function loadPicture(source, signal) {
-  const drawn = await picture(source.blob, source.name, page.model.value, picker.value, signal).catch(() => null);
-  if (signal.aborted) return;
-  source.bitmap = drawn ?? source.bitmap;
-  source.bands = picker.value;
+  const bands = picker.value;
+  source.bitmap = await picture(source.blob, source.name, page.model.value, bands, signal);
+  source.bands = bands;
 }
 
 /** Show other bands of the same image; it is not segmented again. */
 async function showBands() {
   const { source } = state;
   const work = (state.work = new AbortController());
+  clearError();
   page.busy.hidden = false;
-  await loadPicture(source, work.signal);
-  if (state.work !== work) return;
-  page.busy.hidden = true;
-  showImage(state.answer.width, state.answer.height);
-  paint();
+  try {
+    await loadPicture(source, work.signal);
+    showImage(state.answer.width, state.answer.height);
+    paint();
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    picker.offer(bandsOf(page.model.value), source.bands);
+    showError(error);
+  }
+  if (state.work === work) page.busy.hidden = true;
 }
 
 /** Let a model segment the image: at once, or as a job where the server says that it is too large. */

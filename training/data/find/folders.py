@@ -25,6 +25,8 @@ from maskzoo.training.data.records.readings.account import lost_in, number_in
 from maskzoo.training.data.records.readings.index import FileIndex, Origin, YamlValue
 from maskzoo.training.data.shapes.yolo import YoloPolygons
 
+_CLASS_LIST = "classes.txt"  # of YOLO, among the files of labels
+
 
 def find_folders(listing: Listing, root: Path) -> list[FileIndex]:
     """Return the readings of all folders below `root`."""
@@ -165,7 +167,7 @@ def _lone_files(
         for leaf in leaves
         if leaf.folder in folders
         for path in leaf.files
-        if suffix_of(path) == suffix and path not in known and path.stem != "classes"
+        if suffix_of(path) == suffix and path not in known and path.name != _CLASS_LIST
     ]
 
 
@@ -207,7 +209,9 @@ def _with_unpaired(leaves: Sequence[Leaf], index: FileIndex, taken: frozenset[Pa
     lone_images: list[Path] = []
     lone_masks: list[Path] = []
     for leaf in leaves:
-        files = [path for path in leaf.files if suffix_of(path) in suffixes]
+        files = [
+            path for path in leaf.files if suffix_of(path) in suffixes and path.name != _CLASS_LIST
+        ]
         lone = [path for path in files if path not in images and path not in taken]
         pictures = [path for path in lone if suffix_of(path) in IMAGE_SUFFIXES]
         if leaf.folder in image_folders:

@@ -5,12 +5,13 @@ import pytest
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.drawing.painter import paint
-from maskzoo.training.data.opening import open_dataset
+from maskzoo.training.data.opening import inspect, open_dataset
 from maskzoo.training.data.shapes.yolo import YoloPolygons
 from tests.training.data.documents import (
     SQUARE,
     square_mask,
 )
+from tests.training.data.shapes.annotated import write_images
 from tests.training.data.truth import (
     assert_truth,
     strips,
@@ -128,3 +129,14 @@ def test_yolo_text_is_read(tmp_path):
     write_pairs(tmp_path, "images/{split}/{n}.png", "labels/{split}/{n}.txt", write)
     (tmp_path / "data.yaml").write_text("names: [box, disc]\ntrain: images/train\n")
     assert_truth(tmp_path)
+
+
+def test_the_list_of_classes_among_the_labels_is_no_label_without_an_image(tmp_path):
+    write_images(tmp_path / "images")
+    (tmp_path / "labels").mkdir()
+    for number in range(6):
+        (tmp_path / f"labels/{number}.txt").write_text("0 0.1 0.1 0.4 0.1 0.4 0.4\n")
+    (tmp_path / "labels/classes.txt").write_text("cat\ndog\n")
+    report = inspect(tmp_path)
+    assert "masks-without-image" not in {problem.kind for problem in report.problems}
+    assert report.to_json()["account"]["files"]["used"]["class names"] == 1
