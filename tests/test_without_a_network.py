@@ -41,7 +41,7 @@ for words in json.load(sys.stdin):
     told.append([code, out.getvalue(), err.getvalue(), time.monotonic() - start])
 json.dump(told, sys.__stdout__)
 """
-TINY = ("loader.crop_size=32", "batch_size=2", "loader.num_workers=0", "bundle.engine=none")
+TINY = ("loader.crop_size=64", "batch_size=2", "loader.num_workers=0", "bundle.engine=none")
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def make_data(folder: Path) -> Path:
         for kind in ("images", "masks"):
             (folder / kind / split).mkdir(parents=True)
         for number in range(count):
-            mask = np.zeros((40, 48), np.uint8)
-            mask[8 : 20 + number, 10:30] = 1
-            noise = generator.integers(0, 60, (40, 48, 3), dtype=np.uint8)
+            mask = np.zeros((80, 96), np.uint8)
+            mask[16 : 40 + number, 20:60] = 1
+            noise = generator.integers(0, 60, (80, 96, 3), dtype=np.uint8)
             image = noise + 150 * mask[..., None]
             Image.fromarray(image).save(folder / "images" / split / f"{number}.png")
             Image.fromarray(mask).save(folder / "masks" / split / f"{number}.png")
