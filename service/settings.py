@@ -79,7 +79,9 @@ class Settings(BaseSettings):
         "Bearer …`. Without it these routes do not exist.",
     )
     device: str = Field(
-        default="auto", description="Device of the networks: auto, cpu, cuda, cuda:1."
+        default="auto",
+        description="Device of the networks: auto, cpu, cuda, cuda:1; or several, separated by "
+        "spaces, where `processes` is 2 or more: by default all CUDA devices there.",
     )
     engine: str = Field(default="auto", description="Engine of the networks: auto, torch, …")
     max_int8_loss: float = Field(
