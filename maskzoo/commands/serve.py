@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,12 +35,10 @@ def serve(
     from maskzoo.service.server import end_on_signals
     from maskzoo.service.settings import Settings
 
-    # Further processes read their settings here.
-    if bundles:
-        os.environ["MASKZOO_BUNDLES"] = os.pathsep.join(map(str, bundles))
+    given: dict[str, Any] = {"bundles": tuple(bundles)} if bundles else {}
     if processes is not None:
-        os.environ["MASKZOO_PROCESSES"] = processes
-    settings = Settings()
+        given["processes"] = processes
+    settings = Settings(**given)
     machine = measure_machine(settings.device)
     decided = decide(settings, machine)
     if decided.processes == 1 and len(settings.device.split()) > 1:
@@ -60,6 +58,8 @@ def serve(
         else:
             from maskzoo.service.fronts.supervisor import supervise
 
+            if bundles:  # the other processes read their settings here
+                os.environ["MASKZOO_BUNDLES"] = os.pathsep.join(map(str, bundles))
             raise typer.Exit(supervise(decided, listener, gpus=machine.gpus))
 
 
