@@ -28,6 +28,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Each test process uses one thread, because WORKERS of them run at once. The service uses all cores.
 test test-slow test-all test-random: export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+# What the tests of a file share is made once if they run in one process. The slow tests are few and
+# long, so they are dealt out one by one.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup serve up test test-slow test-all test-random gpu lint format readme clean
 
@@ -54,7 +57,7 @@ up:
 	echo "$$compose --profile $$profile up"; COMPOSE_PROFILES=$$profile $$compose up
 
 test: $(STAMP)
-	$(PYTEST) -m "not slow" $(if $(FLOOR),--cov --cov-fail-under=$(FLOOR))
+	$(PYTEST) $(BY_FILE) -m "not slow" $(if $(FLOOR),--cov --cov-fail-under=$(FLOOR))
 
 test-slow: $(STAMP)
 	$(PYTEST) -m slow --shard $(SHARD)
@@ -64,7 +67,7 @@ test-all: $(STAMP)
 
 # Files and the tests in each are shuffled; the tests with a browser stay last.
 test-random: $(STAMP)
-	$(PYTEST) -m "not slow" --random-order --random-order-seed=$(SEED)
+	$(PYTEST) $(BY_FILE) -m "not slow" --random-order --random-order-seed=$(SEED)
 
 # Only the files with tests of a GPU are collected: a machine that is lent for it may lack what others need.
 # Warnings of its versions of the libraries are shown, and are no errors there. The measurement follows

@@ -18,7 +18,13 @@ _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 # The examples are the same in every run, and a machine that is busy fails none of them.
-hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile(
+    "same",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("same")
 
 
@@ -37,6 +43,15 @@ def pytest_collection_modifyitems(
     keep_shard(config, items)
     yield
     put_browser_last(items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    """Keep what is stored for a person away from the tests, and the reverse."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import re
 import shlex
+import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,11 +124,19 @@ class Trained:
     large: Path
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A network that was trained on rasters of one kind."""
-    kind = KINDS[request.param]
-    folder = tmp_path_factory.mktemp("bands")
+@pytest.fixture(scope="module")
+def train_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]:
+    """Return the network that was trained on rasters of a kind, whatever the tests' order."""
+    return functools.cache(lambda name: train_on(KINDS[name], tmp_path_factory.mktemp("bands")))
+
+
+@pytest.fixture(params=KINDS)
+def trained(request: pytest.FixtureRequest, train_once: Callable[[str], Trained]) -> Trained:
+    """A network that was trained on rasters of one kind; tests leave it as it is."""
+    return train_once(request.param)
+
+
+def train_on(kind: Kind, folder: Path) -> Trained:
     number = 0
     for split, count in {"train": 10, "val": 3, "test": 3}.items():
         for part in ("images", "masks"):
@@ -149,6 +160,7 @@ def client(trained: Trained, tmp_path: Path):
     settings = Settings(
         bundles=(trained.bundle.parent,),
         shipped_bundles=False,
+        engine="torch",
         state_folder=tmp_path / "state",
         job_free_bytes=0,
     )
@@ -245,13 +257,25 @@ def test_predict_service_and_tiled_job_give_the_same_mask(trained, client, tmp_p
         np.testing.assert_array_equal(mask_of(result.content), expected)
 
 
+PLANAR, CHUNKY = KINDS
+
+
+@pytest.mark.no_cover  # the exporter's own Python takes three times as long under coverage
 @pytest.mark.parametrize(
-    "engine", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)]
+    ("trained", "engine"),
+    [
+        (PLANAR, "openvino"),
+        pytest.param(CHUNKY, "openvino", marks=pytest.mark.slow),
+        pytest.param(PLANAR, "onnxruntime", marks=pytest.mark.slow),
+        pytest.param(CHUNKY, "onnxruntime", marks=pytest.mark.slow),
+    ],
+    indirect=["trained"],
 )
 def test_an_exported_engine_gives_torchs_mask(trained, engine, tmp_path):
-    export_engine(trained.bundle, engine)
-    torch_s = Predictor.from_bundle(trained.bundle, engine="torch", device="cpu")
-    exported = Predictor.from_bundle(trained.bundle, engine=engine, device="cpu")
+    bundle = shutil.copytree(trained.bundle, tmp_path / "bundle")
+    export_engine(bundle, engine)
+    torch_s = Predictor.from_bundle(bundle, engine="torch", device="cpu")
+    exported = Predictor.from_bundle(bundle, engine=engine, device="cpu")
     assert exported.engine.name == engine
     for image in (first(trained), trained.large):
         expected = torch_s.segment(image).label_map
@@ -260,11 +284,12 @@ def test_an_exported_engine_gives_torchs_mask(trained, engine, tmp_path):
 
 
 @pytest.mark.slow
-def test_int8_takes_the_bands_too(trained):
-    artefact = export_int8(trained.bundle, trained.data, max_drop=100)
+def test_int8_takes_the_bands_too(trained, tmp_path):
+    bundle = shutil.copytree(trained.bundle, tmp_path / "bundle")
+    artefact = export_int8(bundle, trained.data, max_drop=100)
     assert artefact.record.score.mean_iou > 0.5
-    int8 = Predictor.from_bundle(trained.bundle, engine="openvino-int8", device="cpu")
-    torch_s = Predictor.from_bundle(trained.bundle, engine="torch", device="cpu")
+    int8 = Predictor.from_bundle(bundle, engine="openvino-int8", device="cpu")
+    torch_s = Predictor.from_bundle(bundle, engine="torch", device="cpu")
     image = first(trained)
     agreement = (int8.segment(image).label_map == torch_s.segment(image).label_map).mean()
     assert agreement > 0.9

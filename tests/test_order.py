@@ -42,6 +42,14 @@ def test_no_test_of_this_run_follows_one_with_a_browser(request):
     assert marked == sorted(marked)
 
 
+def test_a_file_has_tests_with_a_browser_or_others_as_files_are_dealt_out_whole(request):
+    kinds: dict[str, set[bool]] = {}
+    for item in request.session.items:
+        is_marked = item.get_closest_marker("browser") is not None
+        kinds.setdefault(item.nodeid.partition("::")[0], set()).add(is_marked)
+    assert [file for file, marked in kinds.items() if len(marked) > 1] == []
+
+
 @pytest.fixture(name="drawn")
 def drawn_fixture() -> list[float]:
     """Three numbers by chance."""

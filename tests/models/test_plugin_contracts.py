@@ -1,12 +1,15 @@
 """What every architecture promises, with every plug-in that fits it.
 
 The networks are those of `covering.py`. The default run takes the contracts of training and
-inference for all of them, and of compilation and export for one; `slow` has the rest.
+inference for the first of each architecture, and those of compilation and export for one with few
+plug-ins; `slow` has the rest.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,16 +31,14 @@ from tests.models.tiny import (
     wake,
 )
 
-# The compiler and the exporters are slow; one network shows in the fast suite that they work.
-FAST_EXPORT = ("pspnet", 0)
-
 NETWORK = [(name, number) for name in sorted(ARCHITECTURES) for number in range(NETWORKS)]
+FAST_OR_SLOW = [
+    pytest.param(*network, marks=pytest.mark.slow if network[1] else ()) for network in NETWORK
+]
 # The largest needs two minutes of a free core, and a failure takes its plug-ins one by one.
 MATRIX = (pytest.mark.slow, pytest.mark.matrix, pytest.mark.timeout(1800))
-EXPORTED = [
-    pytest.param(*network, marks=() if network == FAST_EXPORT else MATRIX) for network in NETWORK
-]
-for_every_network = pytest.mark.parametrize(("architecture", "number"), NETWORK)
+EXPORTED = [pytest.param(*network, marks=MATRIX) for network in NETWORK]
+for_every_network = pytest.mark.parametrize(("architecture", "number"), FAST_OR_SLOW)
 for_every_export = pytest.mark.parametrize(("architecture", "number"), EXPORTED)
 
 
@@ -152,34 +153,59 @@ def _compiles_in_one_piece(plan: Plan) -> None:
         torch.testing.assert_close(compiled(x), network(x), atol=1e-5, rtol=1e-4)
 
 
+def few_plugins() -> Plan:
+    """Return a network that the compiler and the exporters need seconds for."""
+    plan = covering("fcn")[0]
+    return replace(plan, plugins=plan.plugins[:3])
+
+
+@pytest.mark.no_cover  # the compiler's own Python takes three times as long under coverage
+def test_a_network_with_few_plugins_compiles_in_one_piece_for_all_sizes():
+    with torch.no_grad():
+        keeps(_compiles_in_one_piece, few_plugins())
+
+
 @for_every_export
 def test_a_network_compiles_in_one_piece_for_all_sizes(architecture, number):
     with torch.no_grad():
         keeps(_compiles_in_one_piece, covering(architecture)[number])
 
 
+def _exports(plan: Plan, folder: Path) -> None:
+    network = calmed(wake(plan.build()).eval(), plan.build().eval())
+    wrapper = exportable(network)
+    program = export_program(wrapper, 3)
+    least = max(int(sides.lower) for sides in program.range_constraints.values())
+    for shape in ((1, 3, least + 1, least + 33), (3, 3, least, least + 16)):
+        x = torch.randn(shape)
+        near = max(1e-4, moved_by_rounding(network, [shape]))
+        torch.testing.assert_close(program.module()(x), network(x), atol=near, rtol=0)
+    path = write_onnx(
+        program, folder / "n.onnx", spec=network.spec, output_names=wrapper.output_names
+    )
+    moved = moved_by_rounding(network, [(batch, 3, *size) for batch, *size in PARITY_SHAPES])
+    parities = check_onnx(network, path, tolerance=max(1e-4, moved))
+    assert len({parity.shape for parity in parities}) >= 3
+
+
+@pytest.fixture(name="few_blocks")
+def few_blocks_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attention in two blocks: each costs the exporter its time."""
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(attention, "EXPORT_BLOCKS", 2)
+
+
+@pytest.mark.no_cover
+@pytest.mark.usefixtures("few_blocks")
+def test_exported_a_network_with_few_plugins_gives_the_same_logits(tmp_path: Path):
+    with torch.no_grad():
+        keeps(partial(_exports, folder=tmp_path), few_plugins())
+
+
+@pytest.mark.usefixtures("few_blocks")
 @for_every_export
 def test_exported_it_gives_the_same_logits_at_other_sizes_and_batches(
-    architecture, number, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    architecture, number, tmp_path: Path
 ):
-    pytest.importorskip("onnxruntime")
-    monkeypatch.setattr(attention, "EXPORT_BLOCKS", 2)  # each block costs the exporter its time
-
-    def exports(plan: Plan) -> None:
-        network = calmed(wake(plan.build()).eval(), plan.build().eval())
-        wrapper = exportable(network)
-        program = export_program(wrapper, 3)
-        least = max(int(sides.lower) for sides in program.range_constraints.values())
-        for shape in ((1, 3, least + 1, least + 33), (3, 3, least, least + 16)):
-            x = torch.randn(shape)
-            near = max(1e-4, moved_by_rounding(network, [shape]))
-            torch.testing.assert_close(program.module()(x), network(x), atol=near, rtol=0)
-        path = write_onnx(
-            program, tmp_path / "n.onnx", spec=network.spec, output_names=wrapper.output_names
-        )
-        moved = moved_by_rounding(network, [(batch, 3, *size) for batch, *size in PARITY_SHAPES])
-        parities = check_onnx(network, path, tolerance=max(1e-4, moved))
-        assert len({parity.shape for parity in parities}) >= 3
-
     with torch.no_grad():
-        keeps(exports, covering(architecture)[number])
+        keeps(partial(_exports, folder=tmp_path), covering(architecture)[number])

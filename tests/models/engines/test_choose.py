@@ -60,7 +60,9 @@ def test_an_engine_that_disagrees_is_not_taken_and_the_log_says_why(
         open_engine(copied, read_manifest(copied), engine="openvino")
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch-compile"])
+@pytest.mark.parametrize(
+    "name", ["openvino", "onnxruntime", pytest.param("torch-compile", marks=pytest.mark.slow)]
+)
 def test_an_engine_needs_torch_s_class_for_999_of_1000_pixels(
     exported: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -156,6 +156,7 @@ for number in range(int(sys.argv[2])):  # a fork saves the imports of each start
 """
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("starts", [8, pytest.param(200, marks=pytest.mark.slow)])
 def test_two_models_that_start_in_two_threads_do_not_wait_for_each_other(
     tmp_path: Path, starts: int
@@ -169,7 +170,7 @@ def test_two_models_that_start_in_two_threads_do_not_wait_for_each_other(
         [sys.executable, "-c", STARTS, str(tmp_path / "model.xml"), str(starts)],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1700,
     )
     assert done.returncode == 0, done.stderr
 

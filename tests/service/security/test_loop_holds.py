@@ -20,6 +20,7 @@ import pytest
 LONGEST_S = 0.05
 TRIES = 3
 MIB = 2**20
+FORM = "multipart/form-data; boundary=x"
 
 
 @dataclass
@@ -52,40 +53,50 @@ def watchdog_fixture(monkeypatch: pytest.MonkeyPatch) -> Watchdog:
 
 
 Send = Callable[[httpx.Client], httpx.Response]
+Body = bytes | Callable[[], bytes]
+"""Large ones are made when they are sent: all of them together take a gigabyte."""
 
 
-def post(path: str, content: bytes, media_type: str = "application/json", **more: object) -> Send:
+def post(path: str, body: Body, media_type: str = "application/json", **more: object) -> Send:
     headers = {"Content-Type": media_type, **more.pop("headers", {})}  # type: ignore[dict-item]
-    return lambda client: client.post(path, content=content, headers=headers, **more)  # type: ignore[arg-type]
+
+    def send(client: httpx.Client) -> httpx.Response:
+        content = body() if callable(body) else body
+        return client.post(path, content=content, headers=headers, **more)  # type: ignore[arg-type]
+
+    return send
 
 
-def filled(before: bytes, element: bytes, after: bytes, size: int = 40 * MIB) -> bytes:
-    return before + element * (size // len(element)) + after
+def filled(before: bytes, element: bytes, after: bytes, size: int = 40 * MIB) -> Body:
+    return lambda: before + element * (size // len(element)) + after
 
 
-def form(fields: dict[str, str], *, num_files: int = 1, size: int = 0) -> tuple[bytes, str]:
+def form(fields: dict[str, str], *, num_files: int = 1, size: int = 0) -> tuple[Body, str]:
     """Write a form; httpx would take its own time for it."""
     parts = [
         f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()
     ]
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    parts += [head + b"\xff" * (size // num_files) + b"\r\n" for _ in range(num_files)]
-    return b"".join([*parts, b"--x--\r\n"]), "multipart/form-data; boundary=x"
+
+    def written() -> bytes:
+        files = [head + b"\xff" * (size // num_files) + b"\r\n"] * num_files
+        return b"".join([*parts, *files, b"--x--\r\n"])
+
+    return written, FORM
 
 
-TEXT = b"A" * (40 * MIB)
 SENT: dict[str, Send] = {
-    "raw": post("/segment", b"\xff" * (32 * MIB), "image/png"),
-    "raw job": post("/jobs", b"\xff" * (64 * MIB), "image/png"),
+    "raw": post("/segment", filled(b"", b"\xff", b"", 32 * MIB), "image/png"),
+    "raw job": post("/jobs", filled(b"", b"\xff", b"", 64 * MIB), "image/png"),
     "form": post("/segment", *form({}, size=32 * MIB)),
     "form of 16": post("/segment", *form({}, num_files=16, size=32 * MIB)),
     "form of a job": post("/jobs", *form({}, size=64 * MIB)),
     "fields": post("/segment", *form({f"k{number}": "v" * 16_000 for number in range(31)})),
     "fields of a job": post("/jobs", *form({f"k{number}": "v" * 16_000 for number in range(31)})),
-    "boundaries": post("/segment", b"--x\r\n" * (6 * MIB), "multipart/form-data; boundary=x"),
-    "lines": post("/segment", b"\r\n--" * (8 * MIB), "multipart/form-data; boundary=x"),
-    "base64": post("/segment", b'{"image":"' + TEXT + b'"}'),
+    "boundaries": post("/segment", filled(b"", b"--x\r\n", b"", 30 * MIB), FORM),
+    "lines": post("/segment", filled(b"", b"\r\n--", b"", 32 * MIB), FORM),
+    "base64": post("/segment", filled(b'{"image":"', b"A", b'"}')),
     "empty lists": post("/segment", filled(b'{"images":[', b"[],", b"[]]}")),
     "empty objects": post("/segment", filled(b'{"x":[', b"{},", b"{}]}")),
     "members": post("/segment", filled(b"{", b'"a":1,', b'"b":1}')),
@@ -111,14 +122,21 @@ SENT: dict[str, Send] = {
     "tensors": post("/v2/models/cells/infer", filled(b'{"inputs":[', b"{},", b"{}]}")),
     "elements": post(
         "/v2/models/cells/infer",
-        b'{"inputs":[{"name":"image","shape":[1],"datatype":"BYTES","parameters":'
-        b'{"binary_data_size":33554432}}]}' + b"\0" * (32 * MIB),
+        filled(
+            b'{"inputs":[{"name":"image","shape":[1],"datatype":"BYTES","parameters":'
+            b'{"binary_data_size":33554432}}]}',
+            b"\0",
+            b"",
+            32 * MIB,
+        ),
         "application/octet-stream",
         headers={"Inference-Header-Content-Length": "109"},
     ),
-    "hugging face": post("/huggingface/cells", b'{"inputs":"' + TEXT + b'"}'),
-    "hugging face raw": post("/huggingface/cells", b"\xff" * (32 * MIB), "image/png"),
-    "cvat": post("/cvat/cells", b'{"image":"' + TEXT + b'"}'),
+    "hugging face": post("/huggingface/cells", filled(b'{"inputs":"', b"A", b'"}')),
+    "hugging face raw": post(
+        "/huggingface/cells", filled(b"", b"\xff", b"", 32 * MIB), "image/png"
+    ),
+    "cvat": post("/cvat/cells", filled(b'{"image":"', b"A", b'"}')),
     "tasks": post("/label-studio/predict", filled(b'{"tasks":[', b"{},", b"{}]}")),
     "xml": post(
         "/label-studio/predict",

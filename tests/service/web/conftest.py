@@ -20,6 +20,10 @@ _QUIET = [
 ]
 
 
+_HANGS_MS = 120_000
+"""What takes so long hangs; a slow machine takes less."""
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
     """The system's Chromium, headless."""
@@ -27,7 +31,7 @@ def browser() -> Iterator[object]:
     if executable is None:
         pytest.skip("needs the system's Chromium (Debian: apt install chromium)")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=_QUIET)
+        browser = driver.chromium.launch(executable_path=executable, args=_QUIET, timeout=_HANGS_MS)
         yield browser
         browser.close()
 
@@ -70,7 +74,7 @@ def axe_violations() -> Callable[[object], list[str]]:
 def open_page(browser, address: str, **context: object) -> Iterator[object]:
     """Open the page; check at the end that nothing went wrong unseen."""
     window = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
-    window.set_default_timeout(120_000)  # of a page that hangs, and not of a slow machine
+    window.set_default_timeout(_HANGS_MS)
     page = window.new_page()
     foreign: list[str] = []
     errors: list[str] = []
