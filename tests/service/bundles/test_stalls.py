@@ -6,9 +6,11 @@ import logging
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from maskzoo.service.bundles import stalls
 from maskzoo.service.bundles.stalls import StallWatch
 
 HANGS = """
@@ -88,3 +90,34 @@ def test_steps_that_end_in_time_leave_no_timer_and_no_word(monkeypatch, caplog):
     for thread in begun:
         thread.join(120)
     assert not any(thread.is_alive() for thread in begun), "they were cancelled"
+
+
+def test_the_stacks_are_written_for_the_step_that_is_due_first_of_those_that_are_not_overdue(
+    monkeypatch,
+):
+    clock, timers = SimpleNamespace(now=0.0), []
+    monkeypatch.setattr(stalls, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(
+        "faulthandler.dump_traceback_later", lambda seconds, file: timers.append(seconds)
+    )
+    monkeypatch.setattr("faulthandler.cancel_dump_traceback_later", lambda: timers.append(None))
+    watch = StallWatch(1000)
+    with watch.over("load", "a"):
+        clock.now = 400
+        with watch.over("load", "b"):
+            assert timers == [1000, 600], "a is due first"
+            clock.now = 1200
+            with watch.over("load", "c"):
+                assert timers[2:] == [200], "a has been said; b is next"
+            assert timers[3:] == [200]
+        assert timers[4:] == [None], "nothing more is due"
+
+
+def test_a_load_is_watched_by_the_name_of_its_folder_and_gives_its_model(tmp_path, caplog):
+    watch, watched = StallWatch(1000), []
+    load = watch.watched(lambda path: watched.append(list(watch._due.values())) or path.name)
+    with caplog.at_level(logging.INFO):
+        assert load(tmp_path / "cells") == "cells"
+    assert len(watched[0]) == 1
+    assert watch._due == {}
+    assert f"event=begun step=load of={tmp_path / 'cells'}" in caplog.text

@@ -17,8 +17,9 @@ from maskzoo.models.images.rows import open_image
 from maskzoo.service.decoding import pool as pool_module
 from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.decoding.rows import DecodedRows
-from maskzoo.service.errors import DecodeLimitError, StoppedError
+from maskzoo.service.errors import DecodeLimitError, DecoderDiedError, StoppedError
 from tests.models.images.files import with_strip
+from tests.service.headers import image_info
 
 KINDS: dict[str, dict[str, object]] = {
     "plain": {},
@@ -158,3 +159,91 @@ def test_the_tiffs_of_jobs_are_read_there(start, counted_model, tmp_path, monkey
         checks[0]()  # a job that has ended is stopped
     alone = client.post("/segment?mode=tiled", content=path.read_bytes(), headers=headers)
     assert client.get(f"/jobs/{job}/result").content == alone.content
+
+
+class NotedProcess:
+    """Takes down how it was asked, and reads nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+        self.error: Exception | None = None
+
+    def open_rows(self, source, header, *, name, max_pixels, bands, allowed, check):
+        """Note how a file is opened."""
+        self.asked.append((source, header, name, max_pixels, bands, allowed, check))
+        if self.error is not None:
+            raise self.error
+
+    def read_rows(self, top, bottom, *, allowed, check):
+        """Note how rows are read."""
+        self.asked.append((top, bottom, allowed, check))
+        if self.error is not None:
+            raise self.error
+
+
+def test_each_step_of_rows_has_its_limits_and_is_checked(tmp_path):
+    process, ended = NotedProcess(), []
+    header = image_info(width=30, height=20)
+
+    def check() -> None:
+        """Let it go on."""
+
+    rows = DecodedRows(
+        process, header, allow=lambda pixels: ("for", pixels), check=check, end=ended.append
+    )
+    path = tmp_path / "a.tif"
+    assert not rows.open(path, name="a", max_pixels=600, bands=None, allowed="opening")
+    rows.read(2, 7)
+    assert process.asked == [
+        (path, header, "a", 600, None, "opening", check),
+        (2, 7, ("for", 150), check),
+    ]
+    assert ended == []
+    rows.close()
+    assert ended == [process]
+
+
+@pytest.mark.parametrize("is_stopping", [True, False])
+def test_a_process_that_died_because_the_service_stops_is_no_fault_of_the_file(is_stopping):
+    process = NotedProcess()
+    process.error = DecoderDiedError("it died")
+
+    def check() -> None:
+        if is_stopping:
+            raise StoppedError("the service is stopping")
+
+    rows = DecodedRows(process, image_info(), allow=lambda n: n, check=check, end=lambda p: None)
+    with pytest.raises(StoppedError if is_stopping else DecoderDiedError):
+        rows.read(0, 1)
+
+
+def test_rows_are_read_by_a_process_that_has_read_nothing_else(decoder, tmp_path):
+    """Its limits are for what comes on top of an idle process."""
+    write(tmp_path / "a.tif", compression="zlib")
+    write(tmp_path / "turned.tif", extratags=[(274, "H", 1, 6, True)])
+    assert opened(decoder, tmp_path / "turned.tif") is None
+    (idle,) = decoder._idle
+    rows = opened(decoder, tmp_path / "a.tif")
+    assert decoder._idle == [idle]
+    assert len(decoder._all) == 2
+    rows.close()
+
+
+def test_a_reading_may_take_what_its_rows_and_the_parts_of_its_file_need(
+    decoder, tmp_path, monkeypatch
+):
+    asked = []
+    allow = decoder._allow
+
+    def allow_noted(source, *, pixels, num_bytes):
+        asked.append((pixels, num_bytes))
+        return allow(source, pixels=pixels, num_bytes=num_bytes)
+
+    monkeypatch.setattr(decoder, "_allow", allow_noted)
+    write(tmp_path / "a.tif", compression="zlib")
+    rows = opened(decoder, tmp_path / "a.tif")
+    rows.read(10, 12)
+    rows.close()
+    header = read_header(tmp_path / "a.tif")
+    whole, part = (pool_module._bytes_of(header, pixels) for pixels in (50 * 70, 2 * 70))
+    assert asked == [(50 * 70, whole), (2 * 70, whole + part)]

@@ -53,6 +53,24 @@ def test_a_process_that_was_killed_for_want_of_memory_counts(tmp_path, monkeypat
     assert traces.tell_fault("mine"), "nobody knows"
 
 
+def test_a_trace_that_is_begun_again_keeps_what_it_began_with(tmp_path, monkeypatch):
+    """The count of kills is that of the start, however many jobs were claimed since."""
+    counts = tmp_path / "vmstat"
+    monkeypatch.setattr(life, "_KERNEL_COUNTS", counts)
+    counts.write_text("oom_kill 4\n")
+    opened = []
+    traces = Traces(tmp_path, "mine", on_fault=opened.append)
+    traces.begin()
+    counts.write_text("oom_kill 5\n")
+    traces.begin()
+    assert len(opened) == 1
+    assert traces.tell_fault("mine")
+    (tmp_path / "traces" / "mine").unlink()  # the folder was away
+    traces.begin()
+    assert len(opened) == 2
+    assert not traces.tell_fault("mine")
+
+
 def test_old_traces_go_unless_a_job_waits_for_them(tmp_path):
     for name in ("old", "held", "mine", "new"):
         Traces(tmp_path, name, on_fault=lambda file: None).begin()
@@ -79,3 +97,8 @@ def test_the_clock_of_leases_never_goes_back(monkeypatch):
     assert after.time == -1e9
     assert after.uptime >= before.uptime
     assert after.boot == before.boot
+
+
+@pytest.mark.skipif(not life._BOOT_ID.exists(), reason="the system gives its starts no name")
+def test_a_start_of_the_machine_has_its_name_in_every_moment():
+    assert read_clocks().boot == life._BOOT_ID.read_text().strip() != ""
