@@ -206,7 +206,7 @@ def test_each_step_of_rows_has_its_limits_and_is_checked(tmp_path):
 @pytest.mark.parametrize("is_stopping", [True, False])
 def test_a_process_that_died_because_the_service_stops_is_no_fault_of_the_file(is_stopping):
     process = NotedProcess()
-    process.error = DecoderDiedError("it died")
+    process.error = DecoderDiedError()
 
     def check() -> None:
         if is_stopping:
