@@ -282,7 +282,7 @@ class Jobs:
         progress = self._working[job.id] = JobProgress()
         keeping = asyncio.create_task(self._keep(job, progress))
         result: JobResult | None = None
-        error: dict[str, Any] | None = None
+        failure: Exception | None = None
         try:
             result = await self._worker.work(job, files, progress)
         except (StoppedError, asyncio.CancelledError) as stop:
@@ -292,26 +292,31 @@ class Jobs:
             if isinstance(stop, asyncio.CancelledError):
                 raise
             return
-        except Exception as failure:
-            problem = problem_of(failure)
-            level = logging.ERROR if problem.kind.status >= 500 else logging.INFO
-            logger.log(level, "event=job_failed job=%s", job.id, exc_info=failure)
-            error = problem.document(path=f"/jobs/{job.id}", request_id=job.request_id)
+        except Exception as error:
+            failure = error
         finally:
             keeping.cancel()
             del self._working[job.id]
 
+        problem = None if failure is None else problem_of(failure)
+        document: dict[str, Any] | None = None
+        if problem is not None:
+            document = problem.document(path=f"/jobs/{job.id}", request_id=job.request_id)
+
         def finish(store: JobStore, files: JobFiles) -> bool:
             files.drop_scratch(job)  # first: on a full disk it makes room for the record
-            has_ended = store.finish(job, now=self._clock(), error=error, result=result)
+            has_ended = store.finish(job, now=self._clock(), error=document, result=result)
             if has_ended:
                 files.drop_inputs(job.id)
             return has_ended
 
-        if await self._ask(finish):
+        if await self._ask(finish):  # else its files went while it worked: it was cancelled
+            if problem is not None:
+                level = logging.ERROR if problem.kind.status >= 500 else logging.INFO
+                logger.log(level, "event=job_failed job=%s", job.id, exc_info=failure)
             elapsed = time.perf_counter() - begun
             self._seconds_per_job += 0.3 * (elapsed - self._seconds_per_job)
-            logger.info("event=job_ended job=%s ok=%s s=%.1f", job.id, error is None, elapsed)
+            logger.info("event=job_ended job=%s ok=%s s=%.1f", job.id, problem is None, elapsed)
 
     async def _keep(self, job: JobRecord, progress: JobProgress) -> None:
         """Renew the lease; stop the work if the job was cancelled or lost to another worker."""

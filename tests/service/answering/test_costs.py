@@ -221,3 +221,8 @@ def test_of_noise_in_json_most_of_what_is_counted_is_needed():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert board.size * RUN_BYTES / 2 < peak < board.size * RUN_BYTES
+
+
+@pytest.mark.parametrize(("tta", "held"), [("none", 1), ("flip", 2), ("d4", 2)])
+def test_of_two_views_or_more_the_sum_is_held_beside_one(tta, held):
+    assert cost(plan_input((100, 200), "whole"), 5, tta=tta).logit_values == held * 5 * 20_000
