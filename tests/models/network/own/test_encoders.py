@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from maskzoo.models.errors import SpecError
+from maskzoo.models.export.onnx import export_onnx
 from maskzoo.models.network.encoders import OWN, Encoder, list_encoders
 from maskzoo.models.registry import create_model
 from maskzoo.models.sites.stages import find_stages
+from tests.models.parity import check_onnx
+from tests.models.tiny import at_unit_scale, build, wake
 
 TINY = {
     "bisenetv2": {"channels": [4, 4, 8, 8], "expansion": 2},
@@ -92,3 +97,22 @@ def test_ocrnet_works_at_stride_4_on_an_hrnet() -> None:
     ).eval()
     with torch.no_grad():
         assert network.forward_coarse(torch.zeros(1, 3, 45, 71)).shape == (1, 2, 12, 18)
+
+
+PAIRS = {
+    "segnext": "mscan_t",
+    "ddrnet": "ddrnet23_slim",
+    "pidnet": "pidnet_s",
+    "bisenetv2": "bisenetv2",
+    "stdc": "stdc1",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", PAIRS)
+def test_the_papers_network_exports_with_free_sizes(architecture: str, tmp_path: Path) -> None:
+    name = PAIRS[architecture]
+    options = next(options for start, options in TINY.items() if name.startswith(start))
+    network = build(architecture, encoder=name, encoder_options=options)
+    network = at_unit_scale(wake(network).eval())
+    check_onnx(network, export_onnx(network, tmp_path / "network.onnx"), tolerance=1e-4)
