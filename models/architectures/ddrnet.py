@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -154,8 +155,7 @@ class MeanPyramid(nn.Module):
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
-        pools = [nn.AvgPool2d(side, stride, padding=side // 2) for side, stride in WINDOWS]
-        self.pools = nn.ModuleList(pools)
+        self.means = nn.ModuleList(WindowMeans(side, stride) for side, stride in WINDOWS)
         count = len(WINDOWS) + 1
         self.levels = nn.ModuleList(PreConv(channels, width, norm=norm) for _ in range(count + 1))
         self.parallel = parallel
@@ -168,12 +168,11 @@ class MeanPyramid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the joined levels."""
-        first = self.levels[0](x)
-        means = [pool(x) for pool in self.pools] + [x.mean(dim=(2, 3), keepdim=True)]
-        raised = [
-            resize(level(mean), x.shape[-2:])
-            for level, mean in zip(list(self.levels)[1:], means, strict=True)
-        ]
+        one, *levels, whole = self.levels
+        first = one(x)
+        raised = [means(x, level) for means, level in zip(self.means, levels, strict=True)]
+        mean = whole(x.mean(dim=(2, 3), keepdim=True))
+        raised.append(mean.expand(-1, -1, *x.shape[-2:]))
         if self.parallel:
             joined = [first, self.join(torch.cat([level + first for level in raised], dim=1))]
         else:
@@ -182,6 +181,43 @@ class MeanPyramid(nn.Module):
                 joined.append(step(level + joined[-1]))
         output: Tensor = self.out(torch.cat(joined, dim=1)) + self.shortcut(x)
         return output
+
+
+class WindowMeans(nn.Module):
+    """Means of windows, a layer on them, and back to the size: (N, C, h, w) -> (N, C', h, w).
+
+    Training pools. Evaluation multiplies by matrices instead, with a window more than there are:
+    a program that is exported for any size may not hold a map whose side is 1 at small sizes.
+
+    Args:
+        side: of the windows; beyond the map are zeros.
+        stride: between the windows' centres.
+    """
+
+    def __init__(self, side: int, stride: int) -> None:
+        super().__init__()
+        self.side = side
+        self.stride = stride
+
+    def forward(self, x: Tensor, layer: nn.Module) -> Tensor:
+        """Return the layer's output for the means, which changes channels only."""
+        if self.training:
+            pooled = F.avg_pool2d(x, self.side, self.stride, padding=self.side // 2)
+            return resize(layer(pooled), x.shape[-2:])
+        (down_y, up_y), (down_x, up_x) = (self._matrices(size, x) for size in x.shape[-2:])
+        means = layer(down_y @ (x @ down_x.T))
+        return up_y.to(means.dtype) @ (means @ up_x.T.to(means.dtype))
+
+    def _matrices(self, size: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the matrix that averages along one axis, and the bilinear one back."""
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        count = (size - 1) // self.stride + 1
+        places = torch.arange(size, device=like.device, dtype=dtype)
+        windows = torch.arange(size // self.stride + 2, device=like.device, dtype=dtype)
+        inside = (places[None] - self.stride * windows[:, None]).abs() <= self.side // 2
+        source = ((places + 0.5) * count / size - 0.5).clamp(min=0).clamp(max=count - 1)
+        up = (1 - (source[:, None] - windows[None]).abs()).clamp(min=0)
+        return inside.to(like.dtype) / self.side, up.to(like.dtype)
 
 
 def head(in_channels: int, out_channels: int, *, norm: Norm = "batch") -> nn.Sequential:

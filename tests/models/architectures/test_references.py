@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from maskzoo.models.architectures.ddrnet import WindowMeans
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.registry import create_model
 
@@ -264,6 +265,17 @@ def test_every_output_equals_mmsegmentations(name: str) -> None:
         for key, value in theirs.items():
             ours = found[reference.outputs.get(key, key)]
             torch.testing.assert_close(ours, value, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (7, 16), (17, 33)])
+@pytest.mark.parametrize("window", [(5, 2), (9, 4), (17, 8)])
+def test_means_of_windows_are_the_same_in_training_and_evaluation(
+    size: tuple[int, int], window: tuple[int, int]
+) -> None:
+    means = WindowMeans(*window)
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
+    pooled = means.train()(x, torch.nn.ReLU())
+    torch.testing.assert_close(means.eval()(x, torch.nn.ReLU()), pooled, rtol=0, atol=1e-12)
 
 
 def test_no_reference_is_forgotten() -> None:
