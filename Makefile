@@ -73,9 +73,10 @@ test-random: $(STAMP)
 # Warnings of its versions of the libraries are shown, and are no errors there. The measurement follows
 # even if a test fails.
 GPU_PYTHON ?= $(BIN)/python
+gpu: export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(STAMP))
-	@PYTHONPATH=. $(GPU_PYTHON) -m pytest -n 0 -q -m gpu -W default $$(grep -rl --include='test_*.py' 'mark\.gpu' tests); \
-	code=$$?; PYTHONPATH=. $(GPU_PYTHON) benchmarks/gpu.py $(if $(OUT),--out $(OUT)) && exit $$code
+	@$(GPU_PYTHON) -m pytest -n 0 -q -m gpu -W default $$(grep -rl --include='test_*.py' 'mark\.gpu' tests); \
+	code=$$?; $(GPU_PYTHON) benchmarks/gpu.py $(if $(OUT),--out $(OUT)) && exit $$code
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -30,7 +30,8 @@ from on_gpu import compiled, memory, network, predictor, service, step, zoo
 from on_gpu.setup import ROOT, Row, Setup, reason
 from page import DOCS, about, put
 
-_GRACE_S = 20  # after a part's time, until it is killed
+_GRACE_S = 10  # after a part's time, until it is ended
+_END_S = 20  # in which a part that is ended ends its servers
 _START_S = 15  # of a part: torch is imported and the device opened
 _WHOLE_S = 450
 
@@ -94,11 +95,19 @@ def run_part(name: str, options: argparse.Namespace, seconds: float) -> None:
         if code:
             _add(options.out, {"part": name, "failed": f"ended with {code}"})
     except subprocess.TimeoutExpired:
-        _add(options.out, {"part": name, "failed": f"killed after {seconds:.0f} s"})
+        _add(options.out, {"part": name, "failed": f"ended after {seconds:.0f} s"})
     finally:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a part that still runs; the one with servers ends these first."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_S)
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def machine(device: str) -> str:

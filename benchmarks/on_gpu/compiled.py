@@ -35,7 +35,8 @@ def measure(setup: Setup) -> Iterator[Row]:
     engine.use(fused)
     for batch in setup.batches:
         ms = 1e3 * engine.seconds(size, batch)
-        yield {"batch": batch, "compile_s": seconds, "plain_ms": plain[batch], "fused_ms": ms}
+        row: Row = {"batch": batch, "compile_s": seconds, "plain_ms": plain[batch], "fused_ms": ms}
+        yield row | ({"error": engine.failure} if engine.failure else {})
 
 
 def _compiled(setup: Setup, engine: CudaGraphsEngine, weights_sha256: str) -> Forward | None:
