@@ -1,7 +1,7 @@
 """An application from its services: routes, and the layers that stand around them.
 
 Layers, outermost first: RequestGuard (ids, headers, no stack traces), AmbiguityGate, CORS, KeyGate
-and RateGate if they are set, BodyGate, errors to problem documents, routes.
+and RateGate if they are set, BodyGate, AnswerGate, errors to problem documents, routes.
 """
 
 from __future__ import annotations
@@ -120,15 +120,15 @@ def _middleware(services: ImageServices) -> list[Middleware]:
     if services.rates is not None:
         layers.append(Middleware(RateGate, rates=services.rates, refused=metrics.refusal))
     layers.append(
+        Middleware(BodyGate, settings=settings, budget=services.bodies, refused=metrics.refusal)
+    )
+    layers.append(
         Middleware(
             AnswerGate,
             budget=services.answers,
             within_s=settings.request_timeout_s,
             refused=metrics.refusal,
         )
-    )
-    layers.append(
-        Middleware(BodyGate, settings=settings, budget=services.bodies, refused=metrics.refusal)
     )
     return layers
 
