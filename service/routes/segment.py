@@ -164,13 +164,13 @@ class _Asked:
 
         def count(num_bytes: int) -> None:
             nonlocal held
-            self.services.budget.take(num_bytes)
+            self.services.bodies.take(num_bytes)
             held += num_bytes
 
         try:
             yield await fetcher.fetch(upload.url, max_bytes=settings.max_bytes, count=count)
         finally:
-            self.services.budget.give_back(held)
+            self.services.bodies.give_back(held)
 
     async def answer(
         self, order: Order, data: bytes, answer_format: AnswerFormat
