@@ -205,7 +205,7 @@ class WindowMeans(nn.Module):
             pooled = F.avg_pool2d(x, self.side, self.stride, padding=self.side // 2)
             return resize(layer(pooled), x.shape[-2:])
         (down_y, up_y), (down_x, up_x) = (self._matrices(size, x) for size in x.shape[-2:])
-        means = layer(down_y @ (x @ down_x.T))
+        means: Tensor = layer(down_y @ (x @ down_x.T))
         return up_y.to(means.dtype) @ (means @ up_x.T.to(means.dtype))
 
     def _matrices(self, size: int, like: Tensor) -> tuple[Tensor, Tensor]:
