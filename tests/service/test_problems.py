@@ -47,6 +47,7 @@ EXAMPLES = [
     (errors.RateLimitError(2, 1), 429),
     (errors.ApiKeyError(), 401),
     (errors.StoppedError("x"), 503),
+    (errors.OwnerGoneError(), 503),
     (errors.DiskFullError(), 507),
     (errors.JobsOffError(), 503),
     (errors.JobNotFoundError("j"), 404),

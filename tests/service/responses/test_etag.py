@@ -27,6 +27,7 @@ OTHERS = {
     "threshold": 0.5,
     "orientation": "original",
     "probabilities": True,
+    "bands": "3,2,1",
 }
 CHOSEN = {"model": "cells", "format": "png", "variant": "indexed"}
 

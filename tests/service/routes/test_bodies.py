@@ -97,7 +97,7 @@ def test_what_is_fetched_counts_as_a_body_while_it_is_in_memory(
     start, png, monkeypatch, body_bytes, status
 ):
     client = start(url_input=True, max_bytes=1000, body_bytes=body_bytes)
-    budget = client.app.state.services.budget
+    budget = client.app.state.services.bodies
     held = []
 
     async def fetch(self, url, *, max_bytes, count):
