@@ -214,7 +214,8 @@ class JobsOffError(RequestError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this server accepts no jobs: its MASKZOO_STATE_FOLDER cannot be written to"
+            "this server accepts no jobs: its MASKZOO_STATE_FOLDER cannot be used; "
+            "the server's log says why"
         )
 
 

@@ -34,8 +34,9 @@ WITHOUT_GRADIENT: dict[str, dict[str, str]] = {}
 # The architectures whose export to ONNX also runs in the fast suite.
 FAST = {"fcn"}
 
+MATRIX = (pytest.mark.slow, pytest.mark.matrix)
 ALL = sorted(ARCHITECTURES)
-FAST_OR_SLOW = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in ALL]
+FAST_OR_SLOW = [pytest.param(name, marks=() if name in FAST else MATRIX) for name in ALL]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -138,6 +139,7 @@ def test_images_may_have_another_number_of_channels(name, in_channels):
 
 
 @pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", ALL)
 def test_a_compiled_network_computes_the_same_at_two_sizes(name):
     torch._dynamo.reset()
@@ -150,6 +152,7 @@ def test_a_compiled_network_computes_the_same_at_two_sizes(name):
 
 
 @pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", ALL)
 def test_an_exported_program_runs_at_another_size_and_batch(name):
     network = wake(build(name)).eval()

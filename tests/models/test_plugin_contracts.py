@@ -32,8 +32,9 @@ from tests.models.tiny import (
 )
 
 NETWORK = [(name, number) for name in sorted(ARCHITECTURES) for number in range(NETWORKS)]
+MATRIX_OF_TRAINING = (pytest.mark.slow, pytest.mark.matrix)
 FAST_OR_SLOW = [
-    pytest.param(*network, marks=pytest.mark.slow if network[1] else ()) for network in NETWORK
+    pytest.param(*network, marks=MATRIX_OF_TRAINING if network[1] else ()) for network in NETWORK
 ]
 # The largest needs two minutes of a free core, and a failure takes its plug-ins one by one.
 MATRIX = (pytest.mark.slow, pytest.mark.matrix, pytest.mark.timeout(1800))

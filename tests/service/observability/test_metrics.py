@@ -56,6 +56,14 @@ def test_a_request_and_its_image_are_counted_once(client, png):
         assert value(client, name, model="cells", stage=stage) == 1, stage
 
 
+def test_probes_are_not_counted(client):
+    for path in ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"):
+        assert client.get(path).status_code == 200
+        assert client.head(path).status_code == 200
+    routes = {dict(labels).get("route") for _, labels in read(client.get("/metrics").text)}
+    assert not {route for route in routes - {None} if "health" in route or "ready" in route}
+
+
 def test_what_waits_for_a_network_is_seen(start, held_model, png):
     from concurrent.futures import ThreadPoolExecutor
 
