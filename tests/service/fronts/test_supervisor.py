@@ -170,14 +170,15 @@ def test_when_the_supervisor_is_killed_all_others_end(run, noise):
 
 @pytest.mark.slow
 def test_two_owners_serve_and_are_seen_in_one_set_of_metrics(run, noise):
+    headers = {"x-request-id": "the-same"}  # a PNG holds it
+
+    def ask(server):
+        return server.client.post("/segment?mode=whole", content=noise, headers=headers)
+
     with run(processes=2, device="cpu cpu") as server:
         assert parts_of(server).keys() == {"owner-0", "owner-1", "front-0", "front-1"}
         with ThreadPoolExecutor(4) as pool:
-            answers = list(
-                pool.map(
-                    lambda _: server.client.post("/segment?mode=whole", content=noise), range(12)
-                )
-            )
+            answers = list(pool.map(ask, [server] * 12))
         assert [answer.status_code for answer in answers] == [200] * 12
         assert len({answer.content for answer in answers}) == 1
         metrics = server.client.get("/metrics").text
