@@ -194,5 +194,7 @@ def test_training_starts_from_weights_that_ship_from_the_cache_and_from_a_file(
         "run2": "builtin",
         "cached": "imagenet",
     }.items():
-        manifest = json.loads((tmp_path / folder / "bundle" / "bundle.json").read_text())
+        manifest = json.loads(
+            (tmp_path / folder / "dry-run" / "bundle" / "bundle.json").read_text()
+        )
         assert manifest["provenance"]["encoder_weights"] == weights
