@@ -144,26 +144,30 @@ def native_options(
 ) -> Mapping[str, Any] | None:
     """Return timm's options with which smp takes a marked network; None where that is not known.
 
-    It is found out on torch's device `meta`, without weights and arithmetic. There a network may
-    fail that runs elsewhere, so only its success says something.
+    It is found out with a network of zeros, which costs no drawing of weights. Torch's device
+    `meta` would cost no arithmetic either, but nothing there fails whose index is out of range.
     """
     return remembered(
         ("native", network_key(name, in_channels, 32, options)),
-        lambda: _native_on_meta(name, in_channels, options),
+        lambda: _native_with_zeros(name, in_channels, options),
     )
 
 
-def _native_on_meta(
+def _native_with_zeros(
     name: str, in_channels: int, options: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
     given = {"in_chans": in_channels, "pretrained": False, **options}
     try:
         with torch.device("meta"):
             network, taken = _create(name, given)
-            strides = [int(stride) for stride in network.feature_info.reduction()]
-            if strides[-4:] != _SMP_STRIDES:
-                return None
-            side = _bound_side(network, name, in_channels, max(32, *strides), taken)
+        strides = [int(stride) for stride in network.feature_info.reduction()]
+        if strides[-4:] != _SMP_STRIDES:
+            return None
+        network.to_empty(device="cpu")
+        with torch.no_grad():
+            for tensor in (*network.parameters(), *network.buffers()):
+                tensor.zero_()
+        side = _bound_side(network, name, in_channels, max(32, *strides), taken)
     except _ERRORS:
         return None
     return None if side is not None else without_given(taken)
