@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 LAST_S = 5
 """After the service's own limit, for clients that send or read slowly."""
 
+KEEP_ALIVE_S = 60
+"""How long an idle connection stays open; uvicorn's 5 s are httpx's too, and a client that sends
+just then is reset."""
+
 INTERRUPTED = 130
 """The exit code after a second SIGINT: 128 and its number, as shells have it."""
 
@@ -42,6 +46,7 @@ def serve_http(app: ASGIApp, settings: Settings, listener: socket.socket) -> Non
         app,  # it logs each request itself
         log_config=None,
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_s) + LAST_S,
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),

@@ -33,6 +33,7 @@ from maskzoo.models.inference.tiles import lay_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.app import create_app
+from maskzoo.service.server import KEEP_ALIVE_S
 from maskzoo.service.settings import Settings
 from tests.service.process import Server
 
@@ -206,7 +207,10 @@ def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
         load = model if callable(model) else lambda _: model
         app = create_app(Settings(**known), load_model=load)
         listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", loop=loop))
+        config = uvicorn.Config(
+            app, log_config=None, ws="none", loop=loop, timeout_keep_alive=KEEP_ALIVE_S
+        )
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((server, thread))
