@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import threading
 import time
@@ -17,7 +16,6 @@ from typing import Literal
 import cv2
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
@@ -33,8 +31,8 @@ from maskzoo.models.inference.tiles import lay_tiles
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.app import create_app
-from maskzoo.service.server import KEEP_ALIVE_S
 from maskzoo.service.settings import Settings
+from tests.service.listening import listening
 from tests.service.process import Server
 
 LABELS = LabelSet(
@@ -192,7 +190,6 @@ def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
 
     `model` may be a function that returns one for the folder of a bundle.
     """
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def begin(
         model: object, *, loop: Literal["auto", "asyncio"] = "auto", **settings: object
@@ -206,20 +203,10 @@ def serve(bundles: Path, tmp_path: Path) -> Iterator[object]:
         }
         load = model if callable(model) else lambda _: model
         app = create_app(Settings(**known), load_model=load)
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            app, log_config=None, ws="none", loop=loop, timeout_keep_alive=KEEP_ALIVE_S
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+        return stack.enter_context(listening(app, loop=loop))
 
-    yield begin
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(10)
+    with ExitStack() as stack:
+        yield begin
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

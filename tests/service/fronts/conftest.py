@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 
 from maskzoo.models.machine import Machine
@@ -23,6 +21,7 @@ from maskzoo.service.fronts.owner import Owner
 from maskzoo.service.fronts.page import Page, SharedBudget
 from maskzoo.service.machine import decide
 from maskzoo.service.settings import Settings
+from tests.service.listening import listening
 
 
 class House:
@@ -112,19 +111,11 @@ def house(bundles: Path, tmp_path: Path, tmp_path_factory) -> Iterator[StartHous
 @pytest.fixture
 def live() -> Iterator[Callable[[House], str]]:
     """`live(house)`: the address of a front that listens, so that its clients can leave."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def begin(there: House) -> str:
         decided = decide(there.settings, Machine(cores=2))
         front = Front(decided, there.page, 0, there.addresses)
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(front, log_config=None, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+        return stack.enter_context(listening(front))
 
-    yield begin
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(10)
+    with ExitStack() as stack:
+        yield begin
