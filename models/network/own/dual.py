@@ -47,12 +47,7 @@ class IntegralBranch(nn.Module):
     ) -> None:
         super().__init__()
         self.out_channels = (in_channels, *(width * factor for factor in (1, 1, 2, 4, 8)))
-        self.stem = nn.ModuleList(
-            [
-                ConvNormAct(in_channels, width, 3, stride=2),
-                ConvNormAct(width, width, 3, stride=2),
-            ]
-        )
+        self.stem = _stem(in_channels, width)
         self.stages = nn.ModuleList(
             [
                 _rectified(residual_stage(width, width, shallow_blocks)),
@@ -98,12 +93,7 @@ class DualBranch(nn.Module):
     ) -> None:
         super().__init__()
         self.out_channels = (in_channels, *(width * factor for factor in (1, 1, 2, 4, 8)))
-        self.stem = nn.ModuleList(
-            [
-                ConvNormAct(in_channels, width, 3, stride=2),
-                ConvNormAct(width, width, 3, stride=2),
-            ]
-        )
+        self.stem = _stem(in_channels, width)
         self.first = _rectified(residual_stage(width, width, shallow_blocks))
         self.second = _rectified(residual_stage(width, 2 * width, shallow_blocks, stride=2))
         self.low = residual_stage(2 * width, 4 * width, deep_blocks, stride=2)
@@ -140,6 +130,14 @@ class Exchange(nn.Module):
         """Return the sum."""
         moved = self.convs(torch.relu(other))
         return x + resize(moved, x.shape[-2:], self.align_corners)
+
+
+def _stem(in_channels: int, width: int) -> nn.ModuleList:
+    convs = (
+        ConvNormAct(in_channels, width, 3, stride=2),
+        ConvNormAct(width, width, 3, stride=2),
+    )
+    return nn.ModuleList(convs)
 
 
 def _rectified(stage: nn.Sequential) -> nn.Sequential:
