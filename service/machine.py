@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _MOST_IMAGE_THREADS = 16
 _MOST_PROCESSES = 8
-_LEAST_CORES_TO_SPLIT = 4  # below that, two processes would share the cores of one
 
 _BYTES_PER_PIXEL = 64  # as in `service.scheduling.cost`
 _FRACTION_OF_IMAGES, _FRACTION_OF_BODIES = 4, 16  # a quarter of the memory, and a sixteenth
@@ -60,7 +59,7 @@ def _on_cpu(machine: Machine) -> dict[str, Default]:
 
 def _on_gpu(machine: Machine, engine: str) -> dict[str, Default]:
     cores = machine.cores
-    processes = min(_MOST_PROCESSES, (cores - 2) // 2) if cores >= _LEAST_CORES_TO_SPLIT else 1
+    processes = min(_MOST_PROCESSES, max(1, (cores - 2) // 2))
     threads = min(_MOST_IMAGE_THREADS, max(2, cores - 2))
     graphs = engine in ("auto", "cuda-graphs")
     return {
