@@ -37,8 +37,11 @@ SAFE_HEADERS = {
 }
 
 
+PROBES = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
+"""Paths of probes. They are logged and not counted: a 503 while models load refuses no work."""
+
 Observe = Callable[[str, str, int, float], None]
-"""Called with the route, model, status and seconds of each request."""
+"""Called with the route, model, status and seconds of each request that is not a probe."""
 
 
 class RequestGuard:
@@ -96,7 +99,7 @@ class RequestGuard:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request and log it."""
-        if self.observe is not None:
+        if self.observe is not None and scope["path"] not in PROBES:
             model = scope["state"].get("model", "")
             self.observe(_route(scope), model, status, seconds)
         logger.info(

@@ -34,7 +34,6 @@ _STAGE_SECONDS = (0.001, *_SECONDS)
 _ITEMS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _STAGES = {"network": "infer"}  # other stages keep their names
-_PROBES = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 _REASONS = {
     "overloaded": "queue_full",
     "too-many-pixels": "too_many_pixels",
@@ -84,9 +83,7 @@ class Metrics:
         )
 
     def request(self, route: str, model: str, code: int, seconds: float) -> None:
-        """Count one request, unless it is a probe: a 503 while models load is no refused work."""
-        if route in _PROBES:
-            return
+        """Count one request."""
         self.requests.labels(route, model, str(code)).inc()
         self.durations.labels(route, model).observe(seconds)
 

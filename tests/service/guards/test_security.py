@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+
+from maskzoo.service.guards.security import PROBES, RequestGuard
 
 PATHS = ["/", "/docs", "/healthz", "/models", "/nowhere", "/web/app.js", "/segment"]
 
@@ -52,3 +56,17 @@ def test_a_request_is_logged_once(client, caplog):
     lines = [line for line in caplog.messages if "find-me" in line]
     assert len(lines) == 1
     assert "path='/healthz' status=200" in lines[0]
+
+
+def test_probes_are_not_observed_whoever_answers_them():
+    seen = []
+
+    async def refuse(scope, receive, send):
+        await PlainTextResponse("away", 503)(scope, receive, send)
+
+    guard = RequestGuard(refuse, observe=lambda *facts: seen.append(facts[:3]))
+    client = TestClient(guard)
+    for path in sorted(PROBES):
+        assert client.get(path).status_code == 503
+    assert client.get("/models").status_code == 503
+    assert seen == [("other", "", 503)]
