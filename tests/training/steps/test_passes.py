@@ -181,6 +181,9 @@ def test_a_network_that_cannot_be_compiled_is_refused_with_the_way_out(
 @pytest.mark.skipif(shutil.which("g++") is None, reason="TorchInductor needs a C++ compiler")
 def test_a_compiled_network_has_the_loss_and_the_gradient_of_the_eager_one() -> None:
     network = tiny.build("unet").train()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout2d):
+            module.p = 0  # two runs draw different channels, compiled or not
     images, target = torch.randn(2, 3, 64, 64), torch.randint(0, 3, (2, 64, 64))
     found = []
     for forward in (network.forward_train, compiled(network)):
