@@ -118,8 +118,11 @@ def test_one_image_trains(architecture, number):
 
 def _lets_gradients_through(plan: Plan) -> None:
     unreached = unreached_parameters(wake(plan.build()))
-    for seed in range(1, 9):  # a narrow ReLU may be dead at one start, not at all of them
-        unreached = unreached and unreached & unreached_parameters(wake(plan.build(seed)))
+    # A narrow ReLU may be dead at one start, not at all of them; the deepest maps of a small image
+    # have one pixel, whose coordinates are 0.
+    for seed in range(1, 9):
+        network = wake(plan.build(seed))
+        unreached = unreached and unreached & unreached_parameters(network, (160, 176))
     assert unreached == set()
 
 

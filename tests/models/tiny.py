@@ -130,9 +130,11 @@ def loss(output: TrainOutput) -> Tensor:
     return sum((tensor * torch.randn_like(tensor)).sum() for tensor in tensors(output))
 
 
-def unreached_parameters(network: SegmentationNetwork) -> set[str]:
+def unreached_parameters(
+    network: SegmentationNetwork, size: tuple[int, int] = (64, 80)
+) -> set[str]:
     """Return the trainable parameters whose gradient is missing or zero, for one batch."""
-    loss(network.train().forward_train(torch.randn(2, 3, 64, 80))).backward()
+    loss(network.train().forward_train(torch.randn(2, 3, *size))).backward()
     return {
         key
         for key, parameter in network.named_parameters()
