@@ -10,7 +10,8 @@ A room imports only rooms above it, and those on its own line that do not import
     network                       encoder, decoder, classifier and the layers they are made of
     plugins                       mechanisms such as attention, one a file
     architectures, sites          decoders, one a file; the places of a network for plug-ins
-    registry                      the tables of both, and the functions that build from them
+    tables                        the table of architectures, and that of plug-ins
+    registry                      the functions that list both tables and build from them
     bundles, catalogue            trained networks as folders; what the tables hold, for a person
     imports                       trained networks of other libraries, as bundles
     images                        files to pixels, label maps to drawings

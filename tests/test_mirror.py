@@ -75,6 +75,8 @@ COVERED_BY = {
     # models
     "models/builtin_labels.py": "tests/models/test_labels.py",
     "models/registry.py": "tests/models/test_plugins.py",
+    "models/tables/architectures.py": "tests/models/test_contracts.py",
+    "models/tables/plugins.py": "tests/models/test_plugins.py",
     "models/bundles/shipped.py": "tests/test_cli.py",
     "models/catalogue/records.py": "tests/models/catalogue/test_discovery.py",
     "models/engines/base.py": "tests/models/engines/test_answers.py",

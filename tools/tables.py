@@ -22,7 +22,9 @@ from maskzoo.models.catalogue.discovery import (
     architecture_costs,
     plugin_costs,
 )
-from maskzoo.models.registry import ARCHITECTURES, PLUGINS, list_models, list_plugins
+from maskzoo.models.registry import list_models, list_plugins
+from maskzoo.models.tables.architectures import ARCHITECTURES
+from maskzoo.models.tables.plugins import PLUGINS
 
 ROOT = Path(__file__).resolve().parents[1]
 ENCODER = "tu-resnet50c"  # in the table of the architectures' costs

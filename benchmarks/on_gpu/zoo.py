@@ -11,7 +11,7 @@ from maskzoo.models.engines.eager import EagerEngine
 from maskzoo.models.engines.graphs.program import Program
 from maskzoo.models.engines.pixels import Normalise
 from maskzoo.models.engines.precision import half_type
-from maskzoo.models.registry import ARCHITECTURES
+from maskzoo.models.tables.architectures import ARCHITECTURES
 from on_gpu.setup import CLASSES, PREPROCESSING, Row, Setup, cleared, reason, shown
 from page import table
 

@@ -52,7 +52,7 @@ def show(name: str, *, encoder: HostEncoder = "tu-resnet50c", as_json: Json = Fa
     from maskzoo.models.catalogue.discovery import describe_architecture
     from maskzoo.models.catalogue.listing import architecture_page
     from maskzoo.models.errors import UnknownNameError
-    from maskzoo.models.registry import ARCHITECTURES
+    from maskzoo.models.tables.architectures import ARCHITECTURES
 
     if name in ARCHITECTURES:
         record = describe_architecture(name, encoder=encoder)

@@ -1,6 +1,6 @@
 """Records of architectures and plug-ins, with their options, sites and cost.
 
-Everything comes from the tables of `models.registry`, from the docstrings
+Everything comes from the tables of `models.tables`, from the docstrings
 (`models.catalogue.about`), from constructors and from `models.catalogue.cost`; nothing is
 duplicated.
 """

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from maskzoo.models.network.network import SegmentationNetwork
-from maskzoo.models.registry import ARCHITECTURES, PLUGINS
 from maskzoo.models.sites.sites import Site, Sites
+from maskzoo.models.tables.architectures import ARCHITECTURES
+from maskzoo.models.tables.plugins import PLUGINS
 from tests.models import tiny
 
 NETWORKS = 3

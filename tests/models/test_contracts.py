@@ -16,7 +16,7 @@ from torch import nn
 from maskzoo.models.export.onnx import export_onnx, export_program
 from maskzoo.models.network.attention import set_attention_mode
 from maskzoo.models.network.layers import Classifier
-from maskzoo.models.registry import ARCHITECTURES
+from maskzoo.models.tables.architectures import ARCHITECTURES
 from tests.models.parity import check_onnx
 from tests.models.tiny import (
     CLASSES,

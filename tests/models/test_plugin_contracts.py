@@ -17,7 +17,8 @@ import torch
 
 from maskzoo.models.export.onnx import export_program, exportable, write_onnx
 from maskzoo.models.network import attention
-from maskzoo.models.registry import ARCHITECTURES, PLUGINS
+from maskzoo.models.tables.architectures import ARCHITECTURES
+from maskzoo.models.tables.plugins import PLUGINS
 from tests.models.covering import NETWORKS, Plan, covering, fitting_sites, keeps
 from tests.models.parity import PARITY_SHAPES, check_onnx
 from tests.models.tiny import (

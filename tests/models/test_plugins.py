@@ -17,13 +17,8 @@ from maskzoo.models.plugins.blurpool import BlurPool
 from maskzoo.models.plugins.coordconv import CoordConv
 from maskzoo.models.plugins.dcn import DeformableConv, ModulatedDeformableConv
 from maskzoo.models.plugins.se import SqueezeExcitation
-from maskzoo.models.registry import (
-    PLUGINS,
-    create_model,
-    create_plugin,
-    list_plugins,
-    list_sites,
-)
+from maskzoo.models.registry import create_model, create_plugin, list_plugins, list_sites
+from maskzoo.models.tables.plugins import PLUGINS
 
 TINY = {"channels": [8, 8, 16, 16], "stem_width": 4, "layers": [1, 1, 1, 1]}
 SMALL = {"psa": {"mask_size": (5, 5)}}

@@ -10,7 +10,8 @@ import pytest
 from maskzoo.models.catalogue.about import read_about
 from maskzoo.models.catalogue.discovery import about_architecture, about_plugin
 from maskzoo.models.errors import ZooError
-from maskzoo.models.registry import ARCHITECTURES, PLUGINS
+from maskzoo.models.tables.architectures import ARCHITECTURES
+from maskzoo.models.tables.plugins import PLUGINS
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -15,7 +15,7 @@ from maskzoo.models.catalogue.discovery import (
 )
 from maskzoo.models.catalogue.records import ArchitectureRecord, PluginRecord
 from maskzoo.models.errors import UnknownNameError
-from maskzoo.models.registry import PLUGINS
+from maskzoo.models.tables.plugins import PLUGINS
 
 ENCODER = "tu-resnet10t"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from maskzoo.models.registry import ARCHITECTURES, create_model
+from maskzoo.models.registry import create_model
+from maskzoo.models.tables.architectures import ARCHITECTURES
 from maskzoo.training.starts.classes import ClassMatch, class_tensors
 from tests.models.tiny import OPTIONS
 

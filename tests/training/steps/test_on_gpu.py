@@ -18,7 +18,7 @@ from torch import Tensor
 
 from maskzoo.models.engines.graphs.device import open_device
 from maskzoo.models.engines.pixels import Normalise
-from maskzoo.models.registry import ARCHITECTURES
+from maskzoo.models.tables.architectures import ARCHITECTURES
 from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display

@@ -15,7 +15,7 @@ from maskzoo.models.engines.graphs.device import Graph, Outputs, Stream
 from maskzoo.models.engines.pixels import Normalise
 from maskzoo.models.errors import ZooError
 from maskzoo.models.network.network import TrainOutput
-from maskzoo.models.registry import ARCHITECTURES
+from maskzoo.models.tables.architectures import ARCHITECTURES
 from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm, FocalTerm, OhemTerm
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.steps.passes import CapturedPasses, EagerPasses, compiled

@@ -25,7 +25,7 @@ from maskzoo.models.errors import EngineError, NotFiniteError
 from maskzoo.models.inference.options import PredictOptions
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
-from maskzoo.models.registry import ARCHITECTURES
+from maskzoo.models.tables.architectures import ARCHITECTURES
 from tests.models import tiny
 from tests.models.engines.graphs.fake import LateDevice
 

@@ -10,7 +10,7 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from maskzoo.models.engines.graphs.folding import fold_batch_norms
-from maskzoo.models.registry import ARCHITECTURES
+from maskzoo.models.tables.architectures import ARCHITECTURES
 from tests.models import tiny
 
 

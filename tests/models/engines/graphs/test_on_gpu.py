@@ -21,7 +21,7 @@ from maskzoo.models.engines.graphs.device import CudaDevice
 from maskzoo.models.engines.graphs.engine import CudaGraphsEngine
 from maskzoo.models.inference.predictor import Predictor
 from maskzoo.models.labels import LabelSet
-from maskzoo.models.registry import ARCHITECTURES
+from maskzoo.models.tables.architectures import ARCHITECTURES
 from maskzoo.service.bundles.memory import release_memory
 from tests.models import tiny
 
