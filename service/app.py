@@ -21,7 +21,7 @@ from maskzoo.service.decoding.pool import Decoder
 from maskzoo.service.jobs.life import OnFault
 from maskzoo.service.jobs.runner import Jobs
 from maskzoo.service.jobs.work import JobWorker
-from maskzoo.service.machine import decide, limit_threads
+from maskzoo.service.machine import decide, limit_threads, name_device
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.observability.sampling import Sampler
 from maskzoo.service.scheduling.admission import Admission
@@ -93,7 +93,7 @@ def _services(
     machine = measure_machine(settings.device)
     settings = decide(settings, machine)
     limit_threads(machine)
-    metrics = Metrics()
+    metrics = Metrics(name_device(settings.device, machine))
     workers = Workers(
         image_threads=settings.image_threads, network_threads=settings.network_threads
     )
@@ -153,7 +153,7 @@ def _services(
         bodies=make_budget("bodies", most_of_bodies(settings)),
         answers=make_budget("answers", settings.answer_bytes),
         metrics=metrics,
-        sampler=Sampler(metrics, manager, batcher),
+        sampler=Sampler(metrics, manager, batcher, admission),
     )
 
 

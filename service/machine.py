@@ -80,6 +80,17 @@ def _on_gpu(machine: Machine, engine: str) -> dict[str, Default]:
     }
 
 
+def name_device(device: str, machine: Machine) -> str:
+    """Return the device of the networks of one process as torch names it, such as ``cuda:0``.
+
+    Args:
+        device: of the settings.
+    """
+    if device == "auto":
+        device = "cuda" if machine.gpus else "cpu"
+    return "cuda:0" if device == "cuda" else device
+
+
 def decide(settings: Settings, machine: Machine) -> Settings:
     """Return the settings with the machine's defaults where the operator set nothing."""
     defaults = machine_defaults(machine, settings.engine)

@@ -111,7 +111,8 @@ def _predict_file(
     on_tile: OnTile,
 ) -> FileOutcome:
     header = read_header(files.image)
-    is_tiled = predictor.plan((header.height, header.width), options).mode == "tiled"
+    plan = predictor.plan((header.height, header.width), options)
+    is_tiled = plan.mode == "tiled"
     max_pixels = MAX_TILED_PIXELS if is_tiled else DEFAULT_MAX_PIXELS
     with _open(predictor, files.image, header, max_pixels) as opened:
         rows, labels = opened.rows, predictor.labels
@@ -122,7 +123,9 @@ def _predict_file(
             seconds = {"network": time.perf_counter() - start}
         else:
             pixels = rows.read(0, rows.height)
-            segmentation = predictor.segment(pixels, options)
+            if plan.image != pixels.shape[:2]:  # a header that did not say the truth
+                plan = predictor.plan(pixels.shape[:2], options)
+            (segmentation,) = predictor.segment_batch([pixels], options, plans=[plan])
             label_map, seconds = segmentation.label_map, dict(segmentation.timings)
         if files.overlay is not None:
             drawn = (

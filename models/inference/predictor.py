@@ -197,10 +197,7 @@ class Predictor:
             image, info = decoded.pixels, decoded.info
         clock.stop("decode")
         plan = self.plan(check_pixels(image, self.bands), options)
-        if plan.tiles is not None:
-            found = self._segment_tiles(image, options, plan.tiles, on_tile)
-        else:
-            found = self._segment_runs([image], [plan], options)[0]
+        found = self._segment_planned(image, plan, options, on_tile)
         return replace(found, info=info, timings={**clock.timings, **found.timings})
 
     def segment_batch(
@@ -232,7 +229,8 @@ class Predictor:
         if len(padded) != 1:
             raise ShapeError(f"inputs of sizes {sorted(padded)}; a batch takes one size")
         if plans[0].mode == "tiled" or options.probabilities:
-            return [self.segment(image, options) for image in images]
+            pairs = zip(images, plans, strict=True)
+            return [self._segment_planned(image, plan, options) for image, plan in pairs]
         return self._segment_runs(images, plans, options)
 
     def segment_rows(
@@ -295,6 +293,18 @@ class Predictor:
             for run in self._forward.runs(images, plans, options.views)
             for one in run.logits
         ]
+
+    def _segment_planned(
+        self,
+        image: np.ndarray,
+        plan: InputPlan,
+        options: PredictOptions,
+        on_tile: OnTile = lambda done, total: None,
+    ) -> Segmentation:
+        """Segment one image by its plan."""
+        if plan.tiles is not None:
+            return self._segment_tiles(image, options, plan.tiles, on_tile)
+        return self._segment_runs([image], [plan], options)[0]
 
     def _segment_runs(
         self, images: Sequence[np.ndarray], plans: Sequence[InputPlan], options: PredictOptions

@@ -7,6 +7,7 @@ file is missing and where it is looked for. Loading itself is left to smp and ti
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import threading
 from dataclasses import dataclass
@@ -122,15 +123,19 @@ def is_reachable() -> bool:
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     address = urlsplit(proxy or constants.ENDPOINT)
     port = address.port or (443 if address.scheme == "https" else 80)
-    reached = threading.Event()
+    outcome: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def connect() -> None:
         try:
             socket.create_connection((address.hostname or "", port), timeout=REACH_S).close()
         except OSError:
-            return
-        reached.set()
+            outcome.put(False)
+        else:
+            outcome.put(True)
 
     # In a thread: looking up a name has no time limit of its own.
     threading.Thread(target=connect, daemon=True).start()
-    return reached.wait(REACH_S)
+    try:
+        return outcome.get(timeout=REACH_S)
+    except queue.Empty:
+        return False

@@ -137,7 +137,7 @@ class LocalDesk:
         """Plan an image and hold its room during the block; see `Desk`."""
         plan = await self.workers.on_image(order.plan, header, body_bytes=body_bytes)
         within_s = math.inf if order.deadline is None else order.deadline - time.monotonic()
-        with self.admission.admit(plan.cost, within_s=within_s):
+        with self.admission.admit(plan.cost, model=order.model.name, within_s=within_s):
             access = NetworkAccess(
                 self.batcher,
                 asyncio.get_running_loop(),

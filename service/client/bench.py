@@ -203,12 +203,12 @@ def arrivals(rate: float, seconds: float, *, seed: int) -> list[float]:
 
 def read_buckets(text: str) -> dict[float, float]:
     """Return the batches up to each size, from Prometheus' text."""
-    return {
-        float(sample.labels["le"]): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == _BATCH_BUCKET
-    }
+    found: Counter[float] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == _BATCH_BUCKET:  # of each model
+                found[float(sample.labels["le"])] += sample.value
+    return dict(found)
 
 
 def histogram(before: dict[float, float], after: dict[float, float]) -> dict[str, int]:

@@ -25,6 +25,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from maskzoo.service.observability.busy import BusyTime
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -45,9 +47,15 @@ RunBatch = Callable[[Any, Sequence[Any]], Awaitable[Sequence[Any]]]
 
 
 class Metrics:
-    """The numbers of one service, in a registry of their own."""
+    """The numbers of one service, in a registry of their own.
 
-    def __init__(self) -> None:
+    Args:
+        device: of the networks of this process, such as `cuda:0`.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+        self.busy = BusyTime()
         self._registry = CollectorRegistry()
         self._seen: dict[str, float] = {}
         self.requests = self._counter("requests_total", "Requests", "route", "model", "code")
@@ -57,7 +65,22 @@ class Metrics:
         self.stages = self._histogram(
             "stage_duration_seconds", "Time of one image by stage", _STAGE_SECONDS, "model", "stage"
         )
-        self.batch_size = self._histogram("batch_size", "Images in one run of a network", _ITEMS)
+        self.batch_size = self._histogram(
+            "batch_size", "Images, or tiles, in one run of a network", _ITEMS, "model"
+        )
+        self.queue_pixels = self._gauge(
+            "queue_pixels", "Pixels that are admitted", "livesum", "device", "model"
+        )
+        self.queue_wait = self._gauge(
+            "queue_wait_seconds",
+            "Time that a request arriving now would wait for the images of each model",
+            "livemax",
+            "device",
+            "model",
+        )
+        self.busy_seconds = self._counter(
+            "device_busy_seconds_total", "Time in which a batch ran", "device", "model"
+        )
         self.queue_depth = self._gauge(
             "queue_depth", "Images that wait for a network, or are in one", "livesum", "model"
         )
@@ -77,7 +100,9 @@ class Metrics:
         self.cancelled = self._counter(
             "cancelled_total", "Images whose client left or whose deadline passed", "stage"
         )
-        self.gpu_memory = self._gauge("gpu_memory_bytes", "Memory of the GPU", "livemax", "kind")
+        self.gpu_memory = self._gauge(
+            "gpu_memory_bytes", "Memory of the GPU", "livemax", "device", "kind"
+        )
         self.build_info = self._gauge(
             "build_info", "What runs here; always 1", "max", "version", "torch", "cuda"
         )
@@ -114,11 +139,12 @@ class Metrics:
             depth.dec()
 
     def counted(self, run: RunBatch) -> RunBatch:
-        """Return `run`, wrapped to count the size of each batch."""
+        """Return `run`, wrapped to count the size and the time of each batch."""
 
         async def counting(bucket: Any, items: Sequence[Any]) -> Sequence[Any]:
-            results = await run(bucket, items)
-            self.batch_size.observe(len(items))
+            with self.busy.running(bucket.model):
+                results = await run(bucket, items)
+            self.batch_size.labels(bucket.model).observe(len(items))
             return results
 
         return counting
@@ -139,9 +165,14 @@ class Metrics:
         torch = sys.modules.get("torch")
         if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
             return
-        self.gpu_memory.labels("allocated").set(torch.cuda.memory_allocated())
-        self.gpu_memory.labels("reserved").set(torch.cuda.memory_reserved())
-        self.gpu_memory.labels("free").set(torch.cuda.mem_get_info()[0])
+        if not self.device.startswith("cuda"):
+            return
+        for kind, num_bytes in (
+            ("allocated", torch.cuda.memory_allocated(self.device)),
+            ("reserved", torch.cuda.memory_reserved(self.device)),
+            ("free", torch.cuda.mem_get_info(self.device)[0]),
+        ):
+            self.gpu_memory.labels(self.device, kind).set(num_bytes)
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format, of all processes that share a folder."""

@@ -6,16 +6,20 @@ import asyncio
 
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.observability.metrics import Metrics
+from maskzoo.service.scheduling.admission import Admission
 from maskzoo.service.scheduling.batcher import Batcher
 
 
 class Sampler:
     """Samples the state of a service into its metrics."""
 
-    def __init__(self, metrics: Metrics, manager: ModelManager, batcher: Batcher) -> None:
+    def __init__(
+        self, metrics: Metrics, manager: ModelManager, batcher: Batcher, admission: Admission
+    ) -> None:
         self._metrics = metrics
         self._manager = manager
         self._batcher = batcher
+        self._admission = admission
         self._loaded: dict[str, float] = {}
 
     def sample(self) -> None:
@@ -38,6 +42,12 @@ class Sampler:
         metrics.advance(dropped, "dropped", self._batcher.num_dropped)
         for reason, total in self._manager.evictions.items():
             metrics.advance(metrics.evictions.labels(reason), reason, total)
+        for model, seconds in metrics.busy.seconds().items():
+            busy = metrics.busy_seconds.labels(metrics.device, model)
+            metrics.advance(busy, f"busy {model}", seconds)
+        for model, inside in self._admission.by_model().items():
+            metrics.queue_pixels.labels(metrics.device, model).set(inside.pixels)
+            metrics.queue_wait.labels(metrics.device, model).set(inside.wait_s)
         metrics.sample_gpu()
 
     async def run(self, every_s: float = 5) -> None:

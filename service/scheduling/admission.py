@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from maskzoo.service.errors import OverloadedError, StoppedError
 from maskzoo.service.scheduling.cost import Cost
@@ -24,6 +26,19 @@ MAX_LOAD_PX = 2048 * 1024
 
 _MAX_RETRY_S = 120
 _DECAY = 0.98  # weight of earlier measurements, at each answer
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The images of one model that are admitted.
+
+    Args:
+        pixels: of all of them.
+        wait_s: the part of `Admission.wait_s` that they make up.
+    """
+
+    pixels: int
+    wait_s: float
 
 
 class Admission:
@@ -46,6 +61,8 @@ class Admission:
         self.max_wait_s = max_wait_s
         self.pixels = 0
         self._load = 0  # the part of them that the next image would wait for
+        self._held_of: Counter[str] = Counter()  # both by model
+        self._load_of: Counter[str] = Counter()
         self._clock = clock
         self._is_closed = False
         self._busy_since = 0.0  # the last answer, or the first request after a pause
@@ -73,8 +90,12 @@ class Admission:
             raise OverloadedError(self.retry_after_s())
 
     @contextmanager
-    def admit(self, cost: Cost, *, within_s: float = math.inf) -> Iterator[None]:
+    def admit(self, cost: Cost, *, model: str = "", within_s: float = math.inf) -> Iterator[None]:
         """Hold the room that an image takes during the block.
+
+        Args:
+            model: its name, for `by_model`.
+            within_s: how long the client waits for the answer.
 
         Raises:
             OverloadedError: there is no room.
@@ -85,22 +106,34 @@ class Admission:
         self.check(held, within_s=within_s)
         if not self.pixels:
             self._busy_since = self._clock()
-        self.pixels += held
-        self._load += load
+        self._count(model, held, load)
         try:
             yield
             self._measure(load)
         finally:
-            self.pixels -= held
-            self._load -= load
+            self._count(model, -held, -load)
 
     def wait_s(self) -> float:
         """Return the seconds until the admitted load should be done; 0 while nothing is known."""
         return self._load * self._busy_s / self._done if self._done else 0.0
 
+    def by_model(self) -> dict[str, Inside]:
+        """Return what is inside of each model that ever was; the waits add up to `wait_s`."""
+        wait_s = self.wait_s()
+        return {
+            model: Inside(held, wait_s * self._load_of[model] / self._load if self._load else 0.0)
+            for model, held in self._held_of.items()
+        }
+
     def retry_after_s(self) -> int:
         """Return `wait_s` in whole seconds, from 1 to 120."""
         return min(_MAX_RETRY_S, max(1, math.ceil(self.wait_s())))
+
+    def _count(self, model: str, held: int, load: int) -> None:
+        self.pixels += held
+        self._load += load
+        self._held_of[model] += held
+        self._load_of[model] += load
 
     def _measure(self, load: int) -> None:
         """Update the throughput while there is load.

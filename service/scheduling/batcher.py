@@ -44,7 +44,6 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.queue = queue
-        self.batch_sizes: dict[int, int] = {}
         self.num_dropped = 0
         self._run = run
         self._num_workers = workers
@@ -120,12 +119,19 @@ class Batcher:
                 patience = self.queue.patience(self._clock(), self._wait_s)
                 if patience > 0:
                     await asyncio.sleep(patience)
-            batch, dropped = self.queue.take(self._clock())
-            for item in dropped:
-                self._drop(item)
-            if batch:
-                await self._serve(batch, self._clock())
-                was_busy = True
+            was_busy = await self._run_next() or was_busy
+
+    async def _run_next(self) -> bool:
+        """Run the next batch; return whether there was one.
+
+        Not in the loop of `_work`, whose variables would keep the images until the next batch.
+        """
+        batch, dropped = self.queue.take(self._clock())
+        for item in dropped:
+            self._drop(item)
+        if batch:
+            await self._serve(batch, self._clock())
+        return bool(batch)
 
     def _drop(self, item: Item) -> None:
         self.num_dropped += 1
@@ -146,7 +152,6 @@ class Batcher:
             await self._recover(batch, started, error)
             return
         self.queue.did_run(batch, start=began, end=self._clock())
-        self.batch_sizes[len(batch)] = self.batch_sizes.get(len(batch), 0) + 1
         for item, result in zip(batch, results, strict=True):
             if not item.is_gone():
                 item.work[1].set_result((result, started - item.entered))

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
@@ -37,11 +37,13 @@ class Bucket:
 
     Args:
         input_size: (height, width) at which the network sees them.
+        model: its name, for metrics only.
     """
 
     predictor: Segmenter
     input_size: tuple[int, int]
     options: PredictOptions
+    model: str = field(default="", compare=False)
 
     def run(self, images: Sequence[PlannedImage]) -> list[Segmentation]:
         """Segment the images in one batch."""
@@ -55,11 +57,13 @@ class TileBucket:
 
     Args:
         options: of mode ``whole``.
+        model: its name, for metrics only.
     """
 
     predictor: Segmenter
     size: tuple[int, int]
     options: PredictOptions
+    model: str = field(default="", compare=False)
 
     def run(self, tiles: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return float32 logits (K, h, w) of each uint8 (h, w, 3) tile."""
@@ -112,7 +116,7 @@ class NetworkAccess:
             StoppedError: `stop` was called, or the service ends.
             DeadlineError: it is too late.
         """
-        bucket = Bucket(self._model.predictor, plan.padded, self._options)
+        bucket = Bucket(self._model.predictor, plan.padded, self._options, self._model.name)
         submitting = self._submit(bucket, (pixels, plan), plan.padded)
         self._running = asyncio.ensure_future(submitting)
         try:
@@ -130,11 +134,12 @@ class NetworkAccess:
             DeadlineError: it is too late.
         """
         options = PredictOptions(mode="whole", tta=self._options.tta)
-        num_classes = self._model.labels.num_classes
+        model, num_classes = self._model, self._model.labels.num_classes
         try:
             for tile in tiles:
                 size = (tile.shape[0], tile.shape[1])
-                sending = self._submit(TileBucket(self._model.predictor, size, options), tile, size)
+                bucket = TileBucket(model.predictor, size, options, model.name)
+                sending = self._submit(bucket, tile, size)
                 self._waiting.append(asyncio.run_coroutine_threadsafe(sending, self._loop))
                 if len(self._waiting) >= tiles_ahead(size, num_classes, most=self._ahead):
                     yield self._receive()

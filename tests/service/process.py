@@ -44,13 +44,21 @@ class Server:
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=self.log, text=True
         )
+        self.client = httpx.Client(timeout=120)
+        try:
+            self.url = self._address()
+            self.client.base_url = self.url
+            self.wait(lambda: self.client.get("/readyz").status_code == 200)
+        except BaseException:
+            self.close()
+            raise
+
+    def _address(self) -> str:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("listening on "):
-                self.url = line.split()[-1]
-                break
-        self.client = httpx.Client(base_url=self.url, timeout=120)
-        self.wait(lambda: self.client.get("/readyz").status_code == 200)
+                return line.split()[-1]
+        raise AssertionError(f"the server did not start: {self.text()}")
 
     def wait(self, condition, seconds: float = 120) -> None:
         end = time.monotonic() + seconds

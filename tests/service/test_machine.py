@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from maskzoo.models.machine import Machine
-from maskzoo.service.machine import decide, limit_threads, machine_defaults
+from maskzoo.service.machine import decide, limit_threads, machine_defaults, name_device
 from maskzoo.service.settings import Settings
 
 GIB = 2**30
@@ -85,3 +85,17 @@ def test_threads_of_torch_are_no_more_than_the_cores_of_the_container(
 
 def test_two_cores_without_a_gpu_keep_the_settings_own_defaults() -> None:
     assert decide(Settings(), Machine(2)) == Settings(processes=1)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "name"),
+    [
+        ("auto", 0, "cpu"),
+        ("auto", 2, "cuda:0"),
+        ("cuda", 1, "cuda:0"),
+        ("cuda:1", 1, "cuda:1"),
+        ("cpu", 2, "cpu"),
+    ],
+)
+def test_a_device_has_the_name_that_torch_gives_it(device: str, gpus: int, name: str) -> None:
+    assert name_device(device, Machine(4, gpus=gpus)) == name

@@ -66,3 +66,18 @@ def test_the_input_size_follows_mode_and_max_side():
     assert network.plan((192, 96)).padded == (96, 48)
     assert network.plan((192, 96), PredictOptions(max_side=64)).padded == (64, 32)
     assert network.plan((192, 96), PredictOptions(mode="whole")).padded == (192, 96)
+
+
+@pytest.mark.parametrize(
+    "options", [PredictOptions(mode="tiled"), PredictOptions(probabilities=True)]
+)
+def test_a_plan_that_is_given_is_followed_and_not_made_again(options, monkeypatch):
+    network, (image,) = predictor(), images((64, 64))
+    plan, wanted = network.plan((64, 64), options), network.segment(image, options)
+    made = []
+    monkeypatch.setattr(
+        network, "plan", lambda *given, plan=network.plan: made.append(given) or plan(*given)
+    )
+    (found,) = network.segment_batch([image], options, plans=[plan])
+    assert (found.label_map == wanted.label_map).all()
+    assert ((64, 64), options) not in made, "only the tile was planned, as a whole image"

@@ -166,9 +166,9 @@ def test_the_time_that_is_left_is_told_at_the_door(make_order, png, monkeypatch,
     told = []
     admit = Admission.admit
 
-    def note(self, cost, *, within_s=math.inf):
+    def note(self, cost, *, model, within_s=math.inf):
         told.append(within_s)
-        return admit(self, cost, within_s=within_s)
+        return admit(self, cost, model=model, within_s=within_s)
 
     monkeypatch.setattr(Admission, "admit", note)
     ends = None if seconds is None else time.monotonic() + seconds

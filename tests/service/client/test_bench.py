@@ -109,11 +109,13 @@ def test_errors_are_counted_by_status_and_do_not_count_as_latencies():
 
 
 def test_batches_are_what_came_between_two_readings():
-    text = "\n".join(
-        ["# TYPE maskzoo_batch_size histogram"]
-        + [f'maskzoo_batch_size_bucket{{le="{le}"}} {n}' for le, n in (("1.0", 5), ("2.0", 7))]
-        + ['maskzoo_batch_size_bucket{le="+Inf"} 8', "maskzoo_batch_size_count 8"]
-        + ["maskzoo_batch_size_sum 20", ""]
+    counted = [
+        *(("cells", "1.0", 4), ("cells", "2.0", 6), ("cells", "+Inf", 7)),
+        *(("roofs", "1.0", 1), ("roofs", "2.0", 1), ("roofs", "+Inf", 1)),
+    ]
+    text = "# TYPE maskzoo_batch_size histogram\n" + "".join(
+        f'maskzoo_batch_size_bucket{{le="{le}",model="{model}"}} {number}\n'
+        for model, le, number in counted
     )
     after = read_buckets(text)
     assert after == {1.0: 5, 2.0: 7, float("inf"): 8}

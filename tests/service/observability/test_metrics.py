@@ -6,11 +6,13 @@ import asyncio
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from maskzoo.service.observability.metrics import Metrics
+from maskzoo.service.scheduling.admission import MIN_COST_PX
 
 PROMISED = {
     *("maskzoo_requests", "maskzoo_request_duration_seconds", "maskzoo_stage_duration_seconds"),
@@ -18,6 +20,7 @@ PROMISED = {
     *("maskzoo_pixels", "maskzoo_models_loaded", "maskzoo_model_load_seconds"),
     *("maskzoo_model_evictions", "maskzoo_model_memory_bytes", "maskzoo_cache_hits"),
     *("maskzoo_cache_misses", "maskzoo_cancelled", "maskzoo_gpu_memory_bytes"),
+    *("maskzoo_queue_pixels", "maskzoo_queue_wait_seconds", "maskzoo_device_busy_seconds"),
     "maskzoo_build_info",
 }
 
@@ -49,7 +52,10 @@ def test_a_request_and_its_image_are_counted_once(client, png):
     assert value(client, "maskzoo_request_duration_seconds_count", **labels) == 1
     assert value(client, "maskzoo_images_total", model="cells") == 1
     assert value(client, "maskzoo_pixels_total", model="cells") == 2400
-    assert value(client, "maskzoo_batch_size_sum") == 1
+    assert value(client, "maskzoo_batch_size_sum", model="cells") == 1
+    device = {"device": "cpu", "model": "cells"}
+    assert value(client, "maskzoo_device_busy_seconds_total", **device) > 0
+    assert value(client, "maskzoo_queue_pixels", **device) == 0
     assert value(client, "maskzoo_queue_depth", model="cells") == 0
     for stage in ("decode", "queue", "infer", "postprocess", "encode"):
         name = "maskzoo_stage_duration_seconds_count"
@@ -72,6 +78,7 @@ def test_what_waits_for_a_network_is_seen(start, held_model, png):
         working = pool.submit(client.post, "/segment?model=cells", content=png)
         assert held_model.started.wait(120)
         assert value(client, "maskzoo_queue_depth", model="cells") == 1
+        assert value(client, "maskzoo_queue_pixels", device="cpu", model="cells") == MIN_COST_PX
         held_model.release.set()
         assert working.result().status_code == 200
 
@@ -124,21 +131,25 @@ def test_batches_are_counted_when_they_came_through():
             raise ValueError("empty")
         return items
 
-    counted = metrics.counted(run)
-    assert asyncio.run(counted(None, [1, 2, 3])) == [1, 2, 3]
+    counted, bucket = metrics.counted(run), SimpleNamespace(model="cells")
+    assert asyncio.run(counted(bucket, [1, 2, 3])) == [1, 2, 3]
     with pytest.raises(ValueError, match="empty"):
-        asyncio.run(counted(None, []))
+        asyncio.run(counted(bucket, []))
     samples = read(metrics.render().decode())
-    assert samples["maskzoo_batch_size_sum", ()] == 3
-    assert samples["maskzoo_batch_size_count", ()] == 1
+    labels = (("model", "cells"),)
+    assert samples["maskzoo_batch_size_sum", labels] == 3
+    assert samples["maskzoo_batch_size_count", labels] == 1
 
 
 WORKER = """
+import sys
 from maskzoo.service.observability.metrics import Metrics
 metrics = Metrics()
 metrics.request("/segment", "cells", 200, 0.1)
 metrics.image("cells", 100, {"network": 0.1})
 metrics.models_loaded.set(2)
+metrics.queue_pixels.labels("cpu", "cells").set(100)
+metrics.queue_wait.labels("cpu", "cells").set(float(sys.argv[1]))
 metrics.build("1")
 """
 
@@ -146,14 +157,14 @@ metrics.build("1")
 def test_several_processes_are_one_sum_whoever_is_asked(tmp_path):
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
 
-    def run(source: str) -> str:
-        command = [sys.executable, "-c", source]
+    def run(source: str, wait_s: int) -> str:
+        command = [sys.executable, "-c", source, str(wait_s)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         return done.stdout
 
-    run(WORKER)
-    run(WORKER + "metrics.close()")
-    samples = read(run(WORKER + "print(metrics.render().decode())"))
+    run(WORKER, 3)
+    run(WORKER + "metrics.close()", 9)
+    samples = read(run(WORKER + "print(metrics.render().decode())", 2))
     labels = (("code", "200"), ("model", "cells"), ("route", "/segment"))
     assert samples["maskzoo_requests_total", labels] == 3
     assert samples["maskzoo_pixels_total", (("model", "cells"),)] == 300
@@ -162,3 +173,6 @@ def test_several_processes_are_one_sum_whoever_is_asked(tmp_path):
     assert samples["maskzoo_models_loaded", ()] == 4, (
         "the process that ended is not loaded any more"
     )
+    device = (("device", "cpu"), ("model", "cells"))
+    assert samples["maskzoo_queue_pixels", device] == 200, "of all that live"
+    assert samples["maskzoo_queue_wait_seconds", device] == 3, "the longest of those that live"

@@ -7,8 +7,11 @@ from types import SimpleNamespace
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from maskzoo.service.observability.busy import BusyTime
 from maskzoo.service.observability.metrics import Metrics
 from maskzoo.service.observability.sampling import Sampler
+from maskzoo.service.scheduling.admission import Admission
+from maskzoo.service.scheduling.cost import Cost
 
 
 class Readings:
@@ -17,8 +20,11 @@ class Readings:
     def __init__(self) -> None:
         self.manager = SimpleNamespace(entries={}, evictions=Counter())
         self.batcher = SimpleNamespace(num_dropped=0)
-        self._metrics = Metrics()
-        self._sampler = Sampler(self._metrics, self.manager, self.batcher)
+        self.now = 0.0
+        self.admission = Admission(10**9, clock=lambda: self.now)
+        self.metrics = Metrics("cuda:1")
+        self.metrics.busy = BusyTime(lambda: self.now)
+        self._sampler = Sampler(self.metrics, self.manager, self.batcher, self.admission)
 
     def load(self, name: str, *, num_bytes: int, load_s: float) -> None:
         """Let a model be ready."""
@@ -29,7 +35,7 @@ class Readings:
     def read(self, name: str, **labels: str) -> float | None:
         """Sample, and return one number."""
         self._sampler.sample()
-        for family in text_string_to_metric_families(self._metrics.render().decode()):
+        for family in text_string_to_metric_families(self.metrics.render().decode()):
             for sample in family.samples:
                 if sample.name == name and sample.labels == labels:
                     return sample.value
@@ -72,3 +78,34 @@ def test_totals_that_are_kept_elsewhere_are_not_added_twice():
         assert readings.read("maskzoo_model_evictions_total", reason="memory") == 3
     readings.batcher.num_dropped = 5
     assert readings.read("maskzoo_cancelled_total", stage="queue") == 5
+
+
+def test_what_is_inside_is_seen_as_pixels_and_as_the_time_that_it_will_take():
+    readings, million = Readings(), Cost(image_pixels=10**6)
+    with readings.admission.admit(million, model="cells"):
+        readings.now = 2.0  # half a megapixel per second
+    cells = {"device": "cuda:1", "model": "cells"}
+    streets = {"device": "cuda:1", "model": "streets"}
+    with (
+        readings.admission.admit(million, model="cells"),
+        readings.admission.admit(million, model="cells"),
+        readings.admission.admit(million, model="streets"),
+    ):
+        assert readings.read("maskzoo_queue_pixels", **cells) == 2_000_000
+        assert readings.read("maskzoo_queue_pixels", **streets) == 1_000_000
+        assert readings.read("maskzoo_queue_wait_seconds", **cells) == 4
+        assert readings.read("maskzoo_queue_wait_seconds", **streets) == 2
+        assert readings.admission.wait_s() == 6
+    assert readings.read("maskzoo_queue_pixels", **cells) == 0
+    assert readings.read("maskzoo_queue_wait_seconds", **streets) == 0
+
+
+def test_a_batch_that_still_runs_is_busy_time_already():
+    readings = Readings()
+    cells = {"device": "cuda:1", "model": "cells"}
+    with readings.metrics.busy.running("cells"):
+        readings.now = 3.0
+        assert readings.read("maskzoo_device_busy_seconds_total", **cells) == 3
+        readings.now = 4.0
+    readings.now = 9.0
+    assert readings.read("maskzoo_device_busy_seconds_total", **cells) == 4

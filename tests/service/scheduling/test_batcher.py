@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -31,6 +33,10 @@ class FakeNetwork:
         if self._poison in works:
             raise ValueError("poisoned")
         return [2 * work for work in works]
+
+
+class Image:
+    """An object that a weak reference may watch."""
 
 
 def play(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -202,5 +208,22 @@ def test_what_fitted_is_all_of_a_batch(monkeypatch):
         await submit_behind(batcher, network, [1, 2, 3])
         assert network.batches == [[0], [1, 2, 3]]
         assert fitted == [1, 3]
+
+    play(scenario)
+
+
+def test_images_go_when_their_batch_is_over_and_not_with_the_next_one():
+    async def scenario() -> None:
+        async def run(bucket: object, works: Sequence[Image]) -> list[int]:
+            return [0 for _ in works]
+
+        batcher = Batcher(run, BatchQueue(max_batch_pixels=100, max_batch_items=8))
+        image = Image()
+        kept = weakref.ref(image)
+        await batcher.submit("a", image, pixels=1)
+        del image
+        gc.collect()
+        assert kept() is None
+        await batcher.close()
 
     play(scenario)
