@@ -9,7 +9,7 @@ beginning. Times are seconds since 1970, but for leases; see `service.jobs.life`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -118,11 +118,14 @@ class JobStore(Protocol):
         now: Moment,
         lease_s: float,
         tell_fault: Callable[[str], bool] = lambda worker: True,
+        held: Collection[str] = (),
     ) -> JobRecord | None:
         """Give a worker the job that waits longest; those whose lease has expired wait again.
 
         Args:
             tell_fault: tells whether a worker that lost its lease may have died by its job.
+            held: jobs that the worker works on. They stay its own though it was too late to renew
+                their lease: it lives, and a second work would write into the first one's files.
         """
 
     def renew(self, job: JobRecord, *, done: int, total: int, lease: float) -> bool:

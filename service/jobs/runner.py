@@ -84,6 +84,7 @@ class Jobs:
         self._arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._working: dict[str, JobProgress] = {}
+        self._held: set[str] = set()  # from the claim of a job until its end is recorded
         self._seconds_per_job = 30.0
         self._is_stopping = False
         # The store has its own thread, so that a query never waits for work.
@@ -257,7 +258,10 @@ class Jobs:
                 self._arrived.clear()
                 job, files = await self._ask(self._claim)
                 if job is not None:
-                    await self._do(job, files)
+                    try:
+                        await self._do(job, files)
+                    finally:
+                        self._held.discard(job.id)
                     continue
             except (JobsOffError, DiskFullError):
                 pass  # logged by the folder; jobs wait until it is back
@@ -273,7 +277,10 @@ class Jobs:
             now=self._clock(),
             lease_s=self.settings.job_lease_s,
             tell_fault=self._traces.tell_fault,
+            held=self._held,
         )
+        if job is not None:
+            self._held.add(job.id)
         return job, files
 
     async def _do(self, job: JobRecord, files: JobFiles) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -70,10 +70,11 @@ class SqliteJobStore:
         now: Moment,
         lease_s: float,
         tell_fault: Callable[[str], bool] = lambda worker: True,
+        held: Collection[str] = (),
     ) -> JobRecord | None:
         """Give a worker the job that waits longest; those whose lease has expired wait again."""
         with self._transaction() as execute:
-            _take_back(execute, now, tell_fault)
+            _take_back(execute, now, tell_fault, held)
             # The order of arrival, and not `created`: the clock may have been set back since.
             row = execute("SELECT id FROM jobs WHERE state = 'queued' ORDER BY rowid").fetchone()
             if row is None:
@@ -201,7 +202,9 @@ def _column(name: str, kind: str) -> str:
     return f"{name} {sql}" + (" PRIMARY KEY" if name == "id" else "")
 
 
-def _take_back(execute: Execute, now: Moment, tell_fault: Callable[[str], bool]) -> None:
+def _take_back(
+    execute: Execute, now: Moment, tell_fault: Callable[[str], bool], held: Collection[str]
+) -> None:
     """Let the jobs of dead workers wait again; give up those that have met too many deaths."""
     lost = execute(
         "SELECT id, request_id, worker, boot, attempts, kills FROM jobs "
@@ -210,6 +213,8 @@ def _take_back(execute: Execute, now: Moment, tell_fault: Callable[[str], bool])
         now.uptime,
     ).fetchall()
     for row in lost:
+        if row["id"] in held:
+            continue
         is_kill = row["boot"] != now.boot or not tell_fault(row["worker"])
         attempts, kills = row["attempts"] - is_kill, row["kills"] + is_kill
         execute(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
 
 import pytest
 
@@ -56,6 +58,121 @@ def test_a_job_whose_lease_was_taken_is_stopped_and_ends_nothing(tmp_path):
         assert (job.state, job.worker, job.result, job.attempts) == ("running", "thief", None, 2)
         assert [path.name for path in (tmp_path / "jobs/work/a").iterdir()] == ["upload"]
         other.close()
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_process_that_stalled_does_not_take_its_own_jobs_up_a_second_time(tmp_path):
+    """Two works on one job would share its files, and the second would cut the first one's off."""
+
+    async def main():
+        jobs, worker, clock = jobs_of(tmp_path, job_threads=2, job_lease_s=1000)
+        begun, work = [], worker.work
+
+        async def count(job, files, progress):
+            begun.append(job.id)
+            return await work(job, files, progress)
+
+        worker.work = count
+        await jobs.start()
+        await accept(jobs, "a")
+        await worker.started.wait()
+        clock.now += 2000  # its lease is over before the process gets to renew it
+        await accept(jobs, "b")  # wakes the second thread
+
+        async def is_taken_up():
+            return "b" in begun
+
+        await until(is_taken_up)
+        assert begun == ["a", "b"]
+        worker.release.set()
+
+        async def are_done():
+            return [await state_of(jobs, name) for name in "ab"] == ["done", "done"]
+
+        await until(are_done)
+        assert (await jobs.get("a", owner="")).attempts == 1
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_job_whose_end_could_not_be_recorded_is_taken_up_again(tmp_path, monkeypatch):
+    async def main():
+        jobs, worker, clock = jobs_of(tmp_path)
+        worker.release.set()
+        finish, failed = SqliteJobStore.finish, []
+
+        def fail_once(*given, **named):
+            if not failed:
+                failed.append("a")
+                raise sqlite3.OperationalError("disk I/O error")
+            return finish(*given, **named)
+
+        monkeypatch.setattr(SqliteJobStore, "finish", fail_once)
+        await jobs.start()
+        await accept(jobs)
+
+        async def has_failed():
+            return bool(failed)
+
+        await until(has_failed)
+        clock.now += 100
+
+        async def is_done():
+            return await state_of(jobs) == "done"
+
+        await until(is_done)
+        assert (await jobs.get("a", owner="")).attempts == 2
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_job_whose_folder_was_deleted_is_stopped(tmp_path):
+    async def main():
+        jobs, worker, _ = jobs_of(tmp_path, job_lease_s=0.05)
+        await jobs.start()
+        await accept(jobs)
+        await worker.started.wait()
+        await jobs._in_thread(shutil.rmtree, tmp_path / "jobs")
+
+        async def is_stopped():
+            return worker.stopped == ["a"]
+
+        await until(is_stopped)
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_job_goes_on_while_its_folder_is_away_for_less_than_its_lease(tmp_path, monkeypatch):
+    async def main():
+        jobs, worker, _ = jobs_of(tmp_path, job_lease_s=0.05)
+        renew, failed = SqliteJobStore.renew, []
+
+        def fail_at_first(*given, **named):
+            if len(failed) < 3:
+                failed.append("a")
+                raise sqlite3.OperationalError("disk I/O error")
+            return renew(*given, **named)
+
+        monkeypatch.setattr(SqliteJobStore, "renew", fail_at_first)
+        await jobs.start()
+        await accept(jobs)
+
+        async def is_back():
+            return len(failed) == 3
+
+        await until(is_back)
+        worker.release.set()
+
+        async def is_done():
+            return await state_of(jobs) == "done"
+
+        await until(is_done)
+        assert worker.stopped == []
         await jobs.close()
 
     asyncio.run(main())
