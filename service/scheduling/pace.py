@@ -143,6 +143,7 @@ class BatchPace:
         """After a full batch: shrink if it took too long, or try another size."""
         curve.rest -= 1
         if curve.level > 0 and curve.speeds[curve.level].mean_s > self.batch_s:
+            del curve.speeds[curve.level]  # the device may be fast again, and it is tried then
             curve.level -= 1
             return
         if curve.rest > 0 or not curve.is_known(curve.level):

@@ -161,3 +161,37 @@ def test_every_size_has_a_graph_of_its_own() -> None:
     for size in SIZES:
         assert Bucket("masks", size, 8, 8).rounded().batch == size
     assert pace_of(most=1).limit("net") == 1
+
+
+def test_a_batch_that_takes_just_the_time_that_is_left_is_run() -> None:
+    pace = pace_of(batch_s=1.0)
+    for _ in range(3):  # two are cold
+        pace.observe("net", 6, start=0.0, end=0.5)
+    assert pace.limit("net", within_s=0.5) == 6
+    assert pace.limit("net", within_s=0.499) == 4
+
+
+def test_256_networks_and_sizes_are_remembered() -> None:
+    pace = pace_of()
+    drive(pace, gpu)
+    for number in range(255):
+        pace.limit(number)
+    assert pace.limit("net") >= 48
+    for number in range(256):
+        pace.limit(number)
+    assert pace.limit("net") == 6
+
+
+def test_a_size_is_tried_now_and_then_however_long_a_server_runs() -> None:
+    sizes = drive(pace_of(), with_knee, 40_000)
+    tried = [number for number, size in enumerate(sizes) if size != 8]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tried)]
+    assert max(pauses) <= 1536 + 24
+    assert tried[-1] > 40_000 - 2 * 1536
+
+
+def test_a_device_that_is_fast_again_gets_its_large_batches_again() -> None:
+    pace = pace_of()
+    assert usual(drive(pace, gpu)) >= 48
+    assert drive(pace, lambda count: 100 * gpu(count), 400)[-1] == 1
+    assert usual(drive(pace, gpu, 8000)) >= 48
