@@ -123,7 +123,7 @@ class Line:
         while True:
             try:
                 packet, descriptors, _, _ = socket.recv_fds(
-                    self._socket, _MOST_MESSAGE, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+                    self._socket, _MOST_MESSAGE, _MOST_DESCRIPTORS
                 )
                 break
             except BlockingIOError:
@@ -133,6 +133,8 @@ class Line:
                 continue  # told once where the other end left a message unread; its own follow
             except OSError as error:
                 raise LineClosedError(str(error)) from None
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # `recv_fds` passes no flag on that would do it
         if not packet:
             raise LineClosedError("the other end has hung up")
         (length,) = _LENGTH.unpack_from(packet)

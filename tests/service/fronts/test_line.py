@@ -106,3 +106,36 @@ def test_a_process_that_is_killed_hangs_up_and_its_address_is_free_again(tmp_pat
         Listener(tmp_path / "a").close()
 
     asyncio.run(run())
+
+
+def test_what_was_sent_before_the_end_arrives_though_a_message_was_left_unread_there():
+    """The kernel then resets the connection, and says so before the messages that it has."""
+
+    async def run():
+        here, there = pair()
+        await here.send({"never": "read"})
+        await there.send({"last": "words"})
+        there.close()
+        assert (await here.receive()).facts == {"last": "words"}
+        with pytest.raises(LineClosedError):
+            await here.receive()
+        here.close()
+
+    asyncio.run(run())
+
+
+def test_descriptors_that_arrive_are_closed_with_their_message_and_no_child_inherits_them():
+    async def run():
+        here, there = pair()
+        descriptor = share([np.zeros(3, np.uint8)])
+        await here.send({}, descriptors=[descriptor])
+        os.close(descriptor)
+        message = await there.receive()
+        (received,) = message.descriptors
+        assert not os.get_inheritable(received)
+        message.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(received)
+        here.close(), there.close()
+
+    asyncio.run(run())
