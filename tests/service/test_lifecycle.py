@@ -131,7 +131,7 @@ def test_only_a_configured_proxy_says_who_the_client_is(run, proxies):
 
 def test_starts_in_a_row_load_all_shipped_models_and_none_hangs(run):
     """Two load at once, on OpenVINO; 200 small starts are in `models/engines/test_openvino.py`."""
-    for _ in range(10):
+    for _ in range(4):
         with run(shipped_bundles=True, engine="auto") as server:
             models = server.client.get("/models").json()["models"]
             engines = {model["name"]: (model["engine"] or {}).get("name") for model in models}

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
 
 from maskzoo.models.errors import ZooError
-from maskzoo.service.fronts.supervisor import devices_of, supervise
+from maskzoo.service.fronts import supervisor as module
+from maskzoo.service.fronts.part import WRONG_INPUT, Part
+from maskzoo.service.fronts.supervisor import Supervisor, devices_of, supervise
+from maskzoo.service.scheduling.admission import Admission
+from maskzoo.service.server import INTERRUPTED
 from maskzoo.service.settings import Settings
 
 
@@ -43,6 +50,98 @@ def test_a_system_without_its_shared_memory_is_refused_at_start(monkeypatch):
     monkeypatch.setattr("maskzoo.service.fronts.supervisor.HAS_SHARED_MEMORY", False)
     with pytest.raises(ZooError, match="need Linux; set it to 1"):
         supervise(Settings(processes=2), None, gpus=0)
+
+
+class Child:
+    """A process that has ended with a code."""
+
+    pid = 4711
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    async def wait(self) -> int:
+        """Return its exit code."""
+        return self.code
+
+
+@pytest.fixture(name="supervisor")
+def supervisor_fixture(tmp_path, monkeypatch):
+    """Two devices and three fronts; `started` are the arguments of the processes, all of which
+    end at once with the next of `codes`, and `waited` the pauses before they are started again."""
+    monkeypatch.setattr(module, "mark_process_dead", lambda pid, path: None)
+    listener = socket.socket()
+    made = Supervisor(Settings(), listener, fronts=3, devices=["cuda:0", "cuda:1"], folder=tmp_path)
+    made.started, made.codes, made.waited = [], [], []
+
+    async def start(*command, pass_fds, **_):
+        made.started.append((Part.model_validate_json(command[-1]), pass_fds))
+        return Child(made.codes.pop(0))
+
+    async def wait_for(waiting, seconds):
+        waiting.close()
+        made.waited.append(seconds)
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    monkeypatch.setattr(asyncio, "wait_for", wait_for)
+    yield made
+    listener.close()
+    for descriptor in (made._page.descriptor, made._life, made._our_life):
+        os.close(descriptor)
+
+
+def test_a_process_that_ends_again_and_again_is_started_after_ever_longer_pauses(
+    supervisor, monkeypatch
+):
+    now = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    live = supervisor._live
+
+    async def live_for(part):
+        now[0] += 61 if len(supervisor.codes) == 2 else 60
+        return await live(part)
+
+    monkeypatch.setattr(supervisor, "_live", live_for)
+    supervisor.codes = [1] * 10 + [WRONG_INPUT]
+    asyncio.run(supervisor._keep(supervisor._parts()[0]))
+    assert supervisor.waited == [0, 0.5, 1, 2, 4, 8, 16, 30, 30, 0], "the last lived for long"
+
+
+def test_a_process_that_cannot_work_with_these_settings_ends_the_service_with_its_code(supervisor):
+    supervisor.codes = [WRONG_INPUT] * 5
+    assert asyncio.run(supervisor.run()) == WRONG_INPUT
+    assert supervisor.waited == []
+
+
+@pytest.mark.parametrize(("interrupts", "code"), [(1, 0), (2, INTERRUPTED)])
+def test_the_second_interrupt_is_the_one_that_the_exit_code_tells(supervisor, interrupts, code):
+    for _ in range(interrupts):
+        supervisor._on_signal(signal.SIGINT)
+    supervisor._on_signal(signal.SIGTERM)
+    assert supervisor._code == code
+
+
+def test_each_process_gets_what_it_is_and_leaves_nothing_on_the_page(supervisor):
+    page, parts = supervisor._page, supervisor._parts()
+    assert [part.name for part in parts] == ["owner-0", "owner-1", "front-0", "front-1", "front-2"]
+    assert [path.name for path in parts[2].addresses] == ["owner-0", "owner-1"]
+    for left, part in enumerate(parts):
+        for process in range(5):
+            page.hold("bodies", process, 1)
+        for owner in range(2):
+            page.publish(owner, Admission(10**6))
+        supervisor.codes = [left]
+        assert asyncio.run(supervisor._live(part)) == left
+        process = part.number if part.kind == "front" else 3 + part.number
+        assert page._bytes["bodies"].tolist() == [int(one != process) for one in range(5)]
+        gone = [not page.runs(owner) for owner in range(2)]
+        assert gone == [part.name == f"owner-{owner}" for owner in range(2)]
+        told, descriptors = supervisor.started[-1]
+        assert told == part
+        has_listener = part.listener in descriptors
+        assert has_listener is (part.kind == "front"), "an owner would keep the port open"
+        assert {part.page, part.life} <= set(descriptors)
 
 
 @pytest.fixture(name="noise", scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,3 +109,26 @@ def test_what_one_worker_leaves_the_other_ones_work_is_not(files, names):
             files.scratch(held, name).write_bytes(b"x")
     files.drop_scratch(first)
     assert names() == ["confidence-v", "label_map-v"]
+
+
+def test_what_belongs_to_no_job_goes_after_an_hour(files, tmp_path):
+    for part in ("incoming", "work"):
+        for name in ("old", "known", "young"):
+            path = tmp_path / part / name
+            path.mkdir() if part == "work" else path.write_bytes(b"image")
+            age_s = 3500 if name == "young" else 3700
+            os.utime(path, (time.time() - age_s,) * 2)
+    (tmp_path / "work" / "old" / "upload").write_bytes(b"image")
+    os.utime(tmp_path / "work" / "old", (0, 0))
+    files.remove_orphans(lambda name: name == "known")
+    left = {
+        part: {path.name for path in (tmp_path / part).iterdir()} for part in ("incoming", "work")
+    }
+    assert left == {"incoming": {"known", "young"}, "work": {"a", "known", "young"}}
+
+
+def test_of_a_job_that_has_ended_its_result_alone_is_left(files, names, tmp_path):
+    for name in ("upload", "label_map-other", "result-other", "result.png"):
+        (tmp_path / "work" / "a" / name).write_bytes(b"x")
+    files.drop_inputs("a")
+    assert names() == ["result.png"]

@@ -107,3 +107,15 @@ def test_after_a_restart_on_a_full_disk_the_store_still_opens(small_disk, fill):
     again = JobFolder(small_disk / "jobs", free_bytes=0)
     assert again.run(lambda store, files: store.claim("w", now=at(1), lease_s=1)) is None
     again.close()
+
+
+@pytest.mark.parametrize(("free_bytes", "reserve"), [(2 << 20, 0), (4 << 20, 3 << 20)])
+def test_the_ballast_leaves_what_the_disk_must_keep(tmp_path, monkeypatch, free_bytes, reserve):
+    folder = JobFolder(tmp_path / "jobs", free_bytes=reserve)
+    for free, is_kept in ((free_bytes, False), (free_bytes + 1, True)):
+        monkeypatch.setattr(folder, "_free", lambda free=free: free)
+        if not is_kept:
+            folder.run(count, is_new=True)
+        folder.keep_ballast()
+        assert (folder.path / "ballast").exists() is is_kept
+    folder.close()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -102,3 +103,13 @@ def test_the_clock_of_leases_never_goes_back(monkeypatch):
 @pytest.mark.skipif(not life._BOOT_ID.exists(), reason="the system gives its starts no name")
 def test_a_start_of_the_machine_has_its_name_in_every_moment():
     assert read_clocks().boot == life._BOOT_ID.read_text().strip() != ""
+
+
+def test_a_trace_is_kept_for_a_day(tmp_path):
+    traces = Traces(tmp_path, "mine", on_fault=None)
+    (tmp_path / "traces").mkdir()
+    for name, hours in (("young", 23), ("old", 25)):
+        (tmp_path / "traces" / name).write_text("")
+        os.utime(tmp_path / "traces" / name, (time.time() - 3600 * hours,) * 2)
+    traces.forget(())
+    assert [path.name for path in (tmp_path / "traces").iterdir()] == ["young"]

@@ -229,3 +229,94 @@ def test_a_runner_that_stops_takes_no_job(tmp_path):
         await jobs.close()
 
     asyncio.run(main())
+
+
+def test_a_job_that_was_accepted_takes_one_place_and_not_its_uploads_too(tmp_path):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path, max_jobs=2)
+        async with jobs.reserve(10) as place:
+            place.upload.write_bytes(b"image")
+            await jobs.accept(JOB, place)
+            async with jobs.reserve(10):
+                pass
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_what_the_work_will_take_is_kept_from_others_beside_the_upload(tmp_path, monkeypatch):
+    free = 1_000_000
+    usage = type("Usage", (), {"free": property(lambda self: free)})()
+    monkeypatch.setattr("maskzoo.service.jobs.files.shutil.disk_usage", lambda _: usage)
+
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path, job_free_bytes=0)
+        async with jobs.reserve(100) as place:
+            place.upload.write_bytes(bytes(400_000))  # on the disk: it is no longer free space
+            await jobs.grow(place, replace(JOB.info, width=400, height=300))  # 600 000 bytes
+            async with jobs.reserve(400_000):
+                pass
+            with pytest.raises(DiskFullError):
+                async with jobs.reserve(400_001):
+                    pass
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_a_client_that_leaves_is_no_fault_of_the_folder(tmp_path, caplog):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path)
+        for error in (ConnectionResetError(errno.ECONNRESET, "gone"), TimeoutError(110, "late")):
+            with pytest.raises(type(error)):
+                async with jobs.reserve(10):
+                    raise error
+        await jobs.close()
+
+    asyncio.run(main())
+    assert "jobs_off" not in caplog.text
+
+
+def test_who_is_refused_waits_a_second_at_least_however_fast_jobs_are(tmp_path):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path, max_jobs=1)
+        jobs._seconds_per_job = 0.01
+        async with jobs.reserve(10):
+            with pytest.raises(OverloadedError) as refused:
+                async with jobs.reserve(10):
+                    pass
+        assert refused.value.retry_after_s == 1
+        await jobs.close()
+
+    asyncio.run(main())
+
+
+def test_who_watches_a_job_is_told_of_changes_and_of_nothing_else(tmp_path):
+    async def main():
+        jobs, _, _ = jobs_of(tmp_path)
+        job = await accept(jobs)
+        get, seen, polls = jobs.get, [], 0
+
+        async def count(*given, **named):
+            nonlocal polls
+            polls += 1
+            return await get(*given, **named)
+
+        jobs.get = count
+
+        async def watch():
+            async for one in jobs.watch("a", owner="", every_s=0.001):
+                seen.append(one.state)
+
+        async def is_polled():
+            return polls >= 5
+
+        watching = asyncio.create_task(watch())
+        await until(is_polled)
+        assert seen == ["queued"]
+        await jobs.cancel(job)
+        await asyncio.wait_for(watching, 60)
+        assert seen == ["queued", "cancelled"]
+        await jobs.close()
+
+    asyncio.run(main())

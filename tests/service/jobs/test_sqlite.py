@@ -70,7 +70,7 @@ def test_progress_prolongs_the_lease_of_the_worker_alone(store, result, job):
     assert store.get("a").progress == 0.25
     assert store.claim("w2", now=at(15), lease_s=10) is None
     taken = store.claim("w2", now=at(21), lease_s=10)
-    assert (taken.worker, taken.attempts, taken.done) == ("w2", 2, 0)
+    assert (taken.worker, taken.attempts, taken.done, taken.total) == ("w2", 2, 0, 0)
     assert not store.renew(held, done=4, total=12, lease=99)
     assert not store.finish(held, now=at(22), result=result)
     assert store.finish(taken, now=at(22), result=replace(result, file="result.tif"))

@@ -130,3 +130,49 @@ def test_after_closing_nobody_is_let_in():
     admission.close()
     with pytest.raises(StoppedError, match="stopping"):
         admission.check()
+
+
+def test_who_may_wait_just_as_long_as_it_takes_is_let_in():
+    now = [0.0]
+    admission = Admission(10**12, max_wait_s=2, clock=lambda: now[0])
+    with admission.admit(px(1_000_000)):
+        now[0] = 2.0
+    with admission.admit(px(1_000_000)):
+        assert admission.wait_s() == 2
+        admission.check(within_s=2)
+        with admission.admit(px(MIN_COST_PX)), pytest.raises(OverloadedError):
+            admission.check()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "retry_after_s"), [(0.2, 1), (2.5, 3), (119.5, 120), (300, 120)]
+)
+def test_the_time_to_retry_is_in_whole_seconds_and_two_minutes_at_most(seconds, retry_after_s):
+    now = [0.0]
+    admission = Admission(2_000_000, clock=lambda: now[0])
+    with admission.admit(px(2_000_000)):
+        now[0] = seconds
+    with admission.admit(px(2_000_000)):
+        assert admission.retry_after_s() == retry_after_s
+
+
+def test_an_image_that_fails_says_nothing_of_the_speed():
+    now = [0.0]
+    admission = Admission(10**12, clock=lambda: now[0])
+
+    def fail() -> None:
+        now[0] = 100.0
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"), admission.admit(px(1_000_000)):
+        fail()
+    with admission.admit(px(1_000_000)):
+        assert admission.wait_s() == 0, "nothing is known yet"
+
+
+def test_many_tiny_images_are_waited_for_as_what_they_cost():
+    admission = warm([0.0])
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(admission.admit(px(1)))
+        assert admission.wait_s() == pytest.approx(100 * MIN_COST_PX / 1e6)

@@ -16,8 +16,15 @@ from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.training.config.losses import CrossEntropyTerm
 from maskzoo.training.config.run_config import RunLoss
 from maskzoo.training.run import build
-from maskzoo.training.run.build import make_loss, make_network, open_batches, step_measure
+from maskzoo.training.run.build import (
+    make_loss,
+    make_network,
+    open_batches,
+    step_measure,
+    try_rates,
+)
 from maskzoo.training.run.parts import Parts
+from maskzoo.training.steps.step import step_seed
 
 MakeParts = Callable[..., Parts]
 
@@ -144,3 +151,19 @@ def test_batches_that_start_later_are_the_end_of_all(make_parts: MakeParts) -> N
         assert (target.shape, target.dtype) == ((4, 32, 32), torch.int64)
     for ours, theirs in zip(end, whole[4:], strict=True):
         assert all(map(torch.equal, ours, theirs))
+
+
+def test_the_range_test_draws_numbers_that_no_step_of_the_run_draws(
+    make_parts: MakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts("max_steps=3", "seed=5", "batch_size=4")
+    seeds: list[int] = []
+    monkeypatch.setattr(
+        "maskzoo.training.run.build.run_range_test",
+        lambda *_, seed_of, steps, **__: seeds.extend(map(seed_of, range(steps))),
+    )
+    try_rates(parts.config, parts.context, parts.network, steps=4)
+    assert len(set(seeds)) == 4
+    assert not set(seeds) & {step_seed(5, number, 0) for number in range(1000)}
+    first = 1_000_000 * len(parts.context.data.samples("train")) // 4
+    assert seeds[1] == step_seed(5, first + 1, 0)

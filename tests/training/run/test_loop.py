@@ -226,3 +226,40 @@ def test_a_run_gives_up_after_just_so_many_bad_steps(make_parts: MakeParts) -> N
     with pytest.raises(ZooError, match="gave up after 3 steps"):
         _run(replace(parts, step=step))  # type: ignore[arg-type]
     assert (parts.progress.bad_steps, parts.progress.lr_scale) == (3, 1 / 8)
+
+
+def test_the_loss_that_is_shown_follows_slowly_and_skips_what_is_not_finite(
+    make_parts: MakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts("max_steps=4", "max_bad_steps=3")
+    found = iter([(1.0, True), (2.0, True), (float("nan"), False), (0.0, True)])
+    shown: list[float | None] = []
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        loss, is_finite = next(found)
+        result = parts.step(images, target, **options)
+        return replace(result, loss=loss, is_finite=is_finite)
+
+    monkeypatch.setattr(parts.context.display, "update", lambda status: shown.append(status.loss))
+    _run(replace(parts, step=step))  # type: ignore[arg-type]
+    assert shown == pytest.approx([1, 1.03, 1.03, 0.97 * 1.03])
+
+
+def test_the_display_ends_with_a_run_that_fails(
+    make_parts: MakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, told = make_parts("max_steps=2"), []
+
+    def step(images: Tensor, target: Tensor, **options: Any) -> object:
+        raise ValueError("broken")
+
+    for name in ("start", "stop"):
+        monkeypatch.setattr(parts.context.display, name, lambda *_, name=name: told.append(name))
+    with pytest.raises(ValueError, match="broken"):
+        _run(replace(parts, step=step))  # type: ignore[arg-type]
+    assert told == ["start", "stop"]
+
+
+def test_a_run_that_should_pause_after_its_end_ends(make_parts: MakeParts) -> None:
+    parts = make_parts("max_steps=2", "validate_every=100")
+    assert TrainingLoop(parts, until=99).until == 2

@@ -163,7 +163,7 @@ def test_the_rate_of_each_group_keeps_its_ratio(network: SegmentationNetwork) ->
 def test_the_average_follows_its_recurrence() -> None:
     module = nn.BatchNorm1d(1)
     average = WeightAverage(module, decay=0.5)  # type: ignore[arg-type]
-    expected = 1.0
+    expected, expected_mean = 1.0, 0.0
     for step, value in enumerate([3.0, -2.0, 7.0, 7.0, 1.0]):
         with torch.no_grad():
             module.weight.fill_(value)
@@ -172,7 +172,9 @@ def test_the_average_follows_its_recurrence() -> None:
         average.update(module, step=step)
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * value
+        expected_mean = decay * expected_mean - (1 - decay) * value
         assert average.network.weight.item() == pytest.approx(expected)
+        assert average.network.running_mean.item() == pytest.approx(expected_mean)
         assert average.network.num_batches_tracked.item() == step + 5
     assert not average.network.training
     assert not average.network.weight.requires_grad

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -162,3 +163,47 @@ def test_a_step_convolves_in_the_precision_of_the_run_and_keeps_weights_in_float
     run_steps(parts, until=1)
     assert seen == {dtype}
     assert {weight.dtype for weight in parts.network.parameters()} == {torch.float32}
+
+
+def test_a_gradient_that_is_not_finite_leaves_the_weights_though_the_loss_is() -> None:
+    step, network = _step(clip_norm=1.0, factor=1e38)
+    before = _weights(network)
+    result = step(*_batch(), micro_batch=3, seed=0)
+    assert torch.isfinite(torch.tensor(result.loss))
+    assert not result.is_finite
+    assert torch.equal(_weights(network), before)
+
+
+def test_a_step_that_ran_out_of_memory_lets_go_of_all_before_it_starts_over() -> None:
+    (plain, expected), (step, network) = _step(), _step()
+    for one in (expected, network):
+        one.layers.insert(1, nn.BatchNorm2d(4, affine=False))
+    steps = [
+        TrainStep(
+            one.fabric,
+            one.module,
+            one.optimizer,
+            one.passes,
+            clip_norm=None,
+            notify=lambda line: None,
+        )
+        for one in (plain, step)
+    ]
+    take, told = step.passes.take, []
+
+    def take_one(images: Tensor, target: Tensor, **options: Any) -> Any:
+        found = take(images, target, **options)
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return found
+
+    def forget() -> None:
+        told.append([weight.grad is None for weight in network.parameters()])
+
+    step.passes.take, step.passes.forget = take_one, forget  # type: ignore[method-assign]
+    steps[0](*_batch(), micro_batch=1, seed=0)
+    assert steps[1](*_batch(), micro_batch=3, seed=0).micro_batch == 1
+    assert len(told) == 1
+    assert all(told[0])
+    for name, value in expected.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value), name

@@ -115,3 +115,44 @@ def test_a_graph_of_just_the_limit_is_kept_and_nothing_beside_it() -> None:
     assert cache.prepare(bucket(50)) == Held(bucket(50), 50)
     assert cache.prepare(bucket(51)) is None
     assert cache.buckets == [bucket(50)]
+
+
+def test_clearing_waits_for_the_device_and_forgets_what_was_seen_once() -> None:
+    waited: list[list[Bucket]] = []
+    cache = GraphCache(
+        lambda one: Held(one, 10), max_bytes=100, before_drop=lambda: waited.append(cache.buckets)
+    )
+    cache.clear()
+    assert waited == [], "nothing is dropped"
+    cache.prepare(bucket(64))
+    assert captured(cache, 32) == [False]
+    cache.clear()
+    assert waited == [[bucket(64)]]
+    assert captured(cache, 32, 32) == [False, True]
+
+
+def test_of_buckets_that_were_seen_once_the_latest_1024_are_remembered() -> None:
+    cache = GraphCache(lambda one: Held(one, 1), max_bytes=100)
+    assert captured(cache, *range(1, 1026)) == [False] * 1025
+    assert captured(cache, 1025, 2, 1) == [True, True, False]
+
+
+def test_another_program_is_captured_though_the_one_before_could_not_be() -> None:
+    faults: list[Exception] = [RuntimeError("operation not permitted when stream is capturing")]
+
+    def capture(one: Bucket) -> Held:
+        if faults:
+            raise faults[0]
+        return Held(one, one.height)
+
+    cache: GraphCache[Held] = GraphCache(capture, max_bytes=50)
+    assert cache.prepare(bucket(40)) is None
+    faults.clear()
+    assert cache.prepare(bucket(40)) is None, "this program cannot be captured"
+    cache.begin_anew()
+    assert cache.prepare(bucket(40)) is not None
+    assert cache.prepare(bucket(60)) is None
+    cache.max_bytes = 100
+    assert cache.prepare(bucket(60)) is None, "it was too large"
+    cache.begin_anew()
+    assert cache.prepare(bucket(60)) is not None

@@ -17,9 +17,11 @@ from maskzoo.models.engines import choose
 from maskzoo.models.engines.base import Engine, MaskEngine
 from maskzoo.models.engines.batches import check_batches
 from maskzoo.models.engines.eager import EagerEngine
+from maskzoo.models.engines.graphs import program
 from maskzoo.models.engines.graphs.cache import Bucket
 from maskzoo.models.engines.graphs.check import check_masks
 from maskzoo.models.engines.graphs.engine import CudaGraphsEngine
+from maskzoo.models.engines.graphs.lanes import Lanes
 from maskzoo.models.engines.pixels import network_input
 from maskzoo.models.errors import EngineError, NotFiniteError
 from maskzoo.models.inference.options import PredictOptions
@@ -325,3 +327,43 @@ def test_graphs_take_a_quarter_of_the_devices_memory(total_bytes: int, kept: int
     for size in ((64, 80), (64, 96)):
         graphs.prepare(size, [1])
     assert len(graphs.buckets) == kept
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(256, torch.uint8), (257, torch.int32)])
+def test_ids_of_256_classes_are_bytes_and_of_more_are_not(classes: int, kind: torch.dtype) -> None:
+    logits = torch.zeros(1, classes, 2, 2)
+    logits[0, -1] = 1
+    ids, _, _ = program.segment(logits, (2, 2))
+    assert ids.dtype == kind
+    assert ids.unique().tolist() == [classes - 1]
+
+
+def test_so_many_images_are_resized_at_once_as_there_is_memory_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logits, sizes = torch.randn(5, 3, 4, 4), []
+    wanted = program.segment(logits, (8, 8))
+    resize = program.F.interpolate
+
+    def note(part: torch.Tensor, **options: object) -> torch.Tensor:
+        sizes.append(len(part))
+        return resize(part, **options)
+
+    monkeypatch.setattr(program.F, "interpolate", note)
+    for images, expected in ((2, [2, 2, 1]), (0.5, [1] * 5)):
+        monkeypatch.setattr(program, "_MOST_VALUES", int(images * 3 * 8 * 8))
+        sizes.clear()
+        for one, other in zip(program.segment(logits, (8, 8)), wanted, strict=True):
+            torch.testing.assert_close(one, other)
+        assert sizes == expected
+
+
+def test_a_lane_of_a_batch_that_failed_is_free_once_all_streams_have_done_their_work() -> None:
+    lanes, done = Lanes(LateDevice(), count=1), []
+    for number, stream in enumerate((lanes.up, lanes.run, lanes.down)):
+        stream.do(lambda number=number: done.append(number))
+    with pytest.raises(ValueError, match="invalid literal"), lanes.take() as lane:
+        int("broken")
+    assert sorted(done) == [0, 1, 2]
+    with lanes.take() as again:
+        assert again is lane
