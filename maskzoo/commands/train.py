@@ -27,6 +27,10 @@ def train(
             "or imagenet.",
         ),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Bundle whose answers the network learns from too."),
+    ] = None,
     plugin: Annotated[
         list[str] | None, typer.Option(help="Plug-in as cbam@encoder.4; may be repeated.")
     ] = None,
@@ -61,6 +65,7 @@ def train(
         "model.encoder": encoder,
         "model.plugins": plugin,
         start_setting(from_ or ""): from_,
+        "teacher.bundle": teacher,
         "masks": masks,
         "allow_bad": allow_bad,
     }

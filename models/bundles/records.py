@@ -158,6 +158,8 @@ class Provenance(_OpenRecord):
         weights_licence: licence of the bundle.
         start_from: the bundle that the run started from, by name; None where it did from none.
         start_from_sha256, start_from_licence: of that bundle's weights.
+        teacher: the bundle that taught the run, by name; None where none did.
+        teacher_sha256, teacher_licence: of that bundle's weights.
         encoder_weights: the pre-trained weights it started from: ``imagenet``, ``builtin``, or the
             name of a file; None for random ones.
         encoder_weights_sha256, encoder_weights_licence, encoder_weights_origin: of these weights.
@@ -179,6 +181,9 @@ class Provenance(_OpenRecord):
     start_from: str | None = None
     start_from_sha256: str | None = None
     start_from_licence: str | None = None
+    teacher: str | None = None
+    teacher_sha256: str | None = None
+    teacher_licence: str | None = None
     encoder_weights: str | None = None
     encoder_weights_sha256: str | None = None
     encoder_weights_licence: str | None = None

@@ -36,12 +36,14 @@ class TrainOutput:
         aux: name -> (N, K, H, W), weighted by `SegmentationNetwork.aux_weights`.
         scene: (N, K) logits of the classes' presence, or None.
         edges: (N, 1, H, W) logits of the borders between classes, or None.
+        features: f0 … f5 of the encoder, (N, C, h, w) each, for distillation.
     """
 
     logits: Tensor
     aux: dict[str, Tensor] = field(default_factory=dict)
     scene: Tensor | None = None
     edges: Tensor | None = None
+    features: tuple[Tensor, ...] = ()
 
 
 class SegmentationNetwork(nn.Module):
@@ -98,12 +100,14 @@ class SegmentationNetwork(nn.Module):
         self._check(x)
         image, pose = self.warp(x)
         size = x.shape[-2:]
-        output = self.decoder.forward_train(self._encode(image))
+        features = self._encode(image)
+        output = self.decoder.forward_train(features)
         return TrainOutput(
             logits=self._finish(self._classify(output.features), size, pose),
             aux={name: self._finish(aux, size, pose) for name, aux in output.aux.items()},
             scene=output.scene,
             edges=None if output.edges is None else self._finish(output.edges, size, pose),
+            features=tuple(features),
         )
 
     @property

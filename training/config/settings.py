@@ -27,6 +27,7 @@ from maskzoo.training.config.section import (
     PositiveInt,
     Section,
 )
+from maskzoo.training.config.teacher import TeacherConfig
 
 
 class ModelConfig(Section):
@@ -182,6 +183,7 @@ class TrainConfig(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     loss: LossConfig = LossConfig()
+    teacher: TeacherConfig = TeacherConfig()
     loader: LoaderConfig = LoaderConfig()
     augment: AugmentConfig = AugmentConfig()
     runtime: RuntimeConfig = RuntimeConfig()

@@ -20,6 +20,7 @@ from maskzoo.models.memory import is_out_of_memory
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.training.config.run_config import MachineConfig
 from maskzoo.training.losses.total import SegmentationLoss
+from maskzoo.training.steps.teacher import Teacher
 
 FILLED = 0.8  # fraction of the free memory that a plan may fill
 _LIMITS = (  # of a container: (bytes allowed, bytes in use), cgroup v2 and v1
@@ -67,6 +68,7 @@ def measure_step(
     *,
     crop: tuple[int, int],
     device: torch.device,
+    teacher: Teacher | None = None,
 ) -> StepMemory | None:
     """Measure the memory of a step; None if the system does not report it.
 
@@ -75,6 +77,7 @@ def measure_step(
         config: of precision, optimizer and average.
         crop: height and width of an image.
         device: of the run.
+        teacher: sees the images too.
     """
     free = free_bytes(device)
     if free is None:
@@ -83,7 +86,8 @@ def measure_step(
     trial = copy.deepcopy(network).train()
 
     def step(images: int) -> Callable[[], None]:
-        return lambda: _step(trial, loss, config, (images, network.spec.in_channels, *crop), device)
+        shape = (images, network.spec.in_channels, *crop)
+        return lambda: _step(trial, loss, config, shape, device, teacher)
 
     try:
         one, two = (_peak(step(images), device) for images in (1, 2))
@@ -113,6 +117,7 @@ def _step(
     config: MachineConfig,
     shape: tuple[int, ...],
     device: torch.device,
+    teacher: Teacher | None,
 ) -> None:
     layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
     images = torch.zeros(shape, device=device).contiguous(memory_format=layout)
@@ -120,7 +125,11 @@ def _step(
     bf16 = config.runtime.precision == "bf16"
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         output = network.forward_train(images)
-    loss(output, target)[0].backward()
+        answer = None if teacher is None else teacher.answer(images.to(torch.uint8))
+    value = loss(output, target)[0]
+    if teacher is not None and answer is not None:
+        value = value + teacher.loss(answer, output)[0]
+    value.backward()
     network.zero_grad(set_to_none=True)
 
 

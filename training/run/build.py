@@ -35,6 +35,7 @@ from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 from maskzoo.training.steps.passes import CapturedPasses, EagerPasses, Passes, compiled
 from maskzoo.training.steps.range_test import RangeTest, run_range_test
 from maskzoo.training.steps.step import TrainStep, step_seed
+from maskzoo.training.steps.teacher import Teacher
 
 _RANGE_TEST_EPOCHS = 1_000_000  # offset of its samples, to epochs that no run reaches
 
@@ -112,7 +113,9 @@ def make_loss(config: RunLoss, labels: LabelSet, network: SegmentationNetwork) -
     return loss.to(next(network.parameters()).device)
 
 
-def step_measure(network: SegmentationNetwork, labels: LabelSet) -> Measure:
+def step_measure(
+    network: SegmentationNetwork, labels: LabelSet, teacher: Teacher | None
+) -> Measure:
     """Return the function that measures the memory of a training step of `network`."""
 
     def measure(config: MachineConfig, crop: tuple[int, int]) -> StepMemory | None:
@@ -121,7 +124,7 @@ def step_measure(network: SegmentationNetwork, labels: LabelSet) -> Measure:
             terms = (CrossEntropyTerm(), DiceTerm())
         loss = make_loss(RunLoss(terms=terms, class_weights=None), labels, network)
         device = next(network.parameters()).device
-        return measure_step(network, loss, config, crop=crop, device=device)
+        return measure_step(network, loss, config, crop=crop, device=device, teacher=teacher)
 
     return measure
 
@@ -144,6 +147,7 @@ def make_step(
             device=fabric.device,
             channels_last=config.runtime.channels_last,
         ),
+        teacher=context.teacher,
     )
     passes: Passes = eager
     if kind != "eager" and fabric.device.type == "cuda":

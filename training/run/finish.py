@@ -27,12 +27,13 @@ from maskzoo.models.weights.origin import WeightsOrigin
 from maskzoo.training.data.feed.dataset import SegmentationData
 from maskzoo.training.data.records.samples import Split
 from maskzoo.training.run.checkpoint import BEST
-from maskzoo.training.run.origin import code_commit, read_weights_origin, without_path
+from maskzoo.training.run.origin import code_commit, read_weights_origin, without_paths
 from maskzoo.training.run.parts import Parts
 from maskzoo.training.scoring.evaluate import evaluate_split
 from maskzoo.training.scoring.records import Evaluation, Scored
 from maskzoo.training.scoring.sparing import SparingPredictor
 from maskzoo.training.starts.start import read_start_bundle
+from maskzoo.training.steps.teacher import read_teacher
 
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 
@@ -144,8 +145,14 @@ def provenance(parts: Parts) -> Provenance:
     source = config.model.encoder_weights
     start = read_start_bundle(context.run_dir) or WeightsOrigin("")
     weights = read_weights_origin(context.run_dir) or WeightsOrigin(Path(source or "").name)
+    teacher = read_teacher(context.run_dir) or WeightsOrigin("")
     recipe = config.model_dump(mode="json")
-    recipe["model"]["encoder_weights"] = weights.name or None  # a path is private
+    recipe["model"] |= {  # paths are private
+        "encoder_weights": weights.name or None,
+        "start_from": start.name or None,
+    }
+    recipe["teacher"]["bundle"] = teacher.name or None
+    paths = (source, config.model.start_from, config.teacher.bundle)
     return Provenance(
         description=config.bundle.description,
         data=context.data.name,
@@ -155,6 +162,9 @@ def provenance(parts: Parts) -> Provenance:
         start_from=start.name or None,
         start_from_sha256=start.sha256 or None,
         start_from_licence=start.licence or None,
+        teacher=teacher.name or None,
+        teacher_sha256=teacher.sha256 or None,
+        teacher_licence=teacher.licence or None,
         encoder_weights=weights.name or None,
         encoder_weights_sha256=weights.sha256 or None,
         encoder_weights_licence=weights.licence or None,
@@ -162,7 +172,7 @@ def provenance(parts: Parts) -> Provenance:
         versions={"python": platform.python_version()}
         | {name: version(name) for name in _REPORTED},
         commit=code_commit(),
-        command=without_path(context.command, source),
+        command=without_paths(context.command, paths),
         recipe=recipe,
         steps=parts.progress.step,
         best_step=parts.progress.best_step,

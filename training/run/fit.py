@@ -5,6 +5,7 @@ A run's folder holds:
     config.yaml         the configuration with every value resolved
     plan.json           the decisions, with reasons
     encoder_weights.json  the weights that the encoder started from
+    teacher.json        the network that taught the run, if one did
     start.json          which tensors came from where, if the run started from trained weights
     range_test.json     the curve by which the learning rate was chosen
     log.jsonl           each step and each validation
@@ -30,7 +31,9 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
+from maskzoo.models.bundles.bundle import read_manifest
 from maskzoo.models.bundles.records import BundleMetrics
+from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.memory import keep_freed_memory
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.weights.source import check_source
@@ -74,6 +77,7 @@ from maskzoo.training.run.resume import find_checkpoint, resumed_config
 from maskzoo.training.scoring.table import evaluation_table
 from maskzoo.training.starts.start import keep_start, start_table
 from maskzoo.training.steps.range_test import range_test_steps
+from maskzoo.training.steps.teacher import check_teacher, keep_teacher, open_teacher
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,8 @@ def prepare(
     machine: RunPlan[MachineConfig] = RunPlan(stored) if stored else choose_machine(asked)
     if stored is None:  # reading the data may take minutes, so other errors are raised first
         check_source(machine.config.model.encoder_weights, machine.config.model.encoder)
+        if machine.config.teacher.bundle is not None:
+            read_manifest(find_bundle(machine.config.teacher.bundle))
         if opened is None:
             check_network(machine.config)
     opened = opened or open_data(data, stored or asked, display, is_new=stored is None)
@@ -157,7 +163,15 @@ def prepare(
         fabric=fabric,
         display=display,
         command=command or run_command([], data, asked),
+        teacher=open_teacher(
+            machine.config.teacher,
+            opened.labels,
+            opened.bands,
+            device=fabric.device,
+            channels_last=machine.config.runtime.channels_last,
+        ),
     )
+    check_teacher(run_dir, context.teacher)
     network, start = make_network(machine.config, context, is_new=checkpoint is None)
     run_config = stored or _planned(machine, context, network)
     if fabric.is_global_zero:
@@ -165,6 +179,9 @@ def prepare(
         (run_dir / "config.yaml").write_text(dump_config(run_config), encoding="utf-8")
         if network.encoder.origin is not None:
             keep_weights_origin(run_dir, network.encoder.origin)
+        if context.teacher is not None:
+            keep_teacher(run_dir, context.teacher.origin)
+            context.notify(f"taught by bundle {context.teacher.origin.describe()}")
     fabric.barrier()
     parts = make_parts(run_config, context, network, checkpoint)
     if start is not None:
@@ -237,7 +254,7 @@ def _planned(
     plan = resolve(
         machine,
         context.survey,
-        measure=step_measure(network, context.data.labels),
+        measure=step_measure(network, context.data.labels, context.teacher),
         free_ram=free_ram(),
     )
     plan = fabric.broadcast(plan)

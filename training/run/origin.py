@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,12 @@ def read_weights_origin(run_dir: Path) -> WeightsOrigin | None:
     return WeightsOrigin(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def without_path(text: str, source: str | None) -> str:
-    """Return `text` with the path of a file of weights replaced by the file's name."""
-    return text.replace(source, Path(source).name) if source else text
+def without_paths(text: str, sources: Iterable[str | None]) -> str:
+    """Return `text` with the paths of files of weights and of bundles replaced by their names."""
+    for source in sources:
+        if source:
+            text = text.replace(source, Path(source).name)
+    return text
 
 
 def resume_command(data: Path, run_dir: Path) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from maskzoo.training.run.checkpoint import RunProgress
     from maskzoo.training.steps.optim import WeightAverage
     from maskzoo.training.steps.step import TrainStep
+    from maskzoo.training.steps.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class RunContext:
         fabric: launched, so each rank knows its device.
         display: shows progress; silent on all ranks but the first.
         command: that started the run.
+        teacher: adds to the loss; None without one.
     """
 
     data: SegmentationData
@@ -47,6 +49,7 @@ class RunContext:
     fabric: Fabric
     display: Display
     command: str
+    teacher: Teacher | None = None
 
     def notify(self, line: str) -> None:
         """Show one line to the person."""

@@ -14,9 +14,10 @@ from maskzoo.models.bundles.manifest import Manifest
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.errors import SpecError
 from maskzoo.models.labels import LabelSet
+from maskzoo.models.network.layers import Classifier
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.weights.origin import WeightsOrigin
-from maskzoo.training.starts.classes import ClassMatch, class_tensors
+from maskzoo.training.starts.classes import ClassMatch
 from maskzoo.training.starts.start import Start
 
 
@@ -106,6 +107,18 @@ class _Taken:
             self._keep(
                 name, torch.stack(rows), self.in_part if None in match.rows else self.resized
             )
+
+
+def class_tensors(network: SegmentationNetwork) -> frozenset[str]:
+    """Return the names of the tensors with a row for each class, by `state_dict`."""
+    classes = network.spec.num_classes
+    return frozenset(
+        f"{name}.{leaf}"
+        for name, module in network.named_modules()
+        if isinstance(module, Classifier) or name == "decoder.scene"
+        for leaf, parameter in module.named_parameters()
+        if len(parameter) == classes
+    )
 
 
 def _check_encoder(

@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maskzoo.models.network.layers import Classifier
-from maskzoo.models.network.network import SegmentationNetwork
-
 
 @dataclass(frozen=True)
 class ClassMatch:
@@ -59,18 +56,6 @@ class ClassMatch:
         }
         told = [f"{word}: {', '.join(names)}" for word, names in groups.items() if names]
         return "classes " + "; ".join(told)
-
-
-def class_tensors(network: SegmentationNetwork) -> frozenset[str]:
-    """Return the names of the tensors with a row for each class, by `state_dict`."""
-    classes = network.spec.num_classes
-    return frozenset(
-        f"{name}.{leaf}"
-        for name, module in network.named_modules()
-        if isinstance(module, Classifier) or name == "decoder.scene"
-        for leaf, parameter in module.named_parameters()
-        if len(parameter) == classes
-    )
 
 
 def _folded(name: str) -> str:

@@ -21,6 +21,7 @@ from maskzoo.models.errors import ZooError
 from maskzoo.models.memory import is_out_of_memory
 from maskzoo.models.network.network import SegmentationNetwork, TrainOutput
 from maskzoo.training.losses.total import SegmentationLoss
+from maskzoo.training.steps.teacher import Teacher
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 """The loss of a pass, detached, and its parts by name."""
@@ -57,6 +58,7 @@ class EagerPasses:
         forward: `forward_train` of the module, compiled or not.
         loss: on the same device.
         normalise: turns uint8 images into the network's input.
+        teacher: adds to the loss; on the same device.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class EagerPasses:
         loss: SegmentationLoss,
         *,
         normalise: Callable[[Tensor], Tensor],
+        teacher: Teacher | None = None,
     ) -> None:
         self.fabric = fabric
         self.module = module
         self.forward = forward
         self.loss = loss
         self.normalise = normalise
+        self.teacher = teacher
 
     def start(self, chunks: Chunks) -> bool:
         """Drop the gradients."""
@@ -86,8 +90,12 @@ class EagerPasses:
             # other methods than that reach the bare module.
             with self.fabric.autocast():
                 output = self.forward(self.normalise(images))
+                answer = None if self.teacher is None else self.teacher.answer(images)
             with torch.autocast(self.fabric.device.type, enabled=False):
                 loss, parts = self.loss(output, target)
+                if self.teacher is not None and answer is not None:
+                    taught, named = self.teacher.loss(answer, output)
+                    loss, parts = loss + taught, parts | named
             self.fabric.backward(loss * fraction)
         return loss.detach(), parts
 

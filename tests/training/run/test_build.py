@@ -133,7 +133,7 @@ def test_a_step_is_measured_with_the_costliest_terms_where_none_are_chosen(
         measured.append(([term.name for term in loss.terms], options["crop"]))
 
     monkeypatch.setattr("maskzoo.training.run.build.measure_step", note)
-    measure = step_measure(parts.network, parts.context.data.labels)
+    measure = step_measure(parts.network, parts.context.data.labels, None)
     given = parts.config.loss.model_copy(update={"terms": (CrossEntropyTerm(),)})
     undecided = parts.config.loss.model_copy(update={"terms": "auto"})
     for loss in (undecided, given):

@@ -16,7 +16,7 @@ from maskzoo.models.weights.checkpoint import sha256_of
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.run.fit import prepare, train
-from maskzoo.training.run.origin import without_path
+from maskzoo.training.run.origin import without_paths
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -117,7 +117,7 @@ def test_a_resumed_run_needs_the_file_no_more_and_still_records_it(
 
 def test_only_the_path_is_taken_out_of_a_command() -> None:
     command = "maskzoo train data model.encoder_weights=/a/b/c.pth seed=3"
-    assert without_path(command, "/a/b/c.pth") == (
+    assert without_paths(command, ["/a/b/c.pth"]) == (
         "maskzoo train data model.encoder_weights=c.pth seed=3"
     )
-    assert without_path(command, None) == command
+    assert without_paths(command, [None]) == command

@@ -6,7 +6,8 @@ import pytest
 
 from maskzoo.models.registry import create_model
 from maskzoo.models.tables.architectures import ARCHITECTURES
-from maskzoo.training.starts.classes import ClassMatch, class_tensors
+from maskzoo.training.starts.bundle import class_tensors
+from maskzoo.training.starts.classes import ClassMatch
 from tests.models.tiny import OPTIONS
 
 
