@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("models", "training", "service", "maskzoo")
 
 COVERED_BY = {
-    "training/config/teacher.py": "tests/training/steps/test_teacher.py",
+    "training/config/teacher.py": "tests/training/starts/test_teacher.py",
+    "training/losses/teacher.py": "tests/training/starts/test_teacher.py",
     # training/data/find: each through the folders that it reads
     "training/data/find/beside.py": "tests/training/data/find/test_folders.py",
     "training/data/find/defects.py": "tests/training/data/find/described/test_reading.py",

@@ -19,8 +19,8 @@ import torch
 from maskzoo.models.memory import is_out_of_memory
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.training.config.run_config import MachineConfig
+from maskzoo.training.losses.teacher import Teacher
 from maskzoo.training.losses.total import SegmentationLoss
-from maskzoo.training.steps.teacher import Teacher
 
 FILLED = 0.8  # fraction of the free memory that a plan may fill
 _LIMITS = (  # of a container: (bytes allowed, bytes in use), cgroup v2 and v1

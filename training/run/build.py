@@ -23,6 +23,7 @@ from maskzoo.training.config.losses import CrossEntropyTerm, DiceTerm
 from maskzoo.training.config.run_config import MachineConfig, RunConfig, RunLoss
 from maskzoo.training.loggers.runlog import RunLog
 from maskzoo.training.loggers.sinks import open_sinks
+from maskzoo.training.losses.teacher import Teacher
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.planning.lengths import crop_counts, run_lengths
 from maskzoo.training.planning.memory import Measure, StepMemory, measure_step
@@ -35,7 +36,6 @@ from maskzoo.training.steps.optim import WeightAverage, build_optimizer
 from maskzoo.training.steps.passes import CapturedPasses, EagerPasses, Passes, compiled
 from maskzoo.training.steps.range_test import RangeTest, run_range_test
 from maskzoo.training.steps.step import TrainStep, step_seed
-from maskzoo.training.steps.teacher import Teacher
 
 _RANGE_TEST_EPOCHS = 1_000_000  # offset of its samples, to epochs that no run reaches
 

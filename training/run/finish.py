@@ -33,7 +33,7 @@ from maskzoo.training.scoring.evaluate import evaluate_split
 from maskzoo.training.scoring.records import Evaluation, Scored
 from maskzoo.training.scoring.sparing import SparingPredictor
 from maskzoo.training.starts.start import read_start_bundle
-from maskzoo.training.steps.teacher import read_teacher
+from maskzoo.training.starts.teacher import read_teacher
 
 _REPORTED = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 

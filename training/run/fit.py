@@ -31,7 +31,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from maskzoo.models.bundles.bundle import read_manifest
+from maskzoo.models.bundles.manifest import read_manifest
 from maskzoo.models.bundles.records import BundleMetrics
 from maskzoo.models.bundles.shipped import find_bundle
 from maskzoo.models.memory import keep_freed_memory
@@ -76,8 +76,8 @@ from maskzoo.training.run.parts import Parts, RunContext
 from maskzoo.training.run.resume import find_checkpoint, resumed_config
 from maskzoo.training.scoring.table import evaluation_table
 from maskzoo.training.starts.start import keep_start, start_table
+from maskzoo.training.starts.teacher import check_teacher, keep_teacher, open_teacher
 from maskzoo.training.steps.range_test import range_test_steps
-from maskzoo.training.steps.teacher import check_teacher, keep_teacher, open_teacher
 
 
 @dataclass(frozen=True)

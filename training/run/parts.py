@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from maskzoo.training.data.feed.dataset import SegmentationData
     from maskzoo.training.loggers.display import Display
     from maskzoo.training.loggers.runlog import RunLog
+    from maskzoo.training.losses.teacher import Teacher
     from maskzoo.training.planning.lengths import RunLengths
     from maskzoo.training.planning.survey import Survey
     from maskzoo.training.run.checkpoint import RunProgress
     from maskzoo.training.steps.optim import WeightAverage
     from maskzoo.training.steps.step import TrainStep
-    from maskzoo.training.steps.teacher import Teacher
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from maskzoo.models.engines.graphs.device import Graph, GraphDevice
 from maskzoo.models.errors import ZooError
 from maskzoo.models.memory import is_out_of_memory
 from maskzoo.models.network.network import SegmentationNetwork, TrainOutput
+from maskzoo.training.losses.teacher import Teacher
 from maskzoo.training.losses.total import SegmentationLoss
-from maskzoo.training.steps.teacher import Teacher
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 """The loss of a pass, detached, and its parts by name."""

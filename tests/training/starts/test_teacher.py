@@ -26,10 +26,11 @@ from maskzoo.training.losses.distillation import (
     channel_divergence,
     pixel_divergence,
 )
+from maskzoo.training.losses.teacher import Teacher
 from maskzoo.training.losses.total import SegmentationLoss
 from maskzoo.training.run.fit import train
+from maskzoo.training.starts.teacher import open_teacher
 from maskzoo.training.steps.passes import EagerPasses
-from maskzoo.training.steps.teacher import Teacher, open_teacher
 from tests.models import tiny as tiny_networks
 
 MakeBundle = Callable[..., Path]
