@@ -4,10 +4,12 @@
         mmsegmentation==1.2.2 addict yapf platformdirs ftfy regex prettytable termcolor wcwidth
     PYTHONPATH=.:SITE python benchmarks/references.py    # writes tests/data/references/
     PYTHONPATH=.:SITE:AUTHORS/openseg python benchmarks/references.py --authors AUTHORS
+    PYTHONPATH=.:SITE python benchmarks/references.py --nnunet
 
 AUTHORS holds clones of github.com/openseg-group/openseg.pytorch as `openseg` (OCNet),
 github.com/DeepMotionAIResearch/DenseASPP as `DenseASPP` and github.com/Andrew-Qibin/SPNet as
 `SPNet`; mmsegmentation has none of these.
+`--nnunet` needs `dynamic-network-architectures` in SITE.
 
 mmsegmentation's networks have their full width. Their weights are drawn by the tensors' names
 (`tools/huggingface.py`), so the test draws them again, and a file holds the names and the outputs
@@ -124,9 +126,12 @@ def main() -> None:
     """Write one file for each case, of mmsegmentation or of the authors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--authors", type=Path, help="folder of the authors' code")
+    parser.add_argument("--nnunet", action="store_true", help="nnU-Net's residual U-Net")
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    if given.authors:
+    if given.nnunet:
+        write_nnunet()
+    elif given.authors:
         write_authors(given.authors)
     else:
         write_mmsegmentation()
@@ -181,6 +186,40 @@ def densely(blocks: nn.ModuleList, x: Tensor) -> Tensor:
     for block in blocks:
         x = torch.cat((block(x.clone()), x), dim=1)
     return x
+
+
+def write_nnunet() -> None:
+    """Write every fourth logit of a narrow network of nnU-Net's, at each of its levels."""
+    from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
+
+    network = ResidualEncoderUNet(
+        input_channels=3,
+        n_stages=6,
+        features_per_stage=(4, 6, 8, 8, 10, 10),
+        conv_op=nn.Conv2d,
+        kernel_sizes=3,
+        strides=(1, 2, 2, 2, 2, 2),
+        n_blocks_per_stage=(1, 2, 1, 1, 1, 1),
+        num_classes=CLASSES,
+        n_conv_per_stage_decoder=1,
+        conv_bias=True,
+        norm_op=nn.InstanceNorm2d,
+        norm_op_kwargs={"eps": 1e-5, "affine": True},
+        nonlin=nn.LeakyReLU,
+        nonlin_kwargs={"inplace": True},
+        deep_supervision=True,
+    )
+    shapes = {}
+    with torch.no_grad():
+        for key, value in network.named_parameters():  # each once, of the names that it has
+            value.copy_(drawn(key, tuple(value.shape)))
+            shapes[key] = list(value.shape)
+        outputs = network.double().eval()(drawn("image", (1, 3, 64, 96)).double())
+    stored = {f"f{n}": y[..., ::4, ::4].contiguous() for n, y in enumerate(outputs[:4])}
+    path = FOLDER.with_name("nnunet") / "resunet.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_file(stored, path, metadata={"shapes": json.dumps(shapes)})
+    print(path.name, *(f"{key} {tuple(value.shape)}" for key, value in stored.items()))
 
 
 def write_mmsegmentation() -> None:

@@ -98,6 +98,7 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
         encoder.left_over = tuple(encoder.load_weights(weights.state))
         encoder.origin = weights.origin
     common = {name: options.pop(name) for name in option_names(DecoderSetup) if name in options}
+    common.setdefault("norm", architecture.default_norm)
     setup = DecoderSetup(
         encoder.channels, encoder.strides, spec.num_classes, encoder.token_channels, **common
     )
@@ -105,9 +106,12 @@ def build_network(spec: ModelSpec, *, encoder_weights: str | None = None) -> Seg
     decoder = build(setup, **options)
     network = SegmentationNetwork(spec, encoder, decoder)
     sites = Sites(network)
+    # Many plug-ins pool to 1 x 1, where an instance norm gives 0.
+    norm = "group" if decoder.norm == "instance" else decoder.norm
+    usual = {"norm": norm, "align_corners": decoder.align_corners}
     for plugin, entry, plugin_options in plugins:
-        for name in {"norm", "align_corners"} & set(option_names(entry.constructor)):
-            plugin_options.setdefault(name, getattr(decoder, name))
+        for name in usual.keys() & set(option_names(entry.constructor)):
+            plugin_options.setdefault(name, usual[name])
         attach(sites, plugin, entry, plugin_options)
     return network
 

@@ -100,6 +100,7 @@ COVERED_BY = {
     "models/network/own/bisenetv2.py": "tests/models/architectures/test_references.py",
     "models/network/own/dual.py": "tests/models/architectures/test_references.py",
     "models/network/own/mscan.py": "tests/models/architectures/test_references.py",
+    "models/network/own/resenc.py": "tests/models/architectures/test_resunet.py",
     "models/network/own/stdc.py": "tests/models/architectures/test_references.py",
     "models/sites/attach.py": "tests/models/test_plugins.py",
     "models/sites/downsampling.py": "tests/models/test_plugins.py",

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from maskzoo.models.network.decoder import Decoder, DecoderSetup
-from maskzoo.models.network.layers import ConvNormAct, Norm, create_norm
+from maskzoo.models.network.layers import ConvNormAct, Norm, create_norm, crop
 
 
 class LinkNet(Decoder):
@@ -53,21 +52,10 @@ class LinkNet(Decoder):
         x = features[5]
         for level, block in zip((4, 3, 2, 1, 0), self.blocks, strict=True):
             skip = features[level]
-            x = _crop(block(x), skip.shape[-2:])
+            x = crop(block(x), skip.shape[-2:])
             if level and skip.shape[1]:
                 x = x + skip
         return x
-
-
-def _crop(x: Tensor, size: torch.Size) -> Tensor:
-    """Return the top left part of that size.
-
-    By indices: a slice asks whether it cuts anything, and what holds at one size would be
-    fixed in an exported network.
-    """
-    for dim, length in zip((2, 3), size, strict=True):
-        x = x.index_select(dim, torch.arange(length, device=x.device))
-    return x
 
 
 class _Block(nn.Sequential):

@@ -65,7 +65,8 @@ class DecoderSetup:
         encoder_strides: strides of f0 … f5.
         num_classes: K, for auxiliary classifiers.
         token_channels: how many of the last channels of f0 … f5 are a class token's; empty: none.
-        norm: normalisation of the decoder; `group` is independent of the batch size.
+        norm: normalisation of the decoder, where the caller names none the architecture's own;
+            `group` and `instance` are independent of the batch size.
         dropout: channel dropout before each classifier.
         align_corners: convention of every bilinear resize, the final one included.
         auxiliary: whether a dense auxiliary head on f4 helps in training, where the architecture
@@ -95,6 +96,7 @@ class Decoder(nn.Module):
 
     Attributes:
         default_output_stride: the encoder's stride if the caller names none.
+        default_norm: the normalisation if the caller names none.
         uses_auxiliary: whether the paper trains with a dense auxiliary head.
         aux_weights: loss weight of each auxiliary output.
         scene_weight: loss weight of the scene logits.
@@ -104,6 +106,7 @@ class Decoder(nn.Module):
     """
 
     default_output_stride: ClassVar[int] = 8
+    default_norm: ClassVar[Norm] = "batch"
     uses_auxiliary: ClassVar[bool] = False
     scene_weight: ClassVar[float] = 0.0
     edge_terms: ClassVar[EdgeTerms | None] = None

@@ -44,6 +44,7 @@ from maskzoo.models.network.layers import BatchNorm2d, resize
 from maskzoo.models.network.own.bisenetv2 import SemanticBranch
 from maskzoo.models.network.own.dual import DualBranch, IntegralBranch
 from maskzoo.models.network.own.mscan import ConvolutionalAttention
+from maskzoo.models.network.own.resenc import ResidualEncoder
 from maskzoo.models.network.own.stdc import ShortTermDense
 from maskzoo.models.network.same_padding import count_padding_in_integers
 from maskzoo.models.network.statistics import image_statistics
@@ -64,6 +65,7 @@ OWN: dict[str, tuple[Any, dict[str, Any]]] = {
     "pidnet_s": (IntegralBranch, {"width": 32}),
     "pidnet_m": (IntegralBranch, {"width": 64}),
     "pidnet_l": (IntegralBranch, {"width": 64, "shallow_blocks": 3, "deep_blocks": 4}),
+    "resenc": (ResidualEncoder, {}),
     "stdc1": (ShortTermDense, {}),
     "stdc2": (ShortTermDense, {"blocks": (4, 5, 3)}),
 }

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Norm = Literal["batch", "group", "none"]
+Norm = Literal["batch", "group", "instance", "none"]
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -223,10 +223,13 @@ def create_norm(norm: Norm, channels: int) -> nn.Module:
     """Return the normalisation of that name for C channels.
 
     `group` has up to 32 groups of a multiple of four channels, as many as divide C. It does not
-    depend on the batch. On a 1 x 1 map a group of one channel would always be normalised to zero.
+    depend on the batch. On a 1 x 1 map a group of one channel would always be normalised to zero,
+    as `instance` does, which has a group for each channel.
     """
     if norm == "batch":
         return BatchNorm2d(channels)
+    if norm == "instance":
+        return GroupNorm(channels, channels)
     if norm == "group":
         fitting = (count for count in (32, 16, 8, 4, 2) if channels % (4 * count) == 0)
         groups = next(fitting, 1)
@@ -242,6 +245,17 @@ def start_at_zero(layer: ConvNormAct) -> None:
     last = layer.norm if hasattr(layer, "norm") else layer.conv
     for parameter in last.parameters():
         nn.init.zeros_(parameter)
+
+
+def crop(x: Tensor, size: torch.Size) -> Tensor:
+    """Return the top left part of that size.
+
+    By indices: a slice asks whether it cuts anything, and what holds at one size would be
+    fixed in an exported network.
+    """
+    for dim, length in zip((2, 3), size, strict=True):
+        x = x.index_select(dim, torch.arange(length, device=x.device))
+    return x
 
 
 def as_float32(x: Tensor) -> Tensor:

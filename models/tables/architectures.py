@@ -35,6 +35,7 @@ from maskzoo.models.architectures.pan import PAN
 from maskzoo.models.architectures.pidnet import PIDNet
 from maskzoo.models.architectures.psanet import PSANet
 from maskzoo.models.architectures.pspnet import PSPNet
+from maskzoo.models.architectures.resunet import ResUNet
 from maskzoo.models.architectures.segformer import SegFormer
 from maskzoo.models.architectures.segnext import SegNeXt
 from maskzoo.models.architectures.smp import SmpDecoder
@@ -76,6 +77,7 @@ ARCHITECTURES: dict[str, type[Decoder]] = {
     "pidnet": PIDNet,
     "psanet": PSANet,
     "pspnet": PSPNet,
+    "resunet": ResUNet,
     "segformer": SegFormer,
     "segnext": SegNeXt,
     "smp": SmpDecoder,

@@ -20,6 +20,7 @@ TINY = {
     "ddrnet": {"width": 4},
     "mscan": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "expansions": [2, 2, 2, 2]},
     "pidnet": {"width": 4},
+    "resenc": {"channels": [4, 4, 8, 8, 16, 16], "blocks": [1, 2, 1, 1, 1, 1]},
     "stdc": {"channels": [4, 4, 8, 8, 16]},
 }
 
@@ -44,7 +45,9 @@ def test_features_have_the_strides_and_channels_that_they_claim(name: str) -> No
         ]
 
 
-@pytest.mark.parametrize("name", ["bisenetv2", "ddrnet23_slim", "mscan_t", "pidnet_s", "stdc1"])
+@pytest.mark.parametrize(
+    "name", ["bisenetv2", "ddrnet23_slim", "mscan_t", "pidnet_s", "resenc", "stdc1"]
+)
 def test_every_feature_is_a_modules_output_so_that_plug_ins_fit(name: str) -> None:
     stages = find_stages(tiny(name))
     assert [level for level, stage in stages.items() if stage.end is not None] == [1, 2, 3, 4, 5]
@@ -105,6 +108,7 @@ PAIRS = {
     "pidnet": "pidnet_s",
     "bisenetv2": "bisenetv2",
     "stdc": "stdc1",
+    "resunet": "resenc",
 }
 
 
