@@ -210,13 +210,17 @@ class DiskFullError(RequestError):
 
 
 class JobsOffError(RequestError):
-    """The folder of the jobs cannot be used."""
+    """The folder of the jobs cannot be used, or jobs are switched off.
 
-    def __init__(self) -> None:
-        super().__init__(
-            "this server accepts no jobs: its MASKZOO_STATE_FOLDER cannot be used; "
-            "the server's log says why"
-        )
+    Args:
+        why: as the client is told.
+    """
+
+    def __init__(
+        self,
+        why: str = "its MASKZOO_STATE_FOLDER cannot be used; the server's log says why",
+    ) -> None:
+        super().__init__(f"this server accepts no jobs: {why}")
 
 
 class JobNotFoundError(RequestError):

@@ -229,6 +229,11 @@ class Settings(BaseSettings):
         description="Corners of the polygons of a job: some 100 MB of text, 2 GiB beside 100 "
         "megapixels.",
     )
+    jobs: bool = Field(
+        default=True,
+        description="Accept jobs; otherwise all routes under /jobs answer 503. Off on Ray, unless "
+        "set: replicas must share their jobs.",
+    )
     state_folder: Path | None = Field(
         default=None,
         description="Folder of jobs and their results; processes on one machine may share it. By "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 _RETRIED = (429, 502, 503, 504)
+_PROBLEM_TYPE = "application/problem+json"
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 60.0
 
@@ -36,13 +37,24 @@ class RetryPolicy:
             attempt: number of the one that failed, from 0.
             answer: of the server; None if the connection failed.
         """
-        if attempt >= self.retries or (answer is not None and answer.status_code not in _RETRIED):
+        if attempt >= self.retries or (answer is not None and not _is_temporary(answer)):
             return None
         named = None if answer is None else parse_retry_after(answer.headers.get("retry-after"))
         if named is not None:
             return None if named > self.longest_wait_s else named + 0.25 * self.jitter()
         grown = min(_FIRST_WAIT_S * 2**attempt, self.longest_wait_s)
         return float(grown * (0.5 + 0.5 * self.jitter()))
+
+
+def _is_temporary(answer: httpx.Response) -> bool:
+    """Tell whether the same request may be answered later.
+
+    An error 500 of the service is a problem document. Any other one is of a proxy that lost its
+    server; HAProxy of Ray Serve says so of a node that was cut off.
+    """
+    if answer.status_code == 500:
+        return not answer.headers.get("content-type", "").startswith(_PROBLEM_TYPE)
+    return answer.status_code in _RETRIED
 
 
 def parse_retry_after(text: str | None, *, now: Callable[[], float] = time.time) -> float | None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from maskzoo.models.errors import ImageTooLargeError
@@ -18,7 +18,12 @@ from maskzoo.models.images.raster.bands import BY_BANDS, check_number, no_colour
 from maskzoo.service.answering.finish import check_answerable
 from maskzoo.service.answering.order import Order
 from maskzoo.service.bundles.entries import LoadedModel
-from maskzoo.service.errors import BadParameterError, JobNotDoneError, JobNotFoundError
+from maskzoo.service.errors import (
+    BadParameterError,
+    JobNotDoneError,
+    JobNotFoundError,
+    JobsOffError,
+)
 from maskzoo.service.inputs.bodies import FORM_TYPE, announced_bytes, body_type
 from maskzoo.service.inputs.options import merge_options
 from maskzoo.service.jobs.documents import JobDocument, describe_job
@@ -30,7 +35,14 @@ from maskzoo.service.scheduling.cost import CostLimits
 from maskzoo.service.schemas import SegmentOptions
 from maskzoo.service.state import Owner, RequestId, Services, ServicesDep
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+async def _check_jobs(services: ServicesDep) -> None:
+    """Refuse each request where jobs are off: a 404 would say that a job does not exist."""
+    if not services.settings.jobs:
+        raise JobsOffError("MASKZOO_JOBS is off, as it is on Ray unless replicas share their jobs")
+
+
+router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(_check_jobs)])
 
 _RESULTS = ("image/png", "application/json", "application/geo+json", "image/tiff")
 _WATCH_S = 0.25

@@ -31,10 +31,16 @@ def test_retry_after_is_a_number_or_a_date(text, seconds):
 
 @pytest.mark.parametrize(
     ("status", "is_retried"),
-    [(429, True), (502, True), (503, True), (504, True), (500, False), (507, False), (422, False)],
+    [(429, True), (502, True), (503, True), (504, True), (507, False), (422, False)],
 )
 def test_only_what_time_may_mend_is_sent_again(status, is_retried):
     assert (RetryPolicy().wait_s(0, refused(status)) is not None) == is_retried
+
+
+def test_an_error_500_is_sent_again_unless_the_service_itself_wrote_it():
+    problem = refused(500, **{"Content-Type": "application/problem+json"})
+    assert RetryPolicy().wait_s(0, problem) is None
+    assert RetryPolicy().wait_s(0, refused(500)) is not None  # HAProxy of Ray Serve
 
 
 def test_there_are_as_many_attempts_more_as_the_policy_says():

@@ -227,3 +227,17 @@ def test_a_job_is_its_owners_alone_on_every_route(start, model, body):
     assert client.get(f"{path}/result", headers=keys["ann"]).status_code == 200
     assert client.delete(path, headers=keys["ann"]).status_code == 204
     assert client.get(path, headers=keys["ann"]).status_code == 404
+
+
+def test_where_jobs_are_off_every_route_says_so_and_nothing_is_opened(start, tmp_path, png):
+    client = start(jobs=False)
+    for method, path in (
+        ("POST", "/jobs"),
+        ("GET", f"/jobs/{'0' * 32}"),
+        ("GET", f"/jobs/{'0' * 32}/result"),
+        ("DELETE", f"/jobs/{'0' * 32}"),
+    ):
+        answer = client.request(method, path, content=png if method == "POST" else None)
+        assert answer.status_code == 503
+        assert "MASKZOO_JOBS is off" in answer.json()["detail"]
+    assert not (tmp_path / "state").exists()
