@@ -69,23 +69,25 @@ class Server:
 
 
 @contextmanager
-def serving(bundle: Path, processes: int) -> Iterator[Server]:
-    """Run a server."""
+def serving(bundle: Path, processes: int | None, *arguments: str) -> Iterator[Server]:
+    """Run a server; `arguments` are further ones of `maskzoo serve`."""
     with tempfile.TemporaryDirectory() as state:
         given = {
             "bundles": bundle,
             "shipped_bundles": False,
             "state_folder": state,
-            "processes": processes,
             "device": "cpu",
             "log_level": "warning",
+            **({} if processes is None else {"processes": processes}),
         }
         env = os.environ | {f"MASKZOO_{key.upper()}": str(value) for key, value in given.items()}
-        command = [sys.executable, "-m", "maskzoo", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "maskzoo", "serve", "--port", "0", *arguments]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:
-            url = next(line for line in process.stdout if "listening" in line).split()[-1]
+            url = next(line for line in process.stdout if line.startswith("listening on ")).split()[
+                -1
+            ]
             yield Server(process, url)
         finally:
             process.terminate()

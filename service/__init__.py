@@ -22,6 +22,8 @@ A room imports only rooms above it, and those on its own line that do not import
     app                           the application factory
     server                        the HTTP server around it
     fronts                        several processes: those that speak HTTP, owners of devices
+    replicas                      several machines: replicas on Ray Serve
+    ray_app                       their application, as Ray's own tools deploy it
     doctor                        `maskzoo doctor`
 
 `client` stands apart: it talks to a service over HTTP and imports none of these.

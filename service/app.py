@@ -9,7 +9,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from maskzoo.models.machine import measure_machine
+from maskzoo.models.machine import Machine, measure_machine
 from maskzoo.service.answering.answerer import Answerer
 from maskzoo.service.answering.network import LocalDesk
 from maskzoo.service.assembly import build_app, default_rates, most_of_bodies, routers_of
@@ -44,6 +44,7 @@ def create_app(
     load_model: LoadModel | None = None,
     on_fault: OnFault | None = None,
     make_budget: MakeBudget = alone,
+    machine: Machine | None = None,
 ) -> FastAPI:
     """Build the service.
 
@@ -52,10 +53,13 @@ def create_app(
         load_model: loads a predictor from a bundle's folder; by default the real loader.
         on_fault: has faults of the process written to a file; see `service.jobs.life`.
         make_budget: makes the budgets of bytes; by default for this process alone.
+        machine: what the service may use; by default measured.
     """
     settings = settings or Settings()
     load = load_model or _default_loader(settings)
-    services = _services(settings, load, on_fault, make_budget)
+    machine = machine or measure_machine(settings.device)
+    limit_threads(machine)
+    services = _services(decide(settings, machine), machine, load, on_fault, make_budget)
     return build_app(services, routers_of(settings), _lifespan)
 
 
@@ -66,8 +70,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if services.settings.preload:
         services.manager.preload()
     watching = asyncio.create_task(services.manager.watch(services.settings.reload_s))
-    with services.stalls.over("start", services.settings.job_folder):
-        await services.jobs.start()
+    if services.settings.jobs:
+        with services.stalls.over("start", services.settings.job_folder):
+            await services.jobs.start()
     sampling = asyncio.create_task(services.sampler.run())
     trimming = asyncio.create_task(keep_small())
     with services.drain.on_signals():
@@ -86,13 +91,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _services(
     settings: Settings,
+    machine: Machine,
     load: LoadModel,
     on_fault: OnFault | None,
     make_budget: MakeBudget,
 ) -> Services:
-    machine = measure_machine(settings.device)
-    settings = decide(settings, machine)
-    limit_threads(machine)
     metrics = Metrics(name_device(settings.device, machine))
     workers = Workers(
         image_threads=settings.image_threads, network_threads=settings.network_threads

@@ -18,6 +18,7 @@ _OPTIONAL = {
     "onnxruntime": "maskzoo[onnx]",
     "openvino": "faster on a CPU",
     "opentelemetry-sdk": "maskzoo[telemetry]",
+    "ray": "maskzoo[ray]",
 }
 
 

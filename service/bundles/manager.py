@@ -200,9 +200,14 @@ class ModelManager:
                 room -= need
             self._preloading.append(self._start(entry))
 
+    @property
+    def is_preloading(self) -> bool:
+        """Whether a model that is loaded at the start still is."""
+        return not all(task.done() for task in self._preloading)
+
     def is_ready(self) -> bool:
         """Whether a model can be used and none is still being preloaded."""
-        if not all(task.done() for task in self._preloading):
+        if self.is_preloading:
             return False
         return any(entry.state not in ("failed", "unloaded") for entry in self.entries.values())
 
