@@ -190,8 +190,18 @@ def test_a_size_is_tried_now_and_then_however_long_a_server_runs() -> None:
     assert tried[-1] > 40_000 - 2 * 1536
 
 
-def test_a_device_that_is_fast_again_gets_its_large_batches_again() -> None:
+@pytest.mark.parametrize("before", [0, 4000])
+def test_a_device_that_is_fast_again_gets_its_large_batches_again(before: int) -> None:
     pace = pace_of()
-    assert usual(drive(pace, gpu)) >= 48
-    assert drive(pace, lambda count: 100 * gpu(count), 400)[-1] == 1
-    assert usual(drive(pace, gpu, 8000)) >= 48
+    drive(pace, gpu, before)
+    assert drive(pace, lambda count: 300 * gpu(count), 400)[-1] == 1
+    assert usual(drive(pace, gpu, 8000)) >= 32
+
+
+def test_a_batch_that_began_before_another_ended_took_the_device_from_then_on_only() -> None:
+    pace = pace_of(batch_s=10)
+    for start, end in ((0.0, 1.0), (1.0, 2.0), (1.5, 4.0), (2.0, 5.0), (10.0, 11.0)):
+        pace.observe("net", 6, start=start, end=end)
+    curve = pace._curves["net"]
+    assert curve.speed(curve.level) == pytest.approx(3 * 6 / (2 + 1 + 1)), "two are cold"
+    assert curve.speeds[curve.level].mean_s == pytest.approx((2.5 + 3 + 1) / 3)
