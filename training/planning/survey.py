@@ -18,12 +18,13 @@ class Survey:
     Attributes:
         data: name of the data set.
         median_size: height and width.
-        sizes: height and width of each image.
+        sizes: height and width of each image, unlabelled ones last.
         names: of the classes.
         class_pixels: counted pixels of each class.
         class_images: number of images that hold each class.
         has_up: whether up and down differ in these images; None if that is not known.
         up_reason: the reason for `has_up`.
+        unlabelled: number of images without masks.
     """
 
     data: str
@@ -34,6 +35,7 @@ class Survey:
     class_images: tuple[int, ...]
     has_up: bool | None
     up_reason: str
+    unlabelled: int = 0
 
     def rarest(self) -> tuple[float, str]:
         """Return the fraction of pixels of the rarest class that occurs, also as a sentence."""
@@ -44,14 +46,14 @@ class Survey:
         rare = int(present[fractions[present].argmin()])
         return float(fractions[rare]), (
             f"the rarest class, {self.names[rare]}, has {fractions[rare]:.2%} of the pixels, in "
-            f"{self.class_images[rare]} of {len(self.sizes)} images"
+            f"{self.class_images[rare]} of {len(self.sizes) - self.unlabelled} images"
         )
 
 
 def survey(data: SegmentationData) -> Survey:
     """Return the survey of the training images of `data`."""
     samples = data.samples("train")
-    sizes = [data.sizes[sample.stem] for sample in samples]
+    sizes = [*(data.sizes[sample.stem] for sample in samples), *data.unlabelled_sizes]
     height, width = (int(value) for value in np.median(sizes, axis=0))
     present = [data.presence[sample.stem] for sample in samples]
     return Survey(
@@ -65,6 +67,7 @@ def survey(data: SegmentationData) -> Survey:
         ),
         has_up=data.orientation.has_up,
         up_reason=data.orientation.why,
+        unlabelled=len(data.unlabelled),
     )
 
 

@@ -152,7 +152,8 @@ def provenance(parts: Parts) -> Provenance:
         "start_from": start.name or None,
     }
     recipe["teacher"]["bundle"] = teacher.name or None
-    paths = (source, config.model.start_from, config.teacher.bundle)
+    recipe["teacher"]["images"] = config.teacher.images and Path(config.teacher.images).name
+    paths = (source, config.model.start_from, config.teacher.bundle, config.teacher.images)
     return Provenance(
         description=config.bundle.description,
         data=context.data.name,

@@ -70,7 +70,7 @@ from maskzoo.training.run.finish import (
 )
 from maskzoo.training.run.interrupt import TrainingInterrupted, interrupting
 from maskzoo.training.run.loop import TrainingLoop
-from maskzoo.training.run.opening import check_data, open_data
+from maskzoo.training.run.opening import add_unlabelled, check_data, open_data
 from maskzoo.training.run.origin import keep_weights_origin, resume_command, run_command
 from maskzoo.training.run.parts import Parts, RunContext
 from maskzoo.training.run.resume import find_checkpoint, resumed_config
@@ -147,12 +147,11 @@ def prepare(
         command = checkpoint.command
     machine: RunPlan[MachineConfig] = RunPlan(stored) if stored else choose_machine(asked)
     if stored is None:  # reading the data may take minutes, so other errors are raised first
-        check_source(machine.config.model.encoder_weights, machine.config.model.encoder)
-        if machine.config.teacher.bundle is not None:
-            read_manifest(find_bundle(machine.config.teacher.bundle))
+        _check_sources(machine.config)
         if opened is None:
             check_network(machine.config)
     opened = opened or open_data(data, stored or asked, display, is_new=stored is None)
+    opened = add_unlabelled(opened, machine.config.teacher.images, display)
     check_data(opened, checkpoint)
     fabric = _launch(machine.config.runtime)
     display.enabled = display.enabled and fabric.is_global_zero
@@ -189,6 +188,13 @@ def prepare(
         if fabric.is_global_zero:
             keep_start(run_dir, start)
     return parts
+
+
+def _check_sources(config: MachineConfig) -> None:
+    """Raise if the trained weights that a run takes do not exist."""
+    check_source(config.model.encoder_weights, config.model.encoder)
+    if config.teacher.bundle is not None:
+        read_manifest(find_bundle(config.teacher.bundle))
 
 
 def run_steps(parts: Parts, *, until: int) -> None:

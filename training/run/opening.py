@@ -8,6 +8,7 @@ from maskzoo.models.errors import DataError
 from maskzoo.training.config.settings import TrainConfig
 from maskzoo.training.data.check.table import report_table
 from maskzoo.training.data.feed.dataset import SegmentationData
+from maskzoo.training.data.feed.unlabelled import with_unlabelled
 from maskzoo.training.data.opening import accept, inspect, open_dataset
 from maskzoo.training.loggers.display import Display
 from maskzoo.training.loggers.progress import progress_bar
@@ -44,6 +45,22 @@ def inspected(data: Path, config: TrainConfig, display: Display) -> Segmentation
     for note in opened.notes[len(inspection.findings.notes) :]:
         display.notify(note)
     return opened
+
+
+def add_unlabelled(
+    data: SegmentationData, folder: str | None, display: Display
+) -> SegmentationData:
+    """Return the data with the images in `folder` as unlabelled ones, and say what was taken.
+
+    Raises:
+        DataError: the folder has no further image, or one cannot be read.
+    """
+    if folder is None:
+        return data
+    together = with_unlabelled(data, Path(folder))
+    for note in together.notes[len(data.notes) :]:
+        display.notify(note)
+    return together
 
 
 def check_data(data: SegmentationData, checkpoint: RunCheckpoint | None) -> None:

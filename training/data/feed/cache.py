@@ -13,13 +13,13 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from maskzoo.models.errors import DataError
-from maskzoo.training.data.records.samples import Sample
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -28,7 +28,7 @@ class DecodeCache:
     """The cache of the decoded samples of a split.
 
     Args:
-        samples: all samples.
+        images: files of all samples, for the message of one that has changed.
         sizes: upright (H, W) of each.
         max_bytes: bound for all processes together.
         num_processes: number of processes that will use it.
@@ -37,7 +37,7 @@ class DecodeCache:
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        images: Sequence[Path],
         sizes: Sequence[tuple[int, int]],
         *,
         max_bytes: int,
@@ -45,7 +45,7 @@ class DecodeCache:
         channels: int = 3,
     ) -> None:
         self._channels = channels
-        self._samples = samples
+        self._images = images
         self._sizes = list(sizes)
         self._own_bytes = max_bytes // max(1, num_processes)
         self._allocate(max_bytes)
@@ -73,7 +73,7 @@ class DecodeCache:
         height, width = self._sizes[index]
         if image.shape[:2] != (height, width):
             raise DataError(
-                f"{self._samples[index].image} has changed: it was {width} x {height} when the "
+                f"{self._images[index]} has changed: it was {width} x {height} when the "
                 f"run started and is {image.shape[1]} x {image.shape[0]} now; restore the file and "
                 "resume the run"
             )

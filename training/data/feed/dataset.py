@@ -49,6 +49,8 @@ class SegmentationData:
         orientation: whether up and down differ in the images of train.
         reader: reads the masks.
         preprocessing: of images of bands; None for RGB and grey ones.
+        unlabelled: images without masks, which are cropped beside those of train.
+        unlabelled_sizes: upright (H, W) of each.
     """
 
     root: Path
@@ -64,6 +66,8 @@ class SegmentationData:
     orientation: Orientation
     reader: MaskReader
     preprocessing: Preprocessing | None = None
+    unlabelled: tuple[Path, ...] = ()
+    unlabelled_sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def bands(self) -> Bands | None:
@@ -103,12 +107,22 @@ class SegmentationData:
             ids = np.where(decoded.gaps, np.uint8(IGNORE), ids)
         return decoded.pixels, ids
 
+    def read_unlabelled(self, image: Path) -> tuple[Pixels, Pixels]:
+        """Return an image without a mask, and a mask in which every pixel is ignored.
+
+        Raises:
+            ImageError: the image cannot be read.
+        """
+        pixels = decode_image(image, bands=self.bands, max_pixels=None).pixels
+        return pixels, np.full(pixels.shape[:2], IGNORE, np.uint8)
+
 
 class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Augmented crops; an item is a pure function of (seed, epoch, index).
 
     `dataset[epoch, index]` gives the image as uint8 (C, H, W), not yet normalised, and the mask
-    as int64 (H, W). Decoded samples are kept in memory while they fit, for all workers together.
+    as int64 (H, W). Unlabelled images follow those of train.
+    Decoded samples are kept in memory while they fit, for all workers together.
 
     Args:
         data: the data set.
@@ -131,18 +145,22 @@ class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     ) -> None:
         self.data = data
         self.samples = data.samples(split)
+        self.unlabelled = data.unlabelled if split == "train" else ()
+        sizes = [data.sizes[sample.stem] for sample in self.samples]
+        if self.unlabelled:
+            sizes += data.unlabelled_sizes
         self.transform = transform
         self.seed = seed
         self._cache = DecodeCache(
-            self.samples,
-            [data.sizes[sample.stem] for sample in self.samples],
+            [*(sample.image for sample in self.samples), *self.unlabelled],
+            sizes,
             max_bytes=cache_bytes,
             num_processes=max(1, num_workers),
             channels=3 if data.bands is None else len(data.bands.channels),
         )
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples) + len(self.unlabelled)
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         epoch, index = place
@@ -154,7 +172,11 @@ class CropDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def _read(self, index: int) -> tuple[Pixels, Pixels]:
         kept = self._cache.get(index)
         if kept is None:
-            kept = self.data.read(self.samples[index])
+            kept = (
+                self.data.read(self.samples[index])
+                if index < len(self.samples)
+                else self.data.read_unlabelled(self.unlabelled[index - len(self.samples)])
+            )
             self._cache.put(index, *kept)
         return kept
 

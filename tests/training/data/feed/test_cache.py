@@ -9,10 +9,9 @@ import pytest
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.feed.cache import DecodeCache
-from maskzoo.training.data.records.samples import Sample
 
 SIZES = [(4, 6), (5, 5), (4, 4), (2, 3)]
-SAMPLES = [Sample(f"{n}", Path(f"{n}.png"), Path(f"{n}.m.png"), "train") for n in range(4)]
+IMAGES = [Path(f"{n}.png") for n in range(4)]
 
 
 def sample(index):
@@ -25,7 +24,7 @@ def sample(index):
 
 
 def filled(max_bytes):
-    cache = DecodeCache(SAMPLES, SIZES, max_bytes=max_bytes)
+    cache = DecodeCache(IMAGES, SIZES, max_bytes=max_bytes)
     for index in range(4):
         cache.put(index, *sample(index))
     return cache
@@ -43,7 +42,7 @@ def test_what_is_put_comes_back_read_only():
 
 
 def test_an_empty_place_gives_nothing():
-    assert DecodeCache(SAMPLES, SIZES, max_bytes=10_000).get(0) is None
+    assert DecodeCache(IMAGES, SIZES, max_bytes=10_000).get(0) is None
 
 
 def test_the_first_that_fit_are_kept_within_the_bound():
@@ -56,7 +55,7 @@ def test_the_first_that_fit_are_kept_within_the_bound():
 
 
 def test_what_a_forked_process_decodes_is_there_for_the_others():
-    cache = DecodeCache(SAMPLES, SIZES, max_bytes=10_000)
+    cache = DecodeCache(IMAGES, SIZES, max_bytes=10_000)
     process = multiprocessing.get_context("fork").Process(target=cache.put, args=(1, *sample(1)))
     process.start()
     process.join()
@@ -65,7 +64,7 @@ def test_what_a_forked_process_decodes_is_there_for_the_others():
 
 
 def test_a_process_that_is_not_forked_gets_an_even_part():
-    cache = DecodeCache(SAMPLES, SIZES, max_bytes=2 * 4 * 24, num_processes=2)
+    cache = DecodeCache(IMAGES, SIZES, max_bytes=2 * 4 * 24, num_processes=2)
     copy = pickle.loads(pickle.dumps(cache))
     assert copy.num_bytes == 4 * 24
     assert copy.get(0) is None
