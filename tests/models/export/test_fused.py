@@ -71,7 +71,7 @@ def without_inductor(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_inductor")
 @pytest.mark.parametrize(
     ("name", "dtype", "tolerance"),
-    [("unet", None, 1e-5), ("deeplabv3plus", None, 2e-5), ("danet", torch.bfloat16, 0.05)],
+    [("deeplabv3plus", None, 2e-5), ("danet", torch.bfloat16, 0.05)],
 )
 def test_the_graph_for_the_compiler_gives_the_logits_at_any_size(
     name: str, dtype: torch.dtype | None, tolerance: float
