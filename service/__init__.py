@@ -26,5 +26,6 @@ A room imports only rooms above it, and those on its own line that do not import
     ray_app                       their application, as Ray's own tools deploy it
     doctor                        `maskzoo doctor`
 
-`client` stands apart: it talks to a service over HTTP and imports none of these.
+Two rooms stand apart and import none of these: `client` talks to a service over HTTP, and `batch`
+segments millions of files on a Ray cluster.
 """

@@ -96,6 +96,7 @@ def test_an_allowed_import_is_not_taken_for_a_forbidden_one(tmp_path: Path) -> N
             "maskzoo.models.inference.predictor",
             ["timm", "torchvision", "openvino", "onnxruntime", "tifffile"],
         ),
+        ("maskzoo.service.batch.worker", ["fastapi", "ray", "lightning", "albumentations"]),
         ("maskzoo.training.run.fit", ["fastapi", "maskzoo.service"]),
     ],
 )

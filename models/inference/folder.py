@@ -4,7 +4,8 @@
 image. NAME is the input's path below the given folder, or its bare name, without suffix.
 
 A tiled image is read a few rows at a time (`models.images.rows`), so memory is bounded by its mask,
-one byte per pixel; its overlay is shrunk to about 8 megapixels.
+one byte per pixel; its overlay is shrunk to about 8 megapixels. Files are replaced when they are
+complete, and an overlay carries the digest of its mask's origin as its comment.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from maskzoo.models.errors import ZooError
+from maskzoo.models.files import replace_file
 from maskzoo.models.images.decode import DEFAULT_MAX_PIXELS, ImageInfo, read_header
 from maskzoo.models.images.draw import encode_indexed_png, overlay
 from maskzoo.models.images.origin import MaskOrigin, origin_of_model, stamp
@@ -91,15 +93,20 @@ def predict_files(
     if not again:
         check_unedited(outputs)
     options = replace(options, confidence=False, probabilities=False)
-    stated: dict[str, str | float | None] = {
-        name: getattr(options, name) for name in ("mode", "max_side", "tta", "overlap")
-    }
-    origin = origin_of_model(weights_sha256, predictor.labels, stated)
+    origin = origin_of_run(predictor, options, weights_sha256)
     for files in outputs:
         try:
             yield _predict_file(predictor, files, options, origin, opacity, on_tile)
         except ZooError as error:
             yield FileOutcome(files, error=str(error))
+
+
+def origin_of_run(predictor: Predictor, options: PredictOptions, weights_sha256: str) -> MaskOrigin:
+    """Return what the masks that `predict_files` writes have in common."""
+    stated: dict[str, str | float | None] = {
+        name: getattr(options, name) for name in ("mode", "max_side", "tta", "overlap")
+    }
+    return origin_of_model(weights_sha256, predictor.labels, stated)
 
 
 def _predict_file(
@@ -127,16 +134,17 @@ def _predict_file(
                 plan = predictor.plan(pixels.shape[:2], options)
             (segmentation,) = predictor.segment_batch([pixels], options, plans=[plan])
             label_map, seconds = segmentation.label_map, dict(segmentation.timings)
+        origin = origin.of_image(files.image)
         if files.overlay is not None:
             drawn = (
                 _draw_small(rows, label_map, predictor, opacity)
                 if is_tiled
                 else overlay(show(pixels, predictor.bands), label_map, labels, opacity)
             )
-            _write_jpeg(files.overlay, drawn)
+            _write_jpeg(files.overlay, drawn, origin.digest())
     files.mask.parent.mkdir(parents=True, exist_ok=True)
     png = encode_indexed_png(label_map, labels)
-    files.mask.write_bytes(stamp(png, origin.of_image(files.image)))
+    replace_file(files.mask, stamp(png, origin))
     height, width = label_map.shape
     fractions, notes = _fractions(label_map, labels), opened.info.remarks
     return FileOutcome(files, height, width, fractions, seconds, notes=notes)
@@ -173,8 +181,8 @@ def _draw_small(
     return small
 
 
-def _write_jpeg(path: Path, pixels: np.ndarray) -> None:
+def _write_jpeg(path: Path, pixels: np.ndarray, comment: str) -> None:
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=92)
+    Image.fromarray(pixels).save(stream, "JPEG", quality=92, comment=comment)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(stream.getvalue())
+    replace_file(path, stream.getvalue())

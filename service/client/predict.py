@@ -23,9 +23,9 @@ from maskzoo.models.files import replace_file
 from maskzoo.models.images.decode import decode_image, read_samples
 from maskzoo.models.images.draw import encode_indexed_png
 from maskzoo.models.images.draw import overlay as draw_overlay
-from maskzoo.models.images.origin import MaskOrigin, origin_of_model, read_origin, stamp
+from maskzoo.models.images.origin import MaskOrigin, origin_of_model, stamp
 from maskzoo.models.images.raster.bands import preview
-from maskzoo.models.inference.outputs import OutputFiles, check_unedited
+from maskzoo.models.inference.outputs import Existing, OutputFiles, check_unedited, examine_output
 from maskzoo.models.labels import LabelSet, parse_colour
 from maskzoo.service.client.clients import Client
 from maskzoo.service.client.messages import ServiceAnswer, ServiceError
@@ -84,7 +84,7 @@ def predict_remotely(
     """
     weights_sha256, labels = _describe(client, model)
     origin = origin_of_model(weights_sha256, labels, {"mode": mode, "tta": tta})
-    before = [_Existing() if again else _examine(files, origin) for files in outputs]
+    before = [Existing() if again else examine_output(files, origin) for files in outputs]
     if not again:
         check_unedited(outputs)
     work = partial(_predict_one, client, labels, origin, model=model, mode=mode, tta=tta)
@@ -100,44 +100,6 @@ def predict_remotely(
             yield one if isinstance(one, RemoteOutcome) else one.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@dataclass(frozen=True)
-class _Existing:
-    """The mask that is there before a run, if any.
-
-    Args:
-        is_kept: it and its overlay are what the run would write.
-        reason: why it is written again.
-    """
-
-    is_kept: bool = False
-    reason: str | None = None
-
-
-def _examine(files: OutputFiles, origin: MaskOrigin) -> _Existing:
-    known = read_origin(files.mask) if files.mask.exists() else None
-    if known is None:  # `check_unedited` refuses a mask of unknown origin
-        return _Existing()
-    try:
-        wanted = origin.of_image(files.image)
-    except OSError:  # the request reads it again and reports it
-        return _Existing()
-    reason = known.difference(wanted)
-    if reason is None and not _has_overlay(files, wanted):
-        reason = "no overlay of it"
-    return _Existing(is_kept=reason is None, reason=reason)
-
-
-def _has_overlay(files: OutputFiles, origin: MaskOrigin) -> bool:
-    """Return whether no overlay is wanted, or the one that exists shows the mask of `origin`."""
-    if files.overlay is None:
-        return True
-    try:
-        with Image.open(files.overlay) as drawn:
-            return bool(drawn.info.get("comment") == origin.digest().encode())
-    except OSError:
-        return False
 
 
 def _describe(client: Client, model: str | None) -> tuple[str, LabelSet]:
