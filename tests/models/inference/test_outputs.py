@@ -72,3 +72,22 @@ def test_an_input_is_never_overwritten(tmp_path: Path):
     image.write_bytes(b"")
     with pytest.raises(DataError, match=r"is an input and would be overwritten"):
         list_outputs([str(image)], tmp_path)
+
+
+def test_a_list_names_images_by_their_paths_below_its_folder(folder: Path, tmp_path: Path):
+    (tmp_path / "else").mkdir()
+    far = tmp_path / "else" / "a.png"
+    far.write_bytes(b"")
+    lines = ["a.png", "", f"{folder}/deep/b.TIF", "../else/a.png", "none.png"]
+    (folder / "list.txt").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    outputs = list_outputs([str(folder / "list.txt")], tmp_path / "out")
+    names = [files.mask.relative_to(tmp_path / "out/masks") for files in outputs]
+    whole = far.relative_to("/").with_suffix(".png")
+    assert names == [Path("a.png"), Path("deep/b.png"), whole, Path("none.png")]
+    assert all(files.image.exists() for files in outputs[:3])
+
+
+def test_an_empty_list_is_refused(tmp_path: Path):
+    (tmp_path / "list.txt").write_text("\n")
+    with pytest.raises(DataError, match="names no image: give one path a line"):
+        list_outputs([str(tmp_path / "list.txt")], tmp_path / "out")
