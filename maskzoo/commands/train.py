@@ -77,8 +77,9 @@ def train(
     run_dir = out or Path("runs") / data.resolve().name
     if dry and resume:
         raise typer.BadParameter("a dry run is always new; leave out --resume")
-    # Where several GPUs train, each has a process of this command, and the first one speaks.
-    display = Display(enabled=os.environ.get("LOCAL_RANK", "0") == "0")
+    # Where several devices train, each has a process of this command, and the first one speaks.
+    rank = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))
+    display = Display(enabled=rank == "0")
     command = run_command(sys.argv, data, chosen)
     try:
         result = (
@@ -88,6 +89,7 @@ def train(
         )
     except TrainingInterrupted:  # the run is saved, and the way to go on is said
         raise typer.Exit(1) from None
-    print(f"bundle    {result.bundle}")
-    print(f"evaluate  maskzoo evaluate {result.bundle} {data}")
-    print(f"serve     maskzoo serve --bundles {result.bundle}")
+    if display.enabled:
+        print(f"bundle    {result.bundle}")
+        print(f"evaluate  maskzoo evaluate {result.bundle} {data}")
+        print(f"serve     maskzoo serve --bundles {result.bundle}")
