@@ -12,11 +12,12 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from maskzoo.models.errors import ZooError
 from maskzoo.service.batch.outcome import BatchOutcome
+from maskzoo.service.batch.pool import Pool, choose_pool
 from maskzoo.service.batch.sources import Source
 from maskzoo.service.batch.targets import open_target
 from maskzoo.service.batch.worker import BatchWork, Worker
@@ -35,42 +36,6 @@ _STORE_BYTES = 128 << 20
 """Object store of a Ray of our own: it holds paths and outcomes, no pixels."""
 _STARTS = 8
 """Workers that may die in a row while they load the network before the run ends."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The actors of a run.
-
-    Args:
-        size: how many.
-        cpus: cores of each.
-        gpus: GPUs of each; under 1, several share one.
-    """
-
-    size: int
-    cpus: int
-    gpus: float
-
-
-def choose_pool(cpus: float, gpus: float, device: str, workers: int | None) -> Pool:
-    """Return the actors for a cluster: one for each GPU, or for each core without one.
-
-    Args:
-        cpus, gpus: of the whole cluster.
-        device: as of `Predictor.from_bundle`; `auto` takes GPUs where the cluster has some.
-        workers: number of actors that was asked for; they share what there is.
-
-    Raises:
-        ZooError: a GPU was asked for, and the cluster has none; or fewer cores than workers.
-    """
-    on_gpu = device.startswith("cuda") or (device == "auto" and gpus > 0)
-    if on_gpu and not gpus:
-        raise ZooError(f"device {device!r} was asked for, and the cluster has no GPU")
-    size = workers or max(1, int(gpus if on_gpu else cpus))
-    if workers and workers > cpus:
-        raise ZooError(f"{size} workers were asked for, and the cluster has {cpus:g} cores")
-    share = min(1.0, gpus / size) if on_gpu else 0.0
-    return Pool(size, 1 if on_gpu else max(1, int(cpus // size)), share)
 
 
 def predict_on_ray(
@@ -198,6 +163,6 @@ def _connected(address: str | None) -> Iterator[None]:
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         with contextlib.redirect_stdout(sys.stderr):  # Ray reports there what died
             yield
-            ray.shutdown()
+            ray.shutdown()  # which may report, too
     finally:
         ray.shutdown()

@@ -12,15 +12,17 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from maskzoo.models.errors import ZooError
-
-ray = pytest.importorskip("ray")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),
+]
 
 ROOT = Path(__file__).resolve().parents[3]
 NUM_IMAGES = 300
@@ -141,7 +143,6 @@ def survivors(processes: dict[int, str]) -> dict[int, str]:
     return left
 
 
-@pytest.mark.slow
 def test_workers_that_are_killed_lose_and_change_nothing(
     many: Path, bundle: Path, plain: dict[str, bytes], tmp_path: Path
 ):
@@ -170,7 +171,6 @@ def test_workers_that_are_killed_lose_and_change_nothing(
     assert not survivors(seen), "the cluster ends with the command"
 
 
-@pytest.mark.slow
 def test_a_run_that_was_killed_is_continued(
     many: Path, bundle: Path, plain: dict[str, bytes], tmp_path: Path
 ):
@@ -190,7 +190,6 @@ def test_a_run_that_was_killed_is_continued(
     assert files_below(tmp_path) == plain
 
 
-@pytest.mark.slow
 def test_an_image_that_kills_its_worker_fails_alone(many: Path, bundle: Path, tmp_path: Path):
     images, out = tmp_path / "images", tmp_path / "out"
     images.mkdir()
@@ -206,32 +205,3 @@ def test_an_image_that_kills_its_worker_fails_alone(many: Path, bundle: Path, tm
     assert failures.keys() == {"bad.png", "poison.png"}
     assert "4 workers died while it was segmented" in failures["poison.png"]
     assert len([*(out / "masks").iterdir()]) == 39
-
-
-@pytest.mark.parametrize(
-    ("cpus", "gpus", "device", "workers", "expected"),
-    [
-        (8, 0, "auto", None, (8, 1, 0.0)),
-        (8, 0, "auto", 2, (2, 4, 0.0)),
-        (16, 2, "auto", None, (2, 1, 1.0)),
-        (16, 2, "cuda", 8, (8, 1, 0.25)),
-        (16, 2, "cpu", 4, (4, 4, 0.0)),
-        (0.5, 0, "cpu", None, (1, 1, 0.0)),
-    ],
-)
-def test_workers_share_the_cores_or_the_gpus(
-    cpus: float, gpus: float, device: str, workers: int | None, expected: tuple[int, int, float]
-):
-    from maskzoo.service.batch.run import choose_pool
-
-    pool = choose_pool(cpus, gpus, device, workers)
-    assert (pool.size, pool.cpus, pool.gpus) == expected
-
-
-def test_what_the_cluster_does_not_have_is_refused():
-    from maskzoo.service.batch.run import choose_pool
-
-    with pytest.raises(ZooError, match="'cuda' was asked for, and the cluster has no GPU"):
-        choose_pool(8, 0, "cuda", None)
-    with pytest.raises(ZooError, match="9 workers were asked for, and the cluster has 8 cores"):
-        choose_pool(8, 0, "auto", 9)

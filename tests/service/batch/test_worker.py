@@ -116,10 +116,10 @@ def test_an_error_of_ours_fails_one_image_and_not_the_batch(
 ):
     worker = Worker(work)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(worker._predictor, "segment", broken)
+    monkeypatch.setattr("maskzoo.service.batch.worker.predict_files", broken)
     (source,) = list_sources([str(images / "b")], work.out)
     assert worker.segment(source).error == f"{images / 'b/x.png'}: RuntimeError: out of memory"
 
