@@ -150,7 +150,7 @@ def _services(
         admission=admission,
         batcher=batcher,
         answerer=answerer,
-        drain=Drain(settings.shutdown_s, stop_admission, stop_work),
+        drain=Drain(settings.shutdown_s, stop_admission, stop_work, leave_s=settings.leave_s),
         jobs=jobs,
         rates=default_rates(settings),
         bodies=make_budget("bodies", most_of_bodies(settings)),

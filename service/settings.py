@@ -290,7 +290,15 @@ class Settings(BaseSettings):
         default=20,
         ge=0,
         description="How long requests in flight may continue after SIGTERM; unfinished ones then"
-        " get 503. Your supervisor must wait longer than this before it kills.",
+        " get 503. Your supervisor must wait longer than this and `leave_s` before it kills.",
+    )
+    leave_s: float = Field(
+        default=0,
+        ge=0,
+        le=3600,
+        description="How long new requests are still accepted after SIGTERM while /readyz says "
+        "503, so that a load balancer sends them elsewhere before any is refused. Longer than the "
+        "interval of its checks; 0 where there is none.",
     )
     batch_pixels: int = Field(
         default=4_194_304, ge=1, description="Pixels of the network's input in one batch."

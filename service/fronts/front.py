@@ -117,7 +117,7 @@ def _services(settings: Settings, lines: Lines, number: int) -> ImageServices:
         decoder=decoder,
         admission=door,
         answerer=Answerer(workers, RemoteDesk(lines), metrics, settings.job_max_pixels, decoder),
-        drain=Drain(settings.shutdown_s, door.close, stop_work),
+        drain=Drain(settings.shutdown_s, door.close, stop_work, leave_s=settings.leave_s),
         rates=None if settings.rate_limit is None else RemoteRates(lines),
         bodies=SharedBudget("bodies", most_of_bodies(settings), page=page, process=number),
         answers=SharedBudget("answers", settings.answer_bytes, page=page, process=number),

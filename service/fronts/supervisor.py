@@ -83,7 +83,7 @@ class Supervisor:
             loop.add_signal_handler(signal.SIGHUP, self._on_signal, signal.SIGTERM)
         keeping = [asyncio.create_task(self._keep(part)) for part in self._parts()]
         await self._stopping.wait()
-        limit_s = self._settings.shutdown_s + LAST_S + _KILL_S
+        limit_s = self._settings.leave_s + self._settings.shutdown_s + LAST_S + _KILL_S
         _, late = await asyncio.wait(keeping, timeout=limit_s)
         if late:
             logger.error("event=killed processes=%s", " ".join(self._children))

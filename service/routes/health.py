@@ -27,7 +27,7 @@ async def healthz() -> Health:
 async def readyz(services: ServicesDep) -> Response:
     """200 once a model can be used and none is being preloaded; 503 before, and at the end."""
     manager = services.manager
-    ready = manager.is_ready() and not services.drain.is_stopping
+    ready = manager.is_ready() and not services.drain.is_leaving
     body = Readiness(
         ready=ready, models={entry.name: entry.state for entry in manager.entries.values()}
     )

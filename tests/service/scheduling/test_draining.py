@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 from maskzoo.service.scheduling.draining import Drain
@@ -30,6 +32,52 @@ def test_a_second_signal_begins_nothing_again():
 
     asyncio.run(scenario())
     assert (begun, ended) == ([True], [True])
+
+
+def after_signals(*numbers: signal.Signals, leave_s: float) -> tuple[bool, bool, list[int]]:
+    """Return whether a drain leaves and stops after signals, and what its server has seen."""
+    seen: list[int] = []
+
+    async def scenario() -> tuple[bool, bool]:
+        drain = Drain(1000, lambda: None, asyncio.Event().wait, leave_s=leave_s)
+        with drain.on_signals():
+            for number in numbers:
+                os.kill(os.getpid(), number)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if leave_s < 1:
+                await asyncio.wait_for(drain.started.wait(), 120)
+            drain.close()
+            return drain.is_leaving, drain.is_stopping
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, lambda given, _: seen.append(given))
+    try:
+        return *asyncio.run(scenario()), seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_after_sigterm_the_service_leaves_first_and_a_second_one_or_sigint_ends_that():
+    term, interrupt = signal.SIGTERM, signal.SIGINT
+    assert after_signals(term, leave_s=1000) == (True, False, [])
+    assert after_signals(term, term, leave_s=1000) == (True, True, [term])
+    assert after_signals(interrupt, leave_s=1000) == (True, True, [interrupt])
+
+
+def test_after_leave_s_the_service_and_its_server_stop():
+    assert after_signals(signal.SIGTERM, leave_s=0.01) == (True, True, [signal.SIGTERM])
+    assert after_signals(signal.SIGTERM, leave_s=0) == (True, True, [signal.SIGTERM])
+
+
+def test_while_it_leaves_readiness_is_off_and_new_work_is_done(start, held_model, png):
+    client = start(held_model)
+    held_model.release.set()
+    client.app.state.services.drain.is_leaving = True
+    assert client.get("/readyz").status_code == 503
+    assert client.post("/segment", content=png).status_code == 200
 
 
 def test_from_the_signal_on_new_work_is_refused_and_work_in_flight_is_finished(
