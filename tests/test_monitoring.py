@@ -135,7 +135,7 @@ def run_if_there(*command: str) -> str:
 
 
 def test_promtool_accepts_the_configuration_with_its_rules() -> None:
-    assert "8 rules" in run_if_there(
+    assert "9 rules" in run_if_there(
         "promtool", "check", "config", str(MONITORING / "prometheus.yml")
     )
 

@@ -48,12 +48,13 @@ STAND_INS = {
     "MASKZOO_PROMETHEUS_IMAGE": (
         "prom/prometheus:v3.5.0",
         "prometheus",
-        "RUN install -d -o nobody /prometheus\nUSER nobody\nENTRYPOINT prometheus",
+        'RUN install -d -o nobody /prometheus\nUSER nobody\nENTRYPOINT ["prometheus"]',
     ),
     "MASKZOO_HAPROXY_IMAGE": (
         "haproxy:3.2",
         "haproxy",
-        "USER haproxy\nENTRYPOINT haproxy -W -db\nCMD -f /usr/local/etc/haproxy/haproxy.cfg",
+        'USER haproxy\nENTRYPOINT ["haproxy", "-W", "-db"]\n'
+        'CMD ["-f", "/usr/local/etc/haproxy/haproxy.cfg"]',
     ),
 }
 
