@@ -2,6 +2,8 @@
 #
 #   docker build -t maskzoo .                     for NVIDIA GPUs; runs on CPUs too
 #   docker build -t maskzoo:cpu --target cpu .    without CUDA, and without a compiler
+#   docker build --build-arg EXTRAS="ray telemetry" -t maskzoo:ray .
+#                                                 with extras of pyproject.toml
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp maskzoo:cpu
 #
 # The target `cpu` takes torch from PyTorch's index of builds without CUDA. Where that cannot be
@@ -31,10 +33,12 @@ ENV PATH=/opt/venv/bin:$PATH \
     TRITON_CACHE_DIR=/state/cache/triton \
     TORCHINDUCTOR_CACHE_DIR=/state/cache/inductor
 
+# A login shell, as KubeRay starts, sets PATH anew.
 # This user decodes untrusted uploads, so it owns only the folder of jobs and caches. That folder is a
 # volume: it is writable on a read-only root, and outlives the container if the volume is named. So
 # does /runs for those who train.
-RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp maskzoo \
+RUN echo "PATH=$PATH" > /etc/profile.d/maskzoo.sh \
+    && useradd --system --uid 10001 --no-create-home --home-dir /tmp maskzoo \
     && mkdir /bundles \
     && install --directory --owner=10001 --mode=700 /state /runs
 VOLUME /state
@@ -48,8 +52,9 @@ CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]
 
 # Only the requirements, so that the layers of several GB below are rebuilt only when they change.
 FROM builder AS requirements
+ARG EXTRAS=
 COPY pyproject.toml constraints.txt /requirements/
-RUN python -c "import tomllib; print(*tomllib.load(open('/requirements/pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /requirements/all.txt \
+RUN python -c "import sys, tomllib; project = tomllib.load(open('/requirements/pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *(line for extra in sys.argv[1:] for line in project['optional-dependencies'][extra] if not line.startswith(project['name'])), sep='\n')" $EXTRAS > /requirements/all.txt \
     && rm /requirements/pyproject.toml
 
 FROM builder AS wheel
