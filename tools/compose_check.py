@@ -23,13 +23,12 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,29 +37,24 @@ import httpx
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-PROJECT = "maskzoo-check"
-SERVICE, PROMETHEUS = "http://127.0.0.1:18000", "http://127.0.0.1:19090"
+from stack import (
+    PROJECT,
+    PROMETHEUS,
+    ROOT,
+    CheckError,
+    can_be_had,
+    compose,
+    docker,
+    make_sure,
+    prepare,
+    query,
+    say,
+    wait_until,
+)
+
+SERVICE = "http://127.0.0.1:18000"
 DASHBOARD = ROOT / "deploy" / "monitoring" / "grafana" / "dashboards" / "maskzoo.json"
 CLIENTS = 4
-LIMIT_S = 300.0  # it only ends what hangs
-STAND_INS = {
-    "MASKZOO_PROMETHEUS_IMAGE": (
-        "prom/prometheus:v3.5.0",
-        "prometheus",
-        'RUN install -d -o nobody /prometheus\nUSER nobody\nENTRYPOINT ["prometheus"]',
-    ),
-    "MASKZOO_HAPROXY_IMAGE": (
-        "haproxy:3.2",
-        "haproxy",
-        'USER haproxy\nENTRYPOINT ["haproxy", "-W", "-db"]\n'
-        'CMD ["-f", "/usr/local/etc/haproxy/haproxy.cfg"]',
-    ),
-}
-
-
-class CheckError(Exception):
-    """Something did not hold."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,6 @@ class Line:
     """What HAProxy logged of one request; times in ms since 1970."""
 
     replica: str
-    status: int
     end: str
     begun: int
     retries: int
@@ -130,102 +123,12 @@ class Load:
         return [sent for sent in self.sent if sent.status != 200]
 
 
-def docker(*words: str, text: str | None = None, check: bool = True) -> str:
-    """Run docker; return what it printed on both streams."""
-    done = subprocess.run(
-        ["docker", *words],
-        input=text,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | {"DOCKER_BUILDKIT": "1"},
-    )
-    if check and done.returncode:
-        raise CheckError(f"docker {' '.join(words)}\n{done.stdout[-2000:]}")
-    return done.stdout
-
-
-def compose(*words: str, profiles: tuple[str, ...] = (), check: bool = True) -> str:
-    """Run docker compose, as a plug-in or as a program of its own; return what it printed."""
-    plug_in = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
-    program = ["docker", "compose"] if plug_in else ["docker-compose"]
-    options = [word for profile in profiles for word in ("--profile", profile)]
-    done = subprocess.run(
-        [*program, "-p", PROJECT, *options, *words],
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if check and done.returncode:
-        raise CheckError(f"docker compose {' '.join(words)}\n{done.stdout[-3000:]}")
-    return done.stdout
-
-
-def wait_until(holds: Callable[[], object], what: str) -> None:
-    """Wait for something that is bound to happen."""
-    end = time.monotonic() + LIMIT_S
-    while not holds():
-        if time.monotonic() > end:
-            raise CheckError(f"did not happen within {LIMIT_S:g} s: {what}")
-        time.sleep(0.2)
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)
-
-
-def make_sure(holds: bool, text: str) -> None:
-    """Print what was checked; end if it does not hold."""
-    if not holds:
-        raise CheckError(text)
-    say(f"  ok  {text}")
-
-
 def is_ready() -> bool:
     """Tell whether the service is ready."""
     try:
         return httpx.get(f"{SERVICE}/readyz").status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def query(expression: str) -> list[float]:
-    """Return the values that Prometheus has for an expression now."""
-    answer = httpx.get(f"{PROMETHEUS}/api/v1/query", params={"query": expression}).json()
-    if answer["status"] != "success":
-        raise CheckError(f"{expression}: {answer}")
-    return [float(row["value"][1]) for row in answer["data"]["result"]]
-
-
-def can_be_had(image: str) -> bool:
-    """Tell whether an image is here or can be pulled."""
-    for words in (("image", "inspect", image), ("pull", image)):
-        if subprocess.run(["docker", *words], capture_output=True).returncode == 0:
-            return True
-    return False
-
-
-def prepare(torch_index: str | None, *, build: bool) -> None:
-    """Build the image of the service, and stand-ins for images that cannot be pulled."""
-    if build:
-        index = [] if torch_index is None else ["--build-arg", f"TORCH_CPU_INDEX={torch_index}"]
-        docker(
-            *("build", "--network", "host", "--target", "cpu", "-t", "maskzoo:cpu"),
-            *(*index, str(ROOT)),
-        )
-    for variable, (image, package, rest) in STAND_INS.items():
-        if can_be_had(image):
-            continue
-        stand_in = f"{PROJECT}-{package}"
-        docker(
-            *("build", "--network", "host", "-t", stand_in, "-"),
-            text="FROM python:3.11-slim-bookworm\nRUN apt-get update && apt-get install -y "
-            f"--no-install-recommends {package}\n{rest}\n",
-        )
-        os.environ[variable] = stand_in
-        say(f"{image} cannot be pulled; Debian's {package} stands in for it")
 
 
 def replicas() -> list[str]:
@@ -243,11 +146,12 @@ def ready_replicas() -> float:
 
 def read_log() -> dict[str, Line]:
     """Return what HAProxy logged, by the ids of requests."""
-    pattern = r"id=(\S+) replica=(\S+) status=(-?\d+) end=(\S+) begun=(\d+) ms=\S+ retries=\+?(\d+)"
-    found = re.findall(pattern, compose("logs", "--no-color", "haproxy", profiles=("scale",)))
+    container = compose("ps", "-q", "haproxy", profiles=("scale",)).strip()
+    pattern = r"id=(\S+) replica=(\S+) status=\S+ end=(\S+) begun=(\d+) ms=\S+ retries=\+?(\d+)"
+    found = re.findall(pattern, docker("logs", container))
     return {
-        request: Line(replica, int(status), end, int(begun), int(retries))
-        for request, replica, status, end, begun, retries in found
+        request: Line(replica, end, int(begun), int(retries))
+        for request, replica, end, begun, retries in found
     }
 
 
@@ -284,17 +188,24 @@ def check_monitoring(image: bytes) -> None:
     rules = httpx.get(f"{PROMETHEUS}/api/v1/rules").json()["data"]["groups"]
     health = Counter(rule["health"] for group in rules for rule in group["rules"])
     make_sure(set(health) == {"ok"}, f"all {health.total()} alert rules are evaluated")
-    targets = [
+    with load.running():
+        wait_until(lambda: query("sum(rate(maskzoo_images_total[1m]))"), "two samples of a rate")
+        empty = [expression for expression in dashboard() if not query(expression)]
+    make_sure(
+        all(re.search("gpu|rejected|cancelled|evictions", expression) for expression in empty),
+        f"{len(dashboard()) - len(empty)} of {len(dashboard())} queries of the dashboard have data",
+    )
+    for expression in empty:
+        say(f"      nothing of this kind happened here: {expression}")
+
+
+def dashboard() -> list[str]:
+    """Return the queries of the dashboard, for all models and a minute."""
+    return [
         target["expr"].replace("$__rate_interval", "1m").replace("$model", ".*")
         for panel in json.loads(DASHBOARD.read_text())["panels"]
         for target in panel.get("targets", [])
     ]
-    empty = [expression for expression in targets if not query(expression)]
-    make_sure(
-        True, f"{len(targets) - len(empty)} of {len(targets)} queries of the dashboard have data"
-    )
-    for expression in empty:
-        say(f"      empty here: {expression}")
 
 
 def check_kill(image: bytes) -> None:
@@ -306,18 +217,20 @@ def check_kill(image: bytes) -> None:
         docker("kill", replicas()[0])
         killed_ms = time.time() * 1000
         load.wait_for(80)
-    wait_until(lambda: load.sent[-1].id in read_log(), "the last request is in the log")
+    failed = {sent.id: sent.status for sent in load.failures()}
+    wait_until(lambda: failed.keys() <= read_log().keys(), f"HAProxy logs all of {failed}")
     log = read_log()
-    lost = [log[sent.id] for sent in load.failures()]
+    lost = [log[request] for request in failed]
+    statuses = sorted(set(failed.values()))
     text = f"{len(lost)} of {len(load.sent)} requests were lost when a replica was killed"
-    make_sure(len(lost) <= CLIENTS, text)
+    make_sure(len(lost) <= CLIENTS, f"{text}: {statuses}")
     make_sure(len({line.replica for line in lost}) <= 1, "all of them were in that replica")
     make_sure(
         all(line.begun < killed_ms and line.end.startswith("S") for line in lost),
         "and had begun before it was killed",
     )
-    rescued = sum(line.retries > 0 for line in log.values() if line.status == 200)
-    say(f"      {rescued} were sent to another replica by HAProxy")
+    rescued = sum(line.retries > 0 for request, line in log.items() if request not in failed)
+    say(f"      {rescued} more had not reached it, and HAProxy sent them to the other one")
 
     def is_done() -> bool:
         return bool(httpx.get(f"{SERVICE}/jobs/{job}").json()["state"] == "done")
