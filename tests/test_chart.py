@@ -43,7 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
         "networkPolicy": {"from": [{"namespaceSelector": {"matchLabels": {"team": "maps"}}}]},
         "monitoring": {"serviceMonitor": True, "alerts": True, "labels": {"release": "prometheus"}},
     },
-    "plain": {"replicas": 1, "networkPolicy": {"enabled": False}},
+    "plain": {"replicas": 1, "jobs": True, "networkPolicy": {"enabled": False}},
 }
 
 
