@@ -7,7 +7,8 @@
            -> the server, which now gets the same signal, closes its connections and ends with 0
 
 SIGINT, and a second SIGTERM, skip the first step. The server's own handler of the signal goes on
-working; this one is put before it while the service runs. In a thread that is not the main one (tests) no handler can be set, and `start` is called.
+working; this one is put before it while the service runs. In a thread that is not the main one
+(tests) no handler can be set, and `start` is called.
 """
 
 from __future__ import annotations
