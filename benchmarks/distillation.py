@@ -5,8 +5,8 @@
 
 Each folder of data is given with the bundle that teaches. The student is a U-Net on a thin
 ResNet-18 at random; every way is trained for an equal number of steps on crops of 128 x 128 in
-batches of 8, and scored on the test split. A run that is finished is not run again. Puts the table into
-docs/training.md.
+batches of 8, and scored on the test split. A run that is finished is not run again. Puts the table
+into docs/training.md.
 """
 
 from __future__ import annotations
