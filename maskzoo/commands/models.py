@@ -17,9 +17,13 @@ app = typer.Typer(no_args_is_help=True, help="The architectures and the shipped 
 def list_architectures(
     pattern: Annotated[str, typer.Argument(help="Wildcards allowed.")] = "*",
     *,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Show stride, size and cost of each architecture on this encoder."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the architectures and the shipped bundles."""
+    """List the architectures and the shipped bundles, or what each costs on an encoder."""
     from fnmatch import fnmatch
 
     from maskzoo import list_models
@@ -28,6 +32,9 @@ def list_architectures(
     from maskzoo.models.catalogue.discovery import about_architecture
     from maskzoo.models.catalogue.listing import summary_lines
 
+    if encoder is not None:
+        _list_costs(list_models(pattern), encoder, as_json=as_json)
+        return
     architectures = [about_architecture(name) for name in list_models(pattern)]
     manifests = [read_manifest(path) for path in list_bundles() if fnmatch(path.name, pattern)]
     if as_json:
@@ -42,6 +49,28 @@ def list_architectures(
     print(summary_lines(architectures))
     for item in manifests:
         print(f"bundle {item.name}: {item.spec.architecture}, {', '.join(item.labels.names)}")
+
+
+def _list_costs(names: list[str], encoder: str, *, as_json: bool) -> None:
+    from maskzoo.models.catalogue.discovery import cost_rows
+    from maskzoo.models.catalogue.encoders import code_licence
+    from maskzoo.models.catalogue.listing import cost_line
+    from maskzoo.models.catalogue.records import COST_CLASSES
+
+    if not names:
+        print("no architecture has that name", file=sys.stderr)
+        return
+    licence = code_licence(encoder)
+    if as_json:
+        rows = [row.to_json() for row in cost_rows(names, encoder=encoder)]
+        print_json({"encoder": encoder, "licence": licence or None, "architectures": rows})
+        return
+    bounds = [f"{name} below {limit:.0f}" for name, limit in list(COST_CLASSES.items())[:-1]]
+    print(f"with {encoder} on an image of 512 x 512, 19 classes; by GMAC: {', '.join(bounds)}")
+    if licence:
+        print(licence)
+    for row in cost_rows(names, encoder=encoder):  # each takes a second, so one after the other
+        print(cost_line(row, width=max(map(len, names))))
 
 
 @app.command("show")

@@ -7,17 +7,19 @@ duplicated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from maskzoo.models.catalogue.about import About, read_about
 from maskzoo.models.catalogue.cost import LayerCost, measure_cost
 from maskzoo.models.catalogue.records import (
     AddedCost,
     ArchitectureRecord,
+    CostRow,
     HostNetwork,
     NetworkCost,
     PluginRecord,
 )
+from maskzoo.models.errors import UnknownNameError, ZooError
 from maskzoo.models.network.decoder import DecoderSetup
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.options import option_defaults
@@ -86,6 +88,27 @@ def describe_plugin(
         network=host,
         adds=tuple(_measure_added(name, site, host, before) for site in sites),
     )
+
+
+def cost_rows(
+    names: Iterable[str], *, encoder: str, num_classes: int = 19, size: tuple[int, int] = (512, 512)
+) -> Iterator[CostRow]:
+    """Yield the cost of each architecture on `encoder`, or why it does not take it.
+
+    Raises:
+        UnknownNameError: an architecture or the encoder does not exist.
+    """
+    for name in names:
+        stride = get_architecture(name).default_output_stride
+        try:
+            cost = measure_cost(create_model(name, encoder=encoder, num_classes=num_classes), size)
+        except UnknownNameError:
+            raise
+        except ZooError as error:
+            yield CostRow(name, stride, None, " ".join(str(error).split()))
+        else:
+            whole = NetworkCost(encoder, num_classes, size, cost.parameters, cost.macs)
+            yield CostRow(name, stride, whole)
 
 
 def architecture_costs(encoder: str) -> Iterator[tuple[str, LayerCost]]:

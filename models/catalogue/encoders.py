@@ -54,6 +54,19 @@ class WeightsRow:
         }
 
 
+def code_licence(name: str) -> str:
+    """Return what an encoder's code may not be used for, with the way out; empty where it may all.
+
+    smp's and timm's own code is under MIT and Apache-2.0.
+    """
+    if not name.startswith("mit_"):
+        return ""
+    return (
+        f"the code of {name} in smp is NVIDIA's, for non-commercial use only; "
+        f"tu-pvt_v2_{name[4:]} is as large, and free under Apache-2.0"
+    )
+
+
 def list_weights(pattern: str = "*") -> list[WeightsRow]:
     """Return the encoders whose name matches `pattern`, those that ship first."""
     names = [name for name in [*BUILTIN, *list_encoders()] if fnmatch(name, pattern)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from maskzoo.models.catalogue.about import About
 from maskzoo.models.catalogue.cost import LayerCost
-from maskzoo.models.catalogue.records import ArchitectureRecord, PluginRecord
+from maskzoo.models.catalogue.records import ArchitectureRecord, CostRow, PluginRecord
 
 _INDENT = " " * 11
 
@@ -21,6 +21,15 @@ def summary_lines(records: Iterable[About]) -> str:
     return "\n".join(
         f"{record.name:<{name}}  {record.idea} ({record.papers[0].venue})" for record in records
     )
+
+
+def cost_line(row: CostRow, *, width: int) -> str:
+    """Return stride, size and cost of one architecture on an encoder; `width` is of its name."""
+    start = f"{row.name:<{width}}  stride {row.stride:>2}"
+    if row.cost is None:
+        return f"{start}  does not take this encoder: {row.refusal}"
+    parameters, gmac = row.cost.parameters / 1e6, row.cost.macs / 1e9
+    return f"{start}  {parameters:7.1f} M parameters  {gmac:7.1f} GMAC  {row.cost_class}"
 
 
 def architecture_page(record: ArchitectureRecord) -> str:

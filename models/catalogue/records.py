@@ -7,6 +7,9 @@ from typing import Any
 
 from maskzoo.models.catalogue.about import About
 
+COST_CLASSES = {"light": 10.0, "medium": 50.0, "heavy": 200.0, "very heavy": float("inf")}
+"""Class of a network's cost -> the GMAC for an image of 512 x 512 that it stays below."""
+
 
 @dataclass(frozen=True)
 class NetworkCost:
@@ -25,6 +28,43 @@ class NetworkCost:
     size: tuple[int, int]
     parameters: int
     macs: int
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """One architecture on an encoder, as a line of a list.
+
+    Attributes:
+        name: of the architecture.
+        stride: of the encoder's deepest feature, by the architecture's default.
+        cost: of the network; None if it cannot be built on the encoder.
+        refusal: why not; empty otherwise.
+    """
+
+    name: str
+    stride: int
+    cost: NetworkCost | None
+    refusal: str = ""
+
+    @property
+    def cost_class(self) -> str:
+        """The class of the cost by `COST_CLASSES`; empty without a cost."""
+        if self.cost is None:
+            return ""
+        pixels = self.cost.size[0] * self.cost.size[1]
+        gmac = self.cost.macs / 1e9 * 512 * 512 / pixels
+        return next(name for name, limit in COST_CLASSES.items() if gmac < limit)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as plain data."""
+        cost = None if self.cost is None else asdict(self.cost)
+        return {
+            "name": self.name,
+            "stride": self.stride,
+            "cost": cost,
+            "class": self.cost_class or None,
+            "refusal": self.refusal or None,
+        }
 
 
 @dataclass(frozen=True)

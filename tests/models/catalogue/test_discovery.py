@@ -9,6 +9,7 @@ import pytest
 from maskzoo.models.catalogue import discovery
 from maskzoo.models.catalogue.discovery import (
     about_plugin,
+    cost_rows,
     describe_architecture,
     describe_plugin,
     plugin_costs,
@@ -81,3 +82,17 @@ def test_records_are_plain_data_for_json(danet: ArchitectureRecord, se: PluginRe
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'cbam'"):
         about_plugin("cbma")
+
+
+def test_costs_on_an_encoder_are_those_of_the_networks_and_a_refusal_has_its_reason() -> None:
+    fcn, dpt = cost_rows(["fcn", "dpt"], encoder=ENCODER, size=(64, 64))
+    alone = describe_architecture("fcn", encoder=ENCODER, size=(64, 64)).cost
+    assert fcn.cost == alone
+    assert fcn.stride == 8
+    assert dpt.cost is None
+    assert "vision transformer" in dpt.refusal
+
+
+def test_an_unknown_encoder_is_an_error_and_no_row() -> None:
+    with pytest.raises(UnknownNameError, match="nosuch"):
+        list(cost_rows(["fcn"], encoder="nosuch"))

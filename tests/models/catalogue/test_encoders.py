@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from maskzoo import create_model
-from maskzoo.models.catalogue.encoders import fetch_weights, list_weights
+from maskzoo.models.catalogue.encoders import code_licence, fetch_weights, list_weights
 from maskzoo.models.errors import UnknownNameError, WeightsError
 from maskzoo.models.weights import hub
 
@@ -67,3 +67,8 @@ def test_names_that_are_not_encoders_and_a_hub_out_of_reach_are_told(
     with pytest.raises(WeightsError, match="cannot be reached"):
         fetch_weights("tu-resnet10t", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_whose_code_is_not_free_says_so_with_one_that_is() -> None:
+    assert "non-commercial use only; tu-pvt_v2_b2 is as large" in code_licence("mit_b2")
+    assert code_licence("tu-pvt_v2_b2") == code_licence("resnet18") == ""

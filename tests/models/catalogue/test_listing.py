@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from maskzoo.models.catalogue.cost import LayerCost
 from maskzoo.models.catalogue.discovery import about_architecture, describe_plugin
 from maskzoo.models.catalogue.listing import (
     architecture_page,
+    cost_line,
     layer_table,
     plugin_page,
     summary_lines,
 )
-from maskzoo.models.catalogue.records import ArchitectureRecord, NetworkCost
+from maskzoo.models.catalogue.records import ArchitectureRecord, CostRow, NetworkCost
 
 DANET = ArchitectureRecord(
     about=about_architecture("danet"),
@@ -56,3 +59,27 @@ def test_the_table_of_layers_shows_shapes_and_fractions_of_the_cost() -> None:
     assert whole.split()[-4:] == ["3x64x64", "1,500", "0.004", "100.0%"]
     assert part.startswith("  encoder (Encoder)")
     assert part.split()[-3:] == ["1,200", "0.003", "75.0%"]
+
+
+def test_the_line_of_a_cost_names_stride_size_and_class() -> None:
+    cost = NetworkCost("tu-resnet10t", 19, (256, 256), parameters=9_870_000, macs=3_000_000_000)
+    # 3 GMAC at 256 x 256 are 12 at 512 x 512
+    line = cost_line(CostRow("danet", 8, cost), width=6)
+    assert line == "danet   stride  8      9.9 M parameters      3.0 GMAC  medium"
+
+
+def test_an_architecture_that_does_not_take_the_encoder_is_listed_with_the_reason() -> None:
+    row = CostRow("dpt", 32, None, "needs a plain transformer")
+    assert cost_line(row, width=3) == (
+        "dpt  stride 32  does not take this encoder: needs a plain transformer"
+    )
+    assert row.to_json()["class"] is None
+
+
+@pytest.mark.parametrize(
+    ("gmac", "name"),
+    [(9.99, "light"), (10, "medium"), (50, "heavy"), (199.9, "heavy"), (200, "very heavy")],
+)
+def test_a_class_of_cost_begins_where_the_one_before_ends(gmac: float, name: str) -> None:
+    cost = NetworkCost("x", 19, (512, 512), parameters=1, macs=int(gmac * 1e9))
+    assert CostRow("a", 8, cost).cost_class == name
