@@ -16,7 +16,7 @@ MAX_LINES = 400
 # The only large files are the weights of shipped bundles, for torch and OpenVINO; their folder
 # has a limit of its own.
 WEIGHTS = {".safetensors", ".bin"}
-MAX_SHIPPED_BYTES = 12_000_000
+MAX_SHIPPED_BYTES = 18_000_000
 MAX_WEIGHTS_BYTES = 30_000_000
 REGISTRY_HOSTS = ["py" + "pi.org", "python" + "hosted.org", "deb." + "debian.org", "npm" + "js.org"]
 

@@ -9,7 +9,7 @@ above the memory of the loaded network:
 
 | bundle, engine | input | bytes a pixel | estimate |
 | --- | --- | ---: | ---: |
-| nuclei, torch | 2 images of 1080 x 1920 | 173 | 2281 |
+| thin U-Net, torch | 2 images of 1080 x 1920 | 173 | 2281 |
 | aerial, openvino | 2 images of 1080 x 1920 | 157 | 2281 |
 | aerial-danet, torch | 2 images of 1080 x 1920 | 132 | 2281 |
 | aerial-danet, openvino | 4 images of 540 x 960 | 582 | 762 |
