@@ -15,7 +15,7 @@ from maskzoo.models.catalogue.discovery import (
     plugin_costs,
 )
 from maskzoo.models.catalogue.records import ArchitectureRecord, PluginRecord
-from maskzoo.models.errors import UnknownNameError
+from maskzoo.models.errors import SpecError, UnknownNameError
 from maskzoo.models.tables.plugins import PLUGINS
 
 ENCODER = "tu-resnet10t"
@@ -84,13 +84,22 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         about_plugin("cbma")
 
 
-def test_costs_on_an_encoder_are_those_of_the_networks_and_a_refusal_has_its_reason() -> None:
-    fcn, dpt = cost_rows(["fcn", "dpt"], encoder=ENCODER, size=(64, 64))
-    alone = describe_architecture("fcn", encoder=ENCODER, size=(64, 64)).cost
-    assert fcn.cost == alone
-    assert fcn.stride == 8
-    assert dpt.cost is None
-    assert "vision transformer" in dpt.refusal
+def test_costs_on_an_encoder_are_those_of_the_networks() -> None:
+    (row,) = cost_rows(["fcn"], encoder=ENCODER, size=(64, 64))
+    assert row.cost == describe_architecture("fcn", encoder=ENCODER, size=(64, 64)).cost
+    assert row.stride == 8
+
+
+def test_an_architecture_that_cannot_be_built_is_a_row_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(name: str, **_: object) -> None:
+        raise SpecError("encoder", ["it has no feature of stride 4"])
+
+    monkeypatch.setattr(discovery, "create_model", refuse)
+    (row,) = cost_rows(["fcn"], encoder=ENCODER)
+    assert row.cost is None
+    assert "it has no feature of stride 4" in row.refusal
 
 
 def test_an_unknown_encoder_is_an_error_and_no_row() -> None:
