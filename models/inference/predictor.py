@@ -197,7 +197,10 @@ class Predictor:
             image, info = decoded.pixels, decoded.info
         clock.stop("decode")
         plan = self.plan(check_pixels(image, self.bands), options)
-        found = self._segment_planned(image, plan, options, on_tile)
+        if plan.tiles is not None:
+            found = self._segment_tiles(image, options, plan.tiles, on_tile)
+        else:
+            found = self._segment_runs([image], [plan], options)[0]
         return replace(found, info=info, timings={**clock.timings, **found.timings})
 
     def segment_batch(
@@ -229,8 +232,12 @@ class Predictor:
         if len(padded) != 1:
             raise ShapeError(f"inputs of sizes {sorted(padded)}; a batch takes one size")
         if plans[0].mode == "tiled" or options.probabilities:
-            pairs = zip(images, plans, strict=True)
-            return [self._segment_planned(image, plan, options) for image, plan in pairs]
+            return [
+                self._segment_tiles(image, options, plan.tiles)
+                if plan.tiles
+                else self._segment_runs([image], [plan], options)[0]
+                for image, plan in zip(images, plans, strict=True)
+            ]
         return self._segment_runs(images, plans, options)
 
     def segment_rows(
@@ -294,18 +301,6 @@ class Predictor:
             for one in run.logits
         ]
 
-    def _segment_planned(
-        self,
-        image: np.ndarray,
-        plan: InputPlan,
-        options: PredictOptions,
-        on_tile: OnTile = lambda done, total: None,
-    ) -> Segmentation:
-        """Segment one image by its plan."""
-        if plan.tiles is not None:
-            return self._segment_tiles(image, options, plan.tiles, on_tile)
-        return self._segment_runs([image], [plan], options)[0]
-
     def _segment_runs(
         self, images: Sequence[np.ndarray], plans: Sequence[InputPlan], options: PredictOptions
     ) -> list[Segmentation]:
@@ -353,7 +348,7 @@ class Predictor:
         image: np.ndarray,
         options: PredictOptions,
         tiles: TileGrid,
-        on_tile: OnTile,
+        on_tile: OnTile = lambda done, total: None,
     ) -> Segmentation:
         clock, walk = Clock(), self._walk(ArrayRows(image), options, tiles, on_tile)
         if options.probabilities:
