@@ -74,12 +74,17 @@ def build_request(
     options: Mapping[str, Any] | None,
 ) -> httpx.Request:
     """Build a request whose body is an image file; options that are None are left out."""
-    params = {key: _text(value) for key, value in (options or {}).items() if value is not None}
+    params = build_params(options or {})
     if image is None:
         return http.build_request(method, path, params=params)
     data = image if isinstance(image, bytes) else Path(image).read_bytes()
     headers = {"Content-Type": "application/octet-stream"}
     return http.build_request(method, path, params=params, content=data, headers=headers)
+
+
+def build_params(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return options as the service takes them; those that are None are left out."""
+    return {key: _text(value) for key, value in options.items() if value is not None}
 
 
 def _text(value: Any) -> str:
