@@ -7,9 +7,12 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.lifespan.on import LifespanOn
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -58,3 +61,20 @@ def serve_http(app: ASGIApp, settings: Settings, listener: socket.socket) -> Non
         if server.force_exit:
             sys.stdout.flush()
             os._exit(INTERRUPTED)
+
+
+@asynccontextmanager
+async def alive(app: ASGIApp) -> AsyncIterator[None]:
+    """Let an application live during the block without a server, with all that starts under one.
+
+    Raises:
+        RuntimeError: it did not start.
+    """
+    lifespan = LifespanOn(uvicorn.Config(app, lifespan="on", log_config=None))
+    await lifespan.startup()
+    if lifespan.should_exit:
+        raise RuntimeError("the application did not start; the log says why")
+    try:
+        yield
+    finally:
+        await lifespan.shutdown()

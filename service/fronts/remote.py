@@ -27,6 +27,7 @@ from maskzoo.service.errors import OwnerGoneError, StoppedError
 from maskzoo.service.fronts.faults import fault_in
 from maskzoo.service.fronts.line import Line, LineClosedError, Message
 from maskzoo.service.fronts.page import Page
+from maskzoo.service.observability.tracing import carry_trace
 from maskzoo.service.responses.answer import AnswerNeeds
 from maskzoo.service.responses.timings import Timings
 
@@ -255,6 +256,7 @@ class RemoteDesk:
             "deadline": order.deadline,
             "header": header.to_json(),
             "body_bytes": body_bytes,
+            "trace": carry_trace(),
         }
         async with self.lines.talk(at.owner) as talk:
             await talk.ask(facts)
@@ -301,9 +303,9 @@ class RemoteNetwork:
         )
         there_s = 0.0
         for stage, seconds in answer.facts["stages"]:
-            timings.add(stage, seconds)
+            timings.add_elsewhere(stage, seconds)
             there_s += seconds
-        timings.add("handover", max(0.0, time.perf_counter() - started - there_s))
+        timings.add_elsewhere("handover", max(0.0, time.perf_counter() - started - there_s))
         assert label_map is not None, "a segmentation has one"
         labels, mode = order.model.labels, answer.facts["mode"]
         return Segmentation(label_map, confidence, labels, mode, {}, probabilities=probabilities)

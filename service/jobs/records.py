@@ -55,6 +55,7 @@ class JobRecord:
         owner: the client that may see it; empty if the service has no API keys.
         accept: the request's Accept header.
         file_name: the client's name of the image, for messages only.
+        trace: the span of the request that sent it, as `service.observability.tracing` carries it.
         done, total: tiles; `total` is 0 until work has started.
         attempts: workers that have taken it, without those below.
         kills: workers that were killed from outside while they held it.
@@ -72,6 +73,7 @@ class JobRecord:
     accept: str | None = None
     file_name: str = "image"
     request_id: str = ""
+    trace: Mapping[str, str] = field(default_factory=dict)
     state: JobState = "queued"
     started: float | None = None
     finished: float | None = None

@@ -33,6 +33,7 @@ from maskzoo.service.jobs.life import Moment, OnFault, Traces, read_clocks
 from maskzoo.service.jobs.progress import JobProgress
 from maskzoo.service.jobs.records import JobRecord, JobResult, JobStore
 from maskzoo.service.jobs.room import JobRoom, Place
+from maskzoo.service.observability.tracing import continue_trace
 from maskzoo.service.problems import problem_of
 from maskzoo.service.settings import Settings
 
@@ -291,7 +292,9 @@ class Jobs:
         result: JobResult | None = None
         failure: Exception | None = None
         try:
-            result = await self._worker.work(job, files, progress)
+            facts = {"maskzoo.job": job.id, "maskzoo.attempt": job.attempts + job.kills}
+            with continue_trace(job.trace, "job", facts, kind="CONSUMER"):
+                result = await self._worker.work(job, files, progress)
         except (StoppedError, asyncio.CancelledError) as stop:
             await asyncio.shield(
                 self._ask(lambda store, _: store.give_back(job))

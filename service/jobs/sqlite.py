@@ -24,7 +24,7 @@ from maskzoo.service.problems import problem_of
 from maskzoo.service.schemas import SegmentOptions
 
 _TYPES = {"float": "REAL", "int": "INTEGER"}
-_JSON = ("info", "options", "error", "result")
+_JSON = ("info", "options", "trace", "error", "result")
 _BUSY_S = 30
 _COUNT = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"
 
@@ -244,6 +244,7 @@ def _to_row(job: JobRecord) -> dict[str, Any]:
         **{field.name: getattr(job, field.name) for field in fields(job)},
         "info": _dump(job.info.to_json()),
         "options": _dump(job.options.model_dump(mode="json", exclude_unset=True)),
+        "trace": _dump(job.trace),
         "error": None if job.error is None else _dump(job.error),
         "result": None if job.result is None else _dump(asdict(job.result)),
     }
@@ -255,6 +256,7 @@ def _of_row(row: sqlite3.Row) -> JobRecord:
         **{name: row[name] for name in row.keys() if name not in _JSON},  # noqa: SIM118
         info=ImageInfo(**json.loads(row["info"])),
         options=SegmentOptions.model_validate_json(row["options"]),
+        trace=json.loads(row["trace"]),
         error=None if error is None else json.loads(error),
         result=None if result is None else JobResult(**json.loads(result)),
     )

@@ -22,6 +22,7 @@ from maskzoo.service.errors import ModelLoadingError
 from maskzoo.service.jobs.files import JobArrays, JobFiles
 from maskzoo.service.jobs.progress import JobProgress
 from maskzoo.service.jobs.records import JobRecord, JobResult
+from maskzoo.service.observability.tracing import trace_stages
 from maskzoo.service.responses.answer import Answer
 from maskzoo.service.responses.formats import AnswerFormat, choose_format
 from maskzoo.service.responses.timings import Timings
@@ -92,6 +93,7 @@ class JobWorker:
             return await self._in_thread(_write, job, files, answer_format, answer, model.version)
         finally:
             progress.stop()
+            trace_stages(timings, model=model.name, image=job.file_name)
 
     def close(self) -> None:
         """Cancel jobs that have not started; running ones end at their next tile."""

@@ -46,6 +46,10 @@ class Timings:
             last = self.spans[-1] if self.spans else None
             start_ns = last.start_ns + round(last.seconds * 1e9) if last else time.time_ns()
         self.spans.append(StageSpan(stage, start_ns, seconds))
+        self.add_elsewhere(stage, seconds)
+
+    def add_elsewhere(self, stage: str, seconds: float) -> None:
+        """Add seconds to a stage of another process, which has its span."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def milliseconds(self) -> dict[str, float]:

@@ -29,6 +29,7 @@ from maskzoo.service.inputs.options import merge_options
 from maskzoo.service.jobs.documents import JobDocument, describe_job
 from maskzoo.service.jobs.intake import ACCEPTED_TYPES, receive
 from maskzoo.service.jobs.records import JobRecord
+from maskzoo.service.observability.tracing import carry_trace, link_trace
 from maskzoo.service.openapi import BINARY, image_body, problem_responses
 from maskzoo.service.responses.formats import choose_format
 from maskzoo.service.scheduling.cost import CostLimits
@@ -131,6 +132,7 @@ async def create_job(
             accept=accept,
             file_name=intake.name,
             request_id=request_id,
+            trace=carry_trace(),
         )
         await jobs.accept(job, place)
     headers = {"Location": f"/jobs/{job.id}", "Retry-After": "1", "Cache-Control": "no-store"}
@@ -192,6 +194,7 @@ async def fetch_result(job_id: JobId, services: ServicesDep, owner: Owner) -> Re
     job = await services.jobs.get(job_id, owner=owner)
     if job.state != "done" or job.result is None:
         raise JobNotDoneError(job.state, job.progress)
+    link_trace(job.trace)
     path = await services.jobs.result_path(job, job.result.file)
     if not path.is_file():
         raise JobNotFoundError(job_id)

@@ -28,6 +28,7 @@ def job(info: ImageInfo) -> JobRecord:
         accept="image/png",
         file_name="große Karte.tif",
         request_id="r",
+        trace={"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
     )
 
 

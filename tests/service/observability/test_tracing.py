@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -34,66 +30,14 @@ STAGES = [
 sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="the extra telemetry is not installed")
 
 
-class Receiver(ThreadingHTTPServer):
-    """Takes OTLP over HTTP and keeps the bodies by their path."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.bodies: list[tuple[str, bytes]] = []
-
-    def spans(self) -> list:
-        """Return the spans that came, as the protocol's own classes."""
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-            ExportTraceServiceRequest,
-        )
-
-        requests = [
-            ExportTraceServiceRequest.FromString(body)
-            for path, body in self.bodies
-            if path == "/v1/traces"
-        ]
-        resources = [part for request in requests for part in request.resource_spans]
-        names = {
-            item.value.string_value
-            for part in resources
-            for item in part.resource.attributes
-            if item.key == "service.name"
-        }
-        assert names == {"maskzoo"}
-        return [span for part in resources for scope in part.scope_spans for span in scope.spans]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.server.bodies.append((self.path, body))  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *words: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
 @pytest.mark.slow
-def test_a_request_is_one_span_with_its_stages_below_it(receiver, bundles, tmp_path, png):
+def test_a_request_is_one_span_with_its_stages_below_it(collector, bundles, tmp_path, png):
     env = os.environ | {
         "MASKZOO_TELEMETRY": "1",
         "MASKZOO_SHIPPED_BUNDLES": "0",
         "MASKZOO_ENGINE": "torch",
         "MASKZOO_STATE_FOLDER": str(tmp_path),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_port}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
         "PYTHONUNBUFFERED": "1",
     }
     env.pop("OTEL_SERVICE_NAME", None)
@@ -110,7 +54,7 @@ def test_a_request_is_one_span_with_its_stages_below_it(receiver, bundles, tmp_p
         process.send_signal(signal.SIGTERM)
         process.wait(120)
         process.stdout.close()
-    spans = receiver.spans()
+    spans = collector.spans()
     (request,) = [span for span in spans if span.parent_span_id.hex() == CALLER]
     assert request.name == "POST /segment"
     assert request.trace_id.hex() == TRACE
@@ -125,23 +69,28 @@ def test_a_request_is_one_span_with_its_stages_below_it(receiver, bundles, tmp_p
         assert [item.value.string_value for item in span.attributes] == ["cells", "image"]
     others = [span for span in spans if span.trace_id.hex() != TRACE and span.name == "decode"]
     assert len(others) == 1, "what failed shows how far it came"
-    assert "/v1/metrics" in {path for path, _ in receiver.bodies}
+    assert "/v1/metrics" in {path for path, _ in collector.bodies}
 
 
-def test_stages_follow_each_other_where_only_their_length_is_known(monkeypatch):
+@pytest.fixture
+def kept(monkeypatch):
+    """The spans that this process has made."""
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     kept = InMemorySpanExporter()
     provider = sdk.TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(kept))
-    tracer = provider.get_tracer("test")
-    monkeypatch.setattr(tracing, "_tracer", tracer)
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    return kept
+
+
+def test_stages_follow_each_other_where_only_their_length_is_known(kept):
     timings = Timings()
     timings.add("decode", 0.25, start_ns=10**18)
     timings.add("queue", 0.5)
     timings.add("network", 1)
-    with tracer.start_as_current_span("request"):
+    with tracing._tracer.start_as_current_span("request"):
         tracing.trace_stages(timings, model="cells", image="a.png")
     found = {
         span.name: (span.start_time - 10**18, span.end_time - 10**18)
@@ -156,3 +105,42 @@ def test_stages_follow_each_other_where_only_their_length_is_known(monkeypatch):
     kept.clear()
     tracing.trace_stages(timings, model="cells", image="a.png")
     assert not kept.get_finished_spans(), "no request, no spans"
+
+
+def test_a_stage_of_another_process_has_its_time_here_and_its_span_there(kept):
+    timings = Timings()
+    timings.add("decode", 0.25)
+    timings.add_elsewhere("network", 1)
+    with tracing._tracer.start_as_current_span("request"):
+        tracing.trace_stages(timings, model="cells", image="a.png")
+    assert [span.name for span in kept.get_finished_spans()] == ["decode", "request"]
+    assert timings.milliseconds() == {"decode": 250, "network": 1000}
+
+
+def test_a_span_that_was_carried_is_continued_and_linked_to(kept):
+    with tracing._tracer.start_as_current_span("request"):
+        carried = tracing.carry_trace()
+    with (
+        pytest.raises(ValueError, match="broken"),
+        tracing.continue_trace(carried, "job", {"maskzoo.job": "a"}, kind="CONSUMER"),
+    ):
+        raise ValueError("broken")
+    with tracing._tracer.start_as_current_span("result"):
+        tracing.link_trace(carried)
+    request, job, result = kept.get_finished_spans()
+    assert job.parent.span_id == request.context.span_id
+    assert (job.context.trace_id, dict(job.attributes)) == (
+        request.context.trace_id,
+        {"maskzoo.job": "a"},
+    )
+    assert not job.status.is_ok
+    assert job.events[0].name == "exception"
+    assert result.parent is None
+    assert [link.context.span_id for link in result.links] == [request.context.span_id]
+
+
+def test_where_there_is_no_span_nothing_is_carried_and_nothing_made(kept):
+    assert tracing.carry_trace() == {}
+    with tracing.continue_trace({}, "job", {}, kind="CONSUMER"):
+        tracing.link_trace({})
+    assert not kept.get_finished_spans()
