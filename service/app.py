@@ -13,6 +13,7 @@ from maskzoo.models.machine import Machine, measure_machine
 from maskzoo.service.answering.answerer import Answerer
 from maskzoo.service.answering.network import LocalDesk
 from maskzoo.service.assembly import build_app, default_rates, most_of_bodies, routers_of
+from maskzoo.service.bundles.administration import Administration, MakeAdministration
 from maskzoo.service.bundles.manager import ModelManager
 from maskzoo.service.bundles.opening import open_bundle
 from maskzoo.service.bundles.segmenter import LoadModel
@@ -44,6 +45,7 @@ def create_app(
     load_model: LoadModel | None = None,
     on_fault: OnFault | None = None,
     make_budget: MakeBudget = alone,
+    make_admin: MakeAdministration = Administration,
     machine: Machine | None = None,
 ) -> FastAPI:
     """Build the service.
@@ -53,13 +55,16 @@ def create_app(
         load_model: loads a predictor from a bundle's folder; by default the real loader.
         on_fault: has faults of the process written to a file; see `service.jobs.life`.
         make_budget: makes the budgets of bytes; by default for this process alone.
+        make_admin: makes what changes the models; by default for this process alone.
         machine: what the service may use; by default measured.
     """
     settings = settings or Settings()
     load = load_model or _default_loader(settings)
     machine = machine or measure_machine(settings.device)
     limit_threads(machine)
-    services = _services(decide(settings, machine), machine, load, on_fault, make_budget)
+    services = _services(
+        decide(settings, machine), machine, load, on_fault, make_budget, make_admin
+    )
     return build_app(services, routers_of(settings), _lifespan)
 
 
@@ -95,6 +100,7 @@ def _services(
     load: LoadModel,
     on_fault: OnFault | None,
     make_budget: MakeBudget,
+    make_admin: MakeAdministration,
 ) -> Services:
     metrics = Metrics(name_device(settings.device, machine))
     workers = Workers(
@@ -144,6 +150,7 @@ def _services(
     return Services(
         settings=settings,
         manager=manager,
+        admin=make_admin(manager),
         stalls=stalls,
         workers=workers,
         decoder=decoder,

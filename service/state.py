@@ -14,6 +14,7 @@ from maskzoo.service.schemas import MAX_NAME
 
 if TYPE_CHECKING:
     from maskzoo.service.answering.answerer import Answerer
+    from maskzoo.service.bundles.administration import Administration
     from maskzoo.service.bundles.entries import LoadedModel
     from maskzoo.service.bundles.manager import ModelManager
     from maskzoo.service.bundles.stalls import StallWatch
@@ -73,6 +74,7 @@ class Services(ImageServices):
     """The parts of one running service."""
 
     manager: ModelManager
+    admin: Administration
     admission: Admission
     stalls: StallWatch
     batcher: Batcher

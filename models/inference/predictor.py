@@ -233,7 +233,7 @@ class Predictor:
             raise ShapeError(f"inputs of sizes {sorted(padded)}; a batch takes one size")
         if plans[0].mode == "tiled" or options.probabilities:
             return [
-                self._segment_tiles(image, options, plan.tiles)
+                self._segment_tiles(image, options, plan.tiles, lambda done, total: None)
                 if plan.tiles
                 else self._segment_runs([image], [plan], options)[0]
                 for image, plan in zip(images, plans, strict=True)
@@ -344,11 +344,7 @@ class Predictor:
         return Segmentation(label_map, confidence, self.labels, plan.mode, timings)
 
     def _segment_tiles(
-        self,
-        image: np.ndarray,
-        options: PredictOptions,
-        tiles: TileGrid,
-        on_tile: OnTile = lambda done, total: None,
+        self, image: np.ndarray, options: PredictOptions, tiles: TileGrid, on_tile: OnTile
     ) -> Segmentation:
         clock, walk = Clock(), self._walk(ArrayRows(image), options, tiles, on_tile)
         if options.probabilities:

@@ -32,6 +32,11 @@ class Aliases:
         Raises:
             AliasError: the name is not allowed or `taken`, or the target is an alias.
         """
+        self.check(alias, target, taken=taken)
+        self.table[alias] = target
+
+    def check(self, alias: str, target: str, *, taken: Collection[str] = ()) -> None:
+        """Raise what `set` raises."""
         if not _NAME.fullmatch(alias):
             raise AliasError(
                 f"alias {alias!r} is not allowed: 1 to 64 of a-z, 0-9, '.', '_' and '-', starting "
@@ -41,7 +46,6 @@ class Aliases:
             raise AliasError(f"{alias!r} is the name of a model; choose another alias")
         if target in self.table or target == alias:
             raise AliasError(f"{target!r} is an alias; name the model that it stands for")
-        self.table[alias] = target
 
     def remove(self, alias: str) -> None:
         """Remove an alias.
@@ -49,10 +53,14 @@ class Aliases:
         Raises:
             AliasError: there is no such alias.
         """
+        self.check_known(alias)
+        del self.table[alias]
+
+    def check_known(self, alias: str) -> None:
+        """Raise what `remove` raises."""
         if alias not in self.table:
             known = ", ".join(sorted(self.table)) or "none"
             raise AliasError(f"there is no alias {alias!r}; known: {known}")
-        del self.table[alias]
 
     def of(self, *names: str) -> list[str]:
         """Return the aliases of a model, by any of its names."""

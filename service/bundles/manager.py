@@ -165,21 +165,20 @@ class ModelManager:
             UnknownNameError: there is no such model.
         """
         entry = self.entry(name)
+        await self.take_out(entry)
+        return entry
+
+    async def take_out(self, entry: ModelEntry) -> None:
+        """Drop a model until it is loaded again; requests that use it finish."""
         task = self._loads.get(entry)
         if task is not None:
             await asyncio.wait([task])
         self._drop(entry, "admin")
         entry.state = "unloaded"
-        return entry
 
-    def set_alias(self, alias: str, target: str) -> ModelEntry:
-        """Let `alias` stand for a model, at once for all requests that follow.
-
-        Raises:
-            UnknownNameError: there is no such model.
-            AliasError: the alias is not allowed, or is the name of a model.
-        """
-        return self.table.set_alias(alias, target)
+    def bring_back(self, entry: ModelEntry) -> None:
+        """Start loading a model that was taken out."""
+        self._start(entry)
 
     def preload(self) -> None:
         """Start loading the models with bare names, as many as fit; `is_ready` waits for them.

@@ -72,16 +72,15 @@ class BundleTable:
                 return entry
         raise UnknownNameError("model", name, [*self.named, *self.aliases.table])
 
-    def set_alias(self, alias: str, target: str) -> ModelEntry:
-        """Let `alias` stand for a model.
+    def check_alias(self, alias: str, target: str) -> None:
+        """Raise unless `alias` may stand for a model.
 
         Raises:
             UnknownNameError: there is no such model.
             AliasError: the alias is not allowed, or is the name of a model.
         """
-        entry = self.resolve(target)
-        self.aliases.set(alias, target, taken={one.base for one in self})
-        return entry
+        self.resolve(target)
+        self.aliases.check(alias, target, taken={one.base for one in self})
 
     def at(self, path: Path) -> ModelEntry | None:
         """Return the entry at a path."""

@@ -6,6 +6,7 @@ its answer is written; what the image holds is let go when the front says so, or
     {do: get, name}                           ->  {key, name, version}
     {do: describe, key}                       ->  {}, the bundle's record in shared memory
     {do: rate, client}                        ->  {}
+    {do: change, step, change}                ->  {state, reason}; see `service.fronts.peers`
     {do: admit, key, options, header, …}      ->  {}
         {do: segment, layout, info}, pixels   ->  {mode, stages, layout}, arrays
         {do: done}
@@ -20,6 +21,7 @@ import os
 import secrets
 import time
 from collections.abc import Coroutine, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -30,6 +32,7 @@ from maskzoo.models.errors import ZooError
 from maskzoo.models.images.decode import ImageInfo
 from maskzoo.models.images.rows import ArrayRows, OpenedImage
 from maskzoo.service.answering.order import AnswerLimit, Order
+from maskzoo.service.bundles.administration import Change
 from maskzoo.service.bundles.entries import LoadedModel
 from maskzoo.service.decoding.shared import attach, layout_of, share
 from maskzoo.service.errors import ModelLoadingError
@@ -37,6 +40,7 @@ from maskzoo.service.fronts.faults import describe_fault
 from maskzoo.service.fronts.forward import answer_forwarded
 from maskzoo.service.fronts.line import Line, LineClosedError, Listener, Message
 from maskzoo.service.observability.logs import request_id as logged_request_id
+from maskzoo.service.observability.tracing import continue_trace, trace_stages
 from maskzoo.service.responses.answer import AnswerNeeds
 from maskzoo.service.responses.timings import Timings
 from maskzoo.service.scheduling.cost import CostLimits
@@ -182,10 +186,25 @@ class Owner:
                 assert services.rates is not None, "a front asks where there are limits"
                 await services.rates.admit(facts["client"])
                 await line.send({})
+            case "change":
+                await self._change(line, facts)
             case "admit":
-                await self._admit(line, facts)
+                device = self._services.metrics.device
+                with continue_trace(
+                    facts["trace"], "owner", {"maskzoo.device": device}, kind="SERVER"
+                ):
+                    await self._admit(line, facts)
             case question:
                 raise ValueError(f"a front asked {question!r}")
+
+    async def _change(self, line: Line, facts: Mapping[str, Any]) -> None:
+        """Check a change of the operator's for another owner, or make it."""
+        admin, change = self._services.admin, Change.model_validate(facts["change"])
+        if facts["step"] == "check":
+            admin.check(change)
+            await line.send({})
+        else:
+            await line.send(asdict(await admin.apply(change)))
 
     async def _admit(self, line: Line, facts: Mapping[str, Any]) -> None:
         """Hold the room of an image while its front works on it."""
@@ -225,6 +244,7 @@ class Owner:
         timings = Timings()
         image = OpenedImage(ArrayRows(pixels), ImageInfo(**asked.facts["info"]))
         found = await network.segment(order, network.read(order, image), timings)
+        trace_stages(timings, model=order.model.name, image=order.file_name)
         arrays = [found.label_map, found.confidence, found.probabilities]
         facts = {
             "mode": found.mode,

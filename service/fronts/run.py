@@ -25,7 +25,7 @@ from maskzoo.service.fronts.line import Listener
 from maskzoo.service.fronts.page import Page, SharedBudget
 from maskzoo.service.fronts.part import WRONG_INPUT, Part
 from maskzoo.service.observability.logs import configure
-from maskzoo.service.server import LAST_S, end_on_signals, serve_http
+from maskzoo.service.server import LAST_S, alive, end_on_signals, serve_http
 from maskzoo.service.settings import Settings
 
 
@@ -53,16 +53,27 @@ async def _own(part: Part, settings: Settings, page: Page) -> None:
     """Own one device until all fronts have hung up, or the time is over."""
     from maskzoo.service.app import create_app  # with torch, which a front does without
     from maskzoo.service.fronts.owner import Owner
+    from maskzoo.service.fronts.peers import SharedAdministration
+    from maskzoo.service.fronts.remote import Lines
 
     app = create_app(
         settings.model_copy(update={"device": part.devices[part.number]}),
         on_fault=faulthandler.enable,
         make_budget=partial(SharedBudget, page=page, process=part.fronts + part.number),
+        make_admin=partial(
+            SharedAdministration,
+            number=part.number,
+            lines=Lines(part.addresses, page),
+            folder=part.folder,
+        ),
     )
     services = app.state.services
+    admin: SharedAdministration = services.admin
     owner = Owner(app, page, part.number)
-    async with app.router.lifespan_context(app), watched(part.life):
+    async with alive(app), watched(part.life):
         serving = asyncio.create_task(owner.serve(Listener(part.addresses[part.number])))
+        owner.publish()
+        await admin.catch_up()
         await services.drain.started.wait()
         owner.publish()
         with contextlib.suppress(TimeoutError):

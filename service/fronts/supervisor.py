@@ -191,11 +191,6 @@ def supervise(settings: Settings, listener: socket.socket, *, gpus: int) -> int:
         raise ZooError(
             f"MASKZOO_PROCESSES is {fronts}, and several processes need Linux; set it to 1"
         )
-    if len(devices) > 1 and settings.admin_token is not None:
-        raise ZooError(
-            f"MASKZOO_ADMIN_TOKEN is set and there are {len(devices)} devices: a change by an "
-            "admin route would reach one of them only; unset it, or name one MASKZOO_DEVICE"
-        )
     with tempfile.TemporaryDirectory(prefix="maskzoo-") as folder:
         supervisor = Supervisor(
             settings, listener, fronts=fronts, devices=devices, folder=Path(folder)

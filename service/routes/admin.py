@@ -1,8 +1,8 @@
 """Admin routes: load, unload, alias. They exist only if a token is set.
 
-Changes live in the process that owns the models: aliases that are to outlive it belong into the
-settings. The fronts of one service pass these routes on to it; several services have to be told
-one by one.
+Changes live as long as the service: aliases that are to outlive it belong into the settings. The
+fronts of one service pass these routes on to an owner, and all owners make a change together or
+none does; several services have to be told one by one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from maskzoo.service.bundles.administration import Change
 from maskzoo.service.bundles.summaries import summarise_model
 from maskzoo.service.errors import AdminTokenError
 from maskzoo.service.schemas import MAX_NAME, ModelSummary, ProblemDocument
@@ -71,17 +72,20 @@ class AliasTarget(BaseModel):
 )
 async def load_model(name: ModelName, services: ServicesDep) -> Response:
     """Load it now, also when it was unloaded or has failed; a failure is in the answer."""
-    entry = await services.manager.load(name)
-    logger.info("event=admin_load model=%s state=%s", entry.name, entry.state)
+    made = await services.admin.make(Change(do="load", name=name))
+    entry = services.manager.entry(name)
+    logger.info("event=admin_load model=%s state=%s", entry.name, made.state)
     summary = summarise_model(services.manager, entry)
-    status = 202 if entry.state == "loading" else 200
-    return JSONResponse(summary.model_dump(), status_code=status)
+    found = summary.model_copy(update={"state": made.state, "reason": made.reason})
+    status = 202 if made.state == "loading" else 200
+    return JSONResponse(found.model_dump(), status_code=status)
 
 
 @router.post("/models/{name}/unload", summary="Take a model out of service")
 async def unload_model(name: ModelName, services: ServicesDep) -> ModelSummary:
     """Free its memory; requests for it are refused until it is loaded again."""
-    entry = await services.manager.unload(name)
+    await services.admin.make(Change(do="unload", name=name))
+    entry = services.manager.entry(name)
     logger.info("event=admin_unload model=%s", entry.name)
     return summarise_model(services.manager, entry)
 
@@ -89,7 +93,7 @@ async def unload_model(name: ModelName, services: ServicesDep) -> ModelSummary:
 @router.put("/aliases/{alias}", summary="Let an alias mean a model")
 async def set_alias(alias: AliasName, target: AliasTarget, services: ServicesDep) -> dict[str, str]:
     """Switch all requests that follow in one step; requests in flight keep their model."""
-    services.manager.set_alias(alias, target.model)
+    await services.admin.make(Change(do="set_alias", name=alias, target=target.model))
     logger.info("event=admin_alias alias=%s model=%s", alias, target.model)
     return services.manager.aliases.table
 
@@ -97,6 +101,6 @@ async def set_alias(alias: AliasName, target: AliasTarget, services: ServicesDep
 @router.delete("/aliases/{alias}", summary="Forget an alias")
 async def remove_alias(alias: AliasName, services: ServicesDep) -> dict[str, str]:
     """Return the aliases that are left."""
-    services.manager.aliases.remove(alias)
+    await services.admin.make(Change(do="remove_alias", name=alias))
     logger.info("event=admin_alias alias=%s model=none", alias)
     return services.manager.aliases.table

@@ -32,6 +32,7 @@ from maskzoo.models.labels import LabelSet
 from maskzoo.models.preprocessing import Preprocessing
 from maskzoo.service.app import create_app
 from maskzoo.service.settings import Settings
+from tests.service.collector import Collector
 from tests.service.listening import listening
 from tests.service.process import Server
 
@@ -305,6 +306,15 @@ def run(bundles: Path, tmp_path: Path) -> Iterator[Callable[..., object]]:
             yield server
 
         yield begin
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector of traces that listens."""
+    with Collector() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from maskzoo.service.fronts.front import Front
 from maskzoo.service.fronts.line import Listener
 from maskzoo.service.fronts.owner import Owner
 from maskzoo.service.fronts.page import Page, SharedBudget
+from maskzoo.service.fronts.peers import SharedAdministration
+from maskzoo.service.fronts.remote import Lines
 from maskzoo.service.machine import decide
 from maskzoo.service.settings import Settings
 from tests.service.listening import listening
@@ -32,7 +34,7 @@ class House:
     """
 
     def __init__(self, folder: Path, stack: ExitStack, settings: Settings, make_models) -> None:
-        self.settings = settings
+        self.settings, self.folder = settings, folder
         self.page = Page.create(owners=len(make_models), fronts=4)
         self.addresses = [folder / f"o{number}" for number in range(len(make_models))]
         self._stack = stack
@@ -48,6 +50,12 @@ class House:
             self.settings,
             load_model=make_model,
             make_budget=partial(SharedBudget, page=self.page, process=4 + number),
+            make_admin=partial(
+                SharedAdministration,
+                number=number,
+                lines=Lines(self.addresses, self.page),
+                folder=self.folder,
+            ),
         )
         found = SimpleNamespace(services=app.state.services)
         is_up = threading.Event()
@@ -57,6 +65,8 @@ class House:
             async with app.router.lifespan_context(app):
                 found.owner = Owner(app, self.page, number)
                 serving = asyncio.create_task(found.owner.serve(Listener(self.addresses[number])))
+                found.owner.publish()
+                await found.services.admin.catch_up()
                 while not found.services.manager.is_ready() or not self.page.runs(number):
                     await asyncio.sleep(0.005)
                 is_up.set()

@@ -33,7 +33,7 @@ async def work():
     await line.send({
         "do": "admit", "key": key, "name": "cells", "options": {}, "needs": {}, "header": info,
         "request_id": "r", "file_name": "a", "answer_limit": None, "deadline": None,
-        "body_bytes": 9,
+        "body_bytes": 9, "trace": {},
     })
     assert (await line.receive()).facts == {}
     pixels = np.zeros((200, 300, 3), np.uint8)

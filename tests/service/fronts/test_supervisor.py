@@ -22,6 +22,7 @@ from maskzoo.service.fronts.supervisor import Supervisor, devices_of, supervise
 from maskzoo.service.scheduling.admission import Admission
 from maskzoo.service.server import INTERRUPTED
 from maskzoo.service.settings import Settings
+from tests.service.fronts.parts import parts_of
 
 
 @pytest.mark.parametrize(
@@ -38,12 +39,6 @@ from maskzoo.service.settings import Settings
 )
 def test_each_device_that_is_named_or_there_has_an_owner(device, gpus, devices):
     assert devices_of(device, gpus=gpus) == devices
-
-
-def test_admin_routes_of_several_devices_are_refused_at_start():
-    settings = Settings(device="cpu cpu", processes=2, admin_token="t" * 16)
-    with pytest.raises(ZooError, match="one of them only"):
-        supervise(settings, None, gpus=0)
 
 
 def test_a_system_without_its_shared_memory_is_refused_at_start(monkeypatch):
@@ -148,16 +143,6 @@ def test_each_process_gets_what_it_is_and_leaves_nothing_on_the_page(supervisor)
 def noise_fixture(encode) -> bytes:
     """An image that is some work."""
     return encode(np.random.default_rng(1).integers(0, 255, (500, 600, 3), np.uint8), ".jpg")
-
-
-def parts_of(server) -> dict[str, int]:
-    """Return the process of each part, as the log says."""
-    found = {}
-    for line in server.text().splitlines():
-        if "event=process_started" in line:
-            words = dict(word.split("=", 1) for word in line.split() if "=" in word)
-            found[words["part"]] = int(words["pid"])
-    return found
 
 
 def open_files(pid: int) -> int:
@@ -268,13 +253,15 @@ def test_when_the_supervisor_is_killed_all_others_end(run, noise):
 
 
 @pytest.mark.slow
-def test_two_owners_serve_and_are_seen_in_one_set_of_metrics(run, noise):
+def test_two_owners_serve_and_have_one_set_of_metrics_and_of_aliases(run, noise):
     headers = {"x-request-id": "the-same"}  # a PNG holds it
 
     def ask(server):
         return server.client.post("/segment?mode=whole", content=noise, headers=headers)
 
-    with run(processes=2, device="cpu cpu") as server:
+    token = "t" * 16
+    admin = {"authorization": f"Bearer {token}"}
+    with run(processes=2, device="cpu cpu", admin_token=token) as server:
         assert parts_of(server).keys() == {"owner-0", "owner-1", "front-0", "front-1"}
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(ask, [server] * 12))
@@ -282,4 +269,16 @@ def test_two_owners_serve_and_are_seen_in_one_set_of_metrics(run, noise):
         assert len({answer.content for answer in answers}) == 1
         metrics = server.client.get("/metrics").text
         assert 'maskzoo_images_total{model="cells"} 12.0' in metrics
+        alias, body = "/admin/aliases/prod", {"model": "cells"}
+        assert server.client.put(alias, json=body, headers=admin).status_code == 200
+        gone = parts_of(server)["owner-0"]
+        os.kill(gone, signal.SIGKILL)
+        server.wait(lambda: parts_of(server)["owner-0"] != gone)
+        answers = [
+            server.client.post("/segment?model=prod", content=noise).status_code for _ in range(4)
+        ]
+        assert answers == [200] * 4, "the other one knows it"
+        server.wait(lambda: server.client.get("/readyz").status_code == 200)
+        models = server.client.get("/models").json()["models"]
+        assert models[0]["aliases"] == ["prod"], "and so does the successor"
         assert server.end(signal.SIGTERM) == 0
