@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -107,6 +108,20 @@ class Administration:
                 str(entry.path) for entry in self.manager.table if entry.state == "unloaded"
             ),
         )
+
+    def vote(self, path: Path, fingerprint: str) -> Outcome:
+        """Return how far this process is with a bundle that another one has loaded.
+
+        Args:
+            fingerprint: of what was loaded there, by `repr`.
+        """
+        entry = self.manager.table.at(path)
+        if entry is None or repr(entry.fingerprint) != fingerprint:
+            return Outcome("loading")  # it was not seen here yet
+        if entry.verdict is not None and entry.verdict.fingerprint == entry.fingerprint:
+            reason = entry.verdict.reason
+            return Outcome("failed" if reason else "ready", reason)
+        return Outcome("loading" if self.manager.is_loading(entry) else "ready")
 
     async def adopt(self, decisions: Decisions) -> None:
         """Decide as another process did."""

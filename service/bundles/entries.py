@@ -47,6 +47,19 @@ class LoadedModel:
         return self.manifest.labels
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """How the last load of a bundle ended, also of one that does not serve yet.
+
+    Args:
+        fingerprint: of the files that were loaded.
+        reason: why they cannot be used; None where they can.
+    """
+
+    fingerprint: Fingerprint
+    reason: str | None = None
+
+
 @dataclass(eq=False)
 class ModelEntry:
     """One bundle and its state.
@@ -64,6 +77,7 @@ class ModelEntry:
         is_waiting: whether it is being loaded to take over the bare name from another version.
         num_failures: loads that failed since one succeeded.
         failed_at: when the last one failed, by the manager's clock.
+        verdict: on the last load; None before the first one has ended.
     """
 
     name: str
@@ -81,6 +95,7 @@ class ModelEntry:
     is_waiting: bool = False
     num_failures: int = 0
     failed_at: float = 0.0
+    verdict: Verdict | None = None
 
     @classmethod
     def of(cls, found: FoundBundle) -> ModelEntry:
@@ -121,7 +136,7 @@ class ModelEntry:
 
     def fail(self, error: Exception) -> None:
         """Record why the bundle cannot be used; a model that was loaded before keeps serving."""
-        self.reason = self._reason_of(error)
+        self.reason = self.reason_of(error)
         if self.loaded is None:
             self.state = "failed"
         logger.error(
@@ -135,8 +150,8 @@ class ModelEntry:
         digest = self.manifest.weights_sha256 if self.manifest else ""
         return len(version) >= 7 and digest.startswith(version)
 
-    def _reason_of(self, error: Exception) -> str:
-        # Clients read this: the paths of the server are not for them.
+    def reason_of(self, error: Exception) -> str:
+        """Return the text of an error without the paths of the server, as clients read it."""
         text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
         return text.replace(str(self.path), self.name)
 

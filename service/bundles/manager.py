@@ -19,14 +19,14 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from maskzoo.service.bundles.aliases import Aliases
 from maskzoo.service.bundles.catalog import FolderWatch, FoundBundle, find_bundles
-from maskzoo.service.bundles.entries import LoadedModel, ModelEntry, short_version
+from maskzoo.service.bundles.entries import LoadedModel, ModelEntry, Verdict, short_version
 from maskzoo.service.bundles.loading import LoadedBundle, estimate_bytes, load_whole
 from maskzoo.service.bundles.memory import release_memory
 from maskzoo.service.bundles.segmenter import LoadModel
@@ -39,6 +39,9 @@ from maskzoo.service.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+Consent = Callable[[ModelEntry], Awaitable[bool]]
+"""Waits until a bundle that was loaded may take over from what serves; False where it may not."""
 
 _LOAD_THREADS = 2
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 10.0, 300.0  # the time doubles with each failure
@@ -73,6 +76,7 @@ class ModelManager:
     ) -> None:
         self.table = BundleTable(find_bundles(folders), default=default, aliases=aliases)
         self.max_bytes = max_bytes
+        self.consent: Consent = _consent_alone
         self.evictions: Counter[str] = Counter()
         self._load = load
         self._wait_s = wait_s
@@ -113,6 +117,10 @@ class ModelManager:
             UnknownNameError: there is no such model.
         """
         return self.table.resolve(name)
+
+    def is_loading(self, entry: ModelEntry) -> bool:
+        """Whether a bundle is being loaded, also beside the model that serves."""
+        return entry in self._loads
 
     def is_pinned(self, entry: ModelEntry) -> bool:
         """Whether a model is never dropped to make room."""
@@ -274,10 +282,11 @@ class ModelManager:
     async def _run_load(self, entry: ModelEntry, after: asyncio.Task[None] | None) -> None:
         if after is not None:
             await asyncio.wait([after])
+        may_serve = True
         try:
-            self._make_room(estimate_bytes(entry), keep=entry)
-            loop = asyncio.get_running_loop()
-            loaded = await loop.run_in_executor(self._loader, load_whole, self._load, entry.path)
+            loaded = await self._load_whole(entry)
+            if entry.loaded is not None or entry.is_waiting:
+                may_serve = await self.consent(entry)
         except Exception as error:
             entry.is_waiting = False
             entry.num_failures = min(entry.num_failures + 1, _MOST_FAILURES)
@@ -288,10 +297,23 @@ class ModelManager:
         finally:
             if self._loads.get(entry) is asyncio.current_task():
                 del self._loads[entry]
-        if self.table.at(entry.path) is not entry:
-            return  # it was removed meanwhile
+        if self.table.at(entry.path) is not entry or not may_serve:
+            return  # it was removed meanwhile, or there is a newer one
         self._settle(entry, loaded)
         self._make_room(0, keep=entry)
+
+    async def _load_whole(self, entry: ModelEntry) -> LoadedBundle:
+        """Load a bundle in a thread, and note how that ended."""
+        fingerprint = entry.fingerprint
+        try:
+            self._make_room(estimate_bytes(entry), keep=entry)
+            loop = asyncio.get_running_loop()
+            loaded = await loop.run_in_executor(self._loader, load_whole, self._load, entry.path)
+        except Exception as error:
+            entry.verdict = Verdict(fingerprint, entry.reason_of(error))
+            raise
+        entry.verdict = Verdict(fingerprint)
+        return loaded
 
     def _settle(self, entry: ModelEntry, new: LoadedBundle) -> None:
         """Let the new model serve, in one step of the event loop."""
@@ -347,3 +369,7 @@ class ModelManager:
     def _release(self) -> None:
         """Return memory to the system in a thread; models still in use keep theirs."""
         self._loader.submit(release_memory)
+
+
+async def _consent_alone(_: ModelEntry) -> bool:
+    return True

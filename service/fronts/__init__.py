@@ -21,6 +21,7 @@ lines, and with the line of a request goes what it held.
     forward       a request that another process answers
     owner         the owner's end
     remote        the front's end
+    peers         one administration of all owners
     front         the application of a front
     run           the two kinds of process: `python -m maskzoo.service.fronts.run`
     supervisor    all of them together

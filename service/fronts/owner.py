@@ -7,6 +7,7 @@ its answer is written; what the image holds is let go when the front says so, or
     {do: describe, key}                       ->  {}, the bundle's record in shared memory
     {do: rate, client}                        ->  {}
     {do: change, step, change}                ->  {state, reason}; see `service.fronts.peers`
+    {do: vote, path, fingerprint}             ->  {state, reason}
     {do: admit, key, options, header, …}      ->  {}
         {do: segment, layout, info}, pixels   ->  {mode, stages, layout}, arrays
         {do: done}
@@ -22,6 +23,7 @@ import secrets
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -186,6 +188,10 @@ class Owner:
                 assert services.rates is not None, "a front asks where there are limits"
                 await services.rates.admit(facts["client"])
                 await line.send({})
+            case "vote":
+                admin = self._services.admin
+                vote = admin.vote(Path(facts["path"]), facts["fingerprint"])
+                await line.send(asdict(vote))
             case "change":
                 await self._change(line, facts)
             case "admit":

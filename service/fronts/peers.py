@@ -3,24 +3,30 @@
 The owner that is asked checks a change with all that run, writes down what is decided then, and
 only then lets all make it. One that ends in between misses nothing: its successor reads what was
 decided, once before it loads anything and once more when the others can reach it.
+
+A bundle that changes on disk is loaded by each owner beside the old one, which serves until all
+that run have the new one. Where one of them cannot load it, all keep the old one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from maskzoo.models.errors import BundleError
 from maskzoo.models.files import replace_file
 from maskzoo.service.bundles.administration import Administration, Change, Decisions, Outcome
+from maskzoo.service.bundles.entries import ModelEntry
 from maskzoo.service.bundles.manager import ModelManager
-from maskzoo.service.errors import OwnerGoneError
+from maskzoo.service.errors import OwnerGoneError, StoppedError
 from maskzoo.service.fronts.remote import Lines
 
 _FILE, _LOCK = "decisions.json", "decisions.lock"
+_VOTE_S = 0.05
 
 
 class SharedAdministration(Administration):
@@ -40,6 +46,7 @@ class SharedAdministration(Administration):
         self._file = folder / _FILE
         self._lock_file = folder / _LOCK
         self._lock = asyncio.Lock()
+        manager.consent = self._wait_for_others
         decided = self._read()
         if decided is not None:  # before anything is loaded
             manager.aliases.table = dict(decided.aliases)
@@ -56,7 +63,10 @@ class SharedAdministration(Administration):
         """
         async with self._alone():
             self.check(change)
-            await self._ask_others("check", change)
+            if change.do in ("load", "unload"):  # a bare name may mean another version there
+                name = self.manager.entry(change.name).full_name
+                change = change.model_copy(update={"name": name})
+            await self._ask_others(_step("check", change))
             before, after = self.decisions(), self._decided_by(change)
             self._write(after)
             outcomes = await self._make_all(change)
@@ -76,18 +86,41 @@ class SharedAdministration(Administration):
 
     async def _make_all(self, change: Change) -> list[Outcome]:
         """Make a change here and at all others."""
-        here, others = await asyncio.gather(self.apply(change), self._ask_others("apply", change))
+        asking = self._ask_others(_step("apply", change))
+        here, others = await asyncio.gather(self.apply(change), asking)
         return [here, *others]
 
-    async def _ask_others(self, step: Literal["check", "apply"], change: Change) -> list[Outcome]:
-        """Let all other owners that run take a step, at the same time.
+    async def _wait_for_others(self, entry: ModelEntry) -> bool:
+        """Wait until all owners have loaded a bundle; False if it has changed again meanwhile.
+
+        Raises:
+            BundleError: another owner cannot load it.
+        """
+        verdict = entry.verdict
+        assert verdict is not None, "it was loaded"
+        fingerprint = repr(verdict.fingerprint)
+        facts = {"do": "vote", "path": str(entry.path), "fingerprint": fingerprint}
+        while verdict.fingerprint == entry.fingerprint and self.manager.table.at(entry.path):
+            try:
+                votes = await self._ask_others(facts)
+            except StoppedError:
+                return False  # the service ends
+            for vote in votes:
+                if vote.state == "failed":
+                    raise BundleError(vote.reason or "")
+            if all(vote.state == "ready" for vote in votes):
+                return True
+            await asyncio.sleep(_VOTE_S)
+        return False
+
+    async def _ask_others(self, facts: Mapping[str, Any]) -> list[Outcome]:
+        """Ask all other owners that run, at the same time.
 
         Raises:
             Exception: what the first of them raised; all have answered by then.
         """
         page = self._lines.page
         others = [one for one in range(page.owners) if one != self._number and page.runs(one)]
-        facts = {"do": "change", "step": step, "change": change.model_dump()}
         answers = await asyncio.gather(
             *(self._lines.ask(other, facts) for other in others), return_exceptions=True
         )
@@ -132,3 +165,7 @@ class SharedAdministration(Administration):
 
     def _write(self, decisions: Decisions) -> None:
         replace_file(self._file, decisions.model_dump_json().encode())
+
+
+def _step(step: Literal["check", "apply"], change: Change) -> dict[str, Any]:
+    return {"do": "change", "step": step, "change": change.model_dump()}

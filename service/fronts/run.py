@@ -56,6 +56,7 @@ async def _own(part: Part, settings: Settings, page: Page) -> None:
     from maskzoo.service.fronts.peers import SharedAdministration
     from maskzoo.service.fronts.remote import Lines
 
+    lines = Lines(part.addresses, page)
     app = create_app(
         settings.model_copy(update={"device": part.devices[part.number]}),
         on_fault=faulthandler.enable,
@@ -63,7 +64,7 @@ async def _own(part: Part, settings: Settings, page: Page) -> None:
         make_admin=partial(
             SharedAdministration,
             number=part.number,
-            lines=Lines(part.addresses, page),
+            lines=lines,
             folder=part.folder,
         ),
     )
@@ -76,6 +77,7 @@ async def _own(part: Part, settings: Settings, page: Page) -> None:
         await admin.catch_up()
         await services.drain.started.wait()
         owner.publish()
+        lines.close()  # or the other owners would wait for this one to hang up
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.shutdown_s + LAST_S):
                 await owner.is_idle.wait()

@@ -46,6 +46,7 @@ class House:
     @contextmanager
     def owning(self, number: int, make_model) -> Iterator[SimpleNamespace]:
         """Run one owner: `owner`, `services`, `loop`, `end()`."""
+        lines = Lines(self.addresses, self.page)
         app = create_app(
             self.settings,
             load_model=make_model,
@@ -53,7 +54,7 @@ class House:
             make_admin=partial(
                 SharedAdministration,
                 number=number,
-                lines=Lines(self.addresses, self.page),
+                lines=lines,
                 folder=self.folder,
             ),
         )
@@ -71,6 +72,7 @@ class House:
                     await asyncio.sleep(0.005)
                 is_up.set()
                 await found.over.wait()
+                lines.close()
                 serving.cancel()
                 await found.owner.hang_up()
             self.page.forget_owner(number)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from collections.abc import Callable
 
 import pytest
+import torch
 
+from maskzoo import create_model, save_bundle
 from maskzoo.models.errors import BundleError
+from maskzoo.models.labels import LabelSet
+from maskzoo.models.preprocessing import Preprocessing
 
 TOKEN = "t" * 16
 ADMIN = {"authorization": f"Bearer {TOKEN}"}
@@ -125,3 +131,98 @@ def test_a_change_between_the_start_of_an_owner_and_its_first_line_is_caught_up(
     with there.owning(1, lambda _: counted_model) as successor:
         assert successor.services.manager.aliases.table == {"late": "cells"}
         assert successor.services.manager.entry("streets").state == "unloaded"
+
+
+@pytest.fixture(name="reloading")
+def reloading_fixture(house, counted_model, bundles, tmp_path):
+    """`(there, front, rewrite)`: two owners that look at their own folder all the time."""
+    folder = shutil.copytree(bundles, tmp_path / "own")
+    there = house(
+        counted_model, type(counted_model)(), bundles=(folder,), reload_s=0.02, admin_token=TOKEN
+    )
+
+    network = create_model("unet", encoder="tu-test_resnet", num_classes=2).eval()
+
+    def rewrite() -> None:
+        with torch.no_grad():
+            network.classifier.conv.bias += 1  # weights that nobody wrote before
+        plain = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
+        save_bundle(
+            folder / "cells", network, name="cells", labels=LabelSet.generic(2), preprocessing=plain
+        )
+
+    return there, there.front(), rewrite
+
+
+def versions(there) -> list[str]:
+    return [owner.services.manager.entry("cells").loaded.version for owner in there.owners]
+
+
+def test_a_new_bundle_serves_when_all_owners_have_it(reloading, png, monkeypatch, wait_until):
+    there, front, rewrite = reloading
+    first, second = (owner.services.manager for owner in there.owners)
+    (old,) = set(versions(there))
+    load, release = second._load, threading.Event()
+
+    def hold(path):
+        assert release.wait(120)
+        return load(path)
+
+    monkeypatch.setattr(second, "_load", hold)
+    rewrite()
+    cells = first.entry("cells")
+    wait_until(lambda: second.is_loading(second.entry("cells")) and first.is_loading(cells))
+    wait_until(lambda: cells.verdict.fingerprint == cells.fingerprint)
+    assert versions(there) == [old, old], "the first one has it, and waits"
+    assert front.post("/segment?model=cells", content=png).status_code == 200
+    release.set()
+    wait_until(lambda: old not in versions(there))
+    assert len(set(versions(there))) == 1
+
+
+def test_a_new_bundle_that_one_owner_cannot_load_serves_nowhere(
+    reloading, png, monkeypatch, wait_until
+):
+    there, front, rewrite = reloading
+    first, second = (owner.services.manager for owner in there.owners)
+    (old,) = set(versions(there))
+
+    def fail(path):
+        raise BundleError(f"{path}: no memory is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(second, "_load", fail)
+        rewrite()
+        wait_until(lambda: first.entry("cells").reason and second.entry("cells").reason)
+    assert first.entry("cells").reason == "owner 1: cells: no memory is left"
+    assert versions(there) == [old, old]
+    assert front.post("/segment?model=cells", content=png).status_code == 200
+    rewrite()
+    wait_until(lambda: old not in versions(there))
+    assert len(set(versions(there))) == 1, "the next one is loaded again"
+
+
+def test_a_bundle_that_changes_while_the_others_load_it_does_not_serve(
+    reloading, monkeypatch, wait_until
+):
+    there, _, rewrite = reloading
+    first, second = (owner.services.manager for owner in there.owners)
+    (old,) = set(versions(there))
+    load, release, loads = second._load, threading.Event(), []
+
+    def hold(path):
+        loads.append(path)
+        assert release.wait(120)
+        return load(path)
+
+    monkeypatch.setattr(second, "_load", hold)
+    cells = first.entry("cells")
+    for _ in range(2):
+        before = cells.fingerprint
+        rewrite()
+        wait_until(lambda before=before: before != cells.fingerprint)
+    wait_until(lambda: cells.verdict.fingerprint == cells.fingerprint)
+    assert versions(there) == [old, old]
+    release.set()
+    wait_until(lambda: old not in versions(there) and len(set(versions(there))) == 1)
+    assert not first.is_loading(cells)
