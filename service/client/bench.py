@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -203,7 +203,7 @@ def arrivals(rate: float, seconds: float, *, seed: int) -> list[float]:
 
 def read_buckets(text: str) -> dict[float, float]:
     """Return the batches up to each size, from Prometheus' text."""
-    found: Counter[float] = Counter()
+    found: dict[float, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == _BATCH_BUCKET:  # of each model
