@@ -292,7 +292,10 @@ class Jobs:
         result: JobResult | None = None
         failure: Exception | None = None
         try:
-            facts = {"maskzoo.job": job.id, "maskzoo.attempt": job.attempts + job.kills}
+            facts: dict[str, str | int] = {
+                "maskzoo.job": job.id,
+                "maskzoo.attempt": job.attempts + job.kills,
+            }
             with continue_trace(job.trace, "job", facts, kind="CONSUMER"):
                 result = await self._worker.work(job, files, progress)
         except (StoppedError, asyncio.CancelledError) as stop:
