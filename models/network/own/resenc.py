@@ -41,7 +41,7 @@ class LeakyConv(ConvNormAct):
         super().__init__(
             in_channels, out_channels, kernel_size, stride=stride, norm=norm, act=False
         )
-        self.act = nn.LeakyReLU(_SLOPE, inplace=True)
+        self.add_module("act", nn.LeakyReLU(_SLOPE, inplace=True))
 
 
 class ResidualEncoder(nn.Module):
