@@ -273,8 +273,10 @@ def check_train(folder: Path) -> None:
         )
     folder.chmod(0o755)
     os.environ["MASKZOO_DATA"] = str(folder)
+    small = ("batch_size=2", "loader.crop_size=64", "loader.num_workers=0")
     said = compose(
-        *("run", "--rm", "train", "/data", "-o", "/runs/check", "--preset", "scratch", "--dry-run"),
+        *("run", "--rm", "train", "/data", "-o", "/runs/check", "--preset", "scratch"),
+        *("--dry-run", *small),
         profiles=("train",),
     )
     make_sure("bundle" in said, "a dry run of training writes a bundle")
