@@ -42,6 +42,24 @@ run.Worker = Poisoned
 cli.main(sys.argv[1:])
 """
 
+TWO_NODES = """
+import subprocess, sys, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+
+small = {"num_cpus": 1, "object_store_memory": 100 << 20}
+cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+second = cluster.add_node(**small)
+words = [sys.executable, "-m", "maskzoo", *sys.argv[1:], "--address", cluster.address]
+command, out = subprocess.Popen(words), Path(sys.argv[sys.argv.index("-o") + 1])
+while command.poll() is None and sum(1 for _ in out.rglob("masks/**/*.png")) < 60:
+    time.sleep(0.1)
+cluster.remove_node(second, allow_graceful=False)
+code = command.wait()
+cluster.shutdown()
+sys.exit(code)
+"""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -187,6 +205,16 @@ def test_a_run_that_was_killed_is_continued(
     kept = [outcome["was_kept"] for outcome in json.loads(ended.out)]
     assert len(kept) == NUM_IMAGES
     assert sum(kept) >= 60
+    assert files_below(tmp_path) == plain
+
+
+def test_a_cluster_that_loses_a_node_goes_on(
+    many: Path, bundle: Path, plain: dict[str, bytes], tmp_path: Path
+):
+    words = bundle, many, "--ray", "--workers", 2, "-o", tmp_path
+    ended = finish(start(*words, code=TWO_NODES))
+    assert ended.code == 0, ended.err
+    assert " kept, 0 failed" in ended.err, "a block that ran twice keeps what it had written"
     assert files_below(tmp_path) == plain
 
 
