@@ -5,6 +5,7 @@
     PYTHONPATH=.:SITE python benchmarks/references.py    # writes tests/data/references/
     PYTHONPATH=.:SITE:AUTHORS/openseg python benchmarks/references.py --authors AUTHORS
     PYTHONPATH=.:SITE python benchmarks/references.py --nnunet
+    PYTHONPATH=.:SITE python benchmarks/references.py --refinements    # K-Net, PointRend
 
 AUTHORS holds clones of github.com/openseg-group/openseg.pytorch as `openseg` (OCNet),
 github.com/DeepMotionAIResearch/DenseASPP as `DenseASPP` and github.com/Andrew-Qibin/SPNet as
@@ -127,10 +128,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--authors", type=Path, help="folder of the authors' code")
     parser.add_argument("--nnunet", action="store_true", help="nnU-Net's residual U-Net")
+    parser.add_argument("--refinements", action="store_true", help="K-Net and PointRend")
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     if given.nnunet:
         write_nnunet()
+    elif given.refinements:
+        write_refinements()
     elif given.authors:
         write_authors(given.authors)
     else:
@@ -220,6 +224,44 @@ def write_nnunet() -> None:
     path.parent.mkdir(exist_ok=True)
     save_file(stored, path, metadata={"shapes": json.dumps(shapes)})
     print(path.name, *(f"{key} {tuple(value.shape)}" for key, value in stored.items()))
+
+
+def write_refinements() -> None:
+    """Write what mmsegmentation's heads make of a map of 16 channels."""
+    load_mmsegmentation()
+    from mmseg.models.decode_heads.knet_head import KernelUpdateHead
+
+    x = drawn("map", (2, 16, 9, 13)).double()
+    updator = {"type": "KernelUpdator", "norm_cfg": {"type": "LN"}}
+    updator |= dict.fromkeys(("in_channels", "feat_channels", "out_channels"), 16)
+    stages = nn.ModuleList(
+        KernelUpdateHead(
+            num_classes=CLASSES,
+            num_heads=4,
+            num_mask_fcs=1,
+            feedforward_channels=24,
+            in_channels=16,
+            out_channels=16,
+            feat_transform_cfg={"conv_cfg": {"type": "Conv2d"}, "act_cfg": None},
+            kernel_updator_cfg=dict(updator),
+        )
+        for _ in range(2)
+    )
+    state = {key: drawn(key, tuple(value.shape)) for key, value in stages.state_dict().items()}
+    stages.load_state_dict(state)
+    kernels = drawn("conv_seg.weight", (CLASSES, 16, 1, 1)).double()
+    logits = nn.functional.conv2d(x, kernels)
+    kernels = kernels[None].expand(2, -1, -1, -1, -1)
+    outputs = {}
+    with torch.no_grad():
+        for index, stage in enumerate(stages.double().eval()):
+            logits, kernels = stage(x, kernels, logits)
+            outputs[f"stage_{index}"] = logits.contiguous()
+    shapes = {key: list(value.shape) for key, value in state.items()}
+    path = FOLDER.with_name("refinements") / "knet.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_file(outputs, path, metadata={"shapes": json.dumps(shapes)})
+    print(path.name, *(f"{key} {tuple(value.shape)}" for key, value in outputs.items()))
 
 
 def write_mmsegmentation() -> None:

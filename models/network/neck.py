@@ -1,4 +1,4 @@
-"""Sites of plug-ins outside the encoder: `Plugged` chains and the `Neck`.
+"""Sites of plug-ins outside the encoder: `Plugged` chains, the `Neck` and the logits.
 
 A chain of plug-ins hangs on a module as its child `plugins`, so the names of all other tensors stay
 as they are: weights of the bare network load into the plugged one, and only `….plugins.<name>.…`
@@ -8,6 +8,7 @@ is new. A copy of the network copies the chain with its module.
 from __future__ import annotations
 
 import keyword
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -93,6 +94,50 @@ class Neck(nn.Module):
             if features[level].shape[1]:
                 deeper = features[level]
         return features
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a plug-in at the logits gets beside them.
+
+    Attributes:
+        map: (N, C, h, w) that was classified.
+        weight: (K, C, k, k) of the classifier's convolution.
+    """
+
+    map: Tensor
+    weight: Tensor
+
+
+@dataclass
+class RefinedOutput:
+    """What a plug-in at the logits returns in training.
+
+    Attributes:
+        logits: (N, K, h, w).
+        aux: name -> logits (N, K, h', w') that training teaches too.
+    """
+
+    logits: Tensor
+    aux: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Refinement(nn.Module):
+    """Base of the plug-ins at the logits.
+
+    Attributes:
+        aux_weights: loss weight of each auxiliary output.
+    """
+
+    aux_weights: dict[str, float]
+
+    def forward(self, logits: Tensor, classified: Classified) -> Tensor:
+        """Return other logits."""
+        raise AssertionError(f"{type(self).__name__} must define forward")
+
+    def forward_train(self, logits: Tensor, classified: Classified) -> RefinedOutput:
+        """Return them with the outputs that only training needs."""
+        raise AssertionError(f"{type(self).__name__} must define forward_train")
 
 
 class Warp(nn.Module):

@@ -3,7 +3,8 @@
     x (N, C_in, H, W) -> f0 … f5 -> (N, C, h, w) -> (N, K, h, w) -> logits (N, K, H, W)
 
 Between them are the places for plug-ins (`models.sites.sites`), empty unless the spec names some:
-`warp` around everything, `neck` on f0 … f5, `refine` on the decoder's map.
+`warp` around everything, `neck` on f0 … f5, `refine` on the decoder's map, `redraw` on the
+classifier's logits.
 
 A plain `nn.Module`: any height and width, logits never softmaxed, the same in training and in
 evaluation. Losses that need more call `forward_train`.
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from maskzoo.models.errors import ShapeError
 from maskzoo.models.network.decoder import Decoder, EdgeTerms
 from maskzoo.models.network.layers import Classifier, resize
-from maskzoo.models.network.neck import Neck, PluginChain, Warp
+from maskzoo.models.network.neck import Classified, Neck, PluginChain, Refinement, Warp
 from maskzoo.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class SegmentationNetwork(nn.Module):
             dropout=decoder.dropout,
             kernel_size=decoder.classifier_kernel,
         )
+        self.redraw: Refinement | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, K, H, W) for normalised images (N, C_in, H, W).
@@ -102,9 +104,14 @@ class SegmentationNetwork(nn.Module):
         size = x.shape[-2:]
         features = self._encode(image)
         output = self.decoder.forward_train(features)
+        map = self.refine(output.features)
+        logits, auxiliary = self.classifier(map), output.aux
+        if self.redraw is not None:
+            refined = self.redraw.forward_train(logits, self._classified(map))
+            logits, auxiliary = refined.logits, auxiliary | refined.aux
         return TrainOutput(
-            logits=self._finish(self._classify(output.features), size, pose),
-            aux={name: self._finish(aux, size, pose) for name, aux in output.aux.items()},
+            logits=self._finish(logits, size, pose),
+            aux={name: self._finish(aux, size, pose) for name, aux in auxiliary.items()},
             scene=output.scene,
             edges=None if output.edges is None else self._finish(output.edges, size, pose),
             features=tuple(features),
@@ -113,7 +120,8 @@ class SegmentationNetwork(nn.Module):
     @property
     def aux_weights(self) -> dict[str, float]:
         """Loss weight of each auxiliary output, as in the paper."""
-        return self.decoder.aux_weights
+        own = self.decoder.aux_weights
+        return own if self.redraw is None else own | self.redraw.aux_weights
 
     @property
     def scene_weight(self) -> float:
@@ -156,11 +164,12 @@ class SegmentationNetwork(nn.Module):
     def _forward_features(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         self._check(x)
         image, pose = self.warp(x)
-        return self._classify(self.decoder(self._encode(image))), pose
+        map = self.refine(self.decoder(self._encode(image)))
+        logits = self.classifier(map)
+        return logits if self.redraw is None else self.redraw(logits, self._classified(map)), pose
 
-    def _classify(self, features: Tensor) -> Tensor:
-        output: Tensor = self.classifier(self.refine(features))
-        return output
+    def _classified(self, map: Tensor) -> Classified:
+        return Classified(map, self.classifier.conv.weight)
 
     def _finish(self, logits: Tensor, size: torch.Size, pose: Tensor | None) -> Tensor:
         return self.warp.restore(resize(logits, size, self.decoder.align_corners), pose)

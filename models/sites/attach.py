@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from maskzoo.models.network.neck import Warp, plug_after
+from maskzoo.models.errors import SpecError
+from maskzoo.models.network.neck import Refinement, Warp, plug_after
 from maskzoo.models.sites.downsampling import blur_downsampling
 from maskzoo.models.sites.sites import (
     Kind,
@@ -114,6 +115,15 @@ def _put_upsampling(sites: Sites, site: Site, name: str, build: Build) -> None:
         setattr(parent, child, build(upsample.channels, upsample.factor))
 
 
+def _put_kernels(sites: Sites, site: Site, name: str, build: Build) -> None:
+    network = sites.network
+    if network.redraw is not None:
+        raise SpecError(f"plug-in '{name}@{site}'", ["the site has one already; keep one"])
+    refinement = build(network.decoder.out_channels)
+    assert isinstance(refinement, Refinement), "a plug-in at the logits trains more than them"
+    network.redraw = refinement
+
+
 _PUT: dict[Kind, Callable[[Sites, Site, str, Build], None]] = {
     "feature": _put_feature,
     "pair": _put_pair,
@@ -122,4 +132,5 @@ _PUT: dict[Kind, Callable[[Sites, Site, str, Build], None]] = {
     "warp": _put_warp,
     "downsampling": _put_downsampling,
     "upsampling": _put_upsampling,
+    "kernels": _put_kernels,
 }

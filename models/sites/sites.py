@@ -9,6 +9,7 @@
     decoder            the decoder's map, before the classifier
     decoder.convs      in place of the decoder's 3 x 3 convolutions
     head               in place of the classifier's convolution
+    logits             after the classifier, on what it says
     upsampling         in place of the decoder's bilinear enlargements
     downsampling       the encoder's strided convolutions, pools and shortcuts
 
@@ -31,7 +32,9 @@ from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.network.upsample import Upsample
 from maskzoo.models.sites.stages import Call, Stage, find_stages, read_levels
 
-Kind = Literal["feature", "pair", "convolution", "fusion", "warp", "downsampling", "upsampling"]
+Kind = Literal[
+    "feature", "pair", "convolution", "fusion", "warp", "downsampling", "upsampling", "kernels"
+]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class PluginEntry:
         kind: what it works on. ``feature``: a map; ``pair``: a skip and the next deeper feature;
             ``convolution``: takes a convolution's place; ``fusion``: all levels; ``warp``: the
             image and the logits; ``downsampling``: the whole encoder; ``upsampling``: takes the
-            place of an enlargement, called with the map and the size.
+            place of an enlargement, called with the map and the size; ``kernels``: the classifier's
+            kernels for this image.
         places: the sites that make sense, without their level.
         starts_as_identity: a new one leaves the network's logits unchanged.
     """
@@ -117,6 +121,8 @@ class Sites:
             return len(self.levels) > 1
         if place == "upsampling":
             return bool(decoder_upsamplings(self.network.decoder))
+        if place == "logits":  # a kernel is compared with single positions
+            return self.network.decoder.classifier_kernel == 1
         if place == "decoder.convs":
             return bool(decoder_convolutions(self.network.decoder))
         return True

@@ -31,6 +31,7 @@ from maskzoo.models.plugins.gct import GatedChannelTransformation
 from maskzoo.models.plugins.ge import GatherExcite
 from maskzoo.models.plugins.ghost import GhostModule
 from maskzoo.models.plugins.grouped import GroupedConv
+from maskzoo.models.plugins.knet import KNet
 from maskzoo.models.plugins.lka import LargeKernelAttention
 from maskzoo.models.plugins.nonlocal_block import NonLocal
 from maskzoo.models.plugins.pam import PositionAttention
@@ -111,4 +112,6 @@ PLUGINS: dict[str, PluginEntry] = {
     "carafe": PluginEntry(Carafe, "upsampling", ("upsampling",)),
     "dysample": PluginEntry(DySample, "upsampling", ("upsampling",), starts_as_identity=True),
     "pixelshuffle": PluginEntry(PixelShuffle, "upsampling", ("upsampling",)),
+    # the logits
+    "knet": PluginEntry(KNet, "kernels", ("logits",)),
 }

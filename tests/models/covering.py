@@ -20,7 +20,12 @@ from maskzoo.models.tables.plugins import PLUGINS
 from tests.models import tiny
 
 NETWORKS = 3
-TINY_OPTIONS = {"psa": ":mask_size=[5,5]", "fpa": ":width=2", "grouped": ":groups=1"}
+TINY_OPTIONS = {
+    "psa": ":mask_size=[5,5]",
+    "fpa": ":width=2",
+    "grouped": ":groups=1",
+    "knet": ":hidden=8",
+}
 
 # Only one plug-in can take the place of the decoder's convolutions; for these there is no other.
 _DECODER_ONLY = ("ghost", "grouped")

@@ -106,7 +106,7 @@ def read_start_bundle(run_dir: Path) -> WeightsOrigin | None:
 
 
 def _place(part: str) -> int:
-    order = ("encoder", "neck", "decoder", "refine", "classifier")
+    order = ("encoder", "neck", "decoder", "refine", "classifier", "redraw")
     return order.index(part) if part in order else len(order)
 
 
