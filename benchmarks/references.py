@@ -26,6 +26,7 @@ import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -227,8 +228,9 @@ def write_nnunet() -> None:
 
 
 def write_refinements() -> None:
-    """Write what mmsegmentation's heads make of a map of 16 channels."""
+    """Write what mmsegmentation's K-Net and PointRend make of a map of 16 channels."""
     load_mmsegmentation()
+    write_points()
     from mmseg.models.decode_heads.knet_head import KernelUpdateHead
 
     x = drawn("map", (2, 16, 9, 13)).double()
@@ -262,6 +264,33 @@ def write_refinements() -> None:
     path.parent.mkdir(exist_ok=True)
     save_file(outputs, path, metadata={"shapes": json.dumps(shapes)})
     print(path.name, *(f"{key} {tuple(value.shape)}" for key, value in outputs.items()))
+
+
+def write_points() -> None:
+    """Write what mmsegmentation's PointRend makes of logits at stride 8."""
+    from mmseg.models.decode_heads import point_head
+
+    def point_sample(x: Tensor, points: Tensor, align_corners: bool = False) -> Tensor:
+        grid = (2 * points[:, :, None] - 1).to(x.dtype)  # mmcv's own needs its compiled operators
+        return nn.functional.grid_sample(x, grid, align_corners=align_corners)[..., 0]
+
+    point_head.point_sample = point_sample
+    head = point_head.PointHead(
+        in_channels=[16], in_index=[0], channels=12, num_classes=CLASSES, dropout_ratio=0
+    )
+    state = {key: drawn(key, tuple(value.shape)) for key, value in head.state_dict().items()}
+    head.load_state_dict(state)
+    head.predict_by_feat = lambda logits, *_: logits
+    fine = drawn("map", (2, 16, 9, 13)).double()
+    logits = drawn("logits", (2, CLASSES, 5, 7)).double()
+    settings = SimpleNamespace(subdivision_steps=2, subdivision_num_points=90, scale_factor=2)
+    with torch.no_grad():
+        found = head.double().eval().predict([fine], logits, [], settings)
+    shapes = {key: list(value.shape) for key, value in state.items()}
+    path = FOLDER.with_name("refinements") / "pointrend.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_file({"logits": found.contiguous()}, path, metadata={"shapes": json.dumps(shapes)})
+    print(path.name, tuple(found.shape))
 
 
 def write_mmsegmentation() -> None:

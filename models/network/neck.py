@@ -103,10 +103,25 @@ class Classified:
     Attributes:
         map: (N, C, h, w) that was classified.
         weight: (K, C, k, k) of the classifier's convolution.
+        fine: (N, C_2, h_2, w_2), f2.
     """
 
     map: Tensor
     weight: Tensor
+    fine: Tensor
+
+
+@dataclass
+class PointLogits:
+    """Logits at points between the pixels, which training teaches.
+
+    Attributes:
+        logits: (N, K, P).
+        places: (N, P, 2), x and y; -1 and 1 are the outer edges of the image.
+    """
+
+    logits: Tensor
+    places: Tensor
 
 
 @dataclass
@@ -116,10 +131,12 @@ class RefinedOutput:
     Attributes:
         logits: (N, K, h, w).
         aux: name -> logits (N, K, h', w') that training teaches too.
+        points: logits at points, or None.
     """
 
     logits: Tensor
     aux: dict[str, Tensor] = field(default_factory=dict)
+    points: PointLogits | None = None
 
 
 class Refinement(nn.Module):
@@ -129,7 +146,9 @@ class Refinement(nn.Module):
         aux_weights: loss weight of each auxiliary output.
     """
 
-    aux_weights: dict[str, float]
+    def __init__(self) -> None:
+        super().__init__()
+        self.aux_weights: dict[str, float] = {}
 
     def forward(self, logits: Tensor, classified: Classified) -> Tensor:
         """Return other logits."""
@@ -153,3 +172,7 @@ class Warp(nn.Module):
     def restore(self, logits: Tensor, pose: Tensor | None) -> Tensor:
         """Return the logits (N, K, H, W) in the original image's place."""
         return logits
+
+    def locate(self, places: Tensor, pose: Tensor | None) -> Tensor:
+        """Return where places (N, P, 2) of the warped image are in the original one."""
+        return places

@@ -21,7 +21,14 @@ from torch import Tensor, nn
 from maskzoo.models.errors import ShapeError
 from maskzoo.models.network.decoder import Decoder, EdgeTerms
 from maskzoo.models.network.layers import Classifier, resize
-from maskzoo.models.network.neck import Classified, Neck, PluginChain, Refinement, Warp
+from maskzoo.models.network.neck import (
+    Classified,
+    Neck,
+    PluginChain,
+    PointLogits,
+    Refinement,
+    Warp,
+)
 from maskzoo.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ class TrainOutput:
         aux: name -> (N, K, H, W), weighted by `SegmentationNetwork.aux_weights`.
         scene: (N, K) logits of the classes' presence, or None.
         edges: (N, 1, H, W) logits of the borders between classes, or None.
+        points: logits at points of the image, or None.
         features: f0 … f5 of the encoder, (N, C, h, w) each, for distillation.
     """
 
@@ -44,6 +52,7 @@ class TrainOutput:
     aux: dict[str, Tensor] = field(default_factory=dict)
     scene: Tensor | None = None
     edges: Tensor | None = None
+    points: PointLogits | None = None
     features: tuple[Tensor, ...] = ()
 
 
@@ -105,15 +114,19 @@ class SegmentationNetwork(nn.Module):
         features = self._encode(image)
         output = self.decoder.forward_train(features)
         map = self.refine(output.features)
-        logits, auxiliary = self.classifier(map), output.aux
+        logits, auxiliary, points = self.classifier(map), output.aux, None
         if self.redraw is not None:
-            refined = self.redraw.forward_train(logits, self._classified(map))
+            refined = self.redraw.forward_train(logits, self._classified(map, features))
             logits, auxiliary = refined.logits, auxiliary | refined.aux
+            if refined.points is not None:
+                places = self.warp.locate(refined.points.places, pose)
+                points = PointLogits(refined.points.logits, places)
         return TrainOutput(
             logits=self._finish(logits, size, pose),
             aux={name: self._finish(aux, size, pose) for name, aux in auxiliary.items()},
             scene=output.scene,
             edges=None if output.edges is None else self._finish(output.edges, size, pose),
+            points=points,
             features=tuple(features),
         )
 
@@ -164,12 +177,15 @@ class SegmentationNetwork(nn.Module):
     def _forward_features(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         self._check(x)
         image, pose = self.warp(x)
-        map = self.refine(self.decoder(self._encode(image)))
+        features = self._encode(image)
+        map = self.refine(self.decoder(features))
         logits = self.classifier(map)
-        return logits if self.redraw is None else self.redraw(logits, self._classified(map)), pose
+        if self.redraw is not None:
+            logits = self.redraw(logits, self._classified(map, features))
+        return logits, pose
 
-    def _classified(self, map: Tensor) -> Classified:
-        return Classified(map, self.classifier.conv.weight)
+    def _classified(self, map: Tensor, features: list[Tensor]) -> Classified:
+        return Classified(map, self.classifier.conv.weight, features[2])
 
     def _finish(self, logits: Tensor, size: torch.Size, pose: Tensor | None) -> Tensor:
         return self.warp.restore(resize(logits, size, self.decoder.align_corners), pose)

@@ -46,7 +46,7 @@ class KNet(Refinement):
         hidden: Annotated[int, Field(ge=1)] = 2048,
     ) -> None:
         super().__init__()
-        self.aux_weights = {f"kernels_{index}": 1.0 for index in range(stages)}
+        self.aux_weights |= {f"kernels_{index}": 1.0 for index in range(stages)}
         self.stages = nn.ModuleList(KernelStage(channels, heads, hidden) for _ in range(stages))
 
     def forward(self, logits: Tensor, classified: Classified) -> Tensor:

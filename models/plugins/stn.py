@@ -62,6 +62,12 @@ class SpatialTransformer(Warp):
         assert pose is not None, "forward returns a pose"
         return warp(logits, inverse(pose).to(logits.dtype), padding="border")
 
+    def locate(self, places: Tensor, pose: Tensor | None) -> Tensor:
+        """Return θ · (place, 1)."""
+        assert pose is not None, "forward returns a pose"
+        theta = pose.to(places.dtype)
+        return places @ theta[:, :, :2].transpose(1, 2) + theta[:, None, :, 2]
+
 
 def warp(x: Tensor, theta: Tensor, padding: str = "zeros") -> Tensor:
     """Sample (N, C, H, W) at θ · (position, 1); both steps agree that ±1 are the outer edges."""

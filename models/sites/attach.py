@@ -116,12 +116,19 @@ def _put_upsampling(sites: Sites, site: Site, name: str, build: Build) -> None:
 
 
 def _put_kernels(sites: Sites, site: Site, name: str, build: Build) -> None:
+    _put_refinement(sites, site, name, build(sites.network.decoder.out_channels))
+
+
+def _put_points(sites: Sites, site: Site, name: str, build: Build) -> None:
     network = sites.network
-    if network.redraw is not None:
+    refinement = build(network.encoder.channels[2], network.spec.num_classes, sites.map_stride)
+    _put_refinement(sites, site, name, refinement)
+
+
+def _put_refinement(sites: Sites, site: Site, name: str, refinement: Refinement) -> None:
+    if sites.network.redraw is not None:
         raise SpecError(f"plug-in '{name}@{site}'", ["the site has one already; keep one"])
-    refinement = build(network.decoder.out_channels)
-    assert isinstance(refinement, Refinement), "a plug-in at the logits trains more than them"
-    network.redraw = refinement
+    sites.network.redraw = refinement
 
 
 _PUT: dict[Kind, Callable[[Sites, Site, str, Build], None]] = {
@@ -133,4 +140,5 @@ _PUT: dict[Kind, Callable[[Sites, Site, str, Build], None]] = {
     "downsampling": _put_downsampling,
     "upsampling": _put_upsampling,
     "kernels": _put_kernels,
+    "points": _put_points,
 }

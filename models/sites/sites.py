@@ -30,10 +30,18 @@ from maskzoo.models.errors import SpecError
 from maskzoo.models.network.encoders import RESIDUAL_BLOCKS
 from maskzoo.models.network.network import SegmentationNetwork
 from maskzoo.models.network.upsample import Upsample
-from maskzoo.models.sites.stages import Call, Stage, find_stages, read_levels
+from maskzoo.models.sites.stages import Call, Stage, find_stages, read_levels, read_stride
 
 Kind = Literal[
-    "feature", "pair", "convolution", "fusion", "warp", "downsampling", "upsampling", "kernels"
+    "feature",
+    "pair",
+    "convolution",
+    "fusion",
+    "warp",
+    "downsampling",
+    "upsampling",
+    "kernels",
+    "points",
 ]
 
 
@@ -47,7 +55,7 @@ class PluginEntry:
             ``convolution``: takes a convolution's place; ``fusion``: all levels; ``warp``: the
             image and the logits; ``downsampling``: the whole encoder; ``upsampling``: takes the
             place of an enlargement, called with the map and the size; ``kernels``: the classifier's
-            kernels for this image.
+            kernels for this image; ``points``: logits at single points.
         places: the sites that make sense, without their level.
         starts_as_identity: a new one leaves the network's logits unchanged.
     """
@@ -97,6 +105,11 @@ class Sites:
         """The features that the decoder reads, found when they are first needed."""
         return read_levels(self.network.encoder, self.network.decoder)
 
+    @cached_property
+    def map_stride(self) -> int:
+        """The stride of the decoder's map, found when it is first needed."""
+        return read_stride(self.network.encoder, self.network.decoder)
+
     def look_again(self) -> None:
         """Forget the stages, whose modules a plug-in may have replaced; the levels stay."""
         self.__dict__.pop("stages", None)
@@ -113,15 +126,17 @@ class Sites:
         elif place == "skip":
             levels = self.levels[:-1]
         else:
-            return [Site(place)] if self._has(place) else []
+            return [Site(place)] if self._has(place, kind) else []
         return [Site(place, level) for level in levels]
 
-    def _has(self, place: str) -> bool:
+    def _has(self, place: str, kind: Kind) -> bool:
         if place == "fusion":
             return len(self.levels) > 1
         if place == "upsampling":
             return bool(decoder_upsamplings(self.network.decoder))
-        if place == "logits":  # a kernel is compared with single positions
+        if kind == "points":
+            return self.map_stride > 1 and self.network.spec.num_classes > 1
+        if kind == "kernels":  # a kernel is compared with single positions
             return self.network.decoder.classifier_kernel == 1
         if place == "decoder.convs":
             return bool(decoder_convolutions(self.network.decoder))

@@ -139,8 +139,26 @@ def read_levels(encoder: Encoder, decoder: Decoder) -> list[int]:
 
     The decoder runs once on small features; those that it reads get a gradient.
     """
+    features = _probes(encoder)
+    with torch.enable_grad():
+        total = _decoded(decoder, features).sum()
+    gradients = torch.autograd.grad(total, features, allow_unused=True)
+    return [
+        level
+        for level, gradient in enumerate(gradients)
+        if level > 0 and gradient is not None and encoder.channels[level]
+    ]
+
+
+def read_stride(encoder: Encoder, decoder: Decoder) -> int:
+    """Return the stride of the decoder's map; it runs once on small features."""
+    with torch.no_grad():
+        return _PROBE_SIZE // _decoded(decoder, _probes(encoder)).shape[-2]
+
+
+def _probes(encoder: Encoder) -> list[Tensor]:
     weight = next(encoder.parameters())
-    features = [
+    return [
         torch.ones(
             (1, channels, -(-_PROBE_SIZE // stride), -(-_PROBE_SIZE // stride)),
             dtype=weight.dtype,
@@ -149,13 +167,10 @@ def read_levels(encoder: Encoder, decoder: Decoder) -> list[int]:
         )
         for channels, stride in zip(encoder.channels, encoder.strides, strict=True)
     ]
+
+
+def _decoded(decoder: Decoder, features: list[Tensor]) -> Tensor:
     was_training = decoder.training
-    with torch.enable_grad():
-        total = decoder.eval()(list(features)).sum()
+    output: Tensor = decoder.eval()(list(features))
     decoder.train(was_training)
-    gradients = torch.autograd.grad(total, features, allow_unused=True)
-    return [
-        level
-        for level, gradient in enumerate(gradients)
-        if level > 0 and gradient is not None and encoder.channels[level]
-    ]
+    return output

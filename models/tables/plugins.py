@@ -36,6 +36,7 @@ from maskzoo.models.plugins.lka import LargeKernelAttention
 from maskzoo.models.plugins.nonlocal_block import NonLocal
 from maskzoo.models.plugins.pam import PositionAttention
 from maskzoo.models.plugins.pixelshuffle import PixelShuffle
+from maskzoo.models.plugins.pointrend import PointRend
 from maskzoo.models.plugins.polarized import PolarizedAttention
 from maskzoo.models.plugins.ppm import PyramidPooling
 from maskzoo.models.plugins.psa import PointwiseSpatialAttentionBlock
@@ -114,4 +115,5 @@ PLUGINS: dict[str, PluginEntry] = {
     "pixelshuffle": PluginEntry(PixelShuffle, "upsampling", ("upsampling",)),
     # the logits
     "knet": PluginEntry(KNet, "kernels", ("logits",)),
+    "pointrend": PluginEntry(PointRend, "points", ("logits",)),
 }

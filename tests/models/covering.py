@@ -25,6 +25,7 @@ TINY_OPTIONS = {
     "fpa": ":width=2",
     "grouped": ":groups=1",
     "knet": ":hidden=8",
+    "pointrend": ":width=4,points=64",
 }
 
 # Only one plug-in can take the place of the decoder's convolutions; for these there is no other.

@@ -122,6 +122,8 @@ def tensors(output: TrainOutput) -> Iterator[Tensor]:
         yield output.scene
     if output.edges is not None:
         yield output.edges
+    if output.points is not None:
+        yield output.points.logits
 
 
 def loss(output: TrainOutput) -> Tensor:

@@ -16,6 +16,7 @@ from maskzoo.training.losses.edges import detail_loss, edge_loss, keep_edges
 from maskzoo.training.losses.hard import focal, ohem
 from maskzoo.training.losses.lovasz import lovasz_softmax
 from maskzoo.training.losses.overlap import dice, tversky
+from maskzoo.training.losses.points import point_loss
 from maskzoo.training.losses.scene import scene_loss
 
 TERMS: dict[str, Callable[..., Tensor]] = {
@@ -34,7 +35,7 @@ WEIGHTED_BY_CLASS = frozenset({"ce", "ohem", "focal"})
 
 
 class SegmentationLoss(nn.Module):
-    """Sum the terms over the main output, the auxiliary outputs, the scene vector and the edges.
+    """Sum the terms over all outputs: logits, auxiliary ones, scene vector, edges and points.
 
     Args:
         terms: of the sum, each with its weight and options.
@@ -79,6 +80,15 @@ class SegmentationLoss(nn.Module):
         if output.edges is not None and self.edge_terms is not None:
             value = self._edges(output.logits, output.edges, target, self.edge_terms)
             parts["edges"] = value.detach()
+            total = total + value
+        if output.points is not None:
+            value = point_loss(
+                output.points,
+                target,
+                ignore_index=self.ignore_index,
+                class_weights=self.class_weights,
+            )
+            parts["points"] = value.detach()
             total = total + value
         return total, parts
 

@@ -16,6 +16,7 @@ from maskzoo.models.errors import SpecError
 from maskzoo.models.labels import LabelSet
 from maskzoo.models.network.layers import Classifier
 from maskzoo.models.network.network import SegmentationNetwork
+from maskzoo.models.plugins.pointrend import PointRend
 from maskzoo.models.weights.origin import WeightsOrigin
 from maskzoo.training.starts.classes import ClassMatch
 from maskzoo.training.starts.start import Start
@@ -71,6 +72,8 @@ class _Taken:
         self.network = network
         self.match = match
         self.rows = class_tensors(network)
+        are_others = match is None or not match.is_same
+        self.mixed = tensors_of_class_order(network) if are_others else frozenset()
         self.state: dict[str, Tensor] = {}
         self.taken: list[str] = []
         self.resized: list[str] = []
@@ -79,7 +82,7 @@ class _Taken:
 
     def add(self, name: str, own: Tensor, given: Tensor | None) -> None:
         """Decide about one tensor; `given` is the bundle's of that name."""
-        if given is None:
+        if given is None or name in self.mixed:
             self.new.append(name)
         elif name in self.rows and self.match is not None:
             self._add_rows(name, own, given, self.match)
@@ -118,6 +121,19 @@ def class_tensors(network: SegmentationNetwork) -> frozenset[str]:
         if isinstance(module, Classifier) or name == "decoder.scene"
         for leaf, parameter in module.named_parameters()
         if len(parameter) == classes
+    )
+
+
+def tensors_of_class_order(network: SegmentationNetwork) -> frozenset[str]:
+    """Return the names of the tensors that mix the logits of the classes, by `state_dict`.
+
+    Those of PointRend's layers read them: they mean nothing where the classes are others.
+    """
+    return frozenset(
+        f"{name}.{leaf}"
+        for name, module in network.named_modules()
+        if isinstance(module, PointRend)
+        for leaf in module.state_dict()
     )
 
 

@@ -61,8 +61,8 @@ def test_the_logits_of_every_stage_equal_those_of_mmsegmentation() -> None:
     weight = DRAWN("conv_seg.weight", (5, 16, 1, 1)).double()
     logits = F.conv2d(x, weight)
     with torch.no_grad():
-        output = plugin.forward_train(logits, Classified(x, weight))
-        assert torch.equal(plugin(logits, Classified(x, weight)), output.logits)
+        output = plugin.forward_train(logits, Classified(x, weight, x))
+        assert torch.equal(plugin(logits, Classified(x, weight, x)), output.logits)
     assert torch.equal(output.aux["kernels_0"], logits)
     for found, wanted in zip([output.aux["kernels_1"], output.logits], expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)

@@ -101,6 +101,18 @@ def test_rows_in_another_order_or_fewer_are_trained_rows(
     assert fresh.trained >= {HEAD}
 
 
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["b", "a", "c"]])
+def test_layers_that_read_logits_are_new_where_the_classes_have_another_order(
+    make_bundle: MakeBundle, names: list[str]
+) -> None:
+    plugins = ["pointrend@logits:width=4"]
+    path, fresh = make_bundle(["a", "b", "c"], plugins=plugins), network(3, plugins=plugins)
+    start = start_from_bundle(fresh, LabelSet.from_names(names), str(path))
+    mixed = {key for key in fresh.state_dict() if key.startswith("redraw.")}
+    assert len(mixed) == 8
+    assert set(start.new) == (set() if names == ["a", "b", "c"] else mixed)
+
+
 def test_a_classifier_is_new_where_no_class_is_found(make_bundle: MakeBundle) -> None:
     path, fresh = make_bundle(["a", "b"]), network()
     before = fresh.classifier.conv.weight.clone()
