@@ -58,15 +58,11 @@ class PointRend(Refinement):
         self.steps = min(steps, stride.bit_length() - 1)
         self.rendered = rendered
         self.layers = nn.ModuleList(
-            nn.Conv1d((width if index else channels) + num_classes, width, 1)
+            _pointwise((width if index else channels) + num_classes, width)
             for index in range(layers)
         )
-        for layer in self.layers:
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-        self.out = nn.Conv1d(width + num_classes, num_classes, 1)
+        self.out = _pointwise(width + num_classes, num_classes)
         nn.init.normal_(self.out.weight, std=0.01)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, logits: Tensor, classified: Classified) -> Tensor:
         """Return the rendered logits."""
@@ -130,6 +126,14 @@ class PointRend(Refinement):
             x = torch.relu(layer(torch.cat([x, coarse.to(x.dtype)], dim=1)))
         output: Tensor = self.out(torch.cat([x, coarse.to(x.dtype)], dim=1))
         return output
+
+
+def _pointwise(in_channels: int, out_channels: int) -> nn.Conv1d:
+    conv = nn.Conv1d(in_channels, out_channels, 1)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    assert conv.bias is not None, "a layer has a bias"
+    nn.init.zeros_(conv.bias)
+    return conv
 
 
 def certainties(logits: Tensor) -> Tensor:
