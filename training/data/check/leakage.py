@@ -11,6 +11,7 @@ correlate more than any two of so many unrelated images of train would by chance
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from maskzoo.training.data.records.samples import SPLITS, Sample
 
 NEAR_CORRELATION = 0.975  # of thumbnails; similar scenes of other places stay below 0.97
 SERIES_CORRELATION = 0.9  # where the names say that both are of one series
+_NEIGHBOURS = 16  # of an image on each side of its series
 _LEAST_TRAIN = 12  # images of train from which its own likeness is known
 _MOST_TRAIN = 1000  # images of train that are compared with each other
 _WIDEST = 0.5  # deviation of z; photographs of eyes, which are all alike, have 0.47
@@ -92,18 +94,17 @@ def check_near_duplicates(findings: Findings) -> list[DataProblem]:
     table = np.stack([_normalised(image.thumbnail or b"") for _, image in train])
     queries = np.stack([_normalised(image.thumbnail or b"") for _, image in others])
     within = _WithinTrain.of(table) if len(train) >= _LEAST_TRAIN else None
+    series = _Series([sample.stem for sample, _ in train], table)
     items = []
-    for number, alike in enumerate(most_alike(table, queries, SERIES_CORRELATION)):
+    for number, near in enumerate(most_alike(table, queries, NEAR_CORRELATION)):
+        sample, image = others[number]
+        alike = near or series.most_alike(sample.stem, queries[number])
         if alike is None:
             continue
         best, correlation = alike
         closest, its_image = train[best]
-        sample, image = others[number]
-        is_series = _series(closest.stem) == _series(sample.stem)
-        if (
-            (is_series or correlation >= NEAR_CORRELATION)
-            and its_image.sha256 != image.sha256
-            and (within is None or within.is_exceeded_by(queries[number], table[best]))
+        if its_image.sha256 != image.sha256 and (
+            within is None or within.is_exceeded_by(queries[number], table[best])
         ):
             detail = f"looks like train/{closest.image.name} (correlation {correlation:.3f})"
             items.append(ProblemItem(sample.image, detail))
@@ -166,9 +167,44 @@ def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
-def _series(stem: str) -> str:
-    """Return a stem without the number at its end."""
-    return stem.rstrip("0123456789")
+class _Series:
+    """The images of train by the series that their names say, in the order of their numbers.
+
+    Frames of a film are most alike those before and after them, so that an image is compared with
+    a few of its series, however long that is.
+
+    Args:
+        stems: of the images.
+        table: their normalised vectors, one a row.
+    """
+
+    def __init__(self, stems: Sequence[str], table: npt.NDArray[np.float32]) -> None:
+        self._table = table
+        self._rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for row, stem in enumerate(stems):
+            name, number = _series(stem)
+            self._rows[name].append((number, row))
+        for rows in self._rows.values():
+            rows.sort()
+
+    def most_alike(self, stem: str, query: npt.NDArray[np.float32]) -> tuple[int, float] | None:
+        """Return the row of the most alike neighbour and their correlation, if that is enough."""
+        name, number = _series(stem)
+        rows = self._rows.get(name, [])
+        place = bisect_left(rows, (number, 0))
+        near = [row for _, row in rows[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS]]
+        if not near:
+            return None
+        correlations = self._table[near] @ query
+        best = int(correlations.argmax())
+        correlation = float(correlations[best])
+        return (near[best], correlation) if correlation >= SERIES_CORRELATION else None
+
+
+def _series(stem: str) -> tuple[str, int]:
+    """Return a stem without the number at its end, and the number."""
+    name = stem.rstrip("0123456789")
+    return name, int(stem[len(name) :] or 0)
 
 
 def _normalised(thumbnail: bytes) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskzoo.training.data.check import leakage
 from maskzoo.training.data.check.leakage import check_near_duplicates
 from maskzoo.training.data.records.facts import ImageFacts, PairFacts
 from maskzoo.training.data.records.samples import Sample
@@ -73,6 +74,21 @@ def test_images_that_correlate_are_near_duplicates_and_frames_of_a_series_sooner
     assert len(reported) == is_reported
     if is_reported:
         assert f"(correlation {correlation:.3f})"[:18] in reported[0].items[0].detail
+
+
+def test_a_frame_is_compared_with_those_that_stand_beside_it_in_its_series():
+    """What is compared grows with the number of images, not with its square."""
+    random = np.random.default_rng(0)
+    frames = random.normal(size=(200, 256)).astype(np.float32)
+    frames /= np.linalg.norm(frames, axis=1, keepdims=True)
+    series = leakage._Series([f"frame_{number}" for number in range(200)], frames)
+    query = 0.95 * frames[70] + np.sqrt(1 - 0.95**2) * frames[5]
+    query /= np.linalg.norm(query)
+    best = series.most_alike("frame_75", query)
+    assert best is not None
+    assert best == (70, pytest.approx(float(query @ frames[70]), abs=1e-6))
+    assert series.most_alike("frame_130", query) is None
+    assert series.most_alike("scene_75", query) is None
 
 
 def blurred(random: np.random.Generator, count: int) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from maskzoo.training.data.files.names import composed
@@ -55,13 +56,12 @@ def patterns_of(
         root: the folder that they are relative to.
         objects: every file in the folder of the masks belongs to the image.
     """
-    changing = frozenset(varying(rows))
+    writer = _Writer(root, frozenset(varying(rows)))
     pairs: dict[tuple[str, str], None] = {}
     for row in rows:
-        image = _pattern(row.image, row, root, changing, any_name=not row.key)
+        image = writer.pattern(row.image, row, any_name=not row.key)
         for mask in row.masks:
-            text = _pattern(mask, row, root, changing, any_name=objects)
-            pairs[image, text] = None
+            pairs[image, writer.pattern(mask, row, any_name=objects)] = None
     return [image for image, _ in pairs], [mask for _, mask in pairs]
 
 
@@ -80,28 +80,43 @@ def one_or_list(patterns: Sequence[str]) -> YamlValue:
     return same[0] if len(same) == 1 else list(patterns)
 
 
-def _pattern(path: Path, row: Row, root: Path, changing: frozenset[str], *, any_name: bool) -> str:
-    named = frozenset(folders_of(row, changing)) & row.edge.shared
-    names: list[str] = []
-    number = 0
-    *folders, file = path.relative_to(root).parts
-    for part in folders:
-        inside = _extra_in(composed(part), row)
-        if composed(part) in named or (inside and inside in named):
-            number += 1
-            word = "{folder}" if number == 1 else f"{{folder{number}}}"
-            names.append(composed(part).replace(inside or composed(part), word, 1))
-        elif inside and inside == row.edge.images.split_part:
-            names.append(composed(part).replace(inside, "{split}", 1))
-        else:
-            is_split = composed(part) == row.edge.images.split_part
-            names.append("{split}" if is_split else _with_split(composed(part), row.split))
-    name = PurePosixPath(composed(file))
-    if any_name:
-        names.append(f"*{name.suffix}" if not row.key else f"{_stem(name, row, end='*')}")
-    else:
-        names.append(_stem(name, row))
-    return "/".join(names)
+class _Writer:
+    """Writes the patterns of rows; files of one folder share the work.
+
+    Args:
+        root: the folder that patterns are relative to.
+        changing: the parts that differ among rows, from `varying`.
+    """
+
+    def __init__(self, root: Path, changing: frozenset[str]) -> None:
+        self._root = root
+        self._changing = changing
+        self._folders: dict[tuple[int, Path], str] = {}
+
+    def pattern(self, path: Path, row: Row, *, any_name: bool) -> str:
+        """Return the pattern of a file of a row."""
+        key = (id(row.edge), path.parent)
+        if key not in self._folders:
+            self._folders[key] = "".join(f"{name}/" for name in self._names(path.parent, row))
+        name = PurePosixPath(composed(path.name))
+        if not any_name:
+            return self._folders[key] + _stem(name, row)
+        return self._folders[key] + (_stem(name, row, end="*") if row.key else f"*{name.suffix}")
+
+    def _names(self, folder: Path, row: Row) -> Iterator[str]:
+        named = frozenset(folders_of(row, self._changing)) & row.edge.shared
+        number = 0
+        for part in map(composed, folder.relative_to(self._root).parts):
+            inside = _extra_in(part, row)
+            if part in named or (inside and inside in named):
+                number += 1
+                word = "{folder}" if number == 1 else f"{{folder{number}}}"
+                yield part.replace(inside or part, word, 1)
+            elif inside and inside == row.edge.images.split_part:
+                yield part.replace(inside, "{split}", 1)
+            else:
+                is_split = part == row.edge.images.split_part
+                yield "{split}" if is_split else _with_split(part, row.split)
 
 
 def _extra_in(part: str, row: Row) -> str:
@@ -127,12 +142,19 @@ def around(text: str, key: str) -> tuple[str, str]:
     Of several places it is the one where the key is not a part of a number or word: `9` in
     `dsm_09cm_area9` is its end.
     """
-    places = [match.start() for match in re.finditer(re.escape(key), text)]
+    places = list(_places(text, key))
     whole = [place for place in places if _is_whole(text, place, key)]
     if not places:
         return text, ""
     place = (whole or places)[0]
     return text[:place], text[place + len(key) :]
+
+
+def _places(text: str, key: str) -> Iterator[int]:
+    place = text.find(key)
+    while place >= 0:
+        yield place
+        place = text.find(key, place + len(key))
 
 
 def _is_whole(text: str, place: int, key: str) -> bool:
@@ -144,6 +166,7 @@ def _is_whole(text: str, place: int, key: str) -> bool:
     )
 
 
+@cache
 def _with_split(text: str, split: Split | None) -> str:
     """Return a name with `{split}` for the word of its split."""
     if split is None:
