@@ -18,7 +18,7 @@ compared with the pixel limit; only then are pixels decoded.
 | ICC profile, gamma chunk | ignored, and reported |
 | alpha (also of palettes, and colour keys) | laid over white (`ALPHA_BACKGROUND`) |
 | alpha that is 0 everywhere | ignored |
-| alpha of a TIFF that behaves as a band of data | ignored, and reported as ``band`` |
+| alpha that behaves as a band of data | ignored, and reported as ``band`` |
 | colour key of a 16-bit RGB PNG | ignored |
 | integer PNG or TIFF over 8 bits | the top 8 of the bits in use, see below |
 | signed TIFF with values below 0 | lowest..highest value to 0..255 |

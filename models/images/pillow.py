@@ -19,7 +19,7 @@ from PIL import (
 
 from maskzoo.models.errors import ImageDamagedError, ImageFormatError, ImageTooLargeError
 from maskzoo.models.images.jpeg import JpegScans, check_complete, decode_fast
-from maskzoo.models.images.samples import composite, grey_to_rgb, scale_to_8_bits
+from maskzoo.models.images.samples import composite, grey_to_rgb, is_alpha, scale_to_8_bits
 from maskzoo.models.images.sniff import gif_size, webp_size
 
 _OPENERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
@@ -106,6 +106,9 @@ def read_pixels(
     scaling = "none" if bits == 8 else f"{bits} bits to 8"
     if image.mode in ALPHA_MODES or "transparency" in image.info:
         rgba = np.asarray(image.convert("RGBA"))
+        levels = np.bincount(rgba[..., 3].ravel(), minlength=256)
+        if levels[1:].any() and not is_alpha(levels):
+            return np.ascontiguousarray(rgba[..., :3]), "band", scaling
         pixels, done = composite(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].copy())
         return pixels, done, scaling
     if image.mode not in _PLAIN_MODES:

@@ -214,3 +214,21 @@ def test_decoding_does_not_depend_on_the_name(tmp_path):
 def test_an_image_counts_a_pixel_for_each_four_bytes_of_samples(bands, bit_depth, factor):
     info = ImageInfo("TIFF", "x", 30, 20, bit_depth, 1, 1, False, "none", "none", "none", bands)
     assert info.cost == 600 * factor
+
+
+@pytest.mark.parametrize("kind", ["data", "soft", "cut out"])
+def test_the_alpha_of_a_png_is_laid_over_white_only_if_it_behaves_as_alpha(tmp_path, kind):
+    """MFNet's images hold a thermal band as alpha."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 200, (32, 32, 3), np.uint8)
+    alpha = random.integers(20, 230, (32, 32), np.uint8)
+    if kind != "data":
+        alpha[:20] = 255
+    if kind == "cut out":
+        alpha[20:] = 0
+    Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "x.png")
+    decoded = decode_image(tmp_path / "x.png")
+    assert decoded.info.alpha == ("band" if kind == "data" else "composited")
+    assert np.array_equal(decoded.pixels, pixels) == (kind == "data")
+    said = ("a band is flagged as alpha but holds data; it is not used",)
+    assert decoded.info.remarks == (said if kind == "data" else ())

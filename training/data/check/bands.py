@@ -98,13 +98,15 @@ def check_bands(findings: Findings) -> list[DataProblem]:
 def describe_bands(facts: BandFacts | None, images: Sequence[ImageFacts]) -> tuple[str, ...]:
     """Return notes on what of the images is used, as sentences for people."""
     if facts is None:
+        remarks = Counter(remark for image in images for remark in image.remarks)
+        notes = [f"images: in {n} of {len(images)} {remark}" for remark, n in remarks.items()]
         deep = sum(image.bit_depth > 8 for image in images)
-        if not deep:
-            return ()
-        return (
-            f"images: {deep} of {len(images)} have more than 8 bits; each is scaled on its own, as "
-            "they are mixed with 8-bit images",
-        )
+        if deep:
+            notes.append(
+                f"images: {deep} of {len(images)} have more than 8 bits; each is scaled on its "
+                "own, as they are mixed with 8-bit images"
+            )
+        return tuple(notes)
     bands = facts.bands
     every = counted(bands.in_file, "band")
     used = every if facts.uses_all else f"{len(bands.channels)} of {every}"

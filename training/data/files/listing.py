@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.files.names import composed
@@ -216,15 +217,22 @@ class _Walk:
             path = folder / entry.name
             if entry.name.startswith(_HIDDEN) or entry.name.lower() in _LITTER:
                 self.litter.append(path)
-            elif entry.is_dir():
+            elif (kind := _kind_of(entry)) == "folder":
                 is_link = entry.is_symlink()
                 below.append((path, os.path.realpath(path) if is_link else f"{real}/{entry.name}"))
-            elif entry.is_file():
+            elif kind == "file":
                 files.append(path)
             else:
                 self.broken.append(path)
         self.contents[folder] = ((), tuple(files))
         return below
+
+
+def _kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "neither"]:
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else "neither"
+    except OSError:  # a link to itself
+        return "neither"
 
 
 def _with_slashes(text: str) -> str:

@@ -56,8 +56,8 @@ def _yolo_names(listing: Listing, root: Path) -> list[str]:
             return _distinct(_by_id(names, file), file)
     for path in (root / "classes.txt", root / "labels" / "classes.txt"):
         if path.is_file():
-            lines = [line.strip() for line in read_text(path).splitlines()]
-            return _distinct([line for line in lines if line], path)
+            lines = read_text(path).strip().splitlines()  # a line between them is an id, too
+            return _distinct([line.strip() or f"class_{n}" for n, line in enumerate(lines)], path)
     return []
 
 

@@ -97,19 +97,27 @@ def _listed(
     pairs: dict[Path, Pair] = {}
     unpaired: list[Path] = []
     absent: set[str] = set()
+    listed: dict[str, str] = {}
     for row in content["images"]:
         if not isinstance(row, dict) or "id" not in row or "file_name" not in row:
             raise DataError(
                 f"{file}: an image lacks its id or file_name ({str(row)[:80]}); export the "
                 "json again, or take this entry out"
             )
+        key = identifier(row["id"])
         name = composed(str(row["file_name"]).replace("\\", "/"))
+        if listed.setdefault(key, name) != name:
+            raise DataError(
+                f"{file}: {listed[key]!r} and {name!r} have the same id {row['id']!r}, so that "
+                "nothing says which of them its annotations belong to; give each image an id of "
+                "its own, or export the json again"
+            )
         image = _coco_image(name, by_name.get(Path(name).name, []), file, root)
         if image is None:
             unpaired.append(Path(name))
-            absent.add(identifier(row["id"]))
+            absent.add(key)
             continue
-        images[identifier(row["id"])] = image
+        images[key] = image
         pairs.setdefault(image, Pair(image.stem, image, file, split))
     document = CocoDocument(file, content, images)
     lost: Counter[str] = Counter()

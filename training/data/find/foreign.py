@@ -39,7 +39,7 @@ _CONTENT: tuple[tuple[str, re.Pattern[bytes], str], ...] = (
     ),
     (
         "V7's Darwin json",
-        re.compile(rb'"dataset_id"[\s\S]*"paths"|darwin'),
+        re.compile(rb'"dataset_id"[\s\S]*"paths"|"slots"\s*:|darwin'),
         "export it from V7 as COCO, or as semantic masks",
     ),
     (
@@ -80,6 +80,10 @@ _CONVERT = (
 _UNPACK = "unpack it here, or give the folder of its files"
 _RAW = "develop them into TIFF files, as `darktable-cli x{suffix} x.tif` does"
 _RUNS = "write the runs out as PNG masks, with the lines under 'Run lengths' in docs/training.md"
+_NUMBERS = (
+    "save each table as a mask: `Image.fromarray(numpy.loadtxt('x.txt', int).astype('uint8')).save("
+    "'x.png')` with `from PIL import Image`; -1 becomes 255, which is ignored"
+)
 _RUN_LENGTHS = re.compile(rb"^[^\n]*(?:EncodedPixels|rle|segmentation)[^\n]*\r?\n", re.IGNORECASE)
 _CORNERS = re.compile(rb"^(?:-?\d+(?:\.\d+)?[ \t]+){8}[A-Za-z][\w-]*[ \t]+\d\s*$", re.MULTILINE)
 _BRUSHES = re.compile(r"task-\d+-annotation-\d+-by-\d+-tag-.+\.png", re.IGNORECASE)
@@ -106,6 +110,12 @@ _SUFFIXES = {
         "lines of json",
         "write the names of images and masks into a CSV with the columns image and mask",
     ),
+    ".svg": ("SVG drawings", "draw them as PNG masks, one colour a class, without smoothed edges"),
+    **dict.fromkeys(
+        (".psd", ".xcf", ".kra"),
+        ("layers of a paint program", "export the layer of the mask alone as PNG"),
+    ),
+    ".regions.txt": ("the regions of the Stanford background data set", _NUMBERS),
     ".shp": ("shapefiles", "burn them into masks with `gdal_rasterize`"),
     ".geojson": ("GeoJSON", "burn it into masks with `gdal_rasterize`"),
     **{

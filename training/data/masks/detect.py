@@ -15,6 +15,8 @@ from maskzoo.models.labels import LabelSet, distinct_colours, name_mistakes
 from maskzoo.training.data.masks.census import Census, take_census
 from maskzoo.training.data.masks.colours import interpret_colours, stray_neutrals
 from maskzoo.training.data.masks.doubt import (
+    refuse_near_colours,
+    refuse_objects,
     refuse_palettes,
     refuse_soft,
     refuse_two_scales,
@@ -61,11 +63,15 @@ def detect(
         detected = interpret_noise(census, peaks)
     elif census.kind == "colours":
         refuse_palettes(facts, census)
+        if not is_listed:
+            refuse_objects(census)
+            refuse_near_colours(facts, census)
         detected = interpret_colours(census)
     else:
         refuse_two_scales(census)
         refuse_soft(census)
         if not is_listed:
+            refuse_objects(census)
             refuse_white(census)
         detected = interpret_values(census)
     return name_by_lists(detected, census, lists, has_names=known is not None)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from maskzoo.models.errors import DataError
 from maskzoo.models.labels import LabelSet, distinct_colours
 from maskzoo.training.data.masks.census import Census
 from maskzoo.training.data.records.codes import format_code, unpack_colour
@@ -26,6 +27,7 @@ _FEW_COLOURS = 64  # so many different colours are looked at as classes
 _MOST_PEAKS = 4 * MAX_CLASSES  # beyond, the search ends
 _WEAKEST_PEAK = 0.002  # fraction of the pixels that a peak gathers at least
 _WEAKEST_SOLID = 0.005  # the same for a colour by itself
+_NO_AREA = 0.005  # filled blocks for each pixel, below which a colour fills no areas at all
 _LEAST_EXACT = 0.4  # fraction of the pixels without noise; less is a photo, or a soft mask
 _EXPLAINED = 0.95  # fraction of the pixels, or of the thin ones, that the peaks must explain
 _MOST_BLENDED = 0.15  # fraction of the pixels that edges may take
@@ -59,6 +61,7 @@ def find_peaks(census: Census) -> list[int] | None:
 
 def interpret_noise(census: Census, peaks: Sequence[int]) -> Interpretation:
     """Return the encoding in which each code takes the class of the closest of `peaks`."""
+    _refuse_noisy_peaks(census, peaks)
     exact = sum(census.pixels[peak] for peak in peaks)
     fraction = 1 - exact / sum(census.pixels.values())
     kind = census.kind
@@ -86,6 +89,20 @@ def interpret_noise(census: Census, peaks: Sequence[int]) -> Interpretation:
     table = tuple((peak, index) for index, peak in enumerate(peaks))
     encoding = MaskEncoding(kind, table, nearest=True)
     return Interpretation(encoding, labels, f"{census.storage} with noise", (note,))
+
+
+def _refuse_noisy_peaks(census: Census, peaks: Sequence[int]) -> None:
+    """Raise `DataError` where colours that fill no areas may be noise as well as classes."""
+    noisy = [p for p in peaks if census.solid[p] < _NO_AREA * census.pixels[p]]
+    if census.kind != "colours" or len(peaks) == 2 or not noisy:
+        return
+    shown = ", ".join(f'"{format_code(peak, "colours")}"' for peak in noisy)
+    raise DataError(
+        f"the masks hold {len(census.pixels)} colours, around {len(peaks)} that are frequent; "
+        f"{shown} of these fill no areas, so they may be classes, or what compression made of "
+        "others. List the classes in dataset.yaml: `encoding: colours`, `nearest: true` and "
+        '`classes` such as `{name: car, values: ["#FF0000"]}`, or export the masks as PNG'
+    )
 
 
 def _ids_of_jpegs(census: Census) -> list[int] | None:

@@ -76,6 +76,7 @@ class ImageFacts:
         bands: samples of a pixel without alpha; 3 for a palette.
         bit_depth: of one sample.
         has_alpha: whether a TIFF flags a sample as alpha.
+        remarks: what of the file was left out or changed.
     """
 
     height_width: tuple[int, int]
@@ -86,6 +87,7 @@ class ImageFacts:
     bands: int = 3
     bit_depth: int = 8
     has_alpha: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

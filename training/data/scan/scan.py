@@ -206,6 +206,7 @@ def _image_facts(info: ImageInfo, path: Path, thumbnail: bytes | None) -> ImageF
         bands=info.bands,
         bit_depth=info.bit_depth,
         has_alpha=info.format == "TIFF" and info.alpha != "none",
+        remarks=info.remarks,
     )
 
 

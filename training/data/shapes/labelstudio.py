@@ -124,6 +124,8 @@ def _shapes(name: str, rows: list[Row]) -> Iterator[Shape | NotDrawn]:
         text = str(labels[0]) if isinstance(labels, list) and labels else None
         if text is None:
             yield NotDrawn("without a label", label)
+        elif row.get("image_rotation"):
+            yield NotDrawn("drawn on an image that was turned in Label Studio", label, text)
         elif kind in _NOT_AREAS:
             yield NotDrawn(_NOT_AREAS[kind], label, text)
         else:

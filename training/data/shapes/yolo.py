@@ -34,11 +34,12 @@ class YoloPolygons:
 
     @classmethod
     def of(cls, files: Sequence[Path], names: Sequence[str]) -> YoloPolygons | None:
-        """Collect the ids of all files; ids without a name are called class_n.
+        """Collect the ids of all files; where no names are known they are called class_n.
 
         Args:
             files: the text files.
-            names: names that are known, in the order of the ids.
+            names: names that are known, in the order of the ids; a line of an id beyond them is
+                not drawn.
 
         Returns:
             None where no line of any file is of YOLO.
@@ -57,7 +58,7 @@ class YoloPolygons:
                     most = max(most, len(numbers))
         if highest < 0:
             return None
-        every = [*names, *(f"class_{index}" for index in range(len(names), highest + 1))]
+        every = names or [f"class_{index}" for index in range(highest + 1)]
         return cls(checked_names(every, "YOLO"), is_bare=most <= _BOX)
 
     def read(self, image: Path, file: Path) -> ImageShapes:
@@ -79,6 +80,8 @@ class YoloPolygons:
             return NotDrawn("of a class that is not a whole number", label)
         if numbers[0] < 0:
             return NotDrawn("of a negative class", label)
+        if numbers[0] >= len(self.names):
+            return NotDrawn(f"of a class beyond the {len(self.names)} that have a name", label)
         name = self.names[int(numbers[0])]
         if len(numbers) == _BOX:
             return NotDrawn("boxes without an outline", label, name)

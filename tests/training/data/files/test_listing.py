@@ -70,6 +70,14 @@ def test_links_that_lead_back_are_cut_and_broken_ones_told(tmp_path: Path) -> No
     assert names(listing, listing.broken) == ["a/gone.png", "b/a/gone.png"]
 
 
+def test_a_link_to_itself_is_broken(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png")
+    (tmp_path / "self").symlink_to("self")
+    listing = Listing.of(tmp_path)
+    assert names(listing, listing.broken) == ["self"]
+    assert names(listing, listing.all_files) == ["a/1.png"]
+
+
 def test_composed_and_decomposed_names_are_equal(tmp_path: Path) -> None:
     composed, decomposed = (unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD"))
     assert composed != decomposed

@@ -155,3 +155,18 @@ def test_a_coco_file_name_that_two_images_have_is_an_error_with_both(tmp_path):
         inspect(tmp_path)
     (tmp_path / "all.json").write_text(document.replace('"0.png"', '"b/0.png"'))
     assert [str(s.image) for s in inspect(tmp_path).findings.samples] == [str(tmp_path / "b/0.png")]
+
+
+def test_two_images_of_one_id_are_an_error_with_both(tmp_path):
+    rows = [
+        {"id": number, "file_name": f"{number}.png", "height": 48, "width": 64}
+        for number in range(4)
+    ]
+    rows[3]["id"] = "2"
+    for number in range(4):
+        save(tmp_path / f"{number}.png", photo_of(number))
+    categories = [{"id": 1, "name": "cat"}]
+    content = {"images": rows, "annotations": [], "categories": categories}
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"annotations.json: '2.png' and '3.png' have the same id"):
+        inspect(tmp_path)

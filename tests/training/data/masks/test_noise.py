@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskzoo.models.errors import DataError
 from maskzoo.training.data.masks.decoding import decode_labels
 from maskzoo.training.data.masks.noise import find_peaks
 from maskzoo.training.data.masks.stored.maskfile import pack_colours
@@ -132,3 +133,15 @@ def test_peaks_explain_nearly_all_colours(strays, peaks):
 def test_low_ids_are_told_from_noise_where_all_masks_are_jpegs(lossy, ids):
     pixels = {0: 4000, 1: 3000, 2: 2000, 3: 20, 4: 15}
     assert find_peaks(census_of("values", pixels, solid=(0, 1, 2), num_lossy=lossy)) == ids
+
+
+def test_colours_of_strong_compression_that_fill_no_areas_are_not_made_classes(detected):
+    """At this size and quality red is mixed with black over most of the discs."""
+    yy, xx = np.mgrid[:48, :64]
+    masks = []
+    for number in range(6):
+        clean = np.zeros((48, 64, 3), np.uint8)
+        clean[(yy - 20) ** 2 + (xx - 12 - 7 * number) ** 2 < 60] = (255, 0, 0)
+        masks.append(as_jpeg(clean, 30))
+    with pytest.raises(DataError, match=r"fill no areas.*what compression made of others"):
+        detected(masks)

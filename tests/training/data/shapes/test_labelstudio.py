@@ -70,3 +70,13 @@ def test_a_folder_of_label_studio_is_read(tmp_path):
 @pytest.mark.parametrize("content", [None, [], [1], [{"a": 1}], [{"image": "0.png"}], {"a": 1}])
 def test_other_json_is_not_of_label_studio(content):
     assert read_label_studio(content) is None
+
+
+def test_shapes_on_an_image_that_was_turned_in_the_tool_are_counted():
+    task = full(polygon(), polygon("dog"))
+    task["annotations"][0]["result"][1]["image_rotation"] = 90
+    ((_, found),) = read_label_studio([task]).images
+    assert len(found.shapes) == 1
+    assert [row.kind for row in found.not_drawn] == [
+        "drawn on an image that was turned in Label Studio"
+    ]

@@ -140,3 +140,28 @@ def test_the_list_of_classes_among_the_labels_is_no_label_without_an_image(tmp_p
     report = inspect(tmp_path)
     assert "masks-without-image" not in {problem.kind for problem in report.problems}
     assert report.to_json()["account"]["files"]["used"]["class names"] == 1
+
+
+def test_a_class_beyond_the_names_is_counted_and_an_empty_line_of_names_keeps_its_id(tmp_path):
+    write_images(tmp_path / "images")
+    (tmp_path / "labels").mkdir()
+    for number in range(6):
+        lines = [f"{label} 0.1 0.{label}1 0.4 0.{label}1 0.4 0.{label}9\n" for label in (0, 2, 3)]
+        (tmp_path / f"labels/{number}.txt").write_text("".join(lines))
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfcat\r\n\r\ndog\r\n\r\n")
+    report = inspect(tmp_path).to_json()
+    assert [row["name"] for row in report["classes"]] == ["background", "cat", "class_1", "dog"]
+    assert [row["images"] > 0 for row in report["classes"]] == [True, True, False, True]
+    (title,) = [row["title"] for row in report["problems"] if "not drawn" in row["title"]]
+    assert title.endswith(
+        "6 of 18 annotations are not drawn: 6 of a class beyond the 3 that have a name"
+    )
+
+
+def test_text_of_numbers_beside_images_that_is_no_label_is_no_fault_of_the_reader(tmp_path):
+    write_images(tmp_path / "images")
+    (tmp_path / "labels").mkdir()
+    for number in range(6):
+        (tmp_path / f"labels/{number}.txt").write_text("0 0.1 0.1 0.4 0.1 0.4 0.4\n")
+    (tmp_path / "labels/0.layers.txt").write_text("9 9 9 9 9 9 9\n")
+    assert inspect(tmp_path).findings.samples

@@ -27,7 +27,8 @@ from maskzoo.training.data.find.listed.tables import (
     split_of_word,
 )
 from maskzoo.training.data.find.trees.pairing import unique_stems
-from maskzoo.training.data.find.trees.words import read_name
+from maskzoo.training.data.find.trees.splits import split_in_name
+from maskzoo.training.data.find.trees.words import read_name, split_folders
 from maskzoo.training.data.records.readings.index import FileIndex, Origin
 from maskzoo.training.data.records.samples import Pair, Split
 
@@ -44,16 +45,25 @@ class _ListRow:
 
 
 def find_lists(listing: Listing, root: Path) -> list[FileIndex]:
-    """Find lists with an image and a mask on each line.
+    """Find lists with an image and a mask on each line: in a folder, or in those of its splits.
 
     Raises:
         DataError: a column of splits holds a word that is not a split, or two lists disagree.
     """
+    folders = split_folders(listing.folders(root)).values()
+    below = [file for folder in folders for file in _list_files(listing, folder)]
+    own = _reading(listing, root, _list_files(listing, root))
+    return own or _reading(listing, root, below)
+
+
+def _reading(listing: Listing, root: Path, list_files: Sequence[Path]) -> list[FileIndex]:
+    """Return the reading of some lists; none where they hold something else."""
     pairs: dict[tuple[Path, Path], tuple[Pair, Path]] = {}
     used: list[Path] = []
     notes: list[str] = []
-    for list_file in _list_files(listing, root):
-        rows = _rows(listing, root, list_file)
+    for list_file in list_files:
+        folder = list_file.parent
+        rows = _rows(listing, folder, list_file)
         used += [list_file] if rows else []
         bare = sum(not row.mask for row in rows)
         notes += (
@@ -64,12 +74,12 @@ def find_lists(listing: Listing, root: Path) -> list[FileIndex]:
         for row in rows:
             if not row.mask:
                 continue
-            image, mask = listing.resolve(row.image, root), listing.resolve(row.mask, root)
+            image, mask = listing.resolve(row.image, folder), listing.resolve(row.mask, folder)
             if image is None or mask is None:
                 name = row.image if image is None else row.mask
                 notes.append(f"{list_file.name} lists {name}, which does not exist: left out")
                 continue
-            split = _split(row, list_file)
+            split = _split(row, list_file) or split_in_name(list_file, root)
             before = pairs.get((image, mask))
             if before is None or before[0].split is None:
                 # a list of all files may lie beside lists of splits
@@ -79,7 +89,7 @@ def find_lists(listing: Listing, root: Path) -> list[FileIndex]:
                 raise disagreement(row.image, before[0].split, before[1], split, list_file)
     if not pairs:
         return []
-    names = ", ".join(file.name for file in used)
+    names = ", ".join(file.relative_to(root).as_posix() for file in used)
     index = FileIndex(
         root,
         f"lists {names}",

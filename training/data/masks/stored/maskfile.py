@@ -5,6 +5,7 @@ A code is a stored value, or a colour packed as 0xRRGGBB. Shapes: codes are (H, 
 | file | codes |
 | --- | --- |
 | 1 bit | 0 and 255 |
+| grey PNG of 2 or 4 bits | as stored, and not widened to 8 bits |
 | alpha that is opaque everywhere | as without alpha |
 | one colour, alpha that differs | alpha |
 | other alpha | transparent pixels are black |
@@ -65,7 +66,7 @@ def read_raw_mask(path: Path, options: MaskOptions = AS_STORED) -> RawMask:
             if image.format == "PNG" and _is_deep_colour(path):  # Pillow keeps its upper 8 bits
                 return source.deep_colours()
             image.load()
-            raw = _from_pillow(image, source)
+            raw = _from_pillow(image, source, step=_widening(path) if image.mode == "L" else 1)
             return replace(raw, lossy=True) if image.format in ("JPEG", "MPO") else raw
     except UnidentifiedImageError as error:
         if path.stat().st_size == 0:
@@ -86,18 +87,38 @@ def _open(stream: BinaryIO) -> Image.Image:
 
 def _is_deep_colour(path: Path) -> bool:
     """Tell whether a PNG holds colours of 16 bits, by its header."""
-    with path.open("rb") as stream:
-        head = stream.read(_PNG_HEAD)
+    head = _head_of(path)
     return len(head) == _PNG_HEAD and head[24] == 16 and head[25] in (2, 6)
 
 
-def _from_pillow(image: Image.Image, source: _Source) -> RawMask:
+def _widening(path: Path) -> int:
+    """Return what Pillow multiplies the greys of a PNG of 2 or 4 bits by; 1 for other files."""
+    head = _head_of(path)
+    is_grey = len(head) == _PNG_HEAD and head.startswith(_PNG) and head[25] == 0
+    return {2: 85, 4: 17}.get(head[24], 1) if is_grey else 1
+
+
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_PNG_HEAD)
+
+
+def _from_pillow(image: Image.Image, source: _Source, *, step: int = 1) -> RawMask:
+    """Return a mask that Pillow opened.
+
+    Args:
+        image: the opened file.
+        source: the file.
+        step: what Pillow has multiplied the stored greys by.
+    """
     mode = image.mode
     if mode == "P":
         return source.values(np.asarray(image), "P", _palette(image))
     if mode == "1":
         return source.values(np.asarray(image.convert("L")), "1")
-    if mode in ("L", "I", "F") or mode.startswith("I;16"):
+    if mode == "L":
+        return source.values(np.asarray(image) // np.uint8(step), mode)
+    if mode in ("I", "F") or mode.startswith("I;16"):
         return source.values(np.asarray(image), mode)
     if mode in ("LA", "PA", "RGBA"):
         return source.with_alpha(np.asarray(image.convert("RGBA")), mode)

@@ -118,3 +118,17 @@ def test_a_list_above_a_single_folder_is_not_passed_over(tmp_path, touch, name):
     (tmp_path / name).write_text(f"{head}files/a.png,files/b.png\n")
     index = find_pairs(tmp_path)
     assert [(pair.image.name, pair.mask.name) for pair in index.pairs] == [("a.png", "b.png")]
+
+
+def test_lists_in_the_folders_of_splits_are_one_reading(tmp_path):
+    for split in ("train", "test"):
+        write_pairs(tmp_path / split, "img_{n}.png", "seg/{n}x.png", save_ids)
+        rows = [f"img_{number:03}.png,seg/{number:03}x.png\n" for number in range(NUMBER)]
+        (tmp_path / split / "metadata.csv").write_text("file_name,mask_file_name\n" + "".join(rows))
+    index = find_pairs(tmp_path)
+    assert {(pair.split, pair.image.parent.name) for pair in index.pairs} == {
+        ("train", "train"),
+        ("test", "test"),
+    }
+    assert len(index.pairs) == 2 * NUMBER
+    assert set(index.helpers) == {tmp_path / split / "metadata.csv" for split in ("train", "test")}

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -51,6 +54,26 @@ def test_rgb_file_with_equal_channels_gives_values(tmp_path):
     raw = read_raw_mask(tmp_path / "m.png")
     assert raw.kind == "values"
     assert np.array_equal(raw.codes, IDS)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_pngs_of_few_bits_give_what_is_stored(tmp_path, bits):
+    """A PNG by its specification: https://www.w3.org/TR/png/."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, bits, 0, 0, 0, 0))
+    rows = b""
+    for line in IDS:
+        number = int(
+            "".join(f"{code:0{bits}b}" for code in line).ljust(-(-3 * bits // 8) * 8, "0"), 2
+        )
+        rows += b"\0" + number.to_bytes(-(-3 * bits // 8), "big")
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "m.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + body)
+    assert np.array_equal(read_raw_mask(tmp_path / "m.png").codes, IDS)
 
 
 def test_one_bit_file_gives_0_and_255(tmp_path):
