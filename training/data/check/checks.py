@@ -12,6 +12,7 @@ from maskzoo.training.data.check.classes import (
     check_codes,
     check_ignored,
     check_instances,
+    check_names,
     check_number,
     check_presence,
 )
@@ -45,6 +46,7 @@ CHECKS: tuple[Callable[[Findings], list[DataProblem]], ...] = (
     check_overlaps,
     check_uncounted,
     check_presence,
+    check_names,
     check_number,
     check_duplicates,
     check_near_duplicates,

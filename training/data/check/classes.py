@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from maskzoo.models.errors import counted
 from maskzoo.training.data.masks.census import ONE_CLASS
@@ -107,6 +107,26 @@ def check_presence(findings: Findings) -> list[DataProblem]:
     )
     title = f"{counted(len(items), 'class is', 'classes are')} missing from a split"
     return [DataProblem("missing-class", "warning", title, cure, tuple(items))]
+
+
+def check_names(findings: Findings) -> list[DataProblem]:
+    """Report classes whose names differ in capitals and spaces alone."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in findings.interpretation.labels.names:
+        alike["".join(name.casefold().split())].append(name)
+    groups = [names for names in alike.values() if len(names) > 1]
+    if not groups:
+        return []
+    title = (
+        f"{counted(sum(map(len, groups)), 'class')} have names that differ in capitals or spaces "
+        "alone: each is trained as a class of its own"
+    )
+    items = tuple(ProblemItem(None, ", ".join(map(repr, names))) for names in groups)
+    cure = (
+        "give one class one name in the annotations, or join them by the lines `classes` of "
+        f"{FILE_NAME}, which `inspect --write` begins"
+    )
+    return [DataProblem("names-alike", "warning", title, cure, items)]
 
 
 def check_number(findings: Findings) -> list[DataProblem]:

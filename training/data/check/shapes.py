@@ -18,6 +18,10 @@ _EXPORTS = (
     "`Segmentation mask 1.1`, Label Studio brush or polygon labels, Ultralytics `yolo segment`; "
     "boxes alone do not tell which pixels belong to an object"
 )
+_CURES = {  # by a part of the kind
+    "of a class beyond": "write the names of all classes into data.yaml or classes.txt",
+    "turned in Label Studio": "turn the files of these images instead, and annotate them so",
+}
 
 Rows = list[tuple[Sample, ShapeTally]]
 
@@ -34,7 +38,8 @@ def check_shapes(findings: Findings) -> list[DataProblem]:
     kinds = _kinds(tally for _, tally in rows)
     if kinds and not any(tally.drawn for _, tally in rows):
         title = f"no annotation has an outline that can be drawn: {kinds}"
-        return [DataProblem("no-outlines", "error", title, _EXPORTS, _examples(rows))]
+        cure = _cure(tally for _, tally in rows)
+        return [DataProblem("no-outlines", "error", title, cure, _examples(rows))]
     problems = [*_damaged(rows), *_empty(findings, rows), *_not_drawn(rows, kinds)]
     return [*problems, *_scaled(rows), *_lost(findings)]
 
@@ -56,6 +61,15 @@ def _kinds(tallies: Iterable[ShapeTally]) -> str:
     for tally in tallies:
         counts.update(tally.not_drawn)
     return ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+
+
+def _cure(tallies: Iterable[ShapeTally]) -> str:
+    """Return what helps against all kinds of what is not drawn."""
+    kinds = {kind for tally in tallies for kind in tally.not_drawn}
+    known = {part: {kind for kind in kinds if part in kind} for part in _CURES}
+    others = kinds.difference(*known.values())
+    cures = [_CURES[part] for part, held in known.items() if held]
+    return "; ".join([*cures, *([_EXPORTS] if others or not cures else [])])
 
 
 def _examples(rows: Rows) -> tuple[ProblemItem, ...]:
@@ -94,7 +108,7 @@ def _empty(findings: Findings, rows: Rows) -> list[DataProblem]:
             f"{counted(len(bare), 'image ends', 'images end')} "
             f"up empty: {_kinds(tally for _, tally in bare)}"
         )
-        cure = f"{_EXPORTS}; or leave them out: {exclude_cure(stems)}"
+        cure = f"{_cure(tally for _, tally in bare)}; or leave them out: {exclude_cure(stems)}"
         problems.append(DataProblem("empty-image", "error", title, cure, _examples(bare), stems))
     lost: Counter[str] = Counter()
     for _, tally in rows:

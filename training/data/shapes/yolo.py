@@ -15,6 +15,7 @@ from maskzoo.training.data.records.shape import ImageShapes, NotDrawn, Rings, Sh
 from maskzoo.training.data.shapes.fields import checked_names, image_shapes
 
 _FARTHEST = 1.1  # a coordinate beyond is not a fraction; a little outside is cut at the border
+_ARRAY = 16  # rows and columns of the least array of numbers
 _BOX = 5  # numbers in a line
 
 
@@ -51,6 +52,8 @@ class YoloPolygons:
                 lines = read_text(file).splitlines()
             except DataError:
                 continue  # reported when it is drawn
+            if _is_array(lines):
+                continue
             for line in lines:
                 numbers = _numbers(line)
                 if numbers is not None and len(numbers) >= _BOX and numbers[0].is_integer():
@@ -104,6 +107,13 @@ def _numbers(line: str) -> list[float] | None:
     except ValueError:
         return None
     return numbers if numbers and all(map(math.isfinite, numbers)) else None
+
+
+def _is_array(lines: Sequence[str]) -> bool:
+    """Tell whether lines are the rows of an array: many whole numbers, the same number in each."""
+    rows = [line.split() for line in lines]
+    is_even = len(rows) >= _ARRAY and len({len(row) for row in rows}) == 1
+    return is_even and len(rows[0]) >= _ARRAY and not any("." in line for line in lines)
 
 
 def _short(line: str) -> str:

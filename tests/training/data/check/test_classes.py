@@ -44,3 +44,11 @@ def test_ids_that_number_objects_are_recognised(make_folder, ids, problems):
     problem = problems(make_folder(masks))["instance-ids"]
     assert "up to 15" in problem.title
     assert "`nearest: true`" in problem.cure
+
+
+def test_names_that_differ_in_capitals_alone_are_told(make_folder, good, ids, problems):
+    root = make_folder({name: ids(0, 1, 2) for name in good})
+    (root / "classes.csv").write_text("id,name\n0,sky\n1,Car\n2,car \n")
+    problem = problems(root)["names-alike"]
+    assert problem.severity == "warning"
+    assert problem.items[0].detail == "'Car', 'car'"

@@ -153,7 +153,7 @@ def test_a_class_beyond_the_names_is_counted_and_an_empty_line_of_names_keeps_it
     assert [row["name"] for row in report["classes"]] == ["background", "cat", "class_1", "dog"]
     assert [row["images"] > 0 for row in report["classes"]] == [True, True, False, True]
     (title,) = [row["title"] for row in report["problems"] if "not drawn" in row["title"]]
-    assert title.endswith(
+    assert title == (
         "6 of 18 annotations are not drawn: 6 of a class beyond the 3 that have a name"
     )
 
@@ -165,3 +165,13 @@ def test_text_of_numbers_beside_images_that_is_no_label_is_no_fault_of_the_reade
         (tmp_path / f"labels/{number}.txt").write_text("0 0.1 0.1 0.4 0.1 0.4 0.4\n")
     (tmp_path / "labels/0.layers.txt").write_text("9 9 9 9 9 9 9\n")
     assert inspect(tmp_path).findings.samples
+
+
+def test_arrays_of_numbers_are_no_outlines(tmp_path):
+    write_images(tmp_path / "images")
+    (tmp_path / "labels").mkdir()
+    for number in range(6):
+        rows = "\n".join(" ".join(["1"] * 33) for _ in range(24))
+        (tmp_path / f"labels/{number}.regions.txt").write_text(rows)
+    with pytest.raises(DataError, match="Stanford background"):
+        inspect(tmp_path)

@@ -141,9 +141,11 @@ class _Names:
     def __init__(self, listing: Listing, index: FileIndex) -> None:
         self._listing = listing
         self._of_file: dict[Path, Pair] = {}
+        self._of_folder: dict[str, list[Pair]] = defaultdict(list)
         by_name: dict[str, set[Pair]] = defaultdict(set)
         for pair in index.pairs:
             by_name[composed(pair.stem)].add(pair)
+            self._of_folder[composed(pair.image.parent.name)].append(pair)
             for file in (pair.image, pair.mask):
                 self._of_file[file] = pair
                 for name in (file.name, file.stem):
@@ -163,6 +165,10 @@ class _Names:
                 return pair
             line = line.rpartition(" ")[0].strip()
         return None
+
+    def in_folder(self, text: str) -> Sequence[Pair]:
+        """Return the samples of the folders of a name: a list may name films, or scenes."""
+        return self._of_folder.get(composed(text.strip().strip("/")), ())
 
     def is_image(self, text: str) -> bool:
         """Tell whether a name is that of an image file, with a mask or without."""
@@ -266,10 +272,12 @@ def _of_rows(
     unknown: list[str] = []
     for text, split in rows:
         pair = names.find(text)
-        if pair is None:
+        meant = names.in_folder(text) if pair is None else [pair]
+        if not meant:
             (unmasked if names.is_image(text) else unknown).append(text)
-        elif found.setdefault(pair, split) != split:
-            raise disagreement(text, found[pair], file, split, file)
+        for one in meant:
+            if found.setdefault(one, split) != split:
+                raise disagreement(text, found[one], file, split, file)
     if found or (is_sure and unmasked):
         return _Division(file, tuple(found.items()), tuple(unmasked), tuple(unknown))
     if not is_sure or not unknown:

@@ -10,6 +10,7 @@ import pytest
 
 from maskzoo.models.errors import DataError
 from maskzoo.training.data.opening import inspect
+from tests.training.data.reading import find_pairs
 from tests.training.data.truth import NUMBER, assert_truth, save_ids, split_of, write_pairs
 
 NUMBERS = range(NUMBER)
@@ -313,3 +314,19 @@ def test_files_of_other_kinds_divide_nothing(tmp_path, name, content):
     folders(tmp_path)
     (tmp_path / name).write_text(content)
     assert "by hash with seed 0" in " ".join(inspect(tmp_path).findings.notes)
+
+
+def test_a_list_may_name_the_folders_of_films(tmp_path, touch):
+    """As DAVIS does: JPEGImages/480p/bear/00000.jpg, and `bear` in ImageSets/2017/train.txt."""
+    films = {"bear": "train", "boat": "train", "cow": "val"}
+    for film in films:
+        frames = [f"{film}/0000{number}" for number in range(3)]
+        touch([f"JPEGImages/480p/{frame}.jpg" for frame in frames])
+        touch([f"Annotations/480p/{frame}.png" for frame in frames])
+    lists = tmp_path / "ImageSets" / "2017"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("bear\nboat\n")
+    (lists / "val.txt").write_text("cow\n")
+    pairs = find_pairs(tmp_path).pairs
+    assert len(pairs) == 9
+    assert all(pair.split == films[pair.image.parent.name] for pair in pairs)
