@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from maskzoo.models.errors import DataError
+from maskzoo.training.data.files.listing import Listing
+from maskzoo.training.data.find.listed.divisions import with_split_lists
 from maskzoo.training.data.opening import inspect
 from tests.training.data.reading import find_pairs
 from tests.training.data.truth import NUMBER, assert_truth, save_ids, split_of, write_pairs
@@ -327,6 +329,6 @@ def test_a_list_may_name_the_folders_of_films(tmp_path, touch):
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("bear\nboat\n")
     (lists / "val.txt").write_text("cow\n")
-    pairs = find_pairs(tmp_path).pairs
+    pairs = with_split_lists(Listing.of(tmp_path), find_pairs(tmp_path)).pairs
     assert len(pairs) == 9
     assert all(pair.split == films[pair.image.parent.name] for pair in pairs)
