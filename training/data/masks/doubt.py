@@ -21,6 +21,7 @@ _LEAST_PALETTES = 3  # files whose palettes are compared
 _LEAST_FILES = 0.1  # fraction of the files that are of one scale
 _BASES = (1000, 256)  # Cityscapes' and Mapillary's ids are class * base + number of the object
 _LEAST_OBJECTS = 6  # codes of that kind
+_MOST_CLASSES = 128  # with objects; more are upper digits of anything
 _LEAST_ALONE = 0.75  # fraction of the colours that occur in one file only, where these are objects
 _ALIKE = 2  # between the channels of two colours that a person cannot tell apart
 
@@ -129,7 +130,7 @@ def refuse_objects(census: Census) -> None:
         if (
             len(numbered) < max(_LEAST_OBJECTS, 2 * len(classes))
             or not is_dense
-            or len(others) > base // 4
+            or len(classes) + len(others) > _MOST_CLASSES
         ):
             continue
         rows = [f"{{name: class_{code}, values: [{code}]}}" for code in others]
