@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parents[3]
 RAY = str(Path(sys.executable).with_name("ray"))
 
@@ -77,6 +79,13 @@ class Cluster:
             text=True,
             timeout=timeout,
         )
+
+    def processes(self, node: int) -> list[str]:
+        """Return the command lines of all processes of a node."""
+        found = subprocess.run(
+            ["ip", "netns", "pids", self.names[node]], capture_output=True, text=True, check=True
+        )
+        return [" ".join(psutil.Process(int(pid)).cmdline()) for pid in found.stdout.split()]
 
     def cut_off(self, node: int) -> None:
         """Take the cable of a node away: nothing is closed, and nothing arrives any more."""

@@ -140,8 +140,11 @@ def test_both_nodes_serve_and_both_have_a_replica(two_nodes: Cluster, png) -> No
     for node in range(2):
         for _ in range(8):
             assert _post(two_nodes.url(node), png).status_code == 200
-    assert all(count > 0 for count in _answers(two_nodes.addresses[0]).values())
-    assert len({server.split(":")[0] for server in _answers(two_nodes.addresses[0])}) == 2
+    counts = _answers(two_nodes.addresses[0])
+    assert len(counts) == 2
+    assert min(counts.values()) > 0
+    for node in range(2):
+        assert sum("ServeReplica" in line for line in two_nodes.processes(node)) == 1
 
 
 def test_without_the_token_ray_tells_nothing(two_nodes: Cluster) -> None:
@@ -248,13 +251,13 @@ def _free_port() -> int:
 
 
 def _answers(address: str, port: int = 8404) -> dict[str, int]:
-    """Return the requests that HAProxy sent to each replica, by its address."""
+    """Return the requests that HAProxy sent to each replica, by its name."""
     text = httpx.get(f"http://{address}:{port}/stats;csv", timeout=10).text
     rows = csv.DictReader(text.lstrip("# ").splitlines())
     return {
-        row["addr"]: int(row["stot"])
+        row["svname"]: int(row["stot"])
         for row in rows
-        if row["addr"] and row["bck"] == "0" and row["status"].startswith("UP")
+        if row["svname"].startswith("SERVE_REPLICA") and row["status"].startswith("UP")
     }
 
 
