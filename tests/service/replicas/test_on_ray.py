@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import numpy as np
 import psutil
 import pytest
 
@@ -26,7 +25,6 @@ pytest.importorskip("ray", reason="needs the extra ray")
 pytestmark = pytest.mark.slow
 
 MASKZOO = (sys.executable, "-m", "maskzoo")
-STATS = 18404  # HAProxy's counters on this machine; on the nodes its own 8404
 QUICK = {
     "MASKZOO_SHIPPED_BUNDLES": "false",
     "MASKZOO_ENGINE": "torch",
@@ -40,20 +38,19 @@ QUICK = {
 @pytest.fixture(scope="module")
 def local(bundles: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """`maskzoo serve --ray` on this machine: its address and its process."""
-    port, metrics = _free_port(), _free_port()
+    port, stats, metrics = _free_port(), _free_port(), _free_port()
     with tempfile.TemporaryDirectory(prefix="mzray") as folder:
         env = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-        given = ["--replicas=1-2", "--cpus=0.5"]
         mine = {"RAY_TMPDIR": folder, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
-            [*MASKZOO, "serve", "--ray", *given, f"--port={port}", f"--bundles={bundles}"],
+            [*MASKZOO, "serve", "--ray", f"--port={port}", f"--bundles={bundles}"],
             env=env
             | QUICK
             | mine
             | haproxy_files(folder)
             | {
                 "RAY_USAGE_STATS_ENABLED": "0",
-                "RAY_SERVE_HAPROXY_STATS_PORT": str(STATS),
+                "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
                 "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
             },
             stdout=subprocess.PIPE,
@@ -97,24 +94,6 @@ def test_jobs_of_replicas_that_do_not_share_them_are_refused(local, png) -> None
     ):
         assert answer.status_code == 503
         assert "replicas share their jobs" in answer.json()["detail"]
-
-
-def test_a_second_replica_starts_when_seconds_of_work_wait_and_one_may_be_killed(
-    local, png, encode
-) -> None:
-    url, process = local
-    large = encode(np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), np.uint8))
-    assert len(_answers("127.0.0.1", STATS)) == 1
-    with Load(url, large, RetryPolicy(retries=20), clients=6):
-        wait_for(lambda: len(_answers("127.0.0.1", STATS)) == 2)
-    children = psutil.Process(process.pid).children(recursive=True)
-    replicas = [child for child in children if "ServeReplica" in " ".join(child.cmdline())]
-    assert len(replicas) == 2
-    with Load(url, png, RetryPolicy(retries=6)) as load:
-        load.go_on(5)
-        replicas[0].kill()
-        load.go_on(20)
-    assert load.errors == []
 
 
 def test_a_signal_ends_ray_and_all_its_processes(local) -> None:
@@ -164,7 +143,7 @@ def test_a_rolling_update_loses_no_request(two_nodes: Cluster, bundles: Path, pn
         _deploy(two_nodes, bundles, MASKZOO_QUEUE_S="14")
         wait_for(lambda: not before & set(_answers(two_nodes.addresses[0])))
         load.go_on(20)
-    assert load.errors == []
+    assert set(load.errors) == set()
 
 
 def test_a_node_that_is_cut_off_costs_a_client_a_retry_and_no_answer(
@@ -174,7 +153,7 @@ def test_a_node_that_is_cut_off_costs_a_client_a_retry_and_no_answer(
         load.go_on(10)
         two_nodes.cut_off(1)
         load.go_on(40)
-    assert load.errors == []
+    assert set(load.errors) == set()
     assert load.longest_s < 30
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{two_nodes.url(1)}/healthz", timeout=2)
@@ -212,7 +191,7 @@ class Load:
             thread.join(120)
 
     def _ask(self, client: Client) -> bytes:
-        return client.segment(self._png, model="cells").png
+        return client.segment(self._png, model="cells").label_map.tobytes()
 
     def _send(self) -> None:
         with Client(self._url, timeout_s=20, policy=self._policy) as client:
@@ -250,9 +229,9 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _answers(address: str, port: int = 8404) -> dict[str, int]:
+def _answers(address: str) -> dict[str, int]:
     """Return the requests that HAProxy sent to each replica, by its name."""
-    text = httpx.get(f"http://{address}:{port}/stats;csv", timeout=10).text
+    text = httpx.get(f"http://{address}:8404/stats;csv", timeout=10).text
     rows = csv.DictReader(text.lstrip("# ").splitlines())
     return {
         row["svname"]: int(row["stot"])
