@@ -104,7 +104,11 @@ def default_rates(settings: Settings) -> TokenBuckets | None:
 
 def _middleware(services: ImageServices) -> list[Middleware]:
     settings, metrics = services.settings, services.metrics
-    layers = [Middleware(RequestGuard, observe=metrics.request), Middleware(AmbiguityGate)]
+    drain = services.drain
+    layers = [
+        Middleware(RequestGuard, observe=metrics.request, is_leaving=lambda: drain.is_leaving),
+        Middleware(AmbiguityGate),
+    ]
     if settings.cors_origins:
         layers.append(
             Middleware(

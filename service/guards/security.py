@@ -52,13 +52,23 @@ class RequestGuard:
 
     A server cancels a request when it ends without waiting for it; the client then gets a 503.
 
+    While the service leaves, each connection is closed behind its answer: a kept one would still
+    bring requests when the server closes it.
+
     Args:
         observe: called when a request is over.
+        is_leaving: whether the service is about to stop.
     """
 
-    def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        observe: Observe | None = None,
+        is_leaving: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.app = app
         self.observe = observe
+        self.is_leaving = is_leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -75,10 +85,7 @@ class RequestGuard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID] = request_id
-                for name, value in SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
+                self._add_headers(MutableHeaders(scope=message), request_id)
             await send(message)
 
         try:
@@ -96,6 +103,13 @@ class RequestGuard:
             await _answer(error, scope, receive, send_guarded)
         finally:
             self._record(scope, status, time.perf_counter() - started)
+
+    def _add_headers(self, headers: MutableHeaders, request_id: str) -> None:
+        headers[REQUEST_ID] = request_id
+        if self.is_leaving():
+            headers["Connection"] = "close"
+        for name, value in SAFE_HEADERS.items():
+            headers.setdefault(name, value)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request and log it."""

@@ -75,9 +75,12 @@ def test_after_leave_s_the_service_and_its_server_stop():
 def test_while_it_leaves_readiness_is_off_and_new_work_is_done(start, held_model, png):
     client = start(held_model)
     held_model.release.set()
+    assert "connection" not in client.post("/segment", content=png).headers
     client.app.state.services.drain.is_leaving = True
     assert client.get("/readyz").status_code == 503
-    assert client.post("/segment", content=png).status_code == 200
+    answer = client.post("/segment", content=png)
+    assert answer.status_code == 200
+    assert answer.headers["connection"] == "close", "a kept one brings requests when it is cut"
 
 
 def test_from_the_signal_on_new_work_is_refused_and_work_in_flight_is_finished(
