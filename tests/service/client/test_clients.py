@@ -61,7 +61,7 @@ def test_without_a_named_time_the_waits_grow():
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 500, 507])
 def test_a_mistake_is_not_sent_again(status):
-    script = Script(refused(status))
+    script = Script(refused(status, **{"Content-Type": "application/problem+json"}))
     with pytest.raises(ServiceError, match=f"answered {status}: full") as caught:
         script.client().models()
     assert caught.value.status == status

@@ -29,6 +29,7 @@ NO_LIMITS = {
     "batch_wait_s": "how work is divided",
     "job_keep_s": "how long a result is kept",
     "job_lease_s": "how soon another process takes over",
+    "leave_s": "how long before a stop readiness is off",
 }
 """Settings that are numbers and refuse nothing."""
 
