@@ -43,8 +43,10 @@ class SpatialGroupEnhance(nn.Module):
             values = as_float32(grouped)
             likeness = (values * values.mean(dim=(3, 4), keepdim=True)).sum(dim=2)  # (N, G, H, W)
             centred = likeness - likeness.mean(dim=(2, 3), keepdim=True)
-            # The root of a variance of 0 has no gradient: ε goes under it.
-            deviation = (centred.square().mean(dim=(2, 3), keepdim=True) + _EPSILON**2).sqrt()
+            # The root of a variance of 0 has no gradient. It is bounded and not added to, as
+            # onnxscript's optimizer takes an addition of less than 1e-8 for one of 0.
+            variance = centred.square().mean(dim=(2, 3), keepdim=True)
+            deviation = variance.clamp_min(_EPSILON**2).sqrt()
             gate = (self.weight * centred / (deviation + _EPSILON) + self.bias).sigmoid()
         output: Tensor = (grouped * gate.to(x.dtype).unsqueeze(2)).flatten(1, 2)
         return output
