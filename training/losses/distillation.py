@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div, normalize
 
-from maskzoo.models.network.layers import resize
+from maskzoo.models.network.layers import as_float32, resize
 
 
 def pixel_divergence(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     """Return T² · KL over the classes of logits / T, the mean over all pixels."""
-    return _divergence(student, teacher, temperature, dim=1) / (student[:, 0].numel())
+    return _divergence(student, teacher, temperature, dim=1) / student[:, 0].numel()
 
 
 def channel_divergence(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -40,7 +40,7 @@ def attention_distance(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> 
     """Return the squared distance of unit attention maps, 0 to 2, the mean over images and levels.
 
     Args:
-        student, teacher: features of the same levels; none have a distance of 0.
+        student, teacher: features of the same levels, one or more.
     """
     distances = [
         (_attention(own) - _attention(resize(theirs, own.shape[-2:], align_corners=False)))
@@ -53,15 +53,11 @@ def attention_distance(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> 
 
 
 def _divergence(student: Tensor, teacher: Tensor, temperature: float, *, dim: int) -> Tensor:
-    ours = (_in_full(student) / temperature).log_softmax(dim)
-    theirs = (_in_full(teacher) / temperature).log_softmax(dim)
+    ours = (as_float32(student) / temperature).log_softmax(dim)
+    theirs = (as_float32(teacher) / temperature).log_softmax(dim)
     return temperature**2 * kl_div(ours, theirs, reduction="sum", log_target=True)
 
 
 def _attention(features: Tensor) -> Tensor:
     """Return the energy at each position as a unit vector (N, h·w)."""
-    return normalize(_in_full(features).square().mean(1).flatten(1))
-
-
-def _in_full(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return normalize(as_float32(features).square().mean(1).flatten(1))
