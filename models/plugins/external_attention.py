@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from maskzoo.models.network.layers import ConvNormAct, Norm, as_float32, start_at_zero
 
 _EPSILON = 1e-9
+_SCALE = 1024.0  # a power of two, so nothing is rounded
 
 
 class ExternalAttention(nn.Module):
@@ -43,7 +44,10 @@ class ExternalAttention(nn.Module):
         scores = self.keys(self.project(x).flatten(2))  # (N, S, L)
         with torch.autocast(x.device.type, enabled=False):
             weights = as_float32(scores).softmax(dim=2)
-            weights = weights / (weights.sum(dim=1, keepdim=True) + _EPSILON)
+            # Both sides are scaled, as onnxscript's optimizer takes an addition of less than 1e-8
+            # for one of 0; far from all keys the sum is smaller than ε.
+            scaled = _SCALE * weights
+            weights = scaled / (scaled.sum(dim=1, keepdim=True) + _SCALE * _EPSILON)
         context = self.values(weights.to(scores.dtype))  # (N, C, L)
         output: Tensor = x + self.out(context.unflatten(2, x.shape[-2:]))
         return output

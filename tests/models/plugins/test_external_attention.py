@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from maskzoo.models.plugins.external_attention import ExternalAttention
@@ -30,3 +31,18 @@ def test_every_image_attends_to_the_same_memory():
     alone = torch.cat([attention(x[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
     assert attention.keys.weight.shape == (64, 4, 1)
+
+
+def test_exported_it_gives_the_same_far_from_all_keys(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    attention = ExternalAttention(4, memory=3, norm="none").eval()
+    with torch.no_grad():
+        for parameter in attention.parameters():
+            parameter.normal_()
+    x = 8 * torch.randn(1, 4, 6, 6)  # so that scores are far apart, and many weights almost 0
+    program = torch.export.export(attention, (x,))
+    path = tmp_path / "attention.onnx"
+    torch.onnx.export(program, dynamo=True, opset_version=18, verbose=False).save(path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (given,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(given), attention(x).detach(), atol=1e-3, rtol=1e-4)
